@@ -1,0 +1,275 @@
+"""Settings: one frozen object, read from the environment once."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+class BadSetting(ValueError):
+    """An environment variable holds a value that cannot be used."""
+
+    def __init__(self, variable: str, value: str, reason: str) -> None:
+        super().__init__(variable, value, reason)
+        self.variable = variable
+        self.value = value
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.variable}={self.value!r}: {self.reason}"
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text[:19]) <= most):
+            raise ValueError(f"must be a whole number from {least:,} to {most:,}")
+        return int(text)
+
+    return parse
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def _switch(text: str) -> bool:
+    choices = {"1": True, "true": True, "on": True, "yes": True}
+    choices |= {"0": False, "false": False, "off": False, "no": False}
+    if text.lower() not in choices:
+        raise ValueError("must be one of 1, true, on, yes, 0, false, off, no")
+    return choices[text.lower()]
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError("is not a folder that exists")
+    return path.resolve()
+
+
+def _store(text: str) -> str:
+    if text in ("none", "memory:"):
+        return text
+    if "://" in text or (text.endswith(":") and "/" not in text):
+        raise ValueError("must be a folder, 'memory:' or 'none'")
+    return str(Path(text).expanduser().absolute())
+
+
+def _host(text: str) -> str:
+    if not text.strip() or any(character.isspace() for character in text):
+        raise ValueError("must be an address such as 127.0.0.1 or ::")
+    return text
+
+
+def _default_store() -> str:
+    """Return the user's cache folder by the custom of the platform."""
+    home = Path("~").expanduser()
+    if sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return str(base / "mimeo")
+
+
+def _setting(
+    variable: str,
+    parse: Callable[[str], Any],
+    default: Any,
+    doc: str,
+) -> Any:
+    metadata = {"variable": variable, "parse": parse, "doc": doc}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+_BYTES = 1 << 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All that an operator can choose; each field's metadata names its variable."""
+
+    host: str = _setting("HOST", _host, "127.0.0.1", "Address to listen on.")
+    port: int = _setting("PORT", _whole(1, 65535), 8000, "TCP port to listen on.")
+    workers: int = _setting(
+        "WEB_CONCURRENCY",
+        _whole(1, 1024),
+        lambda: os.cpu_count() or 1,
+        "Worker processes; one for each core by default.",
+    )
+    threads: int = _setting(
+        "MIMEO_THREADS",
+        _whole(1, 1024),
+        8,
+        "Requests that one worker holds at a time.",
+    )
+    store: str = _setting(
+        "MIMEO_STORE",
+        _store,
+        _default_store,
+        "Where encoded images are kept: a folder, `memory:` or `none`.",
+    )
+    store_bytes: int = _setting(
+        "MIMEO_STORE_BYTES",
+        _whole(1 << 20, _BYTES),
+        1 << 30,
+        "Bytes that the store may hold; the oldest go first.",
+    )
+    templates: Path | None = _setting(
+        "MIMEO_TEMPLATES",
+        _folder,
+        None,
+        "Folder of your own templates, one folder each.",
+    )
+    fonts: Path | None = _setting(
+        "MIMEO_FONTS",
+        _folder,
+        None,
+        "Folder of font files to load beside the packaged ones.",
+    )
+    system_fonts: bool = _setting(
+        "MIMEO_SYSTEM_FONTS",
+        _switch,
+        True,
+        "Whether the system's font folders fill the gaps.",
+    )
+    development: bool = _setting(
+        "MIMEO_DEVELOPMENT",
+        _switch,
+        False,
+        "Read changed templates at the next request.",
+    )
+    access_log: bool = _setting(
+        "MIMEO_ACCESS_LOG",
+        _switch,
+        True,
+        "Write one JSON line for each request to standard error.",
+    )
+    max_age_s: int = _setting(
+        "MIMEO_MAX_AGE_S",
+        _whole(0, 31_536_000),
+        0,
+        "Seconds a cache may keep an image whose URL does not pin it; 0: revalidate.",
+    )
+    max_side: int = _setting(
+        "MIMEO_MAX_SIDE",
+        _whole(1, 65_535),
+        8192,
+        "Longest side of a picture, in device pixels.",
+    )
+    max_pixels: int = _setting(
+        "MIMEO_MAX_PIXELS",
+        _whole(1, 1 << 30),
+        1 << 24,
+        "Largest area of a picture after scale, in device pixels.",
+    )
+    max_text_chars: int = _setting(
+        "MIMEO_MAX_TEXT_CHARS",
+        _whole(1, 1 << 20),
+        5000,
+        "Characters of text in one request, HTML apart.",
+    )
+    max_html_bytes: int = _setting(
+        "MIMEO_MAX_HTML_BYTES",
+        _whole(1, 1 << 24),
+        1 << 18,
+        "Bytes of a caller's own HTML.",
+    )
+    max_html_depth: int = _setting(
+        "MIMEO_MAX_HTML_DEPTH",
+        _whole(1, 512),
+        200,
+        "How deep elements of a caller's own HTML may nest.",
+    )
+    max_image_pixels: int = _setting(
+        "MIMEO_MAX_IMAGE_PIXELS",
+        _whole(1, 1 << 30),
+        50_000_000,
+        "Pixels of an image sent as a parameter.",
+    )
+    max_body_bytes: int = _setting(
+        "MIMEO_MAX_BODY_BYTES",
+        _whole(1024, 1 << 32),
+        8 << 20,
+        "Bytes of a request body.",
+    )
+    render_timeout_s: float = _setting(
+        "MIMEO_RENDER_TIMEOUT_S",
+        _seconds(0.1, 300),
+        10.0,
+        "Seconds after which drawing a caller's own HTML is stopped.",
+    )
+    queue_timeout_s: float = _setting(
+        "MIMEO_QUEUE_TIMEOUT_S",
+        _seconds(0, 300),
+        10.0,
+        "Seconds a request waits for its turn to draw before it gets a 503.",
+    )
+    html_memory_bytes: int = _setting(
+        "MIMEO_HTML_MEMORY_BYTES",
+        _whole(1 << 28, 1 << 36),
+        1 << 30,
+        "Memory of the process that draws a caller's own HTML.",
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings; raise BadSetting that names the first bad variable.
+
+        An empty variable counts as unset. A `MIMEO_` variable that is no setting
+        is refused too: a misspelt limit must not pass for a set one.
+        """
+        _refuse_unknown(environ)
+        return cls(**dict(_read(environ)))
+
+
+def variables() -> tuple[tuple[str, str, str], ...]:
+    """List every setting as variable, default and description, for the docs."""
+    return tuple(
+        (item.metadata["variable"], _shown(item), item.metadata["doc"])
+        for item in fields(Settings)
+    )
+
+
+def _shown(item: Any) -> str:
+    special = {"store": "the user's cache folder", "workers": "the number of cores"}
+    if item.default is MISSING:
+        return special[item.name]
+    if item.default is None:
+        return "none"
+    if isinstance(item.default, bool):
+        return "on" if item.default else "off"
+    return f"{item.default}"
+
+
+def _read(environ: Mapping[str, str]) -> Any:
+    for item in fields(Settings):
+        variable = item.metadata["variable"]
+        text = environ.get(variable, "").strip()
+        if not text:
+            continue
+        try:
+            yield item.name, item.metadata["parse"](text)
+        except ValueError as error:
+            raise BadSetting(variable, text, str(error)) from error
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = {item.metadata["variable"] for item in fields(Settings)}
+    for variable in sorted(environ):
+        if variable.startswith("MIMEO_") and variable not in known:
+            raise BadSetting(variable, environ[variable], "is not a setting of Mimeo")

@@ -1,0 +1,60 @@
+"""The allocator setting saves page faults, on the C library it is made for."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+GLIBC = platform.libc_ver()[0] == "glibc"
+# Prints the page faults of 50 buffers of 3 MB, the size of a card's pixels.
+COUNT_FAULTS = """
+import resource
+from app.allocator import tune
+{setup}
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def churn():
+    for _ in range(50):
+        bytes(bytearray(b"x") * 3_000_000)
+churn()
+before = faults()
+churn()
+print(faults() - before)
+"""
+
+
+def count_faults(setup: str) -> int:
+    program = COUNT_FAULTS.format(setup=setup)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+    return int(run.stdout)
+
+
+@pytest.mark.skipif(not GLIBC, reason="mallopt belongs to glibc")
+def test_repeated_buffers_cost_a_hundredth_of_the_page_faults():
+    plain = count_faults("")
+    tuned = count_faults("assert tune()")
+
+    assert plain > 10_000
+    assert tuned < plain / 100
+
+
+@pytest.mark.skipif(not GLIBC, reason="mallopt belongs to glibc")
+def test_child_processes_inherit_the_setting():
+    forked = "import os\ntune()\nif os.fork(): os.wait(); os._exit(0)"
+
+    assert count_faults(forked) < 1_000
+
+
+def test_other_platforms_are_left_alone():
+    program = "import sys; sys.platform = 'darwin'\nfrom app.allocator import tune"
+    run = subprocess.run(
+        [sys.executable, "-c", f"{program}\nprint(tune())"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert run.stdout == "False\n"

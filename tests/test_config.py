@@ -1,0 +1,70 @@
+"""Settings come from the environment once, and a bad one is named."""
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from app.config import BadSetting, Settings, variables
+
+BAD = [
+    ("PORT", "http"),
+    ("PORT", "0"),
+    ("PORT", "65536"),
+    ("PORT", "9" * 5000),
+    ("WEB_CONCURRENCY", "-1"),
+    ("WEB_CONCURRENCY", "٣"),
+    ("HOST", "127.0.0.1 8000"),
+    ("MIMEO_STORE", "s3://bucket/path"),
+    ("MIMEO_STORE_BYTES", "1k"),
+    ("MIMEO_TEMPLATES", "/does/not/exist"),
+    ("MIMEO_DEVELOPMENT", "perhaps"),
+    ("MIMEO_RENDER_TIMEOUT_S", "nan"),
+    ("MIMEO_RENDER_TIMEOUT_S", "soon"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value"), BAD)
+def test_bad_value_is_named_with_its_variable(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        Settings.from_env({variable: value})
+
+    assert caught.value.variable == variable
+    assert str(caught.value).startswith(f"{variable}='{value}': ")
+
+
+def test_misspelt_setting_is_refused() -> None:
+    with pytest.raises(BadSetting, match="MIMEO_MAX_PIXEL='5': is not a setting"):
+        Settings.from_env({"MIMEO_MAX_PIXEL": "5"})
+
+
+def test_empty_value_counts_as_unset() -> None:
+    assert Settings.from_env({"PORT": ""}).port == 8000
+
+
+def test_values_are_parsed_by_their_unit(tmp_path: Path) -> None:
+    settings = Settings.from_env(
+        {
+            "PORT": "9000",
+            "MIMEO_FONTS": str(tmp_path),
+            "MIMEO_DEVELOPMENT": "yes",
+            "MIMEO_RENDER_TIMEOUT_S": "2.5",
+        }
+    )
+
+    assert settings.port == 9000
+    assert settings.fonts == tmp_path
+    assert settings.development is True
+    assert settings.render_timeout_s == 2.5
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def test_every_setting_is_documented() -> None:
+    reference = Path("docs/reference/settings.md").read_text()
+
+    for variable, default, doc in variables():
+        assert f"| `{variable}` | {default} | {doc} |" in reference
