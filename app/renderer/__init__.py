@@ -1,0 +1,1 @@
+"""Everything that turns parameters into pixels; knows nothing of the web."""

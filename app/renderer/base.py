@@ -1,0 +1,106 @@
+"""The words of the renderer package: picture, output, encoded, renderer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.renderer.params import Color, Parameters
+
+Compression = Literal["fast", "small"]
+
+
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return a size in CSS pixels as device pixels, at least one each."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Pixels before encoding, sRGB, straight (not premultiplied) alpha.
+
+    `image` has mode 1, L, P, RGB or RGBA. `packed` is the same pixels as one
+    buffer of rows without padding in the image's mode, where whoever drew it
+    has one at hand; it saves the encoder a copy. `facts` are JSON values about
+    the drawing, such as `missing_glyphs`.
+    """
+
+    image: Image.Image
+    packed: bytes | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A drawing as an SVG document, with facts as a `Picture` has them."""
+
+    svg: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Output(BaseModel):
+    """How a picture is encoded; an option the format cannot honour is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: str = Field("png", description="Name of the file format.")
+    quality: int | None = Field(
+        None, ge=1, le=100, description="1 to 100, for lossy formats."
+    )
+    scale: float = Field(
+        1.0, ge=1, le=3, description="Device pixels per CSS pixel, 1 to 3."
+    )
+    compression: Compression | None = Field(
+        None, description="PNG only: `fast` for time, `small` for size."
+    )
+    background: Color | None = Field(
+        None,
+        description="Colour under the picture; white where a format has no alpha.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Bytes in a known format, with the size of the picture in device pixels.
+
+    `draw_s` and `encode_s` are the seconds that the two steps took.
+    """
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    draw_s: float = 0.0
+    encode_s: float = 0.0
+
+
+def _anything(parameters: Any) -> None:
+    """Accept all parameters: types and the common limits say enough."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Renderer:
+    """A named recipe: typed parameters and a pure function from them to a picture.
+
+    `size` gives width and height in CSS pixels before any work, so that limits
+    can be checked, and `check` raises where other bounds of the renderer's own are
+    exceeded. `draw` takes the parameters and the scale. `vector` gives the
+    same drawing as an SVG document, where the renderer can. `version` changes
+    when equal parameters give other pixels. An `isolated` renderer handles
+    untrusted input: it runs in a process that is killed at the deadline.
+    `example` holds parameters as query strings.
+    """
+
+    name: str
+    title: str
+    parameters: type[Parameters]
+    size: Callable[[Any], tuple[int, int]]
+    draw: Callable[[Any, float], Picture]
+    vector: Callable[[Any], Vector] | None = None
+    version: str = "1"
+    isolated: bool = False
+    check: Callable[[Any], None] = _anything
+    example: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""What can go wrong between parameters and encoded bytes.
+
+The tree is free of HTTP; `app.problems` maps each class to a status. Every
+exception keeps its values in `args`, so that it survives the way out of the
+process that draws untrusted HTML.
+"""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing wrong with one field of a request."""
+
+    field: str
+    reason: str
+
+
+class RendererError(Exception):
+    """Base of all errors that the renderer package raises on purpose."""
+
+
+class UnknownRenderer(RendererError):
+    """No renderer has this name."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"No renderer is named {self.name!r}; see GET /renderers."
+
+
+class BrokenTemplate(RendererError):
+    """A template folder exists but cannot be used.
+
+    `file` is relative to the folder of templates; `line` is 1-based, or None
+    where the fault has no place.
+    """
+
+    def __init__(self, name: str, file: str, line: int | None, reason: str) -> None:
+        super().__init__(name, file, line, reason)
+        self.name = name
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}, line {self.line}"
+        return f"Template {self.name!r} is broken: {place}: {self.reason}"
+
+
+class BadParameter(RendererError):
+    """One or more parameters or output options are not valid."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(*faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "; ".join(f"{fault.field}: {fault.reason}" for fault in self.faults)
+
+
+class LimitExceeded(RendererError):
+    """A request is larger than a configured limit.
+
+    `limit` is the name of the setting, `allowed` and `value` are in its unit.
+    """
+
+    def __init__(self, field: str, limit: str, allowed: float, value: float) -> None:
+        super().__init__(field, limit, allowed, value)
+        self.field = field
+        self.limit = limit
+        self.allowed = allowed
+        self.value = value
+
+    def __str__(self) -> str:
+        return (
+            f"{self.field}: {self.value:,} is over the limit {self.limit}"
+            f" of {self.allowed:,}."
+        )
+
+
+class UnknownFormat(RendererError):
+    """No encoder has this name, or the renderer cannot draw this format."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        return f"Format {self.name!r} is not one of {', '.join(self.known)}."
+
+
+class Undrawable(RendererError):
+    """The input is well-formed but the engine cannot draw it."""
+
+
+class RenderTimeout(RendererError):
+    """Drawing took longer than its limit and was stopped."""
+
+    def __init__(self, limit: str, allowed_s: float) -> None:
+        super().__init__(limit, allowed_s)
+        self.limit = limit
+        self.allowed_s = allowed_s
+
+    def __str__(self) -> str:
+        return (
+            f"Drawing was stopped after {self.allowed_s:g} seconds (limit {self.limit})"
+        )

@@ -1,0 +1,120 @@
+"""Types of which parameters are made: every value that exists is valid."""
+
+import base64
+import binascii
+import hashlib
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from PIL import ImageColor
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+_HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
+
+
+def parse_color(text: str) -> str:
+    """Return a colour as `#rrggbb`, or `#rrggbbaa` where it is not opaque.
+
+    Takes 3, 4, 6 or 8 hexadecimal digits with or without `#`, a CSS colour name
+    or `transparent`. Raises ValueError for anything else.
+    """
+    bare = text.strip().lower().removeprefix("#")
+    if _HEX.match(bare):
+        digits = bare if len(bare) > 4 else "".join(digit * 2 for digit in bare)
+    elif text.strip().lower() == "transparent":
+        digits = "00000000"
+    else:
+        digits = _named(bare)
+    return f"#{digits[:6]}" if digits[6:] in ("", "ff") else f"#{digits}"
+
+
+def _named(name: str) -> str:
+    if name not in ImageColor.colormap:
+        raise ValueError("is not a colour: use RRGGBB, RRGGBBAA or a CSS colour name")
+    # By name: Pillow replaces the values of its map by tuples as they are used.
+    red, green, blue = ImageColor.getrgb(name)[:3]
+    return f"{red:02x}{green:02x}{blue:02x}"
+
+
+def rgba(color: str) -> tuple[int, int, int, int]:
+    """Return the channels, 0 to 255, of a colour that `parse_color` made."""
+    red, green, blue, *alpha = bytes.fromhex(color.removeprefix("#"))
+    return red, green, blue, alpha[0] if alpha else 255
+
+
+def _printable(text: str) -> str:
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in "\n\t":
+            raise ValueError(f"holds the control character U+{ord(character):04X}")
+    return text
+
+
+def _carriage_returns(value: Any) -> Any:
+    """HTML forms send CRLF for a line break; one spelling makes one fingerprint."""
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value
+
+
+def _image_bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    _, marker, encoded = value.rpartition(";base64,")
+    if value.startswith("data:") and not marker:
+        raise ValueError("is a data URI without ;base64,")
+    if marker and not value.startswith("data:"):
+        raise ValueError("is neither a data URI nor base64")
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ValueError("is neither a data URI nor base64") from error
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+Color = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    AfterValidator(parse_color),
+    WithJsonSchema({"type": "string", "format": "color", "maxLength": 40}),
+]
+Text = Annotated[str, BeforeValidator(_carriage_returns), AfterValidator(_printable)]
+# In a canonical dump an image stands as its digest: the fingerprint stays small.
+ImageBytes = Annotated[
+    bytes,
+    BeforeValidator(_image_bytes),
+    PlainSerializer(_digest, return_type=str),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+# The largest side that any of the formats can say.
+Side = Annotated[int, Field(ge=1, le=65_535, description="CSS pixels, at least 1.")]
+
+
+class Parameters(BaseModel):
+    """Base of all parameters: frozen, canonical, unknown names refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+
+class Canvas(Parameters):
+    """Parameters of a renderer whose size is free."""
+
+    width: Side = 600
+    height: Side = 400
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels."""
+        return self.width, self.height
