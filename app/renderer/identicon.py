@@ -1,0 +1,133 @@
+"""The `identicon` renderer: a symmetrical pattern that a text decides."""
+
+import hashlib
+from typing import NamedTuple
+
+from PIL import Image
+from pydantic import Field
+
+from app.renderer.base import Picture, Renderer, Vector, scaled
+from app.renderer.params import Parameters as Base
+from app.renderer.params import Text, rgba
+
+# Colours of about equal lightness, dark enough for white text (contrast 4.5:1).
+PALETTE = (
+    "#b91c1c",
+    "#c2410c",
+    "#a16207",
+    "#4d7c0f",
+    "#15803d",
+    "#047857",
+    "#0f766e",
+    "#0e7490",
+    "#0369a1",
+    "#1d4ed8",
+    "#4338ca",
+    "#6d28d9",
+    "#7e22ce",
+    "#a21caf",
+    "#be185d",
+    "#be123c",
+)
+Rows = tuple[tuple[bool, ...], ...]
+
+_PAPER = "#f1f5f9"
+_CELLS = 5
+_HALF = 3
+
+
+class Parameters(Base):
+    """A seed and the side of the square."""
+
+    seed: Text = Field(
+        min_length=1, description="Decides the pattern: a name, an address, an id."
+    )
+    size: int = Field(256, ge=16, description="Side in CSS pixels, at least 16.")
+
+
+class Pattern(NamedTuple):
+    """Five rows of five cells, true where filled, and the colour of those."""
+
+    rows: Rows
+    color: str
+
+
+class Grid(NamedTuple):
+    """Where the cells lie: whole pixels, the remainder goes into the margin."""
+
+    cell: int
+    margin: int
+
+
+def pattern(seed: str) -> Pattern:
+    """Derive a pattern from the SHA-256 of the seed."""
+    digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
+    color = PALETTE[digest[0] % len(PALETTE)]
+    windows = (digest[start : start + 2] for start in range(1, len(digest) - 1))
+    choices = [_rows(int.from_bytes(window)) for window in windows]
+    return Pattern(next(filter(_is_balanced, choices), choices[0]), color)
+
+
+def _is_balanced(rows: Rows) -> bool:
+    """Tell whether a pattern is neither bare nor crowded and reaches all four sides."""
+    reaches = any(rows[0]) and any(rows[-1]) and any(row[0] for row in rows)
+    return reaches and 8 <= sum(map(sum, rows)) <= 17
+
+
+def _rows(bits: int) -> Rows:
+    """Lay 15 bits out as the left half and the middle column, then mirror."""
+    halves = [
+        [bool(bits >> (row * _HALF + column) & 1) for column in range(_HALF)]
+        for row in range(_CELLS)
+    ]
+    return tuple((*half, *half[-2::-1]) for half in halves)
+
+
+def grid(side: int) -> Grid:
+    """Give the pattern five sixths of the square, in whole pixels."""
+    cell = side // (_CELLS + 1)
+    return Grid(cell, (side - _CELLS * cell) // 2)
+
+
+def draw(parameters: Parameters, scale: float) -> Picture:
+    """Draw the pattern in two colours."""
+    side = scaled((parameters.size, parameters.size), scale)[0]
+    rows, color = pattern(parameters.seed)
+    cell, margin = grid(side)
+    cells = Image.new("P", (_CELLS, _CELLS))
+    cells.putdata([int(filled) for row in rows for filled in row])
+    image = Image.new("P", (side, side), 0)
+    image.putpalette((*rgba(_PAPER)[:3], *rgba(color)[:3]))
+    large = cells.resize((_CELLS * cell,) * 2, Image.Resampling.NEAREST)
+    image.paste(large, (margin, margin))
+    return Picture(image)
+
+
+def draw_svg(parameters: Parameters) -> Vector:
+    """Return the pattern as an SVG document."""
+    rows, color = pattern(parameters.seed)
+    cell, margin = grid(parameters.size)
+    path = "".join(
+        f"M{margin + x * cell} {margin + y * cell}h{cell}v{cell}h-{cell}z"
+        for y, row in enumerate(rows)
+        for x, filled in enumerate(row)
+        if filled
+    )
+    side = parameters.size
+    return Vector(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'
+        f' viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
+        f'<rect width="{side}" height="{side}" fill="{_PAPER}"/>'
+        f'<path fill="{color}" d="{path}"/></svg>\n'
+    )
+
+
+RENDERER = Renderer(
+    name="identicon",
+    title="Pattern that identifies a text",
+    parameters=Parameters,
+    size=lambda parameters: (parameters.size, parameters.size),
+    draw=draw,
+    vector=draw_svg,
+    example={"seed": "ada@example.org", "size": "256"},
+)
