@@ -1,0 +1,99 @@
+"""Turn an image that a caller sent into one that the engine can draw."""
+
+import io
+import warnings
+
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from app.renderer.errors import BadParameter, Fault, LimitExceeded
+
+# Formats that browsers show; Pillow's other readers stay out of reach of a caller.
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
+# A telephone's photograph may be an MPO: a JPEG with a preview as second frame.
+_LOSSY = ("JPEG", "MPO")
+_SRGB = ImageCms.createProfile("sRGB")
+
+
+def prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -> bytes:
+    """Return the image upright, in sRGB and no larger than covers `cover`.
+
+    Raises BadParameter where the bytes are not one still image in a known
+    format, LimitExceeded before decoding more than `max_pixels`.
+    """
+    image = _open(data, field)
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise LimitExceeded(field, "MIMEO_MAX_IMAGE_PIXELS", max_pixels, pixels)
+    try:
+        if image.format not in _LOSSY and getattr(image, "is_animated", False):
+            raise BadParameter(Fault(field, "is animated: send one still image"))
+        return _save(_upright(image, cover))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadParameter(Fault(field, "is a damaged image")) from error
+
+
+def _open(data: bytes, field: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Our own bound comes next; Pillow's warning would be an error.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        known = ", ".join(FORMATS)
+        reason = f"is not an image in a known format: {known}"
+        raise BadParameter(Fault(field, reason)) from error
+    except Image.DecompressionBombError as error:
+        raise BadParameter(Fault(field, "has far too many pixels")) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadParameter(Fault(field, "is a damaged image")) from error
+
+
+def _upright(image: Image.Image, cover: tuple[int, int]) -> Image.Image:
+    lossy = image.format in _LOSSY
+    longest = max(cover)
+    if lossy:
+        # The decoder itself halves large photographs, long before they cost time.
+        image.draft(None, _reduced(image.size, (longest, longest)))
+    image.load()
+    profile = image.info.get("icc_profile")
+    image = ImageOps.exif_transpose(image)
+    image = _to_srgb(image, profile)
+    size = _reduced(image.size, cover)
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image.format = "JPEG" if lossy else None
+    return image
+
+
+def _reduced(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
+    """Return the smallest size of the same shape that covers, never a larger one."""
+    ratio = min(1.0, max(cover[0] / size[0], cover[1] / size[1]))
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    if profile and image.mode in ("RGB", "RGBA", "CMYK", "L"):
+        target = mode if image.mode != "L" else "RGB"
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(
+                image, source, _SRGB, outputMode=target
+            )
+        except (ImageCms.PyCMSError, OSError):
+            # A broken or foreign profile is what every browser ignores too.
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert(mode)
+
+
+def _save(image: Image.Image) -> bytes:
+    """Keep what came lossy small and quick to decode, all else exact."""
+    buffer = io.BytesIO()
+    image.info.clear()
+    if image.format == "JPEG":
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+    else:
+        image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,279 @@
+"""Choose a font size at which a text fits its box, by measuring with the engine."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from markupsafe import Markup, escape
+
+# Neighbouring sizes differ by 8 %: finer steps are not seen, coarser ones are.
+_STEP = 0.92
+# Texts remembered for each engine; the longest are a few kilobytes.
+_REMEMBERED = 1024
+# Half a pixel: the engine rounds widths when it breaks lines.
+_SLACK = 0.5
+# Beyond Latin, Greek, Cyrillic and punctuation, letters join, stack or fill a square,
+# and emoji are sequences: none of them may be moved apart.
+_UNSPACED = re.compile(r"[^\u0000-\u052f\u1e00-\u1fff\u2010-\u205f\u20a0-\u20cf]")
+
+
+class Script(NamedTuple):
+    """The font that draws a script, and the least distance of its lines."""
+
+    family: str
+    leading: float
+
+
+# A text whose spaces come from another font than its letters loses a word when
+# pytakumi 0.1.5 breaks the line there (seen with Devanagari), so the font of the
+# script goes first. Keys are how Unicode names of letters begin.
+SCRIPTS: Mapping[str, Script] = MappingProxyType(
+    {
+        "DEVANAGARI": Script("Noto Sans Devanagari", 1.35),
+        "ARABIC": Script("Noto Sans Arabic", 1.35),
+        "HEBREW": Script("Heebo", 1.1),
+    }
+)
+
+
+class Ruler(Protocol):
+    """What measures: the layout engine."""
+
+    def measure(self, node: Mapping[str, Any], width: float) -> Mapping[str, Any]:
+        """Lay a node out in a column; return its height and runs of text."""
+
+
+class Type(NamedTuple):
+    """How a text is set; `tracking` is in ems, `leading` in font sizes."""
+
+    family: str
+    weight: int
+    italic: bool
+    leading: float
+    tracking: float
+
+
+class Box(NamedTuple):
+    """Room for a text, in CSS pixels and lines."""
+
+    width: float
+    height: float
+    lines: int
+
+
+class _Case(NamedTuple):
+    """One text to be set, and with what."""
+
+    ruler: Ruler
+    text: str
+    face: Type
+    box: Box
+
+
+class Fit(NamedTuple):
+    """How to set a text in its box.
+
+    `css` holds all that was measured, so that the drawing cannot differ, and
+    cuts with an ellipsis, after `lines` lines, what does not fit even at the
+    smallest size. `size` and `height` are in CSS pixels; `height` is what the
+    text then takes up; `direction` is `ltr` or `rtl`.
+    """
+
+    size: int
+    lines: int
+    height: float
+    direction: str
+    css: Markup
+
+
+class _Setting(NamedTuple):
+    """A text laid out at one size: its height, lines and widest unbroken word."""
+
+    height: float
+    lines: int
+    word: float
+
+
+def fitter(ruler: Ruler) -> Callable[..., Fit]:
+    """Return the `fit` function that templates call."""
+
+    @lru_cache(_REMEMBERED)
+    def fit(
+        text: str,
+        width: float,
+        height: float,
+        largest: int,
+        smallest: int,
+        lines: int = 99,
+        weight: int = 400,
+        family: str = "Inter",
+        italic: bool = False,
+        leading: float = 1.2,
+        tracking: float = 0.0,
+    ) -> Fit:
+        """Return the largest size at which `text` fits `width` by `height`.
+
+        Words are kept whole where a smaller size allows it. Scripts whose letters
+        join or stack get no tracking, and more leading where they need it.
+        """
+        script = _script(text)
+        if script is not None:
+            leading = max(leading, script.leading)
+        if _UNSPACED.search(text):
+            tracking = 0.0
+        face = Type(families(text, family), weight, italic, leading, tracking)
+        box = Box(width, height, lines)
+        sizes = tuple(_sizes(largest, smallest))
+        case = _Case(ruler, text, face, box)
+        size, setting, whole = _search(case, sizes, "normal")
+        if not whole:
+            size, setting, _ = _search(case, sizes, "anywhere")
+        pitch = setting.height / setting.lines
+        clamp = max(1, min(lines, int((height + _SLACK) / pitch)))
+        used = pitch * min(clamp, setting.lines)
+        return Fit(size, clamp, used, direction(text), _css(face, box, size, clamp))
+
+    return fit
+
+
+def direction(text: str) -> str:
+    """Return `rtl` or `ltr` by the first strong character (UAX #9, rule P2)."""
+    for character in text:
+        strength = unicodedata.bidirectional(character)
+        if strength == "L":
+            return "ltr"
+        if strength in ("R", "AL"):
+            return "rtl"
+    return "ltr"
+
+
+def families(text: str, family: str) -> Markup:
+    """Return a CSS list of fonts: that of the text's script, then `family`.
+
+    It is quoted singly, so it belongs into a style between double quotes.
+    """
+    script = _script(text)
+    names = (family,) if script is None else (script.family, family)
+    return Markup(", ".join(f"'{escape(name)}'" for name in names))
+
+
+def _script(text: str) -> Script | None:
+    if text.isascii():
+        return None
+    names = (unicodedata.name(character, "").split(" ")[0] for character in text)
+    return next((SCRIPTS[name] for name in names if name in SCRIPTS), None)
+
+
+def _sizes(largest: int, smallest: int) -> Iterator[int]:
+    size = largest
+    while size > smallest:
+        yield size
+        size = min(size - 1, int(size * _STEP))
+    yield smallest
+
+
+def _search(
+    case: _Case, sizes: tuple[int, ...], wrap: str
+) -> tuple[int, _Setting, bool]:
+    """Try the largest, leap to where scaling points, step from there.
+
+    Returns a size, the text set in it, and whether that fits.
+    """
+    setting = _set(case, sizes[0], wrap)
+    if _fits(setting, case.box) or len(sizes) == 1:
+        return sizes[0], setting, _fits(setting, case.box)
+    at = _leap(setting, case.box, sizes)
+    setting = _set(case, sizes[at], wrap)
+    if not _fits(setting, case.box):
+        return _down(case, sizes, wrap, at)
+    while at > 1:
+        larger = _set(case, sizes[at - 1], wrap)
+        if not _fits(larger, case.box):
+            break
+        at, setting = at - 1, larger
+    return sizes[at], setting, True
+
+
+def _down(
+    case: _Case, sizes: tuple[int, ...], wrap: str, at: int
+) -> tuple[int, _Setting, bool]:
+    for size in sizes[at + 1 :]:
+        setting = _set(case, size, wrap)
+        if _fits(setting, case.box):
+            return size, setting, True
+    return sizes[-1], _set(case, sizes[-1], wrap), False
+
+
+def _leap(setting: _Setting, box: Box, sizes: tuple[int, ...]) -> int:
+    """Guess the place of the size that fits from a setting at the largest.
+
+    Words grow with the size, lines about so, the height with its square.
+    """
+    ratio = min(
+        box.width / max(setting.word, 1.0),
+        box.lines / setting.lines,
+        math.sqrt(box.height / setting.height),
+    )
+    guess = sizes[0] * ratio
+    places = (at for at, size in enumerate(sizes) if at and size <= guess)
+    return next(places, len(sizes) - 1)
+
+
+def _fits(setting: _Setting, box: Box) -> bool:
+    return (
+        setting.lines <= box.lines
+        and setting.height <= box.height + _SLACK
+        and setting.word <= box.width + _SLACK
+    )
+
+
+def _set(case: _Case, size: int, wrap: str) -> _Setting:
+    style = _style(case.face, size) | {"width": "100%", "overflowWrap": wrap}
+    node = {"type": "text", "text": case.text, "style": style}
+    measured = case.ruler.measure(node, case.box.width)
+    return _Setting(
+        max(measured["height"], 1.0),
+        _lines(measured["runs"], size * case.face.leading),
+        _longest_word(measured["runs"]),
+    )
+
+
+def _lines(runs: list[Any], pitch: float) -> int:
+    """Count lines: runs of one line have nearly the same middle, whatever the font."""
+    count, last = 1, None
+    for run in runs:
+        middle = run["y"] + run["height"] / 2
+        count += last is not None and middle - last > pitch / 2
+        last = middle
+    return count
+
+
+def _longest_word(runs: list[Any]) -> float:
+    """Return the width of the widest run that holds no space to break at."""
+    words = (run["width"] for run in runs if " " not in run["text"].strip())
+    return max(words, default=0.0)
+
+
+def _style(face: Type, size: int) -> dict[str, Any]:
+    return {
+        "fontFamily": face.family,
+        "fontSize": f"{size}px",
+        "fontWeight": face.weight,
+        "fontStyle": "italic" if face.italic else "normal",
+        "lineHeight": face.leading,
+        "letterSpacing": f"{face.tracking}em",
+    }
+
+
+def _css(face: Type, box: Box, size: int, clamp: int) -> Markup:
+    return Markup(
+        f"font-family:{face.family};font-size:{size}px;font-weight:{face.weight};"
+        f"font-style:{'italic' if face.italic else 'normal'};"
+        f"line-height:{face.leading};letter-spacing:{face.tracking}em;"
+        f"max-width:{box.width}px;overflow-wrap:anywhere;"
+        f"line-clamp:{clamp};text-overflow:ellipsis"
+    )
