@@ -1,0 +1,1 @@
+"""HTTP out: conditions, ranges, names, negotiation, and the answers themselves."""

@@ -1,0 +1,48 @@
+"""What can go wrong while an answer is chosen; `app.problems` maps it to a status.
+
+`headers` must go out with the problem.
+"""
+
+from collections.abc import Sequence
+
+# Without it a script on another origin sees a network error, not the problem.
+_CORS = ("Access-Control-Allow-Origin", "*")
+
+
+class DeliveryError(Exception):
+    """Base of all errors that the delivery package raises on purpose."""
+
+    headers: tuple[tuple[str, str], ...] = (_CORS,)
+
+
+class PreconditionFailed(DeliveryError):
+    """If-Match, If-Unmodified-Since or If-None-Match forbids the answer (412)."""
+
+    def __str__(self) -> str:
+        return "A condition in the request's headers does not hold for this image."
+
+
+class RangeNotSatisfiable(DeliveryError):
+    """The range begins beyond the last of `length` bytes (416)."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+        # RFC 9110, 15.5.17: tells the client the current length.
+        self.headers = (("Content-Range", f"bytes */{length}"), _CORS)
+
+    def __str__(self) -> str:
+        return f"The range lies outside the {self.length} bytes there are."
+
+
+class NotAcceptable(DeliveryError):
+    """The Accept header allows none of the media types on offer (406)."""
+
+    headers = (("Vary", "Accept"), _CORS)
+
+    def __init__(self, offers: Sequence[str]) -> None:
+        super().__init__(tuple(offers))
+        self.offers = tuple(offers)
+
+    def __str__(self) -> str:
+        return f"Accept allows none of {', '.join(self.offers)}."

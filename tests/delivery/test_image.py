@@ -1,0 +1,278 @@
+"""Answers with an image: headers, bodies, and what is sent without drawing."""
+
+import base64
+import hashlib
+
+import orjson
+import pytest
+from werkzeug.datastructures import Headers
+from werkzeug.test import run_wsgi_app
+
+from app.delivery.errors import (
+    DeliveryError,
+    NotAcceptable,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+)
+from app.delivery.image import Terms, answer_early, send
+from app.media import Media
+
+DATA = bytes(range(100))
+PRINT = "a" * 64
+TAG = f'"{PRINT}"'
+TERMS = Terms(PRINT, "card", ("png",))
+PINNED = TERMS._replace(pinned=True)
+JSON = TERMS._replace(as_json=True)
+
+
+def media(media_type="image/png", **facts):
+    digest = hashlib.sha256(DATA).hexdigest()
+    return Media(DATA, media_type, 10, 20, digest, PRINT, facts)
+
+
+def environ(method="GET", **headers):
+    named = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
+    return {"REQUEST_METHOD": method, **named}
+
+
+def run(response, asked):
+    """Return status, headers and body as a server gets them."""
+    body, status, headers = run_wsgi_app(response, asked, buffered=True)
+    return int(status[:3]), headers, b"".join(body)
+
+
+def fetch(terms=TERMS, method="GET", media=media(), headers=None, **described):  # noqa: B008
+    asked = environ(method, **(headers or {}))
+    return run(send(asked, terms, media, **described), asked)
+
+
+def revalidate(terms=TERMS, method="GET", **headers):
+    asked = environ(method, **headers)
+    early = answer_early(asked, terms)
+    return None if early is None else run(early, asked)
+
+
+def test_an_image_has_every_header():
+    status, headers, body = fetch()
+
+    assert status == 200
+    assert body == DATA
+    assert dict(headers) == {
+        "Content-Type": "image/png",
+        "Content-Length": "100",
+        "Content-Disposition": 'inline; filename="card.png"',
+        "ETag": TAG,
+        "Cache-Control": "public, no-cache",
+        "Vary": "Accept",
+        "Accept-Ranges": "bytes",
+        "X-Content-Type-Options": "nosniff",
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": headers["Access-Control-Expose-Headers"],
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Repr-Digest": headers["Repr-Digest"],
+    }
+
+
+def test_no_header_comes_twice():
+    _, headers, _ = fetch(media=media("image/svg+xml", missing_glyphs=["U+4E2D"]))
+
+    names = [name.lower() for name, _ in headers]
+    assert len(names) == len(set(names))
+
+
+def test_headers_can_still_be_added():
+    asked = environ()
+    response = send(asked, TERMS, media())
+    response.headers["Server-Timing"] = "draw;dur=1"
+
+    assert run(response, asked)[1]["Server-Timing"] == "draw;dur=1"
+    assert "Server-Timing" not in fetch()[1]
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        (TERMS, "public, no-cache"),
+        (TERMS._replace(max_age_s=60), "public, max-age=60"),
+        (PINNED, "public, max-age=31536000, immutable"),
+        (PINNED._replace(max_age_s=60), "public, max-age=31536000, immutable"),
+    ],
+)
+def test_cache_control_depends_on_what_the_url_says(terms, expected):
+    _, headers, _ = fetch(terms)
+
+    assert headers["Cache-Control"] == expected
+
+
+def test_the_digest_is_that_of_the_whole_also_with_a_part():
+    _, _, whole = fetch(PINNED)
+    status, headers, _ = fetch(PINNED, headers={"range": "bytes=0-3"})
+
+    encoded = base64.b64encode(hashlib.sha256(whole).digest()).decode()
+    assert status == 206
+    assert headers["Repr-Digest"] == f"sha-256=:{encoded}:"
+
+
+def test_head_has_the_headers_of_get_and_no_body():
+    _, headers, _ = fetch(PINNED)
+    status, head, body = fetch(PINNED, "HEAD", headers={"range": "bytes=0-3"})
+
+    assert status == 200
+    assert body == b""
+    assert list(head) == list(headers)
+
+
+def test_a_part_says_where_it_belongs():
+    status, headers, body = fetch(PINNED, headers={"range": "bytes=5-9"})
+
+    assert status == 206
+    assert body == DATA[5:10]
+    assert headers["Content-Range"] == "bytes 5-9/100"
+    assert headers["Content-Length"] == "5"
+    assert headers["ETag"] == TAG
+
+
+def test_a_range_outside_tells_the_length():
+    with pytest.raises(RangeNotSatisfiable) as caught:
+        fetch(PINNED, headers={"range": "bytes=100-"})
+
+    assert caught.value.length == 100
+    assert Headers(caught.value.headers)["Content-Range"] == "bytes */100"
+    assert "100 bytes" in str(caught.value)
+
+
+def test_a_bare_range_of_an_unpinned_url_is_ignored():
+    status, _, body = fetch(headers={"range": "bytes=4-"})
+
+    assert status == 200
+    assert body == DATA
+
+
+@pytest.mark.parametrize("header", [TAG, f"W/{TAG}", "*", f'"x", {TAG}'])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_client_that_has_the_bytes_gets_304_before_any_media_exist(header, method):
+    status, headers, body = revalidate(PINNED, method, if_none_match=header)
+
+    assert status == 304
+    assert body == b""
+    assert dict(headers) == {
+        "ETag": TAG,
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept",
+        "Access-Control-Allow-Origin": "*",
+    }
+
+
+def test_a_client_that_has_other_bytes_gets_no_early_answer():
+    assert revalidate() is None
+    assert revalidate(if_none_match='"x"') is None
+    assert revalidate(if_modified_since="Sun, 06 Nov 2094 08:49:37 GMT") is None
+
+
+def test_a_failed_precondition_is_raised_before_any_media_exist():
+    with pytest.raises(PreconditionFailed):
+        revalidate(if_match='"x"')
+    with pytest.raises(PreconditionFailed):
+        revalidate(method="POST", if_none_match="*")
+
+
+@pytest.mark.parametrize(
+    ("download", "expected"),
+    [
+        ("ticket", 'attachment; filename="ticket.png"'),
+        ("", 'attachment; filename="card.png"'),
+        ("../a\r\nb", 'attachment; filename="ab.png"'),
+    ],
+)
+def test_download_makes_an_attachment_with_a_safe_name(download, expected):
+    _, headers, _ = fetch(TERMS._replace(download=download))
+
+    assert headers["Content-Disposition"] == expected
+
+
+def test_an_svg_may_neither_run_nor_load_anything():
+    _, headers, _ = fetch(media=media("image/svg+xml"))
+
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none';")
+    assert policy.endswith("; sandbox")
+    assert "Content-Security-Policy" not in fetch()[1]
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        (["U+4E2D"], "U+4E2D"),
+        (["U+4E2D", "U+6587"], "U+4E2D, U+6587"),
+        (["U+4E2D"] * 32, ", ".join(["U+4E2D"] * 32)),
+        (["U+4E2D"] * 99, ", ".join([*["U+4E2D"] * 32, "more;count=67"])),
+    ],
+)
+def test_missing_glyphs_are_listed_within_bounds(missing, expected):
+    _, headers, _ = fetch(media=media(missing_glyphs=missing))
+
+    assert headers["X-Missing-Glyphs"] == expected
+
+
+def test_without_missing_glyphs_the_header_is_missing():
+    _, headers, _ = fetch(media=media(missing_glyphs=[]))
+
+    assert "X-Missing-Glyphs" not in headers
+
+
+def test_json_describes_the_image_and_holds_it():
+    status, headers, body = fetch(
+        JSON, media=media(seed=7), renderer="card", format="png", url="/x?v=1"
+    )
+
+    assert status == 200
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Content-Length"] == str(len(body))
+    assert headers["ETag"] == f'"{PRINT}-json"'
+    assert orjson.loads(body) == {
+        "renderer": "card",
+        "format": "png",
+        "url": "/x?v=1",
+        "media_type": "image/png",
+        "width": 10,
+        "height": 20,
+        "sha256": hashlib.sha256(DATA).hexdigest(),
+        "fingerprint": PRINT,
+        "facts": {"seed": 7},
+        "data": base64.b64encode(DATA).decode(),
+    }
+
+
+def test_json_and_image_never_share_a_tag():
+    assert revalidate(JSON, if_none_match=TAG) is None
+    assert revalidate(TERMS, if_none_match=JSON.etag) is None
+    assert revalidate(JSON, if_none_match=JSON.etag)[0] == 304
+
+
+def test_json_obeys_the_same_conditions():
+    _, _, whole = fetch(JSON)
+    status, headers, part = fetch(
+        JSON, headers={"range": "bytes=-9", "if_range": JSON.etag}
+    )
+
+    assert status == 206
+    assert part == whole[-9:]
+    assert headers["Content-Range"].endswith(f"/{len(whole)}")
+
+
+def test_json_is_named_only_for_a_download():
+    _, inline, _ = fetch(JSON)
+    _, saved, _ = fetch(JSON._replace(download="a.png"))
+
+    assert "Content-Disposition" not in inline
+    assert saved["Content-Disposition"] == 'attachment; filename="a.png.json"'
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PreconditionFailed(), RangeNotSatisfiable(5), NotAcceptable(["image/png"])],
+)
+def test_an_error_can_be_read_across_origins(error):
+    assert isinstance(error, DeliveryError)
+    assert ("Access-Control-Allow-Origin", "*") in error.headers
+    assert str(error).endswith(".")
