@@ -1,0 +1,56 @@
+"""Encoded bytes on their way out, and their form at rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An encoded image: bytes, what they are, and what is known of them.
+
+    `sha256` is the hexadecimal digest of `data`; `fingerprint` that of the
+    request. `facts` are JSON values about the drawing (`missing_glyphs`, ...).
+    """
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+    sha256: str
+    fingerprint: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+_MAGIC = b"mimeo1\n"
+_PREFIX = len(_MAGIC) + 4
+
+
+def pack(media: Media) -> bytes:
+    """Return one self-describing block: magic, length of the header, header, data."""
+    header = orjson.dumps(
+        {
+            "media_type": media.media_type,
+            "width": media.width,
+            "height": media.height,
+            "sha256": media.sha256,
+            "size": len(media.data),
+            "facts": media.facts,
+        }
+    )
+    return b"".join((_MAGIC, len(header).to_bytes(4, "big"), header, media.data))
+
+
+def unpack(block: bytes, fingerprint: str) -> Media:
+    """Reverse `pack`; raise ValueError where the block is not whole."""
+    if not block.startswith(_MAGIC):
+        raise ValueError("a stored block does not begin with its magic bytes")
+    start = _PREFIX + int.from_bytes(block[len(_MAGIC) : _PREFIX], "big")
+    header = orjson.loads(block[_PREFIX:start])
+    size = header.pop("size")
+    data = block[start:]
+    if len(data) != size:
+        raise ValueError(f"a stored block holds {len(data)} bytes instead of {size}")
+    return Media(data=data, fingerprint=fingerprint, **header)
