@@ -1,0 +1,202 @@
+"""Strings and JSON in, one valid, frozen image request out.
+
+All spellings of a request (query, form, JSON, multipart) end in the same
+object, so they have one fingerprint and one answer.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from app.renderer import encode, limits
+from app.renderer.base import Output, Renderer
+from app.renderer.errors import BadParameter, Fault
+from app.renderer.limits import Limits, device_size
+from app.renderer.params import Parameters
+from app.renderer.produce import ENCODERS, formats
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# gunicorn takes request lines of up to 8,190 bytes.
+_MAX_URL = 8000
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """A renderer, its parameters and the output: everything that decides the bytes."""
+
+    renderer: Renderer
+    parameters: Parameters
+    output: Output
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, 64 hexadecimal digits, of whatever decides the bytes."""
+        canonical = orjson.dumps(
+            (
+                self.renderer.name,
+                self.renderer.version,
+                self.parameters.model_dump(mode="json"),
+                self.output.model_dump(),
+                ENCODERS,
+            ),
+            option=orjson.OPT_SORT_KEYS,
+        )
+        return hashlib.sha256(canonical).hexdigest()
+
+    @cached_property
+    def url(self) -> str | None:
+        """Path and query that pin these bytes, or None where no GET can ask for them.
+
+        Images sent in and texts of several thousand characters do not fit a URL.
+        """
+        values = {**_given(self.output), **_given(self.parameters)}
+        if any(isinstance(value, bytes) for value in values.values()):
+            return None
+        if self.output.background is not None and "background" in _names(self):
+            return None
+        query = urlencode({name: _spell(value) for name, value in values.items()})
+        pin = f"{query}&v={self.fingerprint}" if query else f"v={self.fingerprint}"
+        url = f"/images/{self.renderer.name}.{self.output.format}?{pin}"
+        return url if len(url) <= _MAX_URL else None
+
+
+def from_strings(
+    renderer: Renderer,
+    pairs: Iterable[tuple[str, str]],
+    format_name: str | None,
+    bounds: Limits,
+) -> ImageRequest:
+    """Build a request from text values, as a query, a form or a command line has them.
+
+    `format_name` is what the URL's path says, if it does. Raises BadParameter
+    with every fault found, LimitExceeded, UnknownFormat.
+    """
+    values = unique(pairs)
+    parameters, output = _split(renderer, values, format_name)
+    return _build(renderer, parameters, output, bounds, strict=False)
+
+
+def from_json(
+    renderer: Renderer,
+    values: Mapping[str, Any],
+    format_name: str | None,
+    bounds: Limits,
+) -> ImageRequest:
+    """Build a request from one flat JSON object; types must be JSON's own."""
+    parameters, output = _split(renderer, values, format_name)
+    return _build(renderer, parameters, output, bounds, strict=True)
+
+
+def from_parts(
+    renderer: Renderer,
+    parameters: Mapping[str, Any],
+    output: Mapping[str, Any],
+    bounds: Limits,
+) -> ImageRequest:
+    """Build a request from JSON that keeps parameters and output apart."""
+    return _build(renderer, parameters, output, bounds, strict=True)
+
+
+def _names(request: ImageRequest) -> Mapping[str, Any]:
+    return request.renderer.parameters.model_fields
+
+
+def _given(model: BaseModel) -> dict[str, Any]:
+    """Return the fields that a caller set, without the format and empty ones."""
+    names = sorted(model.model_fields_set - {"format"})
+    values = {name: getattr(model, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _spell(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the pairs as a dict; raise BadParameter where a name comes twice."""
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if name in values:
+            raise BadParameter(Fault(name, "is given more than once"))
+        values[name] = value
+    return values
+
+
+def _split(
+    renderer: Renderer, values: Mapping[str, Any], format_name: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part renderer parameters from output options; the renderer's names go first."""
+    own = renderer.parameters.model_fields
+    parameters = {name: value for name, value in values.items() if name in own}
+    rest = {name: value for name, value in values.items() if name not in own}
+    unknown = [name for name in rest if name not in Output.model_fields]
+    if unknown:
+        known = ", ".join((*own, *Output.model_fields))
+        reason = f"is not a parameter of {renderer.name}; known: {known}"
+        raise BadParameter(*(Fault(name, reason) for name in unknown))
+    if format_name is not None:
+        if "format" in rest:
+            raise BadParameter(Fault("format", "is already given by the path"))
+        rest["format"] = format_name
+    return parameters, rest
+
+
+def _build(
+    renderer: Renderer,
+    parameters: Mapping[str, Any],
+    output: Mapping[str, Any],
+    bounds: Limits,
+    *,
+    strict: bool,
+) -> ImageRequest:
+    faults: list[Fault] = []
+    if isinstance(output.get("format"), str):
+        # `jpeg` and `jpg` are one format, so they make one fingerprint.
+        name = output["format"]
+        output = {**output, "format": encode.EXTENSIONS.get(name, name)}
+    drawn = _validate(renderer.parameters, parameters, strict, faults)
+    encoded = _validate(Output, output, strict, faults)
+    if drawn is None or encoded is None:
+        raise BadParameter(*faults)
+    _check_format(renderer, encoded)
+    limits.check(renderer, drawn, encoded, bounds)
+    encode.check(encoded, *device_size(renderer, drawn, encoded.scale))
+    return ImageRequest(renderer, drawn, encoded)
+
+
+def _validate(
+    model: type[Model], values: Mapping[str, Any], strict: bool, faults: list[Fault]
+) -> Model | None:
+    try:
+        if strict:
+            return model.model_validate(values, strict=True)
+        return model.model_validate_strings(values)
+    except ValidationError as error:
+        faults.extend(faults_of(error))
+        return None
+
+
+def faults_of(error: ValidationError) -> Iterable[Fault]:
+    """Translate pydantic's findings to field and reason."""
+    for finding in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in finding["loc"])
+        reasons = {"missing": "is required", "extra_forbidden": "is not known"}
+        message = finding["msg"].removeprefix("Value error, ")
+        yield Fault(field, reasons.get(finding["type"], message))
+
+
+def _check_format(renderer: Renderer, output: Output) -> None:
+    known = formats(renderer)
+    if output.format not in known:
+        raise BadParameter(
+            Fault(
+                "format", f"{output.format!r} is not one of {', '.join(sorted(known))}"
+            )
+        )

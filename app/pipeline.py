@@ -1,0 +1,154 @@
+"""From an image request to media: store, one flight, admission, draw, encode."""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.config import Settings
+from app.imagerequest import ImageRequest
+from app.media import Media, pack, unpack
+from app.renderer.base import Encoded
+from app.renderer.isolation import Isolation
+from app.renderer.produce import produce
+from app.store import Store, StoreError
+
+_LOG = logging.getLogger("mimeo.pipeline")
+
+
+class Busy(Exception):
+    """No turn to draw came within the time a request may wait; `retry_s` from now."""
+
+    def __init__(self, retry_s: int) -> None:
+        super().__init__(retry_s)
+        self.retry_s = retry_s
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """Media, and how it came about.
+
+    `source` is `hit` (from the store), `miss` (drawn now) or `collapsed` (drawn
+    by another request at the same moment); times are in seconds.
+    """
+
+    media: Media
+    source: str
+    queue_s: float = 0.0
+    draw_s: float = 0.0
+    encode_s: float = 0.0
+
+
+class Pipeline:
+    """The one way from requests to media; shared by all threads of a worker.
+
+    `slots` drawings run at a time. The engine and the deflaters release the GIL,
+    so two slots keep a core busy while one of them is in Python.
+    """
+
+    def __init__(self, settings: Settings, store: Store, slots: int = 2) -> None:
+        self._settings = settings
+        self._store = store
+        self._slots = threading.BoundedSemaphore(slots)
+        self._isolated_slots = threading.BoundedSemaphore(1)
+        self._isolation = Isolation(settings)
+        self._flights: dict[str, Future[Production]] = {}
+        self._guard = threading.Lock()
+
+    def produce(self, request: ImageRequest) -> Production:
+        """Return the media of a request, drawn at most once at a time.
+
+        Raises what the renderer raises, and Busy.
+        """
+        stored = self._recall(request.fingerprint)
+        if stored is not None:
+            return Production(stored, "hit")
+        flight, leads = self._join(request.fingerprint)
+        if not leads:
+            return _collapsed(flight.result())
+        try:
+            production = self._make(request)
+        except BaseException as error:
+            self._leave(request.fingerprint)
+            flight.set_exception(error)
+            raise
+        self._leave(request.fingerprint)
+        flight.set_result(production)
+        return production
+
+    def close(self) -> None:
+        """End the processes that draw untrusted input."""
+        self._isolation.close()
+
+    def _join(self, fingerprint: str) -> tuple[Future[Production], bool]:
+        with self._guard:
+            flight = self._flights.get(fingerprint)
+            if flight is not None:
+                return flight, False
+            flight = self._flights[fingerprint] = Future()
+            return flight, True
+
+    def _leave(self, fingerprint: str) -> None:
+        with self._guard:
+            del self._flights[fingerprint]
+
+    def _make(self, request: ImageRequest) -> Production:
+        started = time.perf_counter()
+        isolated = request.renderer.isolated
+        with self._admitted(self._isolated_slots if isolated else self._slots):
+            queue_s = time.perf_counter() - started
+            encoded = self._draw(request)
+        media = _media(encoded, request.fingerprint)
+        self._keep(media)
+        return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
+
+    def _draw(self, request: ImageRequest) -> Encoded:
+        if request.renderer.isolated:
+            return self._isolation.produce(
+                request.renderer, request.parameters, request.output
+            )
+        return produce(request.renderer, request.parameters, request.output)
+
+    @contextmanager
+    def _admitted(self, slots: threading.BoundedSemaphore) -> Iterator[None]:
+        if not slots.acquire(timeout=self._settings.queue_timeout_s):
+            raise Busy(max(1, round(self._settings.queue_timeout_s)))
+        try:
+            yield
+        finally:
+            slots.release()
+
+    def _recall(self, fingerprint: str) -> Media | None:
+        """Read the store; a store at fault costs time, not the answer."""
+        try:
+            block = self._store.get(fingerprint)
+            return None if block is None else unpack(block, fingerprint)
+        except (StoreError, ValueError) as error:
+            _LOG.warning("store: %s", error)
+            return None
+
+    def _keep(self, media: Media) -> None:
+        try:
+            self._store.put(media.fingerprint, pack(media))
+        except StoreError as error:
+            _LOG.warning("store: %s", error)
+
+
+def _media(encoded: Encoded, fingerprint: str) -> Media:
+    return Media(
+        data=encoded.data,
+        media_type=encoded.media_type,
+        width=encoded.width,
+        height=encoded.height,
+        sha256=hashlib.sha256(encoded.data).hexdigest(),
+        fingerprint=fingerprint,
+        facts=encoded.facts,
+    )
+
+
+def _collapsed(production: Production) -> Production:
+    return Production(production.media, "collapsed")

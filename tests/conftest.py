@@ -1,0 +1,62 @@
+"""Parts that many tests share: settings, one catalogue, one client."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from app import create_app
+from app.config import Settings
+from app.renderer.registry import Catalogue
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Defaults, with a store of the session's own and packaged fonts only."""
+    folder = tmp_path_factory.mktemp("store")
+    return replace(Settings(), store=str(folder), system_fonts=False, access_log=False)
+
+
+@pytest.fixture(scope="session")
+def catalogue(settings: Settings) -> Catalogue:
+    """All renderers; building them takes a moment."""
+    return Catalogue(settings)
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> Iterator[Flask]:
+    """The app in this process."""
+    made = create_app(settings)
+    yield made
+    made.extensions["mimeo"].close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client without a server; `tests.gunicorn_server` has one with."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def png() -> Callable[[int, int], str]:
+    """Makes a PNG of a size, as the data URI that a parameter takes."""
+
+    def make(width: int, height: int) -> str:
+        buffer = io.BytesIO()
+        Image.new("RGB", (width, height), "teal").save(buffer, "PNG")
+        encoded = base64.b64encode(buffer.getvalue()).decode()
+        return f"data:image/png;base64,{encoded}"
+
+    return make

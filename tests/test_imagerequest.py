@@ -1,0 +1,132 @@
+"""All spellings of a request end in one object with one fingerprint."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from app.config import Settings
+from app.imagerequest import ImageRequest, from_json, from_parts, from_strings
+from app.renderer.base import Renderer
+from app.renderer.errors import BadParameter, LimitExceeded
+from app.renderer.registry import Catalogue
+from app.renderer.solid import RENDERER as SOLID
+
+BOUNDS = Settings()
+
+
+def of(**values: str) -> ImageRequest:
+    return from_strings(SOLID, values.items(), "png", BOUNDS)
+
+
+def test_strings_json_and_parts_are_one_request() -> None:
+    spelt = of(color="f00", width="20", scale="2")
+    flat = from_json(
+        SOLID, {"color": "#FF0000", "width": 20, "scale": 2}, "png", BOUNDS
+    )
+    apart = from_parts(SOLID, {"color": "red", "width": 20}, {"scale": 2.0}, BOUNDS)
+
+    assert spelt.fingerprint == flat.fingerprint == apart.fingerprint
+
+
+def test_default_and_spelt_out_default_are_one_request() -> None:
+    assert of().fingerprint == of(width="600", height="400", scale="1").fingerprint
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"width": "21"}, {"color": "f01"}, {"scale": "1.5"}, {"compression": "fast"}],
+)
+def test_whatever_decides_the_bytes_is_in_the_fingerprint(
+    other: dict[str, str],
+) -> None:
+    assert of(**{"width": "20", "color": "f00"} | other) != of(width="20", color="f00")
+    assert of(**other).fingerprint != of().fingerprint
+
+
+def test_version_of_the_renderer_is_in_the_fingerprint() -> None:
+    newer = replace(SOLID, version="next")
+
+    request = from_strings(newer, [], "png", BOUNDS)
+
+    assert request.fingerprint != of().fingerprint
+
+
+def test_every_fault_is_found_at_once() -> None:
+    with pytest.raises(BadParameter) as caught:
+        of(width="wide", color="nocolour", scale="9")
+
+    assert {fault.field for fault in caught.value.faults} == {"width", "color", "scale"}
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda: of(colour="red"), "colour"),
+        (lambda: from_strings(SOLID, [("width", "1")] * 2, "png", BOUNDS), "width"),
+        (lambda: from_strings(SOLID, [], "bmp", BOUNDS), "format"),
+        (lambda: of(format="png"), "format"),
+        (lambda: of(quality="80"), "quality"),
+        (lambda: from_json(SOLID, {"width": "20"}, "png", BOUNDS), "width"),
+        (lambda: from_json(SOLID, {"width": True}, "png", BOUNDS), "width"),
+        (lambda: from_parts(SOLID, {"widht": 20}, {}, BOUNDS), "widht"),
+        (lambda: of(scale="nan"), "scale"),
+        (lambda: of(width="9" * 400), "width"),
+    ],
+)
+def test_fault_is_named(call: Callable[[], ImageRequest], field: str) -> None:
+    with pytest.raises(BadParameter) as caught:
+        call()
+
+    assert caught.value.faults[0].field == field
+
+
+@pytest.mark.parametrize(
+    ("values", "limit", "value"),
+    [
+        ({"width": "9000"}, "MIMEO_MAX_SIDE", 9000),
+        ({"width": "3000", "scale": "3"}, "MIMEO_MAX_SIDE", 9000),
+        ({"width": "5000", "height": "5000"}, "MIMEO_MAX_PIXELS", 25_000_000),
+    ],
+)
+def test_limit_is_named_with_its_value(
+    values: dict[str, str], limit: str, value: int
+) -> None:
+    with pytest.raises(LimitExceeded) as caught:
+        of(**values)
+
+    assert (caught.value.limit, caught.value.value) == (limit, value)
+
+
+def test_text_over_the_limit_is_refused(catalogue: Catalogue) -> None:
+    bounds = replace(BOUNDS, max_text_chars=10)
+
+    with pytest.raises(LimitExceeded) as caught:
+        from_strings(catalogue.get("quote"), [("text", "x" * 11)], "png", bounds)
+
+    assert caught.value.field == "text"
+
+
+def test_url_makes_the_same_request_again(catalogue: Catalogue) -> None:
+    card = catalogue.get("card")
+    request = from_json(card, {"title": "Käse & Brot", "scale": 2}, "webp", BOUNDS)
+
+    assert request.url == (
+        f"/images/card.webp?scale=2.0&title=K%C3%A4se+%26+Brot&v={request.fingerprint}"
+    )
+
+
+def test_request_with_an_image_has_no_url(
+    catalogue: Catalogue, png: Callable[[int, int], str]
+) -> None:
+    card = catalogue.get("card")
+
+    request = from_json(card, {"title": "A", "image": png(4, 4)}, "png", BOUNDS)
+
+    assert request.url is None
+
+
+def test_every_example_is_a_request(catalogue: Catalogue) -> None:
+    for name in catalogue.names():
+        renderer: Renderer = catalogue.get(name)
+        assert from_strings(renderer, renderer.example.items(), "png", BOUNDS)
