@@ -1,0 +1,42 @@
+"""Builds the app out of its parts, in the order in which they need each other."""
+
+import os
+
+from flask import Flask
+
+from app import accesslog, problems
+from app.config import BadSetting, Settings
+from app.parsing import Parser
+from app.pipeline import Pipeline
+from app.renderer.registry import Catalogue
+from app.store import StoreError, open_store
+from app.views import catalogue as catalogue_view
+from app.views import health, images, index
+
+
+def build(settings: Settings | None = None) -> Flask:
+    """Return the WSGI app; settings come from the environment by default.
+
+    Raises BadSetting naming the variable where a setting cannot be used.
+    """
+    settings = settings or Settings.from_env(os.environ)
+    accesslog.configure()
+    try:
+        store = open_store(settings.store, settings.store_bytes)
+    except StoreError as error:
+        raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
+    catalogue = Catalogue(settings)
+    pipeline = Pipeline(settings, store)
+    parser = Parser(catalogue, settings)
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
+    app.register_blueprint(images.blueprint(parser, pipeline))
+    app.register_blueprint(catalogue_view.blueprint(catalogue, settings))
+    app.register_blueprint(health.blueprint(catalogue, store))
+    app.register_blueprint(index.blueprint(catalogue))
+    problems.install(app)
+    app.extensions["mimeo"] = pipeline
+    wrapped = accesslog.AccessLog(app.wsgi_app, write=settings.access_log)
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,252 @@
+"""HTTP text to image requests: the last place where strings are loose."""
+
+import base64
+import json
+import re
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from app.config import Settings
+from app.delivery.errors import NotAcceptable
+from app.delivery.image import Terms
+from app.delivery.negotiation import JSON, negotiate, prefers_json
+from app.imagerequest import ImageRequest, from_json, from_parts, from_strings, unique
+from app.renderer.base import Output, Renderer
+from app.renderer.encode import FORMATS
+from app.renderer.errors import BadParameter, Fault
+from app.renderer.produce import formats
+from app.renderer.registry import Catalogue
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
+_MAX_FIELDS = 200
+_DELIVERY = ("v", "download")
+
+
+class BadBody(Exception):
+    """The query or the body is not what its type says: not UTF-8, not JSON."""
+
+
+class UnsupportedBody(Exception):
+    """The body has a media type that no renderer takes."""
+
+
+class StalePin(Exception):
+    """A URL pins a fingerprint that its parameters no longer have."""
+
+    def __init__(self, current: str) -> None:
+        super().__init__(current)
+        self.current = current
+
+    def __str__(self) -> str:
+        return (
+            "The parameters of this URL no longer make the image that `v` names;"
+            " `current` is the fingerprint they make now."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An image request, and the terms on which its answer is delivered."""
+
+    request: ImageRequest
+    terms: Terms
+
+
+class Line(NamedTuple):
+    """What the request line and the Accept header say.
+
+    `ending` is the format that the path names, or None.
+    """
+
+    name: str
+    ending: str | None
+    query: bytes
+    accept: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body: media type without parameters, bytes, multipart pairs."""
+
+    mimetype: str
+    data: bytes
+    pairs: tuple[tuple[str, str], ...] = ()
+
+
+def read_pairs(data: bytes) -> list[tuple[str, str]]:
+    """Parse a query string or form body (WHATWG URL, section 5.1), strictly UTF-8.
+
+    Raises BadBody for bytes that are not UTF-8 and for more than 200 fields.
+    """
+    try:
+        return parse_qsl(
+            data.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except UnicodeError as error:
+        raise BadBody("The query or form is not percent-encoded UTF-8.") from error
+    except ValueError as error:
+        raise BadBody(f"There are more than {_MAX_FIELDS} fields.") from error
+
+
+def read_json(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object (RFC 8259); a name given twice is refused, not dropped."""
+    try:
+        value = json.loads(
+            data.decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=_refuse
+        )
+    except RecursionError as error:
+        raise BadBody("The JSON is nested too deeply.") from error
+    except ValueError as error:
+        raise BadBody(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadBody("The body must be a JSON object.")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+class Parser:
+    """Turns requests into `Asked`, by the catalogue and within the limits."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+        # Parsing is pure, and a popular URL is parsed again and again: without
+        # this a 304 costs about twice as much (benchmarks/http.py).
+        self._remember = lru_cache(maxsize=2048)(self._from_query)
+
+    def query(self, line: Line) -> Asked:
+        """Parse a GET request."""
+        return self._remember(self._catalogue.get(line.name), line)
+
+    def body(self, line: Line, body: Body) -> Asked:
+        """Parse a POST request to a renderer: form, JSON, multipart or raw HTML."""
+        renderer = self._catalogue.get(line.name)
+        delivery, pairs = _part(read_pairs(line.query))
+        if body.mimetype == "application/json":
+            if pairs:
+                reason = "belongs into the JSON body, as all parameters"
+                raise BadParameter(*(Fault(key, reason) for key, _ in pairs))
+            values = read_json(body.data)
+            wanted = _format(renderer, line, values)
+            made = from_json(renderer, values, wanted, self._settings)
+            return self._asked(made, line, delivery)
+        pairs = [*pairs, *_text_pairs(renderer, body)]
+        return self._from_pairs(renderer, line, delivery, pairs)
+
+    def envelope(self, line: Line, data: bytes) -> Asked:
+        """Parse `POST /images`: renderer, params and output options as JSON."""
+        delivery, pairs = _part(read_pairs(line.query))
+        values = read_json(data)
+        name, params = values.pop("renderer", None), values.pop("params", {})
+        _refuse_unknown([*dict(pairs), *values.keys() - Output.model_fields.keys()])
+        if not isinstance(name, str):
+            raise BadParameter(Fault("renderer", "must be the name of a renderer"))
+        if not isinstance(params, dict):
+            raise BadParameter(Fault("params", "must be an object"))
+        renderer = self._catalogue.get(name)
+        wanted = _format(renderer, line, values)
+        output = values if wanted is None else {**values, "format": wanted}
+        made = from_parts(renderer, params, output, self._settings)
+        return self._asked(made, line, delivery)
+
+    def _from_query(self, renderer: Renderer, line: Line) -> Asked:
+        delivery, pairs = _part(read_pairs(line.query))
+        return self._from_pairs(renderer, line, delivery, pairs)
+
+    def _from_pairs(
+        self,
+        renderer: Renderer,
+        line: Line,
+        delivery: dict[str, str],
+        pairs: list[tuple[str, str]],
+    ) -> Asked:
+        wanted = _format(renderer, line, dict(pairs))
+        made = from_strings(renderer, pairs, wanted, self._settings)
+        return self._asked(made, line, delivery)
+
+    def _asked(
+        self, request: ImageRequest, line: Line, delivery: dict[str, str]
+    ) -> Asked:
+        _check_pin(delivery.get("v"), request.fingerprint)
+        row = FORMATS[request.output.format]
+        terms = Terms(
+            fingerprint=request.fingerprint,
+            name=request.renderer.name,
+            extensions=tuple(row.extensions),
+            pinned="v" in delivery,
+            as_json=prefers_json(line.accept, row.media_type),
+            download=delivery.get("download"),
+            max_age_s=self._settings.max_age_s,
+        )
+        return Asked(request, terms)
+
+
+def _format(renderer: Renderer, line: Line, values: Container[str]) -> str | None:
+    """Return the format by path or Accept; None where the parameters name it."""
+    if line.ending is not None:
+        return line.ending
+    # A renderer's own parameter of that name would not be the output's.
+    if "format" in values and "format" not in renderer.parameters.model_fields:
+        return None
+    names = {FORMATS[name].media_type: name for name in formats(renderer)}
+    choice = negotiate(line.accept, tuple(names))
+    if choice is None:
+        raise NotAcceptable((*names, JSON))
+    return names[choice.media_type]
+
+
+def _refuse_unknown(names: list[str]) -> None:
+    known = ", ".join(("renderer", "params", *Output.model_fields))
+    if names:
+        faults = (Fault(name, f"is not one of {known}") for name in sorted(names))
+        raise BadParameter(*faults)
+
+
+def _part(
+    pairs: Iterable[tuple[str, str]],
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Part the options of the delivery from everything else."""
+    kept = list(pairs)
+    delivery = unique(pair for pair in kept if pair[0] in _DELIVERY)
+    return delivery, [pair for pair in kept if pair[0] not in _DELIVERY]
+
+
+def _text_pairs(renderer: Renderer, body: Body) -> Iterable[tuple[str, str]]:
+    if body.mimetype == "application/x-www-form-urlencoded":
+        return read_pairs(body.data)
+    if body.mimetype == "multipart/form-data":
+        return body.pairs
+    if body.mimetype == "text/html" and "html" in renderer.parameters.model_fields:
+        try:
+            return [("html", body.data.decode("utf-8-sig"))]
+        except UnicodeError as error:
+            raise BadBody("The body is not UTF-8.") from error
+    if body.mimetype == "" and not body.data:
+        return ()
+    raise UnsupportedBody(
+        f"{renderer.name} takes application/x-www-form-urlencoded,"
+        f" multipart/form-data or application/json, not {body.mimetype or 'no type'}."
+    )
+
+
+def file_pair(name: str, data: bytes) -> tuple[str, str]:
+    """Spell an uploaded file as the data URI that a query would carry."""
+    encoded = base64.b64encode(data).decode("ascii")
+    return name, f"data:application/octet-stream;base64,{encoded}"
+
+
+def _check_pin(pin: str | None, fingerprint: str) -> None:
+    if pin is None or pin == fingerprint:
+        return
+    if not _FINGERPRINT.match(pin):
+        raise BadParameter(Fault("v", "must be a fingerprint of 64 hexadecimal digits"))
+    raise StalePin(fingerprint)

@@ -1,0 +1,135 @@
+"""Every error as an RFC 9457 problem, from one table."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from app.delivery.errors import (
+    NotAcceptable,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+)
+from app.parsing import BadBody, StalePin, UnsupportedBody
+from app.pipeline import Busy
+from app.renderer.errors import (
+    BadParameter,
+    BrokenTemplate,
+    LimitExceeded,
+    RenderTimeout,
+    Undrawable,
+    UnknownFormat,
+    UnknownRenderer,
+)
+
+_LOG = logging.getLogger("mimeo")
+
+
+class Row(NamedTuple):
+    """What a class of errors becomes: status, name of the type, title."""
+
+    status: int
+    slug: str
+    title: str
+
+
+PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
+    {
+        UnknownRenderer: Row(404, "unknown-renderer", "There is no such renderer"),
+        BadParameter: Row(422, "bad-parameter", "A parameter is not valid"),
+        UnknownFormat: Row(422, "unknown-format", "The format cannot be had"),
+        LimitExceeded: Row(422, "limit-exceeded", "The request is over a limit"),
+        Undrawable: Row(422, "undrawable", "The input cannot be drawn"),
+        RenderTimeout: Row(422, "render-timeout", "Drawing took too long"),
+        BadBody: Row(400, "bad-body", "The request cannot be read"),
+        UnsupportedBody: Row(415, "unsupported-body", "The body's type is not known"),
+        StalePin: Row(410, "stale-pin", "The pinned image no longer exists"),
+        NotAcceptable: Row(406, "not-acceptable", "No accepted type can be had"),
+        PreconditionFailed: Row(412, "precondition-failed", "A precondition failed"),
+        RangeNotSatisfiable: Row(416, "range-not-satisfiable", "The range is outside"),
+        BrokenTemplate: Row(503, "broken-template", "The template is broken"),
+        Busy: Row(503, "busy", "The server is busy"),
+    }
+)
+
+
+def problem(
+    row: Row, detail: str, headers: Iterable[tuple[str, str]] = (), **more: Any
+) -> Response:
+    """Return an `application/problem+json` response (RFC 9457 section 3).
+
+    `more` are extension members, such as the `field` at fault.
+    """
+    body = {
+        "type": f"/problems/{row.slug}",
+        "title": row.title,
+        "status": row.status,
+        "detail": detail,
+        "instance": request.path,
+        "request_id": request.environ.get("mimeo.request_id", ""),
+        **more,
+    }
+    data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    response = Response(data, row.status, content_type="application/problem+json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    # Without it a script on another origin sees a network error, not the problem.
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers.update(headers)
+    return response
+
+
+def install(app: Flask) -> None:
+    """Answer every error of an app with a problem."""
+    for kind in PROBLEMS:
+        app.register_error_handler(kind, _from_table)
+    app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _from_table(error: Exception) -> Response:
+    row = PROBLEMS[type(error)]
+    return problem(row, str(error), _headers(error), **_members(error))
+
+
+def _members(error: Exception) -> dict[str, Any]:
+    """Pick the extension members that help a client to mend its request."""
+    if isinstance(error, BadParameter):
+        errors = [fault._asdict() for fault in error.faults]
+        return {"field": error.faults[0].field, "errors": errors}
+    names = ("field", "limit", "allowed", "value", "known", "file", "line", "current")
+    return {name: getattr(error, name) for name in names if hasattr(error, name)}
+
+
+def _headers(error: Exception) -> Iterable[tuple[str, str]]:
+    if isinstance(error, Busy):
+        return (("Retry-After", str(error.retry_s)),)
+    if isinstance(error, BrokenTemplate):
+        return (("Retry-After", "60"),)
+    headers: Iterable[tuple[str, str]] = getattr(error, "headers", ())
+    return headers
+
+
+def _from_http(error: HTTPException) -> Response:
+    """Translate Werkzeug's own errors, keeping headers such as `Allow`."""
+    status = error.code or 500
+    title = error.name
+    headers = [
+        (name, value)
+        for name, value in error.get_headers()
+        if name.lower() not in ("content-type", "content-length")
+    ]
+    row = Row(status, title.lower().replace(" ", "-"), title)
+    return problem(row, error.description or title, headers)
+
+
+def _unexpected(error: Exception) -> Response:
+    """Log what happened; tell the client only how to find it in the log."""
+    request_id = request.environ.get("mimeo.request_id", "")
+    _LOG.error("request %s failed", request_id, exc_info=error)
+    row = Row(500, "internal-error", "Internal Server Error")
+    return problem(row, f"Request {request_id} failed; the server's log has the cause.")

@@ -1,0 +1,97 @@
+"""What can be drawn: `/renderers`, and what can go wrong: `/problems`."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from flask import Blueprint, Response
+
+from app.config import Settings
+from app.problems import PROBLEMS
+from app.renderer.base import Output, Renderer
+from app.renderer.errors import BrokenTemplate
+from app.renderer.produce import formats
+from app.renderer.registry import Catalogue
+
+
+def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
+    """Return the routes of the catalogue."""
+    bp = Blueprint("catalogue", __name__)
+
+    @bp.get("/renderers")
+    def index() -> Response:
+        """List all renderers, and the templates that cannot be used."""
+        renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
+        broken = [fault(error) for error in catalogue.broken().values()]
+        return _json({"renderers": renderers, "broken": broken})
+
+    @bp.get("/renderers/<name>")
+    def show(name: str) -> Response:
+        """Describe one renderer: JSON Schema of its parameters, output, example."""
+        return _json(describe(catalogue.get(name), settings))
+
+    @bp.get("/problems")
+    def problems() -> Response:
+        """List the types of problem that an error answer may carry."""
+        rows = sorted({row for row in PROBLEMS.values()})
+        return _json({"problems": [_problem(*row) for row in rows]})
+
+    @bp.get("/problems/<slug>")
+    def problem_type(slug: str) -> tuple[Response, int]:
+        """Describe one type of problem."""
+        rows = [row for row in PROBLEMS.values() if row.slug == slug]
+        return _json(
+            {"problems": [_problem(*row) for row in rows]}
+        ), 200 if rows else 404
+
+    return bp
+
+
+def summary(renderer: Renderer) -> dict[str, Any]:
+    """Return what a list of renderers says of one."""
+    return {
+        "name": renderer.name,
+        "title": renderer.title,
+        "formats": formats(renderer),
+        "example": example_url(renderer),
+        "url": f"/renderers/{renderer.name}",
+    }
+
+
+def describe(renderer: Renderer, settings: Settings) -> dict[str, Any]:
+    """Return everything a caller needs to use a renderer."""
+    return summary(renderer) | {
+        "parameters": renderer.parameters.model_json_schema(),
+        "output": Output.model_json_schema(),
+        "limits": {
+            "max_side": settings.max_side,
+            "max_pixels": settings.max_pixels,
+            "max_text_chars": settings.max_text_chars,
+        },
+    }
+
+
+def example_url(renderer: Renderer) -> str:
+    """Return a URL that draws the renderer's example."""
+    return f"/images/{renderer.name}.png?{urlencode(renderer.example)}"
+
+
+def fault(error: BrokenTemplate) -> dict[str, Any]:
+    """Return a broken template as JSON."""
+    return {
+        "name": error.name,
+        "file": error.file,
+        "line": error.line,
+        "reason": error.reason,
+    }
+
+
+def _problem(status: int, slug: str, title: str) -> dict[str, Any]:
+    return {"type": f"/problems/{slug}", "status": status, "title": title}
+
+
+def _json(value: Any) -> Response:
+    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    response = Response(data, content_type="application/json")
+    response.headers["Cache-Control"] = "no-cache"
+    return response

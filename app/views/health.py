@@ -1,0 +1,42 @@
+"""Whether this worker lives, and whether it can serve: `/health/...`."""
+
+import orjson
+from flask import Blueprint, Response
+
+from app.renderer.registry import Catalogue
+from app.store import Store, StoreError
+
+
+def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
+    """Return the routes that an orchestrator asks."""
+    bp = Blueprint("health", __name__, url_prefix="/health")
+
+    @bp.get("/live")
+    def live() -> Response:
+        """Answer as long as the process runs."""
+        return _state(200, {"status": "live"})
+
+    @bp.get("/ready")
+    def ready() -> Response:
+        """Answer 200 where the store can be read; report broken templates."""
+        checks = {"store": _store_state(store), "broken": sorted(catalogue.broken())}
+        fine = checks["store"] == "ok"
+        return _state(200 if fine else 503, {"status": "ready", **checks})
+
+    return bp
+
+
+def _store_state(store: Store) -> str:
+    try:
+        store.get("0" * 64)
+    except StoreError as error:
+        return str(error)
+    return "ok"
+
+
+def _state(status: int, body: dict[str, object]) -> Response:
+    response = Response(orjson.dumps(body), status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    if status != 200:
+        response.headers["Retry-After"] = "5"
+    return response

@@ -1,0 +1,20 @@
+"""The page at `/`: every renderer's example, to look at and to copy."""
+
+from flask import Blueprint, render_template
+
+from app.renderer.registry import Catalogue
+from app.views.catalogue import fault, summary
+
+
+def blueprint(catalogue: Catalogue) -> Blueprint:
+    """Return the route of the front page."""
+    bp = Blueprint("index", __name__, template_folder="pages")
+
+    @bp.get("/")
+    def index() -> str:
+        """Show what can be drawn."""
+        renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
+        broken = [fault(error) for error in catalogue.broken().values()]
+        return render_template("index.html", renderers=renderers, broken=broken)
+
+    return bp

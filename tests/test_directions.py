@@ -1,0 +1,135 @@
+"""Imports run one way: views to pipeline to renderer, and never back."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "app").rglob("*.py"))
+
+# Room by room, what it may import of the others; `factory` is app/__init__.py.
+ALLOWED = {
+    "accesslog": set(),
+    "allocator": set(),
+    "archive": set(),
+    "cli": {
+        "allocator",
+        "config",
+        "doctor",
+        "imagerequest",
+        "listener",
+        "parsing",
+        "pipeline",
+        "renderer",
+        "server",
+        "store",
+    },
+    "config": set(),
+    "delivery": {"archive", "media"},
+    "doctor": {
+        "allocator",
+        "config",
+        "imagerequest",
+        "listener",
+        "pipeline",
+        "renderer",
+        "store",
+    },
+    "factory": {
+        "accesslog",
+        "config",
+        "parsing",
+        "pipeline",
+        "problems",
+        "renderer",
+        "store",
+        "views",
+    },
+    "imagerequest": {"renderer"},
+    "listener": set(),
+    "media": set(),
+    "parsing": {"config", "delivery", "imagerequest", "renderer"},
+    "pipeline": {"config", "imagerequest", "media", "renderer", "store"},
+    "problems": {"config", "delivery", "parsing", "pipeline", "renderer"},
+    "renderer": {"config"},
+    "server": {"config", "listener"},
+    "store": set(),
+    "views": {
+        "config",
+        "delivery",
+        "parsing",
+        "pipeline",
+        "problems",
+        "renderer",
+        "store",
+    },
+}
+# The rooms that may know the web framework; the rest serve a command line as well.
+WEB = {"accesslog", "delivery", "factory", "problems", "views"}
+FRAMEWORK = {"flask", "werkzeug"}
+# Packages that one module alone may import.
+ONLY = {"pytakumi": "app/renderer/html.py", "gunicorn": "app/server.py"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def room_of(module: str) -> str:
+    """Return the room of a dotted module name that begins with `app`."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "factory"
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield every module that a file imports, names taken from `app` included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}: imports are absolute"
+            own = node.module == "app"
+            yield from (f"app.{a.name}" for a in node.names if own)
+            yield from () if own else (node.module or "",)
+
+
+def own_room(path: Path) -> str:
+    module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    return room_of(module.removesuffix(".__init__"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_room_imports_only_what_its_row_allows(path):
+    room = own_room(path)
+    rooms = {room_of(name) for name in imports_of(path) if name.split(".")[0] == "app"}
+
+    assert rooms - {room} <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_only_web_rooms_know_the_framework(path):
+    packages = {name.split(".")[0] for name in imports_of(path)}
+
+    assert own_room(path) in WEB or not packages & FRAMEWORK
+
+
+@pytest.mark.parametrize("package", ONLY)
+def test_some_packages_are_imported_in_one_place(package):
+    importers = {
+        name_of(path)
+        for path in FILES
+        if package in {name.split(".")[0] for name in imports_of(path)}
+    }
+
+    assert importers == {ONLY[package]}
+
+
+def test_the_table_has_no_cycle():
+    left = {room: set(others) for room, others in ALLOWED.items()}
+    while free := [room for room, others in left.items() if not others & left.keys()]:
+        for room in free:
+            del left[room]
+
+    assert left == {}

@@ -1,0 +1,140 @@
+"""Whatever is asked, the server never answers with a 5xx."""
+
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.renderer.encode import EXTENSIONS
+from app.renderer.registry import Catalogue
+
+# 10,000 in all: the two properties below share them.
+LINES, BODIES = 6_000, 4_000
+RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+NAMES = [
+    "avatar",
+    "badge",
+    "card",
+    "certificate",
+    "gradient",
+    "identicon",
+    "label",
+    "placeholder",
+    "qr",
+    "quote",
+    "solid",
+]
+FIELDS = [
+    *("title", "subtitle", "tag", "author", "image", "theme", "name", "role"),
+    *("company", "event", "qr", "course", "date", "issuer", "product", "price"),
+    *("sku", "text", "color", "background", "start", "end", "angle", "seed"),
+    *("size", "width", "height", "data", "margin", "level", "dark", "light"),
+    *("heading", "presented", "completed"),
+    *("format", "quality", "scale", "compression", "v", "download"),
+]
+VALUES = st.one_of(
+    st.text(max_size=60),
+    st.text(alphabet="0123456789.-+eE_ ", max_size=12),
+    st.integers(-10, 900).map(str),
+    st.floats().map(str),
+    st.sampled_from(["", "true", "null", "#fff", "red", "transparent", "H", "dark"]),
+    st.text(alphabet="سلام שלום नमस्ते 你好😀\u202e\u200d\n\t", max_size=200),
+    st.binary(max_size=40).map(lambda data: "data:image/png;base64," + data.hex()),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(VALUES, inner),
+    max_leaves=8,
+)
+FORMATS = st.sampled_from([*EXTENSIONS, "bmp", ""])
+
+
+def test_names_and_fields_are_those_of_the_catalogue(catalogue: Catalogue) -> None:
+    fields = {
+        field
+        for name in catalogue.names()
+        for field in catalogue.get(name).parameters.model_fields
+    }
+
+    assert set(NAMES) == set(catalogue.names()) - {"html"}
+    assert fields - {"html"} <= set(FIELDS)
+
+
+def field_names(data: st.DataObject, catalogue: Catalogue, name: str) -> Any:
+    """Mostly the renderer's own fields, so that requests get past the parser."""
+    own = list(catalogue.get(name).parameters.model_fields)
+    return data.draw(
+        st.lists(
+            st.sampled_from(own * 3 + FIELDS) | st.text(max_size=8),
+            max_size=6,
+            unique=True,
+        )
+    )
+
+
+@settings(max_examples=LINES, deadline=None, suppress_health_check=RELAXED)
+@given(data=st.data())
+def test_no_query_makes_a_server_error(
+    client: FlaskClient, catalogue: Catalogue, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(NAMES))
+    query = {field: data.draw(VALUES) for field in field_names(data, catalogue, name)}
+
+    answer = client.get(
+        f"/images/{name}.{data.draw(FORMATS)}", query_string=encodable(query)
+    )
+
+    check(answer)
+
+
+@settings(max_examples=BODIES, deadline=None, suppress_health_check=RELAXED)
+@given(data=st.data())
+def test_no_body_makes_a_server_error(
+    client: FlaskClient, catalogue: Catalogue, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(NAMES))
+    values = {field: data.draw(JSON) for field in field_names(data, catalogue, name)}
+    envelope = data.draw(
+        st.sampled_from([values, {"renderer": name, "params": values}])
+    )
+    path = "/images" if envelope is not values else f"/images/{name}.png"
+
+    answer = client.post(
+        path, data=json.dumps(envelope), content_type="application/json"
+    )
+
+    check(answer)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"a":' * 50_000, b"NaN"])
+@pytest.mark.parametrize(
+    "kind",
+    ["application/json", "multipart/form-data", "multipart/form-data; boundary=x"],
+)
+def test_no_broken_body_makes_a_server_error(
+    client: FlaskClient, body: bytes, kind: str
+) -> None:
+    check(client.post("/images/card.png", data=body, content_type=kind))
+
+
+def encodable(query: dict[str, str]) -> dict[bytes, bytes]:
+    """Spell text as bytes: a URL can hold what is not UTF-8."""
+    return {
+        key.encode("utf-8", "surrogatepass"): value.encode("utf-8", "surrogatepass")
+        for key, value in query.items()
+    }
+
+
+def check(answer: Any) -> None:
+    """An answer is a picture or a problem that says what is wrong."""
+    assert answer.status_code < 500, answer.get_data(as_text=True)
+    if answer.status_code == 200:
+        assert answer.content_type.startswith(("image/", "application/pdf"))
+        assert answer.data
+    else:
+        assert answer.content_type == "application/problem+json"
+        assert answer.get_json()["detail"]

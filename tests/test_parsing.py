@@ -1,0 +1,192 @@
+"""Requests are read strictly: what is wrong is named, nothing is dropped."""
+
+import io
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+GOOD = {"color": "ff0000", "width": "20", "height": "10"}
+URL = "/images/solid.png"
+
+
+def get(client: FlaskClient, query: str, **headers: str) -> Any:
+    return client.get(f"/images/{query}", headers=headers)
+
+
+def test_all_ways_to_send_parameters_give_the_same_bytes(client: FlaskClient) -> None:
+    typed = {"color": "red", "width": 20, "height": 10}
+    answers = [
+        client.get(URL, query_string=GOOD),
+        client.post(URL, data=GOOD),
+        client.post(URL, json=typed),
+        client.post(URL, data=GOOD, content_type="multipart/form-data"),
+        client.post("/images", json={"renderer": "solid", "params": typed}),
+        client.post(
+            URL, query_string={"width": "20"}, data={"color": "red", "height": 10}
+        ),
+    ]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.data for answer in answers}) == 1
+    assert len({answer.headers["ETag"] for answer in answers}) == 1
+
+
+def test_image_is_the_same_from_a_file_and_from_base64(
+    client: FlaskClient, png: Any
+) -> None:
+    uri = png(9, 9)
+    data = __import__("base64").b64decode(uri.partition(",")[2])
+    url = "/images/card.png"
+
+    filed = client.post(url, data={"title": "A", "image": (io.BytesIO(data), "a.png")})
+    coded = client.post(url, json={"title": "A", "image": uri})
+
+    assert filed.status_code == 200
+    assert filed.data == coded.data
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "field"),
+    [
+        ("card.png", 422, "title"),
+        ("solid.png?widht=3", 422, "widht"),
+        ("solid.png?width=3&width=4", 422, "width"),
+        ("solid.bmp", 422, "format"),
+        ("solid.png?format=jpg", 422, "format"),
+        ("solid.png?v=abc", 422, "v"),
+        ("solid.png?v=1&v=2", 422, "v"),
+        ("solid.png?quality=90", 422, "quality"),
+        ("solid.jpg?compression=small", 422, "compression"),
+        ("solid.svg?scale=2", 422, "scale"),
+        ("solid.ico?width=300&height=300", 422, "width"),
+        ("solid.png?color=%00", 422, "color"),
+        ("card.png?title=%1b", 422, "title"),
+    ],
+)
+def test_fault_names_its_field(
+    client: FlaskClient, query: str, status: int, field: str
+) -> None:
+    answer = get(client, query)
+
+    assert answer.status_code == status
+    assert answer.get_json()["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("nothing.png", 404),
+        ("solid.png?color=%ff%fe", 400),
+        ("solid.png?" + "&".join(f"a{i}=1" for i in range(300)), 400),
+        ("solid.png?v=" + "0" * 64, 410),
+    ],
+)
+def test_request_that_cannot_be_served(
+    client: FlaskClient, query: str, status: int
+) -> None:
+    answer = get(client, query)
+
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+
+
+def test_pinned_url_is_served_and_never_with_other_bytes(client: FlaskClient) -> None:
+    etag = get(client, "solid.png").headers["ETag"].strip('"')
+
+    pinned = get(client, f"solid.png?v={etag}")
+    stale = get(client, f"solid.png?color=blue&v={etag}")
+
+    assert "immutable" in pinned.headers["Cache-Control"]
+    assert stale.status_code == 410
+    assert stale.headers["Cache-Control"] == "no-store"
+
+
+def test_link_header_is_the_pinned_url(client: FlaskClient) -> None:
+    first = get(client, "card.png?title=Hello+World")
+    url = first.headers["Link"].partition(">")[0].removeprefix("<")
+
+    again = client.get(url)
+
+    assert again.data == first.data
+    assert "immutable" in again.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, "image/png"),
+        ("*/*", "image/png"),
+        ("image/webp", "image/webp"),
+        ("image/avif,image/webp,image/*,*/*;q=0.8", "image/png"),
+        ("image/png;q=0.5,image/webp", "image/webp"),
+        ("application/json", "application/json"),
+    ],
+)
+def test_accept_decides_where_the_url_does_not(
+    client: FlaskClient, accept: str | None, media_type: str
+) -> None:
+    answer = client.get("/images/solid", headers={"Accept": accept} if accept else {})
+
+    assert answer.content_type == media_type
+    assert "Accept" in answer.headers["Vary"]
+
+
+def test_accept_that_nothing_meets_is_406(client: FlaskClient) -> None:
+    assert get(client, "solid", Accept="text/plain").status_code == 406
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b'{"width": NaN}', "application/json", 400),
+        (b'{"width": 1, "width": 2}', "application/json", 422),
+        (b'{"width": "20"}', "application/json", 422),
+        (b"[" * 100_000, "application/json", 400),
+        (b"color=%ff", "application/x-www-form-urlencoded", 400),
+        (b"<p>", "text/html", 415),
+        (b"x", "application/octet-stream", 415),
+    ],
+)
+def test_body_that_cannot_be_read(
+    client: FlaskClient, body: bytes, kind: str, status: int
+) -> None:
+    assert client.post(URL, data=body, content_type=kind).status_code == status
+
+
+def test_envelope_keeps_output_and_parameters_apart(client: FlaskClient) -> None:
+    params = {"name": "Ada", "background": "transparent", "size": 20}
+    asked = {"renderer": "avatar", "params": params, "format": "jpg"}
+
+    white = client.post("/images", json=asked)
+    red = client.post("/images", json={**asked, "background": "red"})
+
+    assert white.status_code == red.status_code == 200
+    assert white.data != red.data
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"renderer": 3}, "renderer"),
+        ({"params": []}, "params"),
+        ({"with": 1}, "with"),
+        ({"params": {"colour": "red"}}, "colour"),
+    ],
+)
+def test_fault_of_an_envelope_is_named(
+    client: FlaskClient, change: dict[str, Any], field: str
+) -> None:
+    answer = client.post("/images", json={"renderer": "solid", "params": {}, **change})
+
+    assert answer.status_code == 422
+    assert answer.get_json()["field"] == field
+
+
+def test_body_over_the_limit_is_413(client: FlaskClient) -> None:
+    answer = client.post(URL, data=bytes(9 << 20), content_type="application/json")
+
+    assert answer.status_code == 413
+    assert answer.content_type == "application/problem+json"
