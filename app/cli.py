@@ -1,0 +1,291 @@
+"""The `mimeo` command: serve, render, renderers, doctor."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from app import allocator, doctor
+from app.config import BadSetting, Settings
+from app.imagerequest import ImageRequest, from_strings
+from app.listener import CannotListen
+from app.parsing import file_pair
+from app.pipeline import Pipeline
+from app.renderer.base import Renderer
+from app.renderer.encode import EXTENSIONS
+from app.renderer.errors import BadParameter, RendererError
+from app.renderer.fonts import BrokenFont
+from app.renderer.produce import formats
+from app.renderer.registry import Catalogue
+from app.store import NoStore
+
+# Options of `mimeo serve` and the environment variable that each one stands for.
+_VARIABLES = {
+    "host": ("HOST", "address to listen on (127.0.0.1)"),
+    "port": ("PORT", "port to listen on (8000, or the next free one)"),
+    "workers": ("WEB_CONCURRENCY", "worker processes (one for each core)"),
+    "threads": ("MIMEO_THREADS", "requests that one worker holds at a time"),
+    "store": ("MIMEO_STORE", "where images are kept: a folder, memory: or none"),
+    "templates": ("MIMEO_TEMPLATES", "folder of your own templates"),
+    "fonts": ("MIMEO_FONTS", "folder of your own fonts"),
+}
+_USAGE = """\
+mimeo render RENDERER -o FILE [--NAME VALUE ...]
+
+  -o, --output FILE   where the image goes; `-` is standard output
+  --NAME VALUE        a parameter, or one of --format --scale --quality
+                      --compression --background; also --NAME=VALUE
+  --NAME@ FILE        a parameter read from a file; `-` is standard input
+
+The format is that of FILE's ending, unless --format names it.
+`mimeo renderers` lists the renderers and their parameters."""
+
+
+class Misuse(Exception):
+    """The command line cannot be carried out; the text names the option."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 1 a failed check, 2 misuse."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except BadParameter as error:
+        for fault in error.faults:
+            _complain(f"--{fault.field}: {fault.reason}")
+        return 2
+    except (
+        BadSetting,
+        BrokenFont,
+        Misuse,
+        RendererError,
+        CannotListen,
+    ) as error:
+        _complain(str(error))
+        return 2
+    except BrokenPipeError:
+        # The reader of a pipe left; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _complain(text: str) -> None:
+    print(f"mimeo: {text}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mimeo", description="Make images by URL or on the command line."
+    )
+    release = doctor.installed("mimeo") or "(not installed)"
+    parser.add_argument("--version", action="version", version=f"mimeo {release}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="start the server"))
+    # The options of `render` are the renderer's own, so argparse passes them on.
+    render = commands.add_parser(
+        "render", help="make one image", add_help=False, prefix_chars="\0"
+    )
+    render.add_argument("arguments", nargs="*")
+    render.set_defaults(run=lambda options: _render(options.arguments))
+    listing = commands.add_parser("renderers", help="list what can be drawn")
+    listing.add_argument("--json", action="store_true", help="with JSON Schemas")
+    listing.set_defaults(run=_renderers)
+    check = commands.add_parser("doctor", help="say what is wrong and how to mend it")
+    check.set_defaults(run=lambda options: doctor.examine(os.environ))
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    for name, (variable, text) in _VARIABLES.items():
+        parser.add_argument(f"--{name}", metavar=variable, help=text)
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="development: edits of templates and code show at the next request",
+    )
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    os.environ |= dict(_environment(options))
+    settings = Settings.from_env(os.environ)
+    # Gunicorn reads WEB_CONCURRENCY while it is imported, and fails on a bad one:
+    # the settings have to be right before.
+    from app import server
+
+    server.serve(settings, fixed=bool(os.environ.get("PORT")))
+    return 0
+
+
+def _environment(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Spell options as environment: gunicorn.conf.py and the workers read that."""
+    for name, (variable, _) in _VARIABLES.items():
+        value = getattr(options, name)
+        if value is not None:
+            yield variable, value
+    if options.reload:
+        yield "MIMEO_DEVELOPMENT", "1"
+
+
+def _render(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: {_USAGE}")
+        return 0 if arguments else 2
+    settings = Settings.from_env(os.environ)
+    renderer = Catalogue(settings).get(arguments[0])
+    if {"-h", "--help"} & set(arguments[1:]):
+        print("\n".join(_paragraph(renderer)))
+        return 0
+    request, target = _image_request(renderer, arguments[1:], settings)
+    _write(target, _produce(request, settings))
+    return 0
+
+
+def _image_request(
+    renderer: Renderer, arguments: Sequence[str], settings: Settings
+) -> tuple[ImageRequest, str]:
+    pairs = list(_pairs(renderer, arguments))
+    targets = [value for name, value in pairs if name == "output"]
+    if len(targets) != 1:
+        raise Misuse("-o FILE: give one file for the image, or - for standard output")
+    rest = [pair for pair in pairs if pair[0] != "output"]
+    named = any(name == "format" for name, _ in rest)
+    ending = None if named else _format_of(targets[0])
+    return from_strings(renderer, rest, ending, settings), targets[0]
+
+
+def _pairs(renderer: Renderer, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Read `--name value` and `--name=value`; a name with `@` reads a file."""
+    left = iter(arguments)
+    for option in left:
+        if option != "-o" and not option.startswith("--"):
+            raise Misuse(f"{option}: is not an option; parameters are --NAME VALUE")
+        spelt, equals, value = option.partition("=")
+        if not equals:
+            value = _next(left, option)
+        name = "output" if spelt == "-o" else spelt[2:].replace("-", "_")
+        if name.endswith("@"):
+            yield _from_file(renderer, name[:-1], value)
+        else:
+            yield name, value
+
+
+def _next(left: Iterator[str], option: str) -> str:
+    value = next(left, None)
+    if value is None:
+        raise Misuse(f"{option}: needs a value")
+    return value
+
+
+def _from_file(renderer: Renderer, name: str, file: str) -> tuple[str, str]:
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Misuse(f"--{name}@: {file}: {error.strerror}") from error
+    if _holds_bytes(_schema(renderer)["properties"].get(name, {})):
+        return file_pair(name, data)
+    try:
+        return name, data.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise Misuse(f"--{name}@: {file}: is not UTF-8 text") from error
+
+
+def _format_of(file: str) -> str:
+    """Return the format that a file's ending names; PNG for standard output."""
+    if file == "-":
+        return "png"
+    ending = Path(file).suffix.removeprefix(".").lower()
+    if ending not in EXTENSIONS:
+        known = ", ".join(sorted(EXTENSIONS))
+        raise Misuse(f"-o {file}: the ending must be one of {known}; or use --format")
+    return EXTENSIONS[ending]
+
+
+def _produce(request: ImageRequest, settings: Settings) -> bytes:
+    allocator.tune()
+    with closing(Pipeline(settings, NoStore())) as pipeline:
+        media = pipeline.produce(request).media
+    missing = media.facts.get("missing_glyphs")
+    if missing:
+        _complain(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")
+    return media.data
+
+
+def _write(file: str, data: bytes) -> None:
+    try:
+        if file == "-":
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            Path(file).write_bytes(data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Misuse(f"-o {file}: {error.strerror}") from error
+
+
+def _renderers(options: argparse.Namespace) -> int:
+    catalogue = Catalogue(Settings.from_env(os.environ))
+    rows = [catalogue.get(name) for name in catalogue.names()]
+    if options.json:
+        print(json.dumps([_description(row) for row in rows], indent=2))
+    else:
+        print("\n\n".join("\n".join(_paragraph(row)) for row in rows))
+    for error in catalogue.broken().values():
+        _complain(str(error))
+    return 0
+
+
+def _description(renderer: Renderer) -> dict[str, Any]:
+    return {
+        "name": renderer.name,
+        "title": renderer.title,
+        "formats": formats(renderer),
+        "parameters": _schema(renderer),
+        "example": dict(renderer.example),
+    }
+
+
+def _schema(renderer: Renderer) -> dict[str, Any]:
+    return renderer.parameters.model_json_schema()
+
+
+def _paragraph(renderer: Renderer) -> Iterator[str]:
+    yield f"{renderer.name}: {renderer.title}"
+    schema = _schema(renderer)
+    for name, row in schema["properties"].items():
+        required = name in schema.get("required", ())
+        option = name.replace("_", "-")
+        yield f"  --{option:<14} {_brief(option, row, required=required)}"
+
+
+def _brief(name: str, row: Mapping[str, Any], *, required: bool) -> str:
+    default = row.get("default")
+    note = "required" if required else f"default {default}" if default else "optional"
+    return f"{_kind(name, row)}, {note}"
+
+
+def _kind(name: str, row: Mapping[str, Any]) -> str:
+    if "enum" in row:
+        return "|".join(map(str, row["enum"]))
+    if _holds_bytes(row):
+        return f"image from a file: --{name}@ FILE"
+    found = (kind.get("format") or kind.get("type") for kind in _variants(row))
+    return next((kind for kind in found if kind), "value")
+
+
+def _holds_bytes(row: Mapping[str, Any]) -> bool:
+    return any("contentEncoding" in kind for kind in _variants(row))
+
+
+def _variants(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return (row, *row.get("anyOf", ()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

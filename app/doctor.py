@@ -1,0 +1,284 @@
+"""`mimeo doctor`: what is wrong on this machine, and how to mend it."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from PIL import features
+
+from app import allocator, listener
+from app.config import BadSetting, Settings
+from app.imagerequest import from_strings
+from app.pipeline import Pipeline
+from app.renderer.errors import RendererError
+from app.renderer.fonts import BrokenFont, load_fonts
+from app.renderer.registry import Catalogue
+from app.store import NoStore, StoreError, open_store
+
+State = Literal["ok", "warn", "fail"]
+_MIB = 1 << 20
+# A worker held 252 MiB after 1,000 cards in 8 threads; beside it stands the process
+# for callers' HTML.
+_WORKER_BYTES = 400 * _MIB
+_PINS = Path(__file__).resolve().parent.parent / "requirements.txt"
+
+# Scripts that the packaged fonts draw, and some that want a font of the operator's.
+SCRIPTS: Mapping[str, str] = {
+    "Latin": "Žižkov ñandú",
+    "Greek": "Ελληνικά",
+    "Cyrillic": "Кириллица",
+    "Arabic": "العربية",
+    "Hebrew": "עברית",
+    "Devanagari": "देवनागरी",
+}
+MORE_SCRIPTS: Mapping[str, tuple[str, str]] = {
+    "Chinese": ("汉字漢字", "fonts-noto-cjk"),
+    "Japanese": ("ひらがなカタカナ", "fonts-noto-cjk"),
+    "Korean": ("한국어", "fonts-noto-cjk"),
+    "Thai": ("ภาษาไทย", "fonts-noto-core"),
+    "emoji": ("😀🎉", "fonts-noto-color-emoji"),
+}
+# Pillow's name of a codec, and the formats that need it.
+CODECS: Mapping[str, str] = {
+    "zlib": "png, pdf and ico",
+    "jpg": "jpg",
+    "webp": "webp",
+    "avif": "avif",
+    "libtiff": "tiff",
+}
+
+
+class Finding(NamedTuple):
+    """One thing looked at; `mend` says what to do where it is not ok."""
+
+    state: State
+    subject: str
+    detail: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.state:<5} {self.subject:<10} {self.detail}"
+        return f"{line}\n      {'':<10} -> {self.mend}" if self.mend else line
+
+
+def examine(environ: Mapping[str, str]) -> int:
+    """Print every finding; return 1 where one of them is a failure, else 0."""
+    failed = False
+    for finding in findings(environ):
+        print(finding, flush=True)
+        failed = failed or finding.state == "fail"
+    return int(failed)
+
+
+def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at everything; a bad setting is reported, and the defaults used instead."""
+    try:
+        settings = Settings.from_env(environ)
+        yield Finding("ok", "settings", "the environment is understood")
+    except BadSetting as error:
+        settings = Settings()
+        mend = f"correct or unset {error.variable}; the rest is checked without it"
+        yield Finding("fail", "settings", str(error), mend)
+    yield from _python()
+    yield from _pip()
+    yield from _packages()
+    yield from _machine(settings)
+    yield from _allocator()
+    yield from _codecs()
+    yield from _fonts(settings)
+    yield from _port(settings, fixed=bool(environ.get("PORT")))
+    yield from _store(settings)
+    yield from _drawing(settings)
+
+
+def _python() -> Iterator[Finding]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info < (3, 15):
+        yield Finding("ok", "python", f"{found}, {sys.executable}")
+    else:
+        yield Finding("warn", "python", found, "Mimeo is tested on Python 3.11 to 3.14")
+
+
+def _pip() -> Iterator[Finding]:
+    if find_spec("pip"):
+        yield Finding("ok", "pip", version("pip"))
+    else:
+        mend = "remove .venv and run bin/serve; it says what is missing"
+        yield Finding("warn", "pip", "is not in this environment", mend)
+
+
+def _packages() -> Iterator[Finding]:
+    pins = dict(_pins())
+    others = [name for name, pin in pins.items() if installed(name) != pin]
+    if others:
+        detail = "not as pinned: " + ", ".join(
+            f"{name} {installed(name) or 'missing'} instead of {pins[name]}"
+            for name in others
+        )
+        mend = f"{sys.executable} -m pip install -r requirements.txt"
+        yield Finding("warn", "packages", detail, mend)
+    elif pins:
+        yield Finding("ok", "packages", f"{len(pins)}, all as pinned")
+
+
+def _pins() -> Iterator[tuple[str, str]]:
+    """Read requirements.txt, which a checkout has and an installation has not."""
+    lines = _PINS.read_text().splitlines() if _PINS.is_file() else []
+    for line in lines:
+        name, equals, pin = line.partition("==")
+        if equals:
+            yield name, pin
+
+
+def installed(name: str) -> str | None:
+    """Return the version of an installed package without leading zeros, or None.
+
+    PEP 440 takes 2.012 for 2.12; font packages write the one, pip the other.
+    """
+    try:
+        return re.sub(r"(?<!\d)0+(?=\d)", "", version(name))
+    except PackageNotFoundError:
+        return None
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    memory = memory_bytes()
+    cores = os.cpu_count() or 1
+    detail = f"{cores} cores, {memory // _MIB:,} MiB, {settings.workers} workers"
+    if memory < settings.workers * _WORKER_BYTES:
+        few = max(1, memory // _WORKER_BYTES)
+        yield Finding("warn", "machine", detail, f"set WEB_CONCURRENCY={few}")
+    else:
+        yield Finding("ok", "machine", detail)
+
+
+def memory_bytes() -> int:
+    """Return the memory this process may use: the machine's, or its cgroup's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        file = Path("/sys/fs/cgroup", limit)
+        text = file.read_text().strip() if file.is_file() else ""
+        if text.isdigit():
+            return min(total, int(text))
+    return total
+
+
+def _allocator() -> Iterator[Finding]:
+    if allocator.tune():
+        yield Finding("ok", "allocator", "glibc keeps the memory of pictures")
+    else:
+        detail = "the C library is not glibc: drawing takes up to twice the time"
+        yield Finding("warn", "allocator", detail, "run on a glibc Linux for speed")
+
+
+def _codecs() -> Iterator[Finding]:
+    missing = [name for name in CODECS if not features.check(name)]
+    for name in missing:
+        detail = f"no {name}, so no {CODECS[name]}"
+        yield Finding("fail", "codecs", detail, _reinstall("pillow"))
+    if not missing:
+        detail = f"Pillow {version('pillow')} has {', '.join(CODECS)}"
+        yield Finding("ok", "codecs", detail)
+    found = "is there" if features.check("raqm") else "is not there"
+    yield Finding("ok", "raqm", f"{found}, not needed: the HTML engine shapes text")
+
+
+def _reinstall(what: str) -> str:
+    options = "--force-reinstall --only-binary :all:"
+    return f"{sys.executable} -m pip install {options} {what}"
+
+
+def _fonts(settings: Settings) -> Iterator[Finding]:
+    try:
+        fonts = load_fonts(settings.fonts, settings.system_fonts)
+    except BrokenFont as error:
+        yield Finding("fail", "fonts", str(error), "replace or remove that file")
+        return
+    lacking = [name for name, text in SCRIPTS.items() if fonts.missing(text)]
+    if lacking:
+        mend = _reinstall("-r requirements.txt")
+        yield Finding("fail", "fonts", f"none for {', '.join(lacking)}", mend)
+    else:
+        detail = f"{len(fonts.faces)} files draw {', '.join(SCRIPTS)}"
+        yield Finding("ok", "fonts", detail)
+    for name, (text, package) in MORE_SCRIPTS.items():
+        if fonts.missing(text):
+            mend = f"apt-get install {package}, or put a font into MIMEO_FONTS"
+            yield Finding("warn", "fonts", f"none for {name}", mend)
+
+
+def _port(settings: Settings, *, fixed: bool) -> Iterator[Finding]:
+    place = listener.address(settings.host, settings.port)
+    try:
+        free = listener.is_free(settings.host, settings.port)
+    except OSError as error:
+        yield Finding("fail", "port", f"{place}: {error.strerror}", "set HOST and PORT")
+        return
+    if free:
+        yield Finding("ok", "port", f"{place} is free")
+    elif fixed:
+        mend = "stop the program that listens there, or set another PORT"
+        yield Finding("fail", "port", f"{place} is taken", mend)
+    else:
+        yield Finding("warn", "port", f"{place} is taken", "mimeo serve takes the next")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    try:
+        open_store(settings.store, settings.store_bytes)
+    except StoreError as error:
+        mend = "make it writable, or set MIMEO_STORE to another folder or memory:"
+        yield Finding("fail", "store", str(error), mend)
+        return
+    if settings.store in ("none", "memory:"):
+        yield Finding("ok", "store", settings.store)
+        return
+    free = shutil.disk_usage(settings.store).free
+    detail = f"{settings.store} is writable, {free // _MIB:,} MiB free"
+    if free < settings.store_bytes:
+        yield Finding("warn", "store", detail, "make room, or lower MIMEO_STORE_BYTES")
+    else:
+        yield Finding("ok", "store", detail)
+
+
+def _drawing(settings: Settings) -> Iterator[Finding]:
+    """Draw one example of every kind, as the server would."""
+    try:
+        catalogue = Catalogue(settings)
+    except (BrokenFont, RendererError) as error:
+        yield Finding("fail", "drawing", str(error), "mend what is said above")
+        return
+    yield from _templates(catalogue)
+    with closing(Pipeline(settings, NoStore())) as pipeline:
+        failed = list(_failures(catalogue, settings, pipeline))
+    yield from failed
+    if not failed:
+        yield Finding("ok", "drawing", f"{', '.join(catalogue.names())}")
+
+
+def _templates(catalogue: Catalogue) -> Iterator[Finding]:
+    for error in catalogue.broken().values():
+        place = error.file if error.line is None else f"{error.file}, line {error.line}"
+        yield Finding("fail", "templates", str(error), f"edit {place}")
+    if not catalogue.broken():
+        yield Finding("ok", "templates", "none is broken")
+
+
+def _failures(
+    catalogue: Catalogue, settings: Settings, pipeline: Pipeline
+) -> Iterator[Finding]:
+    for name in catalogue.names():
+        renderer = catalogue.get(name)
+        try:
+            pairs = renderer.example.items()
+            pipeline.produce(from_strings(renderer, pairs, "png", settings))
+        except RendererError as error:
+            mend = "if the fault is not in a template of yours, report it"
+            yield Finding("fail", "drawing", f"{name}: {error}", mend)

@@ -1,0 +1,78 @@
+"""Gunicorn as `mimeo serve` runs it: a free port, and URLs to try."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import Application
+from gunicorn.util import import_app
+
+from app.config import Settings
+from app.listener import address, open_listener
+
+# Shown once the server listens; each answers 200 (tests/test_serve.py).
+TO_TRY = (
+    "/images/card.png?title=Hello",
+    "/images/qr.svg?data=https://example.com",
+    "/images/avatar.webp?name=Ada%20Lovelace&size=256",
+    "/renderers",
+)
+_NAME = "gunicorn.conf.py"
+
+
+class Server(Application):
+    """Gunicorn with the settings of gunicorn.conf.py and a socket of our own.
+
+    `descriptor` is a listening socket's, which gunicorn closes. `ready` is called
+    once, in the first worker, when it has loaded the app.
+    """
+
+    def __init__(self, descriptor: int, ready: Callable[[], None]) -> None:
+        self._descriptor = descriptor
+        self._ready = ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Read gunicorn.conf.py; unlike gunicorn, look at no command line."""
+        self.load_config_from_file(str(configuration()))
+        self.cfg.set("bind", f"fd://{self._descriptor}")
+        self.cfg.set("loglevel", "warning")
+        self.cfg.set("post_worker_init", self._announce)
+
+    def load(self) -> Any:
+        """Make the application, in a worker."""
+        return import_app("app:create_app()")
+
+    def _announce(self, worker: Any) -> None:
+        if worker.age == 1:
+            self._ready()
+
+
+def configuration() -> Path:
+    """Find gunicorn.conf.py: in a checkout, or where an installation puts it."""
+    checkout = Path(__file__).resolve().parent.parent / _NAME
+    installed = Path(sys.prefix, "share", "mimeo", _NAME)
+    return checkout if checkout.is_file() else installed
+
+
+def serve(settings: Settings, *, fixed: bool) -> None:
+    """Serve until a signal ends it.
+
+    A port in use is an error if it is `fixed`; else the next free one is taken.
+    Raises CannotListen.
+    """
+    listener = open_listener(settings.host, settings.port, fixed=fixed)
+    host, port = listener.getsockname()[:2]
+    # What the workers read must be what is true.
+    os.environ |= {"HOST": host, "PORT": str(port)}
+    Server(listener.detach(), lambda: _greet(host, port)).run()
+
+
+def _greet(host: str, port: int) -> None:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    print(f"Mimeo listens on http://{address(shown, port)} (Ctrl-C stops it). Try:")
+    for path in TO_TRY:
+        print(f"  http://{address(shown, port)}{path}")
+    sys.stdout.flush()

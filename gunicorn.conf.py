@@ -1,0 +1,83 @@
+"""How gunicorn runs Mimeo: one reason beside each number."""
+
+import os
+import socket
+import sys
+
+from app import allocator
+from app.config import BadSetting, Settings
+from app.listener import address
+from app.store import StoreError, open_store
+
+try:
+    _settings = Settings.from_env(os.environ)
+    # Opened here only to say in one line, before any worker starts, what is wrong.
+    open_store(_settings.store, _settings.store_bytes)
+except BadSetting as error:
+    sys.exit(f"mimeo: {error}")
+except StoreError as error:
+    sys.exit(f"mimeo: MIMEO_STORE: {error}")
+
+
+def _bind() -> str:
+    if "HOST" in os.environ or "PORT" not in os.environ:
+        return address(_settings.host, _settings.port)
+    # A platform that sets PORT (Heroku and its kind) routes to every address.
+    everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
+    return address(everywhere, _settings.port)
+
+
+def _forget_application() -> None:
+    """Unload what was imported above, so that a reloaded worker reads the new code."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
+        del sys.modules[name]
+
+
+# Here, in the master: the workers inherit it.
+allocator.tune()
+
+bind = _bind()
+
+# Threads: a worker of the sync class is held by one slow client, and writes a
+# second status line into a body that it has to break off (gunicorn issue 3410).
+worker_class = "gthread"
+
+# One for each core: drawing fills a core, and its C code releases the GIL.
+workers = _settings.workers
+
+# Not more drawing (the pipeline admits that), but more clients that read slowly.
+threads = _settings.threads
+
+# The master's patience with a worker that gives no sign of life at all; the time
+# that one picture may take is MIMEO_RENDER_TIMEOUT_S.
+timeout = 30
+
+# Platforms kill 30 s after they asked to stop: be done before.
+graceful_timeout = 25
+
+# Longer than the 90 s that Heroku's router and the 60 s that nginx keep a connection
+# for reuse: whoever reuses it has to be the first to close it. An idle one costs a
+# file descriptor, not a thread.
+keepalive = 95
+
+# The most that gunicorn takes (default 4094): parameters travel in the URL, and a
+# letter outside ASCII takes 6 to 12 bytes there.
+limit_request_line = 8190
+
+# The heartbeat file in memory: on a disk its fchmod can block for seconds.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+# No gunicorn access log: the application writes one JSON line for each request.
+accesslog = None
+
+# Nothing here uses it, and two servers of one user would share its path.
+control_socket_disable = True
+
+# In development only: start a worker anew when a Python file changes.
+reload = _settings.development
+if reload:
+    _forget_application()
+
+# Left to gunicorn: forwarded_allow_ips is what FORWARDED_ALLOW_IPS says, and
+# max_requests stays 0, because memory is flat over thousands of renders and each
+# restart would throw away warm fonts.

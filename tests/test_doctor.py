@@ -1,0 +1,120 @@
+"""The doctor finds what is wrong, and says how to mend it."""
+
+import os
+import socket
+from contextlib import closing
+
+import pytest
+
+from app import doctor, listener
+from app.doctor import Finding
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """An environment in which all is well."""
+    with closing(listener.listen("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    return {"PORT": str(port), "MIMEO_STORE": str(tmp_path / "store")}
+
+
+def look(environ: dict[str, str], subject: str) -> list[Finding]:
+    return [row for row in doctor.findings(environ) if row.subject == subject]
+
+
+def test_nothing_fails_where_all_is_well(environ, capsys):
+    status = doctor.examine(environ)
+
+    assert status == 0, capsys.readouterr().out
+
+
+def test_every_finding_that_is_not_ok_says_how_to_mend_it(environ):
+    environ |= {"MIMEO_SYSTEM_FONTS": "off", "WEB_CONCURRENCY": "1024"}
+
+    rows = list(doctor.findings(environ))
+
+    assert {row.state for row in rows} == {"ok", "warn"}
+    assert all(row.mend for row in rows if row.state != "ok")
+
+
+def test_a_bad_setting_fails_and_the_rest_is_still_looked_at(environ, capsys):
+    status = doctor.examine(environ | {"MIMEO_MAX_SIDE": "big"})
+
+    out = capsys.readouterr().out
+    assert status == 1
+    assert "fail  settings   MIMEO_MAX_SIDE='big'" in out
+    assert "drawing" in out
+
+
+def test_missing_fonts_are_named_by_script(environ):
+    rows = look(environ | {"MIMEO_SYSTEM_FONTS": "off"}, "fonts")
+
+    assert [row.state for row in rows] == ["ok"] + ["warn"] * len(doctor.MORE_SCRIPTS)
+    assert "apt-get install fonts-noto-cjk" in rows[1].mend
+
+
+def test_a_damaged_font_fails(environ, tmp_path):
+    (tmp_path / "own.ttf").write_bytes(b"no font")
+
+    rows = look(environ | {"MIMEO_FONTS": str(tmp_path)}, "fonts")
+
+    assert rows[0].state == "fail"
+    assert "own.ttf" in rows[0].detail
+
+
+@pytest.mark.parametrize(("fixed", "state"), [(True, "fail"), (False, "warn")])
+def test_a_taken_port_fails_only_where_it_was_asked_for(fixed, state):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        settings = doctor.Settings(port=port)
+        rows = list(doctor._port(settings, fixed=fixed))
+
+    assert [row.state for row in rows] == [state]
+
+
+def test_a_store_that_cannot_be_made_fails(environ, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    rows = look(environ | {"MIMEO_STORE": str(tmp_path / "file" / "store")}, "store")
+
+    assert rows[0].state == "fail"
+    assert "MIMEO_STORE" in rows[0].mend
+
+
+def test_a_broken_template_fails_with_file_and_line(environ, tmp_path):
+    folder = tmp_path / "templates" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "parameters.toml").write_text("title = \n")
+    (folder / "template.html").write_text("<p></p>")
+
+    rows = look(environ | {"MIMEO_TEMPLATES": str(folder.parent)}, "templates")
+
+    assert rows[0].state == "fail"
+    assert "mine/parameters.toml, line 1" in rows[0].detail
+
+
+def test_a_codec_that_pillow_lacks_fails(environ, monkeypatch):
+    monkeypatch.setattr(doctor.features, "check", lambda name: name != "avif")
+
+    rows = look(environ, "codecs")
+
+    assert [row.state for row in rows] == ["fail"]
+    assert "no avif" in rows[0].detail
+
+
+def test_packages_off_their_pins_are_named(environ, monkeypatch, tmp_path):
+    pins = tmp_path / "requirements.txt"
+    pins.write_text("# comment\npillow==1.0\nno-such-package==2.0\n")
+    monkeypatch.setattr(doctor, "_PINS", pins)
+
+    rows = look(environ, "packages")
+
+    assert rows[0].state == "warn"
+    assert "instead of 1.0" in rows[0].detail
+    assert "no-such-package missing" in rows[0].detail
+
+
+def test_the_memory_counts_what_the_machine_has():
+    pages = os.sysconf("SC_PHYS_PAGES")
+
+    assert 0 < doctor.memory_bytes() <= pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,140 @@
+"""What is declared is what is used, and what is pinned."""
+
+import ast
+import configparser
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from app.doctor import installed
+from app.renderer.fonts import PACKAGED
+
+ROOT = Path(__file__).parent.parent
+# Declared before the module that imports them: the clients of upstream services
+# are built on requests.
+AHEAD = {"requests"}
+
+
+def setup() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def normal(name: str) -> str:
+    """Normalise the name of a distribution (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(section: str, option: str) -> dict[str, str]:
+    """Return names and version bounds of a list of requirements."""
+    rows = setup()[section][option].split("\n")
+    names = (re.match(r"[\w.-]+", row) for row in rows)
+    return {
+        normal(found[0]): row[found.end() :]
+        for row, found in zip(rows, names, strict=True)
+        if found
+    }
+
+
+def pinned(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    rows = (line.partition("==") for line in lines if "==" in line)
+    return {normal(package): pin for package, _, pin in rows}
+
+
+def imported() -> set[str]:
+    """Return the distributions that the running code imports."""
+    files = [*(ROOT / "app").rglob("*.py"), ROOT / "gunicorn.conf.py"]
+    names = {name for path in files for name in top_level(path)}
+    known = packages_distributions()
+    third = {n for n in names if n not in sys.stdlib_module_names and n != "app"}
+    # Names that only type stubs have, such as _typeshed, belong to nobody.
+    return {
+        normal(distribution)
+        for name in third
+        if not name.startswith("_")
+        for distribution in known.get(name, [name])
+    }
+
+
+def top_level(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    lifted = {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}
+    return {name.split(".")[0] for name in plain | lifted}
+
+
+def fonts() -> set[str]:
+    return {normal(name.partition("/")[0]) for name, _ in PACKAGED}
+
+
+def test_every_import_is_declared():
+    assert imported() <= declared("options", "install_requires").keys()
+
+
+def test_every_declared_package_is_used():
+    used = imported() | fonts() | AHEAD
+
+    assert declared("options", "install_requires").keys() == used
+
+
+@pytest.mark.parametrize(
+    ("option", "section", "file"),
+    [
+        ("install_requires", "options", "requirements.txt"),
+        ("dev", "options.extras_require", "requirements-dev.txt"),
+    ],
+)
+def test_every_declared_package_is_pinned_within_its_bound(option, section, file):
+    pins = pinned(file)
+
+    for name, bound in declared(section, option).items():
+        assert name in pins
+        assert meets(pins[name], bound)
+
+
+def meets(pin: str, bound: str) -> bool:
+    if not bound:
+        return True
+    operator, least = re.fullmatch(r"(==|>=)([\d.]+)", bound).groups()
+    return pin == least if operator == "==" else numbers(pin) >= numbers(least)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def test_the_tests_run_on_the_pinned_versions():
+    pins = pinned("requirements.txt") | pinned("requirements-dev.txt")
+
+    assert {name: installed(name) for name in pins} == pins
+
+
+def test_every_dependency_has_its_reason_written_down():
+    text = (ROOT / "docs/decisions/dependencies.md").read_text().lower()
+    names = declared("options", "install_requires").keys()
+
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_version_is_said_once():
+    assert setup()["metadata"]["version"] == installed("mimeo")
+
+
+def test_pyproject_holds_the_build_system_and_nothing_else():
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text()).keys() == {
+        "build-system"
+    }
+
+
+def test_every_template_file_is_packaged():
+    pattern = setup()["options.package_data"]["app"].split()[-1]
+    templates = ROOT / "app/renderer/templates"
+    files = {path for path in templates.rglob("*") if path.is_file()}
+
+    assert files and files == set((ROOT / "app").glob(pattern))
