@@ -8,6 +8,7 @@ from app import accesslog, problems
 from app.config import BadSetting, Settings
 from app.parsing import Parser
 from app.pipeline import Pipeline
+from app.renderer.fonts import BrokenFont
 from app.renderer.registry import Catalogue
 from app.store import StoreError, open_store
 from app.views import catalogue as catalogue_view
@@ -25,7 +26,10 @@ def build(settings: Settings | None = None) -> Flask:
         store = open_store(settings.store, settings.store_bytes)
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
-    catalogue = Catalogue(settings)
+    try:
+        catalogue = Catalogue(settings)
+    except BrokenFont as error:
+        raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
     pipeline = Pipeline(settings, store)
     parser = Parser(catalogue, settings)
     app = Flask(__name__, static_folder=None)

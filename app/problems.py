@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.delivery.errors import (
     NotAcceptable,
@@ -27,14 +27,24 @@ from app.renderer.errors import (
 )
 
 _LOG = logging.getLogger("mimeo")
+_DRAINED = 64 << 20
+_BLOCK = 64 << 10
 
 
 class Row(NamedTuple):
-    """What a class of errors becomes: status, name of the type, title."""
+    """What a class of errors becomes: status, name of the type, title.
+
+    Without a name the type is `about:blank`: the status says it all (RFC 9457, 4.2.1).
+    """
 
     status: int
-    slug: str
+    slug: str | None
     title: str
+
+    @property
+    def type(self) -> str:
+        """The URI reference of the type."""
+        return "about:blank" if self.slug is None else f"/problems/{self.slug}"
 
 
 PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
@@ -50,6 +60,7 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         StalePin: Row(410, "stale-pin", "The pinned image no longer exists"),
         NotAcceptable: Row(406, "not-acceptable", "No accepted type can be had"),
         PreconditionFailed: Row(412, "precondition-failed", "A precondition failed"),
+        RequestEntityTooLarge: Row(413, "body-too-large", "The body is too large"),
         RangeNotSatisfiable: Row(416, "range-not-satisfiable", "The range is outside"),
         BrokenTemplate: Row(503, "broken-template", "The template is broken"),
         Busy: Row(503, "busy", "The server is busy"),
@@ -65,7 +76,7 @@ def problem(
     `more` are extension members, such as the `field` at fault.
     """
     body = {
-        "type": f"/problems/{row.slug}",
+        "type": row.type,
         "title": row.title,
         "status": row.status,
         "detail": detail,
@@ -87,6 +98,7 @@ def install(app: Flask) -> None:
     """Answer every error of an app with a problem."""
     for kind in PROBLEMS:
         app.register_error_handler(kind, _from_table)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -123,13 +135,26 @@ def _from_http(error: HTTPException) -> Response:
         for name, value in error.get_headers()
         if name.lower() not in ("content-type", "content-length")
     ]
-    row = Row(status, title.lower().replace(" ", "-"), title)
-    return problem(row, error.description or title, headers)
+    return problem(Row(status, None, title), error.description or title, headers)
+
+
+def _too_large(error: RequestEntityTooLarge) -> Response:
+    """Read the rest before answering: a client that still sends would see a reset.
+
+    Up to 64 MiB, in bounded memory; who sends more loses the connection.
+    """
+    allowed = current_app.config["MAX_CONTENT_LENGTH"]
+    unread = _DRAINED
+    while unread > 0 and (block := request.environ["wsgi.input"].read(_BLOCK)):
+        unread -= len(block)
+    detail = f"The body is over the limit MIMEO_MAX_BODY_BYTES of {allowed:,} bytes."
+    limit = {"limit": "MIMEO_MAX_BODY_BYTES", "allowed": allowed}
+    return problem(PROBLEMS[RequestEntityTooLarge], detail, **limit)
 
 
 def _unexpected(error: Exception) -> Response:
     """Log what happened; tell the client only how to find it in the log."""
     request_id = request.environ.get("mimeo.request_id", "")
     _LOG.error("request %s failed", request_id, exc_info=error)
-    row = Row(500, "internal-error", "Internal Server Error")
+    row = Row(500, None, "Internal Server Error")
     return problem(row, f"Request {request_id} failed; the server's log has the cause.")

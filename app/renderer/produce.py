@@ -11,7 +11,8 @@ from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 ENCODERS = tuple(
-    f"{package} {version(package)}" for package in ("pillow", "isal", "zlib-ng")
+    f"{package} {version(package)}"
+    for package in ("pillow", "isal", "zlib-ng", "deflate")
 )
 
 

@@ -5,9 +5,10 @@ from urllib.parse import urlencode
 
 import orjson
 from flask import Blueprint, Response
+from werkzeug.exceptions import NotFound
 
 from app.config import Settings
-from app.problems import PROBLEMS
+from app.problems import PROBLEMS, Row
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import formats
@@ -33,16 +34,16 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
     @bp.get("/problems")
     def problems() -> Response:
         """List the types of problem that an error answer may carry."""
-        rows = sorted({row for row in PROBLEMS.values()})
-        return _json({"problems": [_problem(*row) for row in rows]})
+        rows = sorted(PROBLEMS.values(), key=lambda row: (row.status, row.type))
+        return _json({"problems": [_problem(row) for row in rows]})
 
     @bp.get("/problems/<slug>")
-    def problem_type(slug: str) -> tuple[Response, int]:
+    def problem_type(slug: str) -> Response:
         """Describe one type of problem."""
-        rows = [row for row in PROBLEMS.values() if row.slug == slug]
-        return _json(
-            {"problems": [_problem(*row) for row in rows]}
-        ), 200 if rows else 404
+        found = [row for row in PROBLEMS.values() if row.slug == slug]
+        if not found:
+            raise NotFound(f"No type of problem is named {slug!r}; see /problems.")
+        return _json(_problem(found[0]))
 
     return bp
 
@@ -86,8 +87,8 @@ def fault(error: BrokenTemplate) -> dict[str, Any]:
     }
 
 
-def _problem(status: int, slug: str, title: str) -> dict[str, Any]:
-    return {"type": f"/problems/{slug}", "status": status, "title": title}
+def _problem(row: Row) -> dict[str, Any]:
+    return {"type": row.type, "status": row.status, "title": row.title}
 
 
 def _json(value: Any) -> Response:

@@ -1,0 +1,154 @@
+"""The catalogue says what can be drawn, and which template cannot be used."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.config import Settings
+from app.renderer.errors import BrokenTemplate
+from app.renderer.registry import Catalogue
+
+DECLARED = 'title = "Own"\nwidth = 40\nheight = 20\n[parameters.word]\ntype = "text"\n'
+MARKUP = '<div style="width:40px;height:20px;background:{color}">{{{{ word }}}}</div>'
+
+
+@pytest.fixture
+def add(tmp_path: Path) -> Callable[[str, str], None]:
+    """Adds a template to the folder of one's own, or changes it."""
+
+    def write(name: str, color: str) -> None:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        declared = DECLARED + 'required = true\nmax_length = 9\nexample = "Hi"\n'
+        (folder / "parameters.toml").write_text(declared)
+        (folder / "template.html").write_text(MARKUP.format(color=color))
+
+    return write
+
+
+@pytest.fixture
+def own(settings: Settings, tmp_path: Path) -> Settings:
+    """Settings with a folder of one's own templates, in development."""
+    return replace(settings, templates=tmp_path, development=True)
+
+
+def test_every_renderer_is_listed_with_an_example_that_works(
+    client: FlaskClient,
+) -> None:
+    listed = client.get("/renderers").get_json()
+
+    assert listed["broken"] == []
+    for row in listed["renderers"]:
+        assert client.get(row["example"]).status_code == 200, row
+
+
+def test_every_renderer_describes_its_parameters(client: FlaskClient) -> None:
+    for row in client.get("/renderers").get_json()["renderers"]:
+        described = client.get(row["url"]).get_json()
+        assert described["name"] == row["name"]
+        assert described["parameters"]["type"] == "object"
+        for name, schema in described["parameters"]["properties"].items():
+            assert schema.get("description"), (row["name"], name)
+
+
+def test_first_parameter_alone_is_required_in_templates(
+    client: FlaskClient, catalogue: Catalogue
+) -> None:
+    for name in ("card", "badge", "certificate", "label", "quote"):
+        fields = catalogue.get(name).parameters.model_fields
+        assert [field.is_required() for field in fields.values()] == [
+            position == 0 for position in range(len(fields))
+        ]
+
+
+def test_front_page_shows_every_renderer(
+    client: FlaskClient, catalogue: Catalogue
+) -> None:
+    page = client.get("/").get_data(as_text=True)
+
+    for name in catalogue.names():
+        assert f'href="/renderers/{name}"' in page
+
+
+def test_own_template_is_drawn(own: Settings, add: Callable[[str, str], None]) -> None:
+    add("own", "red")
+
+    answer = create_app(own).test_client().get("/images/own.png?word=Hi")
+
+    assert answer.status_code == 200
+
+
+def test_edit_shows_at_the_next_request(
+    own: Settings, add: Callable[[str, str], None]
+) -> None:
+    add("own", "red")
+    client = create_app(own).test_client()
+    before = client.get("/images/own.png?word=Hi")
+    add("own", "green")
+
+    after = client.get("/images/own.png?word=Hi")
+
+    assert before.headers["ETag"] != after.headers["ETag"]
+    assert before.data != after.data
+
+
+def test_broken_template_is_reported_and_the_rest_works(
+    own: Settings, add: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    add("fine", "red")
+    add("torn", "red")
+    (tmp_path / "torn" / "template.html").write_text("<p>\n{{ nothing }}")
+    client = create_app(own).test_client()
+
+    torn = client.get("/images/torn.png?word=Hi")
+    listed = client.get("/renderers").get_json()["broken"]
+
+    assert client.get("/images/fine.png?word=Hi").status_code == 200
+    assert torn.status_code == 503
+    assert (torn.get_json()["file"], torn.get_json()["line"]) == (
+        "torn/template.html",
+        2,
+    )
+    assert [(row["name"], row["line"]) for row in listed] == [("torn", 2)]
+    assert "torn/template.html, line 2" in client.get("/").get_data(as_text=True)
+
+
+def test_mended_template_works_at_once(
+    own: Settings, add: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    add("torn", "red")
+    (tmp_path / "torn" / "parameters.toml").write_text("title =")
+    catalogue = Catalogue(own)
+    with pytest.raises(BrokenTemplate):
+        catalogue.get("torn")
+    add("torn", "red")
+
+    assert catalogue.get("torn").name == "torn"
+
+
+def test_own_template_may_replace_a_packaged_one_but_not_a_drawn_one(
+    own: Settings, add: Callable[[str, str], None]
+) -> None:
+    add("card", "red")
+    add("qr", "red")
+
+    catalogue = Catalogue(own)
+
+    assert catalogue.get("card").title == "Own"
+    assert catalogue.get("qr").title == "QR code"
+    assert set(catalogue.broken()) == {"qr"}
+
+
+def test_without_development_the_folder_is_read_once(
+    own: Settings, add: Callable[[str, str], None]
+) -> None:
+    add("own", "red")
+    catalogue = Catalogue(replace(own, development=False))
+    version = catalogue.get("own").version
+    add("own", "green")
+
+    assert catalogue.get("own").version == version

@@ -1,0 +1,90 @@
+"""Every error is a problem (RFC 9457), and every kind of error has a row."""
+
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import parsing, pipeline
+from app.delivery import errors as delivery_errors
+from app.problems import PROBLEMS
+from app.renderer import errors as renderer_errors
+
+BASES = {"RendererError", "DeliveryError"}
+MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
+
+
+def exceptions(module: ModuleType) -> Iterator[type[Exception]]:
+    for _, member in inspect.getmembers(module, inspect.isclass):
+        if issubclass(member, Exception) and member.__module__ == module.__name__:
+            yield member
+
+
+@pytest.mark.parametrize(
+    "module", [renderer_errors, delivery_errors, parsing, pipeline]
+)
+def test_every_error_class_has_a_row(module: ModuleType) -> None:
+    for kind in exceptions(module):
+        assert kind in PROBLEMS or kind.__name__ in BASES, kind
+
+
+def test_every_type_of_problem_can_be_looked_up(client: FlaskClient) -> None:
+    listed = client.get("/problems").get_json()["problems"]
+
+    assert len(listed) == len(PROBLEMS)
+    for row in listed:
+        assert client.get(row["type"]).get_json() == row
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/problems/nothing", 404),
+        ("DELETE", "/images/card.png", 405),
+        ("GET", "/images/nothing.png", 404),
+        ("GET", "/images/card.png", 422),
+    ],
+)
+def test_error_is_a_problem(
+    client: FlaskClient, method: str, path: str, status: int
+) -> None:
+    answer = client.open(path, method=method)
+
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert set(answer.get_json()) >= MEMBERS
+    assert answer.get_json()["instance"] == path
+    assert answer.headers["X-Request-ID"] == answer.get_json()["request_id"]
+
+
+def test_405_says_what_is_allowed(client: FlaskClient) -> None:
+    allowed = client.delete("/images/card.png").headers["Allow"]
+
+    assert set(allowed.split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+def test_unexpected_error_shows_a_request_id_and_nothing_else(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(request: object) -> None:
+        raise RuntimeError("the secret is swordfish")
+
+    monkeypatch.setattr(app.extensions["mimeo"], "produce", fail)
+
+    answer = client.get("/images/solid.png", headers={"X-Request-ID": "my-id-1"})
+
+    assert answer.status_code == 500
+    assert answer.get_json()["request_id"] == "my-id-1"
+    assert "swordfish" not in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "a\tb"])
+def test_unfit_request_id_is_replaced(client: FlaskClient, given: str) -> None:
+    answer = client.get("/health/live", headers={"X-Request-ID": given})
+
+    assert answer.headers["X-Request-ID"] != given
+    assert len(answer.headers["X-Request-ID"]) == 32
