@@ -1,0 +1,205 @@
+"""The table of file formats: what each can do, and how it is written."""
+
+import io
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from PIL import Image
+
+from app.renderer.base import Output, Picture
+from app.renderer.encode import palette
+from app.renderer.encode.png import encode_png, encode_rgba
+from app.renderer.errors import UnknownFormat
+from app.renderer.params import rgba
+
+Save = Callable[[Picture, Output], bytes]
+
+# From this quality up a caller asks for detail, so colour keeps its full resolution.
+# Below, halving it saves a fifth of the bytes, at the price of fringes on coloured
+# text: 39.7 against 41.4 dB for a card at quality 85 (docs/decisions/png-encoder.md
+# has this and the next two under "The other formats").
+_FULL_COLOR_QUALITY = 90
+# Method 2 takes 14 ms for a card, 4 ms more than method 0, for a fifth fewer bytes;
+# methods 3 to 6 take 35 ms and more for another 2 %.
+_WEBP_METHOD = 2
+# Speed 8 takes 70 ms for a card. 9 and 10 take 25 ms, but 1.7 times the bytes at
+# 3 dB less; 6 takes 290 ms for a tenth fewer bytes.
+_AVIF_SPEED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format.
+
+    `extensions` are without dot, the canonical one first. `options` are the fields
+    of Output that it honours beside `format`. `quality` is the default, `side` the
+    longest side in device pixels that the format or its readers allow, both None
+    where there is none. An `alpha` format keeps transparency.
+    """
+
+    name: str
+    media_type: str
+    extensions: tuple[str, ...]
+    save: Save
+    options: frozenset[str]
+    alpha: bool = True
+    quality: int | None = None
+    side: int | None = None
+    square: bool = False
+
+
+def flatten(picture: Picture, background: str | None) -> Picture:
+    """Lay a colour under a picture; without one, or on opaque modes, do nothing."""
+    if background is None or not picture.image.has_transparency_data:
+        return picture
+    image = picture.image.convert("RGBA")
+    under = Image.new("RGBA", image.size, rgba(background))
+    return Picture(Image.alpha_composite(under, image), facts=picture.facts)
+
+
+def _save_png(picture: Picture, output: Output) -> bytes:
+    return encode_png(picture, output.compression)
+
+
+def _save_jpg(picture: Picture, output: Output) -> bytes:
+    return _write(_opaque(picture), "JPEG", **_jpeg_options(output))
+
+
+def _save_pdf(picture: Picture, output: Output) -> bytes:
+    """One page of one JPEG, in points of CSS size, so that `scale` sharpens it."""
+    return _write(
+        _opaque(picture),
+        "PDF",
+        resolution=72 * output.scale,
+        creationDate=None,
+        modDate=None,
+        **_jpeg_options(output),
+    )
+
+
+def _jpeg_options(output: Output) -> dict[str, Any]:
+    quality = _quality(output)
+    full = quality >= _FULL_COLOR_QUALITY
+    return {"quality": quality, "subsampling": "4:4:4" if full else "4:2:0"}
+
+
+def _save_webp(picture: Picture, output: Output) -> bytes:
+    image = _direct(picture.image)
+    return _write(image, "WEBP", quality=_quality(output), method=_WEBP_METHOD)
+
+
+def _save_avif(picture: Picture, output: Output) -> bytes:
+    """One thread: pictures are encoded side by side already."""
+    return _write(
+        _direct(picture.image),
+        "AVIF",
+        quality=_quality(output),
+        speed=_AVIF_SPEED,
+        subsampling="4:4:4",
+        max_threads=1,
+    )
+
+
+def _save_gif(picture: Picture, output: Output) -> bytes:
+    image = palette.reduce(_direct(picture.image))
+    return _write(image, "GIF", optimize=False)
+
+
+def _save_tiff(picture: Picture, output: Output) -> bytes:
+    """Lossless; horizontal differencing (TIFF 6.0, section 14) where bytes allow."""
+    image = picture.image
+    if image.mode == "P":
+        image = _direct(image)
+    predictor = {} if image.mode == "1" else {317: 2}
+    return _write(image, "TIFF", compression="tiff_adobe_deflate", tiffinfo=predictor)
+
+
+def _save_ico(picture: Picture, output: Output) -> bytes:
+    """An icon directory with one PNG of 32 bits; a side of 256 is written as 0.
+
+    Readers of icons expect RGBA and overlook a palette's transparency.
+    """
+    data = encode_rgba(picture)
+    width, height = (side % 256 for side in picture.image.size)
+    place = struct.pack("<BBBBHHII", width, height, 0, 0, 1, 32, len(data), 22)
+    return struct.pack("<HHH", 0, 1, 1) + place + data
+
+
+def _save_svg(picture: Picture, output: Output) -> bytes:
+    """Pixels cannot become a drawing; renderers give SVG as text."""
+    raise UnknownFormat(output.format, tuple(name for name in FORMATS if name != "svg"))
+
+
+def _direct(image: Image.Image) -> Image.Image:
+    """Return mode RGBA where something is transparent, else RGB."""
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _opaque(picture: Picture) -> Image.Image:
+    """Return mode L or RGB; what is still transparent is laid on white."""
+    image = flatten(picture, "#ffffff").image
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _quality(output: Output) -> int:
+    return output.quality or FORMATS[output.format].quality or 0
+
+
+def _write(image: Image.Image, name: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+_RASTER = frozenset({"scale", "background"})
+_LOSSY = _RASTER | {"quality"}
+_ROWS = (
+    Format("png", "image/png", ("png",), _save_png, _RASTER | {"compression"}),
+    # libjpeg's JPEG_MAX_DIMENSION, a little under the format's 65535.
+    Format(
+        "jpg",
+        "image/jpeg",
+        ("jpg", "jpeg"),
+        _save_jpg,
+        _LOSSY,
+        alpha=False,
+        quality=90,
+        side=65500,
+    ),
+    # RFC 6386, section 9.1: 14 bits.
+    Format("webp", "image/webp", ("webp",), _save_webp, _LOSSY, quality=80, side=16383),
+    # What libavif, and with it the browsers, decode unless told otherwise.
+    Format("avif", "image/avif", ("avif",), _save_avif, _LOSSY, quality=65, side=32768),
+    Format("gif", "image/gif", ("gif",), _save_gif, _RASTER, side=65535),
+    Format("tiff", "image/tiff", ("tiff", "tif"), _save_tiff, _RASTER),
+    # ISO 32000-1, annex C: 14,400 units, here points.
+    Format(
+        "pdf",
+        "application/pdf",
+        ("pdf",),
+        _save_pdf,
+        _LOSSY,
+        alpha=False,
+        quality=95,
+        side=14400,
+    ),
+    Format(
+        "ico",
+        "image/vnd.microsoft.icon",
+        ("ico",),
+        _save_ico,
+        _RASTER,
+        side=256,
+        square=True,
+    ),
+    Format("svg", "image/svg+xml", ("svg",), _save_svg, frozenset()),
+)
+FORMATS: Mapping[str, Format] = MappingProxyType({row.name: row for row in _ROWS})
+EXTENSIONS: Mapping[str, str] = MappingProxyType(
+    {extension: row.name for row in _ROWS for extension in row.extensions}
+)

@@ -1,0 +1,61 @@
+"""Pictures of few colours, as indices into a palette."""
+
+import numpy as np
+from PIL import Image
+
+
+def index(image: Image.Image) -> Image.Image | None:
+    """Return the same pixels in mode P with an RGBA palette, or None.
+
+    None where the picture, in mode RGB or RGBA, has more than 256 colours.
+    """
+    if image.getcolors(256) is None:
+        return None
+    pixels = np.frombuffer(image.convert("RGBA").tobytes(), np.dtype("<u4"))
+    colors, indices = np.unique(pixels, return_inverse=True)
+    flat = Image.frombytes("P", image.size, indices.astype(np.uint8).tobytes())
+    flat.putpalette(colors.tobytes(), "RGBA")
+    return flat
+
+
+def reduce(image: Image.Image) -> Image.Image:
+    """Return mode P with at most 256 colours, where alpha is all or nothing.
+
+    Pixels of less than half opacity are transparent: they take the last index, the
+    `transparency` of the result. Up to 256 colours, 255 beside a transparent one,
+    stay exact; more are cut to the median with error diffusion.
+    """
+    if image.mode != "RGBA":
+        return _cut(image, 256)
+    clear = image.getchannel("A").point([255] * 128 + [0] * 128)
+    if clear.getbbox() is None:
+        return _cut(image.convert("RGB"), 256)
+    # Colours that nobody sees must not take places in the palette.
+    seen = image.convert("RGB")
+    seen.paste(_first_seen(image, clear), mask=clear)
+    reduced = _cut(seen, 255)
+    reduced.paste(255, mask=clear)
+    reduced.info["transparency"] = 255
+    return reduced
+
+
+def _first_seen(image: Image.Image, clear: Image.Image) -> tuple[int, int, int]:
+    """Return the colour of some pixel that is not transparent; black if none is."""
+    opaque = clear.point([255] + [0] * 255)
+    box = opaque.getbbox()
+    if box is None:
+        return 0, 0, 0
+    left, top, right, _ = box
+    row = opaque.crop((left, top, right, top + 1)).tobytes()
+    pixel = image.convert("RGB").getpixel((left + row.index(255), top))
+    assert isinstance(pixel, tuple)
+    return pixel[0], pixel[1], pixel[2]
+
+
+def _cut(image: Image.Image, colors: int) -> Image.Image:
+    flat = index(image) if image.getcolors(colors) else None
+    if flat is None:
+        return image.quantize(colors, Image.Quantize.MEDIANCUT)
+    entries = bytes(flat.getpalette("RGBA") or b"")
+    flat.putpalette(b"".join(entries[at : at + 3] for at in range(0, len(entries), 4)))
+    return flat
