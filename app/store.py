@@ -16,6 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore
 
 _LOG = logging.getLogger("mimeo.store")
+SWEEPER = "mimeo-sweeper"
 # A sweep leaves an eighth free, and a worker asks for one after writing a
 # sixty-fourth: eight workers together stay under the bound between two sweeps.
 _KEPT = 7 / 8
@@ -129,7 +130,9 @@ class ObjectStore:
             if due:
                 self._unswept = 0
         if due:
-            threading.Thread(target=self._sweep_alone, daemon=True).start()
+            threading.Thread(
+                target=self._sweep_alone, name=SWEEPER, daemon=True
+            ).start()
 
     def _sweep_alone(self) -> None:
         """Sweep unless another worker does; the folder's lock is the kernel's."""

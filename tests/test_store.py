@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store import NoStore, ObjectStore, StoreError, open_store
+from app.store import SWEEPER, NoStore, ObjectStore, StoreError, open_store
 
 LIMIT = 1 << 20
 
@@ -99,5 +99,5 @@ def test_none_keeps_nothing() -> None:
 
 def _wait_for_sweeps() -> None:
     for thread in threading.enumerate():
-        if thread is not threading.current_thread():
+        if thread.name == SWEEPER:
             thread.join(5)
