@@ -140,6 +140,11 @@ def compress_indices(rows: Rows, pixel: int) -> bytes:
     return Plan(best, _thrifty if sparse else _quick).run(rows, pixel)
 
 
+def compress_runs(rows: Rows, pixel: int) -> bytes:
+    """Return a zlib stream of indices that mostly repeat: no filter, and ISA-L."""
+    return Plan(plain, _igzip).run(rows, pixel)
+
+
 def _least(rows: Rows, pixel: int) -> bytes:
     lines = (plain(rows, pixel), above(rows, pixel))
     least = min(map(_igzip, lines), key=len)

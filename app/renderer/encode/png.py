@@ -45,6 +45,10 @@ def encode_png(picture: Picture, compression: Compression | None = None) -> byte
 
     `compression` trades time for size: `fast`, None for the default, `small`.
     """
+    flat = None if compression == "small" else _flat(picture)
+    if flat is not None:
+        data = plan.compress_runs(flat.rows, flat.pixel)
+        return _file(picture.image.size, flat, data)
     if compression is None:
         return _encode_default(picture)
     layout = _shrunk(picture) if compression == "small" else _narrow(picture)
@@ -112,6 +116,18 @@ def _rgba(picture: Picture) -> Layout:
     return Layout(_RGBA, 8, 4, _packed(picture))
 
 
+def _flat(picture: Picture) -> Layout | None:
+    """Write flat graphics as indices: a quarter of the bytes to deflate."""
+    if picture.image.mode != "RGBA":
+        return None
+    found = palette.from_runs(_packed(picture))
+    if found is None:
+        return None
+    indices, colors = found
+    depth = _depth(len(colors) // 4)
+    return Layout(_INDEXED, depth, 1, _pack(indices, depth), _palette(colors))
+
+
 def _narrow(picture: Picture) -> Layout:
     """Like `_layout`, but an opaque RGBA picture becomes RGB."""
     layout = _layout(picture)
@@ -139,9 +155,13 @@ def _indexed(picture: Picture) -> Layout:
     """Write as few bits a pixel, and as few colours, as the highest index needs."""
     indices = _packed(picture)
     count = 1 + int(indices.max())
-    depth = next(bits for bits in (1, 2, 4, 8) if count <= 1 << bits)
+    depth = _depth(count)
     colors = _palette(_colors(picture.image, count))
     return Layout(_INDEXED, depth, 1, _pack(indices, depth), colors)
+
+
+def _depth(count: int) -> int:
+    return next(bits for bits in (1, 2, 4, 8) if count <= 1 << bits)
 
 
 def _pack(indices: Rows, depth: int) -> Rows:

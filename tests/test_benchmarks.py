@@ -1,0 +1,141 @@
+"""The benchmarks start, and what they report is sane; their targets are not judged."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+
+from benchmarks import http as over_http
+from benchmarks import inprocess, load, machine, memory, render, table
+from benchmarks.load import Load, Target
+
+MODULES = ("card", "http", "inprocess", "load", "machine", "memory", "render")
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    """Answers every path with itself."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer 200."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.path)))
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture
+def base() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_benchmark_has_a_description(name: str) -> None:
+    assert import_module(f"benchmarks.{name}").__doc__
+
+
+def test_every_request_has_a_number_of_its_own() -> None:
+    target = Target("http://127.0.0.1", "/{n}?color={color}", {})
+
+    paths = {target.fill(number) for number in range(1000)}
+
+    assert len(paths) == 1000
+    assert target.fill(1) == "/1?color=001eef"
+
+
+def test_the_load_in_python_counts_answers_and_times(base: str) -> None:
+    target = Target(base, "/{n}", {})
+
+    result = load._python(target, 0.3, 2, 0)
+
+    assert result.requests > 2
+    assert result.failures == 0
+    assert result.p50_ms is not None and result.p99_ms is not None
+    assert 0 < result.p50_ms <= result.p99_ms < 1000
+
+
+def test_the_machine_is_described() -> None:
+    facts = machine.describe()
+
+    assert "cores" in facts["Processor"]
+    assert all(facts.values())
+
+
+def test_a_table_is_markdown_on_request() -> None:
+    shown = table.show("T", ("", "ms"), [("a", "1.0")], markdown=True)
+
+    assert shown.splitlines() == [
+        "### T",
+        "",
+        "|   |  ms |",
+        "| - | --: |",
+        "| a | 1.0 |",
+    ]
+
+
+def test_a_ratio_is_the_median_of_rounds_and_judged_by_its_target() -> None:
+    ours = [Load(30, 1), Load(100, 1), Load(50, 1)]
+    theirs = [Load(10, 1), Load(10, 1), Load(10, 1)]
+    contender = over_http.Contender("other", lambda turn: theirs[turn], 8)
+
+    cells, met = over_http._row(contender, theirs, ours)
+
+    assert cells[5:] == ["5.00 x", ">= 8 x", "MISSED"]
+    assert not met
+
+
+def test_a_failed_request_spoils_the_comparison() -> None:
+    contender = over_http.Contender("other", lambda turn: Load(9, 1))
+
+    with pytest.raises(RuntimeError, match="2 of 9 requests failed"):
+        over_http._clean(contender, Load(9, 1, failures=2))
+
+
+def test_the_render_benchmark_times_both_steps_and_counts_faults() -> None:
+    pairs = render.compare(1, 2, quick=True)
+
+    assert [(row.renderer, row.format) for row, _ in pairs] == [
+        ("solid", "png"),
+        ("card", "png"),
+        ("card", "svg"),
+    ]
+    for row in (row for pair in pairs for row in pair):
+        assert 0 < row.total_ms < 5000
+        assert row.faults >= 0
+        assert row.size > 50
+
+
+def test_cards_are_made_in_processes_that_start_together() -> None:
+    result = inprocess.measure(0.3, processes=2, threads=1)
+
+    assert result.requests >= 2
+    assert result.rate > 1
+
+
+def test_a_304_is_compared_with_bare_flask_through_gunicorn() -> None:
+    run = over_http.Run(seconds=1, rounds=1, connections=2, workers=1, samples=None)
+
+    rows, _ = over_http.compare(over_http.not_modified_case, run)
+
+    assert [row[0] for row in rows] == ["Mimeo", "bare Flask"]
+    assert all(float(row[1].replace(",", "")) > 10 for row in rows)
+
+
+def test_a_short_soak_samples_the_worker_and_its_slope() -> None:
+    result = memory.soak(len(memory.PLAN) * 2)
+
+    assert result.samples[0].renders == 0
+    assert result.samples[-1].renders == len(memory.PLAN) * 2
+    assert all(sample.rss_mib > 20 and sample.threads > 0 for sample in result.samples)
+    assert isinstance(result.slope_mib, float)
