@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -61,9 +61,9 @@ class ImageRequest:
             return None
         if self.output.background is not None and "background" in _names(self):
             return None
-        query = urlencode({name: _spell(value) for name, value in values.items()})
-        pin = f"{query}&v={self.fingerprint}" if query else f"v={self.fingerprint}"
-        url = f"/images/{self.renderer.name}.{self.output.format}?{pin}"
+        pairs = [f"{name}={_spell(value)}" for name, value in values.items()]
+        query = "&".join((*pairs, f"v={self.fingerprint}"))
+        url = f"/images/{self.renderer.name}.{self.output.format}?{query}"
         return url if len(url) <= _MAX_URL else None
 
 
@@ -116,7 +116,9 @@ def _given(model: BaseModel) -> dict[str, Any]:
 
 
 def _spell(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        return quote_plus(value)
+    return str(value).lower()
 
 
 def unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

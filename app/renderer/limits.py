@@ -61,7 +61,7 @@ def _size_field(renderer: Renderer, side: str) -> str:
 
 def _check_text(parameters: Parameters, limits: Limits) -> None:
     total = 0
-    for name, value in parameters:
+    for name, value in vars(parameters).items():
         total += len(value) if isinstance(value, str) else 0
         if total > limits.max_text_chars:
             raise LimitExceeded(
