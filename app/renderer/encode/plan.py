@@ -146,11 +146,14 @@ def compress_runs(rows: Rows, pixel: int) -> bytes:
 
 
 def _least(rows: Rows, pixel: int) -> bytes:
-    lines = (plain(rows, pixel), above(rows, pixel))
-    least = min(map(_igzip, lines), key=len)
-    if not _TINY_BYTES < len(least) <= _SPARSE * rows.size:
+    least = _igzip(plain(rows, pixel))
+    if len(least) <= _TINY_BYTES:
         return least
-    return min(least, *map(_thrifty, lines), key=len)
+    filtered = above(rows, pixel)
+    least = min(least, _igzip(filtered), key=len)
+    if len(least) > _SPARSE * rows.size:
+        return least
+    return min(least, _thrifty(plain(rows, pixel)), _thrifty(filtered), key=len)
 
 
 class _Sample(NamedTuple):

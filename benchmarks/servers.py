@@ -1,0 +1,142 @@
+"""Start and stop the servers under test, each on a free port of 127.0.0.1."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+NODE = ROOT / "benchmarks" / "node"
+START_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A command that serves HTTP on the port in its environment variable PORT."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def gunicorn(name: str, app: str, workers: int, **environment: str) -> Server:
+    """Return a WSGI application under Mimeo's own gunicorn settings."""
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", app]
+    return Server(name, command, {"WEB_CONCURRENCY": str(workers), **environment})
+
+
+def mimeo(name: str, workers: int, **environment: str) -> Server:
+    """Return Mimeo itself."""
+    return gunicorn(name, "wsgi:app", workers, **environment)
+
+
+def fastapi(name: str, workers: int) -> Server:
+    """Return the natural FastAPI endpoint, with uvloop and httptools."""
+    command = [sys.executable, "-m", "benchmarks.fastapi_app"]
+    return Server(name, command, {"WORKERS": str(workers)})
+
+
+def node(name: str, script: str, workers: int, assets: Path) -> Server:
+    """Return a node server, clustered; `assets` holds the card and its fonts."""
+    environment = {"WORKERS": str(workers), "ASSETS": str(assets)}
+    return Server(name, ["node", str(NODE / script)], environment)
+
+
+def has_node() -> bool:
+    """Say whether node and the packages of the competitors are installed."""
+    return shutil.which("node") is not None and (NODE / "node_modules").is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers: its base URL and the id of its first process."""
+
+    base: str
+    pid: int
+
+    @property
+    def children(self) -> tuple[int, ...]:
+        """Ids of the processes that the first one started: gunicorn's workers."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return tuple(int(pid) for pid in path.read_text().split())
+
+    def cpu_s(self) -> float:
+        """Return the processor time that all its processes have used so far."""
+        return sum(_ticks(path, self.pid) for path in Path("/proc").glob("[0-9]*/stat"))
+
+
+def _ticks(stat: Path, session: int) -> float:
+    """Return the seconds of a process if it belongs to the session, see proc(5)."""
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    ours = int(fields[3]) == session
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if ours else 0
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Running]:
+    """Start a server, wait until it answers, give its whereabouts, stop it."""
+    port = _free_port()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            server.command,
+            cwd=ROOT,
+            env={**os.environ, **server.environment, **_address(port)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            base = f"http://127.0.0.1:{port}"
+            _wait(process, base)
+            yield Running(base, process.pid)
+        except RuntimeError as error:
+            log.seek(0)
+            text = log.read()[-2000:].decode(errors="replace")
+            raise RuntimeError(f"{server.name}: {error}\n{text}") from error
+        finally:
+            _stop(process)
+
+
+def _address(port: int) -> dict[str, str]:
+    return {"HOST": "127.0.0.1", "PORT": str(port)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], base: str) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"ended with status {process.returncode}")
+        try:
+            requests.get(base, timeout=5).close()
+            return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise RuntimeError(f"did not answer within {START_S} s")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
