@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,8 +46,10 @@ class Production:
 class Pipeline:
     """The one way from requests to media; shared by all threads of a worker.
 
-    `slots` drawings run at a time. The engine and the deflaters release the GIL,
-    so two slots keep a core busy while one of them is in Python.
+    `slots` drawings run at a time: the engine and the deflaters release the GIL, so
+    two keep a core busy while one of them is in Python. They have threads of their
+    own, because each thread that draws keeps scratch memory: with eight, a worker
+    went on growing for 2,000 renders, with two for 1,000 (benchmarks/memory.py).
     """
 
     def __init__(self, settings: Settings, store: Store, slots: int = 2) -> None:
@@ -55,6 +57,7 @@ class Pipeline:
         self._store = store
         self._slots = threading.BoundedSemaphore(slots)
         self._isolated_slots = threading.BoundedSemaphore(1)
+        self._threads = ThreadPoolExecutor(slots, "mimeo-draw")
         self._isolation = Isolation(settings)
         self._flights: dict[str, Future[Production]] = {}
         self._guard = threading.Lock()
@@ -81,7 +84,8 @@ class Pipeline:
         return production
 
     def close(self) -> None:
-        """End the processes that draw untrusted input."""
+        """End the threads that draw, and the process for untrusted input."""
+        self._threads.shutdown()
         self._isolation.close()
 
     def _join(self, fingerprint: str) -> tuple[Future[Production], bool]:
@@ -111,7 +115,10 @@ class Pipeline:
             return self._isolation.produce(
                 request.renderer, request.parameters, request.output
             )
-        return produce(request.renderer, request.parameters, request.output)
+        wanted = (request.renderer, request.parameters, request.output)
+        if request.renderer.cheap:
+            return produce(*wanted)
+        return self._threads.submit(produce, *wanted).result()
 
     @contextmanager
     def _admitted(self, slots: threading.BoundedSemaphore) -> Iterator[None]:

@@ -89,7 +89,8 @@ class Renderer:
     can be checked, and `check` raises where other bounds of the renderer's own are
     exceeded. `draw` takes the parameters and the scale. `vector` gives the
     same drawing as an SVG document, where the renderer can. `version` changes
-    when equal parameters give other pixels. An `isolated` renderer handles
+    when equal parameters give other pixels. A `cheap` renderer draws in less time than
+    a hand-over to another thread takes. An `isolated` renderer handles
     untrusted input: it runs in a process that is killed at the deadline.
     `example` holds parameters as query strings.
     """
@@ -101,6 +102,7 @@ class Renderer:
     draw: Callable[[Any, float], Picture]
     vector: Callable[[Any], Vector] | None = None
     version: str = "1"
+    cheap: bool = False
     isolated: bool = False
     check: Callable[[Any], None] = _anything
     example: Mapping[str, str] = field(default_factory=dict)

@@ -129,5 +129,6 @@ RENDERER = Renderer(
     size=lambda parameters: (parameters.size, parameters.size),
     draw=draw,
     vector=draw_svg,
+    cheap=True,
     example={"seed": "ada@example.org", "size": "256"},
 )

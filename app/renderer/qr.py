@@ -115,6 +115,7 @@ RENDERER = Renderer(
     size=lambda parameters: (parameters.size, parameters.size),
     draw=draw,
     vector=draw_svg,
+    cheap=True,
     version=f"1 segno {segno.__version__}",
     example={"data": "https://example.org/", "size": "300"},
 )

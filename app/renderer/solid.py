@@ -48,5 +48,6 @@ RENDERER = Renderer(
     size=lambda parameters: parameters.size,
     draw=draw,
     vector=draw_svg,
+    cheap=True,
     example={"color": "4f46e5", "width": "600", "height": "400"},
 )
