@@ -1,4 +1,4 @@
-"""The one card that every contender draws, and its parts for the other engines."""
+"""The cards that every contender draws, and their parts for the other engines."""
 
 import json
 from collections.abc import Mapping
@@ -23,6 +23,14 @@ OUTPUT = Output.model_validate({"format": "png"})
 OPSZ = 14
 WEIGHTS = (400, 500, 600, 700, 800)
 SIZE = (1200, 630)
+# Flat shapes beside text, as Mimeo's own card; and text in a box on a gradient, as the
+# cards of most sites, which is harder to compress.
+FOLDERS: Mapping[str, Path] = MappingProxyType(
+    {
+        "card": PACKAGED / "card",
+        "poster": Path(__file__).parent / "templates" / "poster",
+    }
+)
 # The number makes each card a new one.
 TITLE = "Issue {n}: many pictures leave one stencil"
 PARAMETERS: Mapping[str, str] = MappingProxyType(
@@ -54,18 +62,20 @@ def produce(number: int) -> Encoded:
     return draw_and_encode(renderer(), parameters, OUTPUT)
 
 
-def export(folder: Path) -> None:
-    """Write the card's page, parameters and fonts for the node servers."""
+def export(folder: Path, name: str = "card") -> None:
+    """Write a card's page, parameters and fonts for the node servers."""
     fonts = load_fonts(None, system=False)
     [inter] = [face for face in fonts.faces if face.path.name == INTER]
-    _export_page(folder, fonts, inter.path)
+    _export_page(folder, FOLDERS[name], fonts, inter.path)
     _export_faces(folder, inter.path)
-    (folder / "card.json").write_text(json.dumps({**PARAMETERS, "size": SIZE}))
+    (folder / "card.json").write_text(
+        json.dumps({**PARAMETERS, "size": SIZE, "card": name})
+    )
 
 
-def _export_page(folder: Path, fonts: Fonts, font: Path) -> None:
+def _export_page(folder: Path, source: Path, fonts: Fonts, font: Path) -> None:
     """Takumi draws the very markup that Mimeo draws, with the title as a mark."""
-    template = Template(PACKAGED / "card", Engine(fonts), Settings())
+    template = Template(source, Engine(fonts), Settings())
     parameters = template.model.model_validate_strings(dict(PARAMETERS))
     page = template.page(parameters, 1)
     _instance(font, {"opsz": OPSZ}, folder / "inter.ttf")

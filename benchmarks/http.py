@@ -58,16 +58,27 @@ def card_case(run: Run, stack: ExitStack) -> Iterator[Contender]:
     mimeo = servers.mimeo("Mimeo", run.workers, MIMEO_STORE="none")
     yield _over_http(mimeo, path, card.SIZE, run, stack)
     if servers.has_node():
-        yield from _node_cards(run, stack)
+        yield from _node_cards("card", run, stack)
     for threads in sorted({1, run.workers}):
         processes = run.workers // threads
         name = f"in-process, {processes} x {threads} threads"
         yield Contender(name, _in_process(run, processes, threads), 0.75)
 
 
-def _node_cards(run: Run, stack: ExitStack) -> Iterator[Contender]:
+def poster_case(run: Run, stack: ExitStack) -> Iterator[Contender]:
+    """Draw a card on a gradient, with a new title in every request."""
+    folder = str(card.FOLDERS["poster"].parent)
+    mimeo = servers.mimeo(
+        "Mimeo", run.workers, MIMEO_STORE="none", MIMEO_TEMPLATES=folder
+    )
+    yield _over_http(mimeo, card.path("/images/poster.png"), card.SIZE, run, stack)
+    if servers.has_node():
+        yield from _node_cards("poster", run, stack)
+
+
+def _node_cards(name: str, run: Run, stack: ExitStack) -> Iterator[Contender]:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    card.export(folder)
+    card.export(folder, name)
     path = card.path("/card.png")
     satori = servers.node("satori + resvg-js", "satori.js", run.workers, folder)
     yield _over_http(satori, path, card.SIZE, run, stack, 8)
@@ -175,6 +186,7 @@ def _loaded(
 CASES: Mapping[str, tuple[str, Case]] = MappingProxyType(
     {
         "card": ("Card PNG 1200x630, unique titles", card_case),
+        "poster": ("Card on a gradient, PNG 1200x630, unique titles", poster_case),
         "solid": ("Solid PNG 512x512, unique colours", solid_case),
         "304": ("Card the client has: 304", not_modified_case),
         "store": ("Card from the store", store_case),

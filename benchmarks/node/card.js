@@ -1,4 +1,5 @@
-// The light card of app/renderer/templates/card in satori's terms: inline styles, flex only.
+// The cards in satori's terms, inline styles and flex only: the light one of
+// app/renderer/templates/card, and benchmarks/templates/poster.
 
 const PAPER = "#fbf7ef";
 const INK = "#1d2433";
@@ -75,8 +76,37 @@ const side = () =>
     tile(RED, leaf(BLUE)),
   );
 
-/** Return the card as a tree of elements. */
-export function card(parameters) {
+/** Return the card on a gradient as a tree of elements. */
+function poster(parameters) {
+  return box(
+    {
+      width: 1200,
+      height: 630,
+      padding: 72,
+      backgroundImage: "linear-gradient(135deg, #0f172a, #4338ca)",
+      color: "#ffffff",
+      fontFamily: "Inter",
+    },
+    box(
+      {
+        flexDirection: "column",
+        justifyContent: "center",
+        width: 1056,
+        height: 486,
+        padding: 64,
+        borderRadius: 32,
+        background: "rgba(255, 255, 255, 0.12)",
+      },
+      text({ fontSize: 24, fontWeight: 600, lineHeight: 1.2, marginBottom: 24 }, parameters.tag),
+      text({ fontSize: 72, fontWeight: 800, lineHeight: 1.1 }, parameters.title),
+      text({ marginTop: 28, fontSize: 32, lineHeight: 1.4, color: "#c7d2fe" }, parameters.subtitle),
+      text({ marginTop: 40, fontSize: 24, fontWeight: 600, lineHeight: 1.2 }, parameters.author),
+    ),
+  );
+}
+
+/** Return the light card as a tree of elements. */
+function card(parameters) {
   return box(
     { width: 1200, height: 630, background: PAPER, color: INK, fontFamily: "Inter" },
     box(
@@ -92,3 +122,5 @@ export function card(parameters) {
     side(),
   );
 }
+
+export const cards = { card, poster };

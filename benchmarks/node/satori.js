@@ -7,7 +7,7 @@ import { Resvg } from "@resvg/resvg-js";
 import satori from "satori";
 
 import { serve } from "./cluster.js";
-import { card } from "./card.js";
+import { cards } from "./card.js";
 
 // satori turns text into paths, so resvg needs no fonts; loading the system's costs time.
 const RESVG = { font: { loadSystemFonts: false } };
@@ -22,9 +22,10 @@ async function loadFonts(assets) {
 async function prepare(assets) {
   const parameters = JSON.parse(await readFile(join(assets, "card.json")));
   const [width, height] = parameters.size;
+  const draw = cards[parameters.card];
   const options = { width, height, fonts: await loadFonts(assets) };
   return async (title) => {
-    const svg = await satori(card({ ...parameters, title }), options);
+    const svg = await satori(draw({ ...parameters, title }), options);
     return new Resvg(svg, RESVG).render().asPng();
   };
 }
