@@ -7,6 +7,8 @@ import sys
 from app import allocator
 from app.config import BadSetting, Settings
 from app.listener import address
+from app.renderer.fonts import BrokenFont, load_fonts
+from app.renderer.html import Engine
 from app.store import StoreError, open_store
 
 try:
@@ -15,8 +17,11 @@ try:
     open_store(_settings.store, _settings.store_bytes)
 except BadSetting as error:
     sys.exit(f"mimeo: {error}")
+    Engine(load_fonts(_settings.fonts, system=False))
 except StoreError as error:
     sys.exit(f"mimeo: MIMEO_STORE: {error}")
+except BrokenFont as error:
+    sys.exit(f"mimeo: MIMEO_FONTS: {error}")
 
 
 def _bind() -> str:

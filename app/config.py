@@ -113,9 +113,9 @@ class Settings:
     )
     threads: int = _setting(
         "MIMEO_THREADS",
-        _whole(1, 1024),
-        8,
-        "Requests that one worker holds at a time.",
+        _whole(4, 1024),
+        32,
+        "Requests that one worker holds at a time; most of them wait or are sent.",
     )
     store: str = _setting(
         "MIMEO_STORE",
@@ -211,7 +211,7 @@ class Settings:
         "MIMEO_RENDER_TIMEOUT_S",
         _seconds(0.1, 300),
         10.0,
-        "Seconds after which drawing a caller's own HTML is stopped.",
+        "Seconds after which drawing a caller's HTML is stopped; templates are not.",
     )
     queue_timeout_s: float = _setting(
         "MIMEO_QUEUE_TIMEOUT_S",

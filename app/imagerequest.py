@@ -5,7 +5,7 @@ object, so they have one fingerprint and one answer.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from app.renderer import encode, limits
 from app.renderer.base import Output, Renderer
-from app.renderer.errors import BadParameter, Fault
-from app.renderer.limits import Limits, device_size
+from app.renderer.errors import BadParameter, Fault, shorten
+from app.renderer.limits import Limits, device_size, size_field
 from app.renderer.params import Parameters
 from app.renderer.produce import ENCODERS, formats
 
@@ -140,9 +140,7 @@ def _split(
     rest = {name: value for name, value in values.items() if name not in own}
     unknown = [name for name in rest if name not in Output.model_fields]
     if unknown:
-        known = ", ".join((*own, *Output.model_fields))
-        reason = f"is not a parameter of {renderer.name}; known: {known}"
-        raise BadParameter(*(Fault(name, reason) for name in unknown))
+        raise BadParameter(*unknown_names(unknown, (*own, *Output.model_fields)))
     if format_name is not None:
         if "format" in rest:
             raise BadParameter(Fault("format", "is already given by the path"))
@@ -169,8 +167,20 @@ def _build(
         raise BadParameter(*faults)
     _check_format(renderer, encoded)
     limits.check(renderer, drawn, encoded, bounds)
-    encode.check(encoded, *device_size(renderer, drawn, encoded.scale))
+    _check_size(renderer, drawn, encoded)
     return ImageRequest(renderer, drawn, encoded)
+
+
+def _check_size(renderer: Renderer, parameters: Parameters, output: Output) -> None:
+    """Let the format judge, and name what the caller can change."""
+    try:
+        encode.check(output, *device_size(renderer, parameters, output.scale))
+    except BadParameter as error:
+        sides = {
+            side: size_field(renderer, side, "format") for side in ("width", "height")
+        }
+        renamed = [Fault(sides.get(name, name), why) for name, why in error.faults]
+        raise BadParameter(*renamed) from error
 
 
 def _validate(
@@ -194,11 +204,18 @@ def faults_of(error: ValidationError) -> Iterable[Fault]:
         yield Fault(field, reasons.get(finding["type"], message))
 
 
+def unknown_names(names: Iterable[str], known: Iterable[str]) -> Iterator[Fault]:
+    """Name what is not known; the first one hears what is."""
+    hint = f"is not known; known are {', '.join(known)}"
+    for name in names:
+        yield Fault(name, hint)
+        hint = "is not known"
+
+
 def _check_format(renderer: Renderer, output: Output) -> None:
     known = formats(renderer)
     if output.format not in known:
+        names = ", ".join(sorted(known))
         raise BadParameter(
-            Fault(
-                "format", f"{output.format!r} is not one of {', '.join(sorted(known))}"
-            )
+            Fault("format", f"{shorten(output.format)!r} is not one of {names}")
         )

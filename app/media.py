@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from zlib_ng import zlib_ng
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def pack(media: Media) -> bytes:
             "width": media.width,
             "height": media.height,
             "sha256": media.sha256,
-            "size": len(media.data),
+            "crc32": zlib_ng.crc32(media.data),
             "facts": media.facts,
         }
     )
@@ -44,13 +45,17 @@ def pack(media: Media) -> bytes:
 
 
 def unpack(block: bytes, fingerprint: str) -> Media:
-    """Reverse `pack`; raise ValueError where the block is not whole."""
+    """Reverse `pack`; raise ValueError where the block is not whole or not ours."""
     if not block.startswith(_MAGIC):
         raise ValueError("a stored block does not begin with its magic bytes")
     start = _PREFIX + int.from_bytes(block[len(_MAGIC) : _PREFIX], "big")
-    header = orjson.loads(block[_PREFIX:start])
-    size = header.pop("size")
     data = block[start:]
-    if len(data) != size:
-        raise ValueError(f"a stored block holds {len(data)} bytes instead of {size}")
-    return Media(data=data, fingerprint=fingerprint, **header)
+    try:
+        header = orjson.loads(block[_PREFIX:start])
+        crc32 = header.pop("crc32")
+        media = Media(data=data, fingerprint=fingerprint, **header)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("the header of a stored block is not ours") from error
+    if zlib_ng.crc32(data) != crc32:
+        raise ValueError("the data of a stored block is damaged")
+    return media

@@ -13,15 +13,23 @@ from app.config import Settings
 from app.delivery.errors import NotAcceptable
 from app.delivery.image import Terms
 from app.delivery.negotiation import JSON, negotiate, prefers_json
-from app.imagerequest import ImageRequest, from_json, from_parts, from_strings, unique
+from app.imagerequest import (
+    ImageRequest,
+    from_json,
+    from_parts,
+    from_strings,
+    unique,
+    unknown_names,
+)
 from app.renderer.base import Output, Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.limits import text_fields
 from app.renderer.produce import formats
 from app.renderer.registry import Catalogue
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
-_MAX_FIELDS = 200
+MAX_FIELDS = 200
 _DELIVERY = ("v", "download")
 
 
@@ -69,11 +77,12 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request's body: media type without parameters, bytes, multipart pairs."""
+    """A request's body: media type without parameters, bytes, parts of multipart."""
 
     mimetype: str
     data: bytes
     pairs: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
 
 
 def read_pairs(data: bytes) -> list[tuple[str, str]]:
@@ -86,12 +95,12 @@ def read_pairs(data: bytes) -> list[tuple[str, str]]:
             data.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=_MAX_FIELDS,
+            max_num_fields=MAX_FIELDS,
         )
     except UnicodeError as error:
         raise BadBody("The query or form is not percent-encoded UTF-8.") from error
     except ValueError as error:
-        raise BadBody(f"There are more than {_MAX_FIELDS} fields.") from error
+        raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
 
 
 def read_json(data: bytes) -> dict[str, Any]:
@@ -147,7 +156,10 @@ class Parser:
         delivery, pairs = _part(read_pairs(line.query))
         values = read_json(data)
         name, params = values.pop("renderer", None), values.pop("params", {})
-        _refuse_unknown([*dict(pairs), *values.keys() - Output.model_fields.keys()])
+        unknown = [*dict(pairs), *sorted(values.keys() - Output.model_fields.keys())]
+        if unknown:
+            known = ("renderer", "params", *Output.model_fields)
+            raise BadParameter(*unknown_names(unknown, known))
         if not isinstance(name, str):
             raise BadParameter(Fault("renderer", "must be the name of a renderer"))
         if not isinstance(params, dict):
@@ -204,13 +216,6 @@ def _format(renderer: Renderer, line: Line, values: Container[str]) -> str | Non
     return names[choice.media_type]
 
 
-def _refuse_unknown(names: list[str]) -> None:
-    known = ", ".join(("renderer", "params", *Output.model_fields))
-    if names:
-        faults = (Fault(name, f"is not one of {known}") for name in sorted(names))
-        raise BadParameter(*faults)
-
-
 def _part(
     pairs: Iterable[tuple[str, str]],
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -224,7 +229,7 @@ def _text_pairs(renderer: Renderer, body: Body) -> Iterable[tuple[str, str]]:
     if body.mimetype == "application/x-www-form-urlencoded":
         return read_pairs(body.data)
     if body.mimetype == "multipart/form-data":
-        return body.pairs
+        return [*body.pairs, *(_file_pair(renderer, *file) for file in body.files)]
     if body.mimetype == "text/html" and "html" in renderer.parameters.model_fields:
         try:
             return [("html", body.data.decode("utf-8-sig"))]
@@ -242,6 +247,16 @@ def file_pair(name: str, data: bytes) -> tuple[str, str]:
     """Spell an uploaded file as the data URI that a query would carry."""
     encoded = base64.b64encode(data).decode("ascii")
     return name, f"data:application/octet-stream;base64,{encoded}"
+
+
+def _file_pair(renderer: Renderer, name: str, data: bytes) -> tuple[str, str]:
+    """Take a file for an image as it is, and for a text as UTF-8."""
+    if name not in text_fields(renderer.parameters):
+        return file_pair(name, data)
+    try:
+        return name, data.decode("utf-8-sig")
+    except UnicodeError as error:
+        raise BadParameter(Fault(name, "is a file that is not UTF-8")) from error
 
 
 def _check_pin(pin: str | None, fingerprint: str) -> None:

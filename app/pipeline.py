@@ -4,11 +4,10 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app.admission import Gate
 from app.config import Settings
 from app.imagerequest import ImageRequest
 from app.media import Media, pack, unpack
@@ -18,14 +17,6 @@ from app.renderer.produce import produce
 from app.store import Store, StoreError
 
 _LOG = logging.getLogger("mimeo.pipeline")
-
-
-class Busy(Exception):
-    """No turn to draw came within the time a request may wait; `retry_s` from now."""
-
-    def __init__(self, retry_s: int) -> None:
-        super().__init__(retry_s)
-        self.retry_s = retry_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +46,11 @@ class Pipeline:
     def __init__(self, settings: Settings, store: Store, slots: int = 2) -> None:
         self._settings = settings
         self._store = store
-        self._slots = threading.BoundedSemaphore(slots)
-        self._isolated_slots = threading.BoundedSemaphore(1)
+        # Half of the server's threads may wait for a drawing and a quarter for the
+        # process that draws callers' HTML: the rest serve what is known already.
+        wait_s, threads = settings.queue_timeout_s, settings.threads
+        self._gate = Gate(slots, threads // 2, wait_s)
+        self._isolated_gate = Gate(1, threads // 4, wait_s)
         self._threads = ThreadPoolExecutor(slots, "mimeo-draw")
         self._isolation = Isolation(settings)
         self._flights: dict[str, Future[Production]] = {}
@@ -72,7 +66,8 @@ class Pipeline:
             return Production(stored, "hit")
         flight, leads = self._join(request.fingerprint)
         if not leads:
-            return _collapsed(flight.result())
+            with self._gate_of(request).wait():
+                return _collapsed(flight.result())
         try:
             production = self._make(request)
         except BaseException as error:
@@ -102,13 +97,15 @@ class Pipeline:
 
     def _make(self, request: ImageRequest) -> Production:
         started = time.perf_counter()
-        isolated = request.renderer.isolated
-        with self._admitted(self._isolated_slots if isolated else self._slots):
+        with self._gate_of(request).admit():
             queue_s = time.perf_counter() - started
             encoded = self._draw(request)
         media = _media(encoded, request.fingerprint)
         self._keep(media)
         return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
+
+    def _gate_of(self, request: ImageRequest) -> Gate:
+        return self._isolated_gate if request.renderer.isolated else self._gate
 
     def _draw(self, request: ImageRequest) -> Encoded:
         if request.renderer.isolated:
@@ -119,15 +116,6 @@ class Pipeline:
         if request.renderer.cheap:
             return produce(*wanted)
         return self._threads.submit(produce, *wanted).result()
-
-    @contextmanager
-    def _admitted(self, slots: threading.BoundedSemaphore) -> Iterator[None]:
-        if not slots.acquire(timeout=self._settings.queue_timeout_s):
-            raise Busy(max(1, round(self._settings.queue_timeout_s)))
-        try:
-            yield
-        finally:
-            slots.release()
 
     def _recall(self, fingerprint: str) -> Media | None:
         """Read the store; a store at fault costs time, not the answer."""

@@ -9,13 +9,13 @@ import orjson
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from app.admission import Busy
 from app.delivery.errors import (
     NotAcceptable,
     PreconditionFailed,
     RangeNotSatisfiable,
 )
 from app.parsing import BadBody, StalePin, UnsupportedBody
-from app.pipeline import Busy
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
@@ -112,7 +112,8 @@ def _members(error: Exception) -> dict[str, Any]:
     """Pick the extension members that help a client to mend its request."""
     if isinstance(error, BadParameter):
         errors = [fault._asdict() for fault in error.faults]
-        return {"field": error.faults[0].field, "errors": errors}
+        more = {"more": error.more} if error.more else {}
+        return {"field": error.faults[0].field, "errors": errors, **more}
     names = ("field", "limit", "allowed", "value", "known", "file", "line", "current")
     return {name: getattr(error, name) for name in names if hasattr(error, name)}
 

@@ -12,6 +12,7 @@ FILES = sorted((ROOT / "app").rglob("*.py"))
 # Room by room, what it may import of the others; `factory` is app/__init__.py.
 ALLOWED = {
     "accesslog": set(),
+    "admission": set(),
     "allocator": set(),
     "archive": set(),
     "cli": {
@@ -51,8 +52,8 @@ ALLOWED = {
     "listener": set(),
     "media": set(),
     "parsing": {"config", "delivery", "imagerequest", "renderer"},
-    "pipeline": {"config", "imagerequest", "media", "renderer", "store"},
-    "problems": {"config", "delivery", "parsing", "pipeline", "renderer"},
+    "pipeline": {"admission", "config", "imagerequest", "media", "renderer", "store"},
+    "problems": {"admission", "delivery", "parsing", "renderer"},
     "renderer": {"config"},
     "server": {"config", "listener"},
     "store": set(),

@@ -75,6 +75,16 @@ def test_megabytes_of_text_are_refused(server: Server, size: int, status: int) -
     assert reply.status == status
 
 
+def test_chunked_body_over_the_limit_is_not_cut(server: Server) -> None:
+    piece = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+    body = piece * 160 + b"0\r\n\r\n"
+    headers = {**HTML, "Transfer-Encoding": "chunked"}
+
+    reply = server.ask(URL, "POST", body, headers)
+
+    assert reply.status == 413
+
+
 def test_server_draws_on_after_all_that(server: Server) -> None:
     pages = [server.ask(URL, "POST", b"<p>%d" % number, HTML) for number in range(3)]
 

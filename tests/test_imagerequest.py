@@ -107,6 +107,13 @@ def test_text_over_the_limit_is_refused(catalogue: Catalogue) -> None:
     assert caught.value.field == "text"
 
 
+def test_colors_and_choices_are_no_text(catalogue: Catalogue) -> None:
+    bounds = replace(BOUNDS, max_text_chars=10)
+    pairs = [("text", "x" * 10), ("color", "red"), ("background", "white")]
+
+    assert from_strings(catalogue.get("placeholder"), pairs, "png", bounds)
+
+
 def test_url_makes_the_same_request_again(catalogue: Catalogue) -> None:
     card = catalogue.get("card")
     request = from_json(card, {"title": "Käse & Brot", "scale": 2}, "webp", BOUNDS)

@@ -18,8 +18,26 @@ def test_cut_block_is_refused() -> None:
     block = pack(Media(b"picture", "image/png", 1, 1, "0" * 64, "f" * 64))
 
     for length in range(len(block)):
-        with pytest.raises(ValueError, match=r"stored|JSON|size|empty|expected|column"):
+        with pytest.raises(ValueError, match=r"stored|JSON|empty|expected|column|end"):
             unpack(block[:length], "f" * 64)
+
+
+@given(st.binary(min_size=1, max_size=99), st.data())
+def test_flipped_byte_is_noticed(data: bytes, drawn: st.DataObject) -> None:
+    block = bytearray(pack(Media(data, "image/png", 1, 1, "0" * 64, "f" * 64)))
+    at = len(block) - 1 - drawn.draw(st.integers(0, len(data) - 1))
+    block[at] ^= drawn.draw(st.integers(1, 255))
+
+    with pytest.raises(ValueError, match="damaged"):
+        unpack(bytes(block), "f" * 64)
+
+
+@pytest.mark.parametrize("header", [b"{}", b"[]", b'{"crc32":0,"more":1}', b"7"])
+def test_header_of_another_kind_is_refused(header: bytes) -> None:
+    block = b"mimeo1\n" + len(header).to_bytes(4, "big") + header
+
+    with pytest.raises(ValueError, match="not ours"):
+        unpack(block, "f" * 64)
 
 
 def test_foreign_block_is_refused() -> None:

@@ -136,6 +136,73 @@ def test_accept_that_nothing_meets_is_406(client: FlaskClient) -> None:
     assert get(client, "solid", Accept="text/plain").status_code == 406
 
 
+def test_answer_does_not_grow_with_what_was_sent(client: FlaskClient) -> None:
+    long = client.post(URL, data={"x" * 1_000_000: "1"})
+    many = get(client, "solid.png?" + "&".join(f"a{i}=1" for i in range(199)))
+
+    assert (long.status_code, many.status_code) == (422, 422)
+    assert max(len(long.data), len(many.data)) < 5_000
+    assert many.get_json()["more"] == 179
+
+
+def test_file_for_a_text_is_read_as_text(client: FlaskClient) -> None:
+    filed = client.post(
+        "/images/html.png?width=60&height=20",
+        data={"html": (io.BytesIO(b"<p>Hello"), "page.html")},
+    )
+    sent = client.post("/images/html.png?width=60&height=20", data={"html": "<p>Hello"})
+
+    assert filed.status_code == 200
+    assert filed.data == sent.data
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"color=red&width=5",
+        b'--x\r\nContent-Disposition: form-data; name="color"\r\n\r\nred',
+        b'--x\r\nContent-Disposition: form-data; name="color"\r\n\r\n\xff\r\n--x--\r\n',
+    ],
+)
+def test_broken_multipart_is_not_taken_for_an_empty_one(
+    client: FlaskClient, body: bytes
+) -> None:
+    kind = "multipart/form-data; boundary=x"
+
+    assert client.post(URL, data=body, content_type=kind).status_code == 400
+
+
+def test_too_many_parts_are_not_called_too_many_bytes(client: FlaskClient) -> None:
+    parts = {f"a{number}": "1" for number in range(201)}
+
+    answer = client.post(URL, data=parts, content_type="multipart/form-data")
+
+    assert answer.status_code == 400
+    assert "200 fields" in answer.get_json()["detail"]
+
+
+def test_page_of_another_origin_may_ask(client: FlaskClient) -> None:
+    for path in ("/images", "/images/card.png"):
+        answer = client.options(path, headers={"Access-Control-Request-Method": "POST"})
+        assert answer.status_code == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Content-Type" in answer.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("avatar.ico?name=a&size=300", "size"),
+        ("card.ico?title=a", "format"),
+        ("solid.ico?width=300&height=300", "width"),
+    ],
+)
+def test_size_that_a_format_refuses_names_what_can_be_changed(
+    client: FlaskClient, query: str, field: str
+) -> None:
+    assert get(client, query).get_json()["field"] == field
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [

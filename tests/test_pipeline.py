@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 from PIL import Image
 
+from app.admission import Busy
 from app.config import Settings
 from app.imagerequest import ImageRequest, from_strings
-from app.pipeline import Busy, Pipeline
+from app.pipeline import Pipeline
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas
@@ -105,6 +106,28 @@ def test_no_turn_in_time_is_busy(drawing: Drawing) -> None:
     drawing.go.set()
     for thread in threads:
         thread.join()
+
+
+def test_those_who_wait_are_bounded(drawing: Drawing) -> None:
+    line = pipeline(threads=4, queue_timeout_s=5)
+    drawing.go.clear()
+    threads = [
+        threading.Thread(target=line.produce, args=(drawing.request(width),))
+        for width in (1, 2, 3, 4)
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: line._gate._waiting == 2)
+
+    with pytest.raises(Busy):
+        line.produce(drawing.request(5))
+    with pytest.raises(Busy):
+        line.produce(drawing.request(1))
+
+    drawing.go.set()
+    for thread in threads:
+        thread.join()
+    assert line.produce(drawing.request(5)).source == "miss"
 
 
 class BrokenStore:

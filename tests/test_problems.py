@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import parsing, pipeline
+from app import admission, parsing
 from app.delivery import errors as delivery_errors
 from app.problems import PROBLEMS
 from app.renderer import errors as renderer_errors
@@ -24,7 +24,7 @@ def exceptions(module: ModuleType) -> Iterator[type[Exception]]:
 
 
 @pytest.mark.parametrize(
-    "module", [renderer_errors, delivery_errors, parsing, pipeline]
+    "module", [renderer_errors, delivery_errors, parsing, admission]
 )
 def test_every_error_class_has_a_row(module: ModuleType) -> None:
     for kind in exceptions(module):

@@ -15,6 +15,18 @@ class Fault(NamedTuple):
     reason: str
 
 
+# An answer repeats what was sent, so it must not grow with it.
+_MOST_NAMED = 20
+_MOST_CHARACTERS = 60
+
+
+def shorten(text: str) -> str:
+    """Return text as an error may repeat it: its first 60 characters."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    return f"{text[:_MOST_CHARACTERS]}…"
+
+
 class RendererError(Exception):
     """Base of all errors that the renderer package raises on purpose."""
 
@@ -28,7 +40,8 @@ class UnknownRenderer(RendererError):
         self.known = known
 
     def __str__(self) -> str:
-        return f"No renderer is named {self.name!r}; see GET /renderers."
+        known = ", ".join(self.known)
+        return f"No renderer is named {shorten(self.name)!r}; there are {known}."
 
 
 class BrokenTemplate(RendererError):
@@ -51,14 +64,20 @@ class BrokenTemplate(RendererError):
 
 
 class BadParameter(RendererError):
-    """One or more parameters or output options are not valid."""
+    """One or more parameters or output options are not valid.
+
+    `faults` are the first 20; `more` counts the others.
+    """
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__(*faults)
-        self.faults = faults
+        named = faults[:_MOST_NAMED]
+        self.faults = tuple(Fault(shorten(field), reason) for field, reason in named)
+        self.more = len(faults) - len(named)
 
     def __str__(self) -> str:
-        return "; ".join(f"{fault.field}: {fault.reason}" for fault in self.faults)
+        said = "; ".join(f"{fault.field}: {fault.reason}" for fault in self.faults)
+        return f"{said}; and {self.more} more" if self.more else said
 
 
 class LimitExceeded(RendererError):
@@ -90,7 +109,8 @@ class UnknownFormat(RendererError):
         self.known = known
 
     def __str__(self) -> str:
-        return f"Format {self.name!r} is not one of {', '.join(self.known)}."
+        known = ", ".join(self.known)
+        return f"Format {shorten(self.name)!r} is not one of {known}."
 
 
 class Undrawable(RendererError):

@@ -1,6 +1,7 @@
 """Bounds on a request, checked before any work."""
 
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
 from app.renderer.base import Output, Renderer, scaled
 from app.renderer.errors import LimitExceeded
@@ -44,7 +45,7 @@ def _check_canvas(
     renderer: Renderer, parameters: Parameters, output: Output, limits: Limits
 ) -> None:
     size = device_size(renderer, parameters, output.scale)
-    names = [_size_field(renderer, name) for name in ("width", "height")]
+    names = [size_field(renderer, name, "scale") for name in ("width", "height")]
     for name, side in zip(names, size, strict=True):
         if side > limits.max_side:
             raise LimitExceeded(name, "MIMEO_MAX_SIDE", limits.max_side, side)
@@ -53,17 +54,32 @@ def _check_canvas(
         raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
 
 
-def _size_field(renderer: Renderer, side: str) -> str:
-    """Name the parameter a caller has to change to make this side smaller."""
+def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
+    """Name the parameter that decides a side; `otherwise` where the side is fixed."""
     known = renderer.parameters.model_fields
-    return next((name for name in (side, "size") if name in known), "scale")
+    return next((name for name in (side, "size") if name in known), otherwise)
 
 
 def _check_text(parameters: Parameters, limits: Limits) -> None:
-    total = 0
-    for name, value in vars(parameters).items():
-        total += len(value) if isinstance(value, str) else 0
-        if total > limits.max_text_chars:
-            raise LimitExceeded(
-                name, "MIMEO_MAX_TEXT_CHARS", limits.max_text_chars, total
-            )
+    values = vars(parameters)
+    texts = {name: len(values[name] or "") for name in text_fields(type(parameters))}
+    total = sum(texts.values())
+    if total > limits.max_text_chars:
+        longest = max(texts, key=texts.__getitem__)
+        raise LimitExceeded(
+            longest, "MIMEO_MAX_TEXT_CHARS", limits.max_text_chars, total
+        )
+
+
+@lru_cache(256)
+def text_fields(model: type[Parameters]) -> tuple[str, ...]:
+    """Name the parameters that are free text: no colour, choice or image."""
+    schema = model.model_json_schema()["properties"]
+    return tuple(name for name, property in schema.items() if _is_text(property))
+
+
+def _is_text(schema: dict[str, Any]) -> bool:
+    if "anyOf" in schema:
+        return any(map(_is_text, schema["anyOf"]))
+    bound = schema.keys() & {"enum", "const", "format", "contentEncoding"}
+    return schema.get("type") == "string" and not bound

@@ -1,11 +1,12 @@
 """One renderer, one request: draw and encode, here or in another process."""
 
 import time
+from functools import lru_cache
 from importlib.metadata import version
 
 from app.renderer.base import Encoded, Output, Renderer, Vector
-from app.renderer.encode import FORMATS, encode
-from app.renderer.errors import UnknownFormat
+from app.renderer.encode import FORMATS, check, encode
+from app.renderer.errors import BadParameter, UnknownFormat
 from app.renderer.limits import device_size
 from app.renderer.params import Parameters
 
@@ -46,6 +47,22 @@ def vector(renderer: Renderer, parameters: Parameters) -> Vector:
     return renderer.vector(parameters)
 
 
+@lru_cache(256)
 def formats(renderer: Renderer) -> tuple[str, ...]:
     """Name the formats that a renderer can be had in."""
-    return tuple(name for name in FORMATS if name != "svg" or renderer.vector)
+    return tuple(name for name in FORMATS if _can(renderer, name))
+
+
+def _can(renderer: Renderer, name: str) -> bool:
+    """Tell whether some parameters give this format: not of a fixed size it refuses."""
+    if name == "svg":
+        return renderer.vector is not None
+    if renderer.parameters.model_fields.keys() & {"width", "height", "size"}:
+        return True
+    example = renderer.parameters.model_validate_strings(dict(renderer.example))
+    output = Output.model_validate({"format": name})
+    try:
+        check(output, *device_size(renderer, example, 1))
+    except BadParameter:
+        return False
+    return True

@@ -1,12 +1,17 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
-from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
 
 from app.delivery.image import answer_early, send
-from app.parsing import Asked, BadBody, Body, Line, Parser, UnsupportedBody, file_pair
+from app.parsing import MAX_FIELDS, Asked, BadBody, Body, Line, Parser, UnsupportedBody
 from app.pipeline import Pipeline, Production
+from app.renderer.errors import shorten
 
 # RFC 9211, section 2: what the store had to do with an answer.
 _CACHE_STATUS = {
@@ -14,34 +19,50 @@ _CACHE_STATUS = {
     "miss": ("Cache-Status", "mimeo; fwd=uri-miss"),
     "collapsed": ("Cache-Status", "mimeo; fwd=uri-miss; collapsed"),
 }
+# What a page of another origin may send, for a day (Fetch, section 3.2.3).
+_PREFLIGHT = {
+    "Allow": "GET, HEAD, OPTIONS, POST",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Accept, Content-Type, If-None-Match, Range",
+    "Access-Control-Max-Age": "86400",
+}
 
 
 def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
     """Return the routes of single images."""
     bp = Blueprint("images", __name__, url_prefix="/images")
+    # OPTIONS has a route of its own, below.
+    plain: dict[str, Any] = {"provide_automatic_options": False}
 
     def answer(asked: Asked) -> Response:
         early = answer_early(request.environ, asked.terms)
         return early or _deliver(asked, pipeline.produce(asked.request))
 
-    @bp.get("/<name>.<ending>")
-    @bp.get("/<name>", defaults={"ending": None})
+    @bp.get("/<name>.<ending>", **plain)
+    @bp.get("/<name>", defaults={"ending": None}, **plain)
     def show(name: str, ending: str | None) -> Response:
         """Draw one image from the query."""
         return answer(parser.query(_line(name, ending)))
 
-    @bp.post("/<name>.<ending>")
-    @bp.post("/<name>", defaults={"ending": None})
+    @bp.post("/<name>.<ending>", **plain)
+    @bp.post("/<name>", defaults={"ending": None}, **plain)
     def draw(name: str, ending: str | None) -> Response:
         """Draw one image from a form, JSON, multipart or raw HTML."""
         return answer(parser.body(_line(name, ending), _body()))
 
-    @bp.post("")
+    @bp.post("", **plain)
     def envelope() -> Response:
         """Draw one image from JSON that names the renderer."""
         if request.mimetype != "application/json":
             raise UnsupportedBody("POST /images takes application/json.")
-        return answer(parser.envelope(_line("", None), request.get_data(cache=False)))
+        return answer(parser.envelope(_line("", None), _data()))
+
+    @bp.route("", methods=["OPTIONS"], **plain)
+    @bp.route("/<name>", methods=["OPTIONS"], **plain)
+    def preflight(name: str = "") -> Response:
+        """Say what may be sent."""
+        return Response(status=204, headers=_PREFLIGHT)
 
     return bp
 
@@ -53,19 +74,57 @@ def _line(name: str, ending: str | None) -> Line:
 
 
 def _body() -> Body:
-    if request.mimetype != "multipart/form-data":
-        return Body(request.mimetype, request.get_data(cache=False))
-    return Body(request.mimetype, b"", tuple(_parts()))
+    if request.mimetype == "multipart/form-data":
+        return _multipart()
+    return Body(request.mimetype, _data())
 
 
-def _parts() -> Iterator[tuple[str, str]]:
-    """List multipart fields; text that was not UTF-8 shows as U+FFFD and is refused."""
-    for name, text in request.form.items(multi=True):
-        if "\ufffd" in name + text:
-            raise BadBody(f"The field {name!r} is not UTF-8.")
-        yield name, text
-    for name, file in request.files.items(multi=True):
-        yield file_pair(name, file.read())
+def _data() -> bytes:
+    data = request.get_data(cache=False)
+    # Werkzeug cuts a chunked body at the limit and says nothing.
+    if request.content_length is None and len(data) >= (
+        request.max_content_length or 0
+    ):
+        raise RequestEntityTooLarge
+    return data
+
+
+def _multipart() -> Body:
+    """Read the parts; Werkzeug's own way takes a broken body for an empty one."""
+    parser = FormDataParser(
+        max_form_memory_size=request.max_content_length,
+        max_content_length=request.max_content_length,
+        max_form_parts=MAX_FIELDS,
+        silent=False,
+    )
+    try:
+        _, form, files = parser.parse(
+            request.stream,
+            request.mimetype,
+            request.content_length,
+            request.mimetype_params,
+        )
+    except ValueError as error:
+        raise BadBody(f"The body is not multipart/form-data: {error}") from error
+    except RequestEntityTooLarge as error:
+        if (request.content_length or 0) > (request.max_content_length or 0):
+            raise
+        raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
+    texts = tuple(_utf8(*pair) for pair in form.items(multi=True))
+    contents = tuple(_content(*pair) for pair in files.items(multi=True))
+    return Body(request.mimetype, b"", texts, contents)
+
+
+def _content(name: str, file: FileStorage) -> tuple[str, bytes]:
+    with closing(file):
+        return name, file.read()
+
+
+def _utf8(name: str, text: str) -> tuple[str, str]:
+    """Refuse U+FFFD, as which Werkzeug shows what was not UTF-8."""
+    if "\ufffd" in name + text:
+        raise BadBody(f"The field {shorten(name)!r} is not UTF-8.")
+    return name, text
 
 
 def _deliver(asked: Asked, production: Production) -> Response:
