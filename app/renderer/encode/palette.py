@@ -8,6 +8,7 @@ from app.renderer.encode.scanlines import Rows
 
 Values = npt.NDArray[np.uint32]
 
+_MOST_CUT = 1 << 20
 # Runs a pixel: cards have 0.03, gradients and photographs 0.3 and more.
 _MOST_RUNS = 1 / 8
 # Odd numbers near 2**32 / golden ratio and unrelated to it. Each sends 256 values to
@@ -108,10 +109,22 @@ def _first_seen(image: Image.Image, clear: Image.Image) -> tuple[int, int, int]:
     return pixel[0], pixel[1], pixel[2]
 
 
+def _median_cut(image: Image.Image, colors: int) -> Image.Image:
+    """Choose the colours from a million pixels at the most.
+
+    Pillow's cut takes 4 to 10 s for 16 million; choosing among every fourth in both
+    directions, and then mapping all of them, takes 0.3.
+    """
+    fraction = min(1.0, (_MOST_CUT / (image.width * image.height)) ** 0.5)
+    width, height = (max(1, round(side * fraction)) for side in image.size)
+    sample = image.resize((width, height), Image.Resampling.NEAREST)
+    return sample.quantize(colors, Image.Quantize.MEDIANCUT)
+
+
 def _cut(image: Image.Image, colors: int) -> Image.Image:
     flat = index(image) if image.getcolors(colors) else None
     if flat is None:
-        return image.quantize(colors, Image.Quantize.MEDIANCUT)
+        return image.quantize(palette=_median_cut(image, colors))
     entries = bytes(flat.getpalette("RGBA") or b"")
     flat.putpalette(b"".join(entries[at : at + 3] for at in range(0, len(entries), 4)))
     return flat
