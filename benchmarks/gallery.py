@@ -8,7 +8,7 @@ import hashlib
 import io
 import random
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -16,7 +16,9 @@ import pytakumi
 import segno
 from PIL import Image, ImageChops, ImageFilter
 
+from app.config import Settings
 from app.renderer.base import Picture
+from app.renderer.registry import Catalogue
 
 CARD = (1200, 630)
 TITLE = "Ten thousand personalised badges from one spreadsheet, overnight"
@@ -243,6 +245,19 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def _catalogue() -> Catalogue:
+    return Catalogue(Settings(store="none", system_fonts=False))
+
+
+def example(name: str) -> Picture:
+    """What a renderer draws for its own example."""
+    renderer = _catalogue().get(name)
+    values = renderer.parameters.model_validate_strings(dict(renderer.example))
+    return renderer.draw(values, 1.0)
+
+
+TEMPLATES = ("card", "badge", "certificate", "label", "quote")
 PICTURES: Mapping[str, Callable[[], Picture]] = MappingProxyType(
     {
         draw.__name__: draw
@@ -268,4 +283,5 @@ PICTURES: Mapping[str, Callable[[], Picture]] = MappingProxyType(
             identicon,
         )
     }
+    | {f"template {name}": partial(example, name) for name in TEMPLATES}
 )
