@@ -36,8 +36,8 @@ PLAN = (
 )
 WARM_UP = 1 / 3
 SAMPLES = 30
-# Of a worker's 200 MiB or so; a leaked card would cost 3 MiB each.
-BOUND_MIB = 24.0
+# Of a worker's 290 MiB; one leaked card would cost 3.
+BOUND_MIB = 12.0
 
 
 @dataclass(frozen=True, slots=True)
