@@ -172,6 +172,25 @@ def test_broken_multipart_is_not_taken_for_an_empty_one(
     assert client.post(URL, data=body, content_type=kind).status_code == 400
 
 
+def test_file_that_nobody_chose_is_none(client: FlaskClient) -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\nA\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="image"; filename=""\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n\r\n--x--\r\n"
+    )
+    kind = "multipart/form-data; boundary=x"
+
+    answer = client.post("/images/card.png", data=body, content_type=kind)
+
+    assert answer.data == get(client, "card.png?title=A").data
+
+
+def test_compressed_body_is_refused(client: FlaskClient) -> None:
+    headers = {"Content-Encoding": "gzip"}
+
+    assert client.post(URL, data=b"color=red", headers=headers).status_code == 415
+
+
 def test_too_many_parts_are_not_called_too_many_bytes(client: FlaskClient) -> None:
     parts = {f"a{number}": "1" for number in range(201)}
 

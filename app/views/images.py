@@ -56,6 +56,7 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
         """Draw one image from JSON that names the renderer."""
         if request.mimetype != "application/json":
             raise UnsupportedBody("POST /images takes application/json.")
+        _refuse_coding()
         return answer(parser.envelope(_line("", None), _data()))
 
     @bp.route("", methods=["OPTIONS"], **plain)
@@ -74,9 +75,17 @@ def _line(name: str, ending: str | None) -> Line:
 
 
 def _body() -> Body:
+    _refuse_coding()
     if request.mimetype == "multipart/form-data":
         return _multipart()
     return Body(request.mimetype, _data())
+
+
+def _refuse_coding() -> None:
+    """Refuse a compressed body (RFC 9110, 8.4): it would be read as it stands."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedBody("The body must have no Content-Encoding.")
 
 
 def _data() -> bytes:
@@ -111,13 +120,15 @@ def _multipart() -> Body:
             raise
         raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
     texts = tuple(_utf8(*pair) for pair in form.items(multi=True))
-    contents = tuple(_content(*pair) for pair in files.items(multi=True))
-    return Body(request.mimetype, b"", texts, contents)
+    contents = [_content(*pair) for pair in files.items(multi=True)]
+    # A form in a browser sends a file that nobody chose as an empty one.
+    chosen = tuple((name, data) for name, data, file in contents if data or file)
+    return Body(request.mimetype, b"", texts, chosen)
 
 
-def _content(name: str, file: FileStorage) -> tuple[str, bytes]:
+def _content(name: str, file: FileStorage) -> tuple[str, bytes, str]:
     with closing(file):
-        return name, file.read()
+        return name, file.read(), file.filename or ""
 
 
 def _utf8(name: str, text: str) -> tuple[str, str]:
