@@ -110,6 +110,55 @@ def test_no_body_makes_a_server_error(
     check(answer)
 
 
+PIECES = st.sampled_from(
+    [
+        *("<div>", "</div>", "<p style='", "'>", "<style>", "</style>", "<img src='"),
+        *("data:image/png;base64,", "width:", "-1px;", "1e9px;", "flex;", "display:"),
+        *("grid;", "position:absolute;", "font-size:", "{", "}", "&", "<svg>", "<!--"),
+        *(
+            "background:linear-gradient(",
+            "red,",
+            "blue)",
+            "\u202e",
+            "سلام",
+            "😀",
+            " x ",
+        ),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=RELAXED)
+@given(st.lists(PIECES, max_size=40).map("".join), st.integers(1, 300))
+def test_no_html_makes_a_server_error(
+    client: FlaskClient, page: str, side: int
+) -> None:
+    path = f"/images/html.png?width={side}&height={side}"
+
+    check(client.post(path, data=page.encode(), content_type="text/html"))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=RELAXED)
+@given(data=st.data())
+def test_no_multipart_makes_a_server_error(
+    client: FlaskClient, catalogue: Catalogue, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(NAMES))
+    parts = [
+        b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+        % (
+            field.encode("utf-8", "replace"),
+            data.draw(st.sampled_from([b"", b'; filename="a.png"'])),
+            data.draw(st.binary(max_size=40)),
+        )
+        for field in field_names(data, catalogue, name)
+    ]
+    body = b"".join(parts) + data.draw(st.sampled_from([b"--x--\r\n", b"--x", b""]))
+    kind = "multipart/form-data; boundary=x"
+
+    check(client.post(f"/images/{name}.png", data=body, content_type=kind))
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"a":' * 50_000, b"NaN"])
 @pytest.mark.parametrize(
     "kind",

@@ -1,6 +1,6 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
-from contextlib import closing
+from io import BytesIO
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -101,6 +101,8 @@ def _data() -> bytes:
 def _multipart() -> Body:
     """Read the parts; Werkzeug's own way takes a broken body for an empty one."""
     parser = FormDataParser(
+        # The body is bounded: a file of its own would only have to be closed.
+        stream_factory=lambda *_, **__: BytesIO(),
         max_form_memory_size=request.max_content_length,
         max_content_length=request.max_content_length,
         max_form_parts=MAX_FIELDS,
@@ -119,6 +121,8 @@ def _multipart() -> Body:
         if (request.content_length or 0) > (request.max_content_length or 0):
             raise
         raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
+    if None in form or None in files:
+        raise BadBody("A part of the body has no name.")
     texts = tuple(_utf8(*pair) for pair in form.items(multi=True))
     contents = [_content(*pair) for pair in files.items(multi=True)]
     # A form in a browser sends a file that nobody chose as an empty one.
@@ -127,8 +131,7 @@ def _multipart() -> Body:
 
 
 def _content(name: str, file: FileStorage) -> tuple[str, bytes, str]:
-    with closing(file):
-        return name, file.read(), file.filename or ""
+    return name, file.read(), file.filename or ""
 
 
 def _utf8(name: str, text: str) -> tuple[str, str]:
