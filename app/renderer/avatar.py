@@ -13,7 +13,7 @@ from app.renderer.html import Engine, Page
 from app.renderer.identicon import PALETTE
 from app.renderer.params import Color, Text, rgba
 from app.renderer.params import Parameters as Base
-from app.renderer.typeset import Fit, fitter
+from app.renderer.typeset import Fit, fitter, is_visible
 
 _GRAPHEME = regex.compile(r"\X")
 # Scripts that join their letters: initials side by side would read as a syllable.
@@ -23,7 +23,7 @@ _LIGHT, _DARK = "#ffffff", "#0f172a"
 
 
 def _not_blank(name: str) -> str:
-    if not name.strip():
+    if not is_visible(name):
         raise ValueError("holds no visible character")
     return name
 
@@ -49,10 +49,17 @@ def initials(name: str) -> str:
     A name without letters gives its first grapheme, an emoji perhaps.
     """
     found = [first for first in map(_initial, name.split()) if first]
-    if not found:
-        return _first_grapheme(name.strip())
-    letters = found if len(found) == 1 else [found[0], found[-1]]
+    letters = [found[0], found[-1]] if len(found) > 1 else [initial(name)]
     return ("\u200c" if _JOINING.search(letters[0]) else "").join(letters)
+
+
+def initial(name: str) -> str:
+    """Return the first grapheme of the first word that has a letter or digit.
+
+    A name without gives its first visible grapheme, or nothing.
+    """
+    found = (first for first in map(_initial, name.split()) if first)
+    return next(found, "") or _first_visible(name)
 
 
 def _initial(word: str) -> str:
@@ -65,8 +72,8 @@ def _initial(word: str) -> str:
     return ""
 
 
-def _first_grapheme(text: str) -> str:
-    return str(_GRAPHEME.match(text).group())
+def _first_visible(text: str) -> str:
+    return str(next(filter(is_visible, _GRAPHEME.findall(text)), ""))
 
 
 def palette_color(name: str) -> str:
@@ -106,7 +113,7 @@ def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
     )
     return Page(
         f'<div style="{style}"><div dir="{found.direction}"'
-        f' style="white-space:nowrap;{escape(found.css)}">{escape(letters)}</div></div>'
+        f' style="white-space:nowrap;{found.css}">{escape(letters)}</div></div>'
     )
 
 
@@ -124,6 +131,6 @@ def build(engine: Engine) -> Renderer:
         vector=lambda parameters: engine.draw_svg(
             page(parameters, fit), (parameters.size, parameters.size)
         ),
-        version=f"1 {engine.version}",
+        version=f"2 {engine.version}",
         example={"name": "Ada Lovelace", "size": "256"},
     )

@@ -11,6 +11,8 @@ from app.renderer.errors import BadParameter, Fault, LimitExceeded
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 # A telephone's photograph may be an MPO: a JPEG with a preview as second frame.
 _LOSSY = ("JPEG", "MPO")
+# Pixels of the longest side that pytakumi 0.1.5 decodes.
+_LONGEST = 8192
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -18,12 +20,16 @@ def prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) ->
     """Return the image upright, in sRGB and no larger than covers `cover`.
 
     Raises BadParameter where the bytes are not one still image in a known
-    format, LimitExceeded before decoding more than `max_pixels`.
+    format or are too long and thin for the engine, LimitExceeded before decoding
+    more than `max_pixels`.
     """
     image = _open(data, field)
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise LimitExceeded(field, "MIMEO_MAX_IMAGE_PIXELS", max_pixels, pixels)
+    if max(image.size) > _LONGEST * min(image.size):
+        reason = f"is more than {_LONGEST:,} times as long as it is wide"
+        raise BadParameter(Fault(field, reason))
     try:
         if image.format not in _LOSSY and getattr(image, "is_animated", False):
             raise BadParameter(Fault(field, "is animated: send one still image"))
@@ -66,8 +72,12 @@ def _upright(image: Image.Image, cover: tuple[int, int]) -> Image.Image:
 
 
 def _reduced(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size of the same shape that covers, never a larger one."""
-    ratio = min(1.0, max(cover[0] / size[0], cover[1] / size[1]))
+    """Return the smallest size of the same shape that covers, never a larger one.
+
+    What is longer than the engine can decode is smaller than that.
+    """
+    covering = max(cover[0] / size[0], cover[1] / size[1])
+    ratio = min(1.0, covering, _LONGEST / max(size))
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 

@@ -56,19 +56,24 @@ def page(parameters: Parameters, engine: Engine) -> Page:
 def font_size(parameters: Parameters, engine: Engine) -> int:
     """Return the largest size in CSS pixels at which the text fits, at least 1.
 
-    Words are kept whole where a smaller size allows it.
+    Words are kept whole where that leaves at least half of the size at which
+    they may break anywhere.
     """
     largest = max(1, round(min(parameters.size) * _HEADLINE))
-    sizes = range(1, largest + 1)
-    for wrap in ("normal", "anywhere"):
+    whole = _largest(parameters, engine, "normal", largest)
+    if whole == largest:
+        return whole
+    broken = _largest(parameters, engine, "anywhere", largest)
+    return max(1, whole if 2 * whole >= broken else broken)
 
-        def overflows(size: int, wrap: str = wrap) -> bool:
-            return not _fits(parameters, engine, size, wrap)
 
-        found = bisect(sizes, False, key=overflows)
-        if found:
-            return found
-    return 1
+def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) -> int:
+    """Return the largest size at which the text fits with this wrapping, or 0."""
+
+    def overflows(size: int) -> bool:
+        return not _fits(parameters, engine, size, wrap)
+
+    return bisect(range(1, largest + 1), False, key=overflows)
 
 
 def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
@@ -105,6 +110,6 @@ def build(engine: Engine) -> Renderer:
         vector=lambda parameters: engine.draw_svg(
             page(parameters, engine), parameters.size
         ),
-        version=f"1 {engine.version}",
+        version=f"2 {engine.version}",
         example={"width": "600", "height": "400", "text": "Hero image"},
     )

@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from segno.encoder import DataOverflowError
 
+from app.renderer.avatar import initial
 from app.renderer.typeset import Fit, direction, families
 
 # Elements that point to a second file: one template is one file.
@@ -20,6 +21,8 @@ _SOURCE = re.compile(r"<img\b[^>]*?\ssrc=([\"'])(.*?)\1", re.DOTALL | re.IGNOREC
 # Names that Jinja itself defines inside loops and macros.
 _IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self"})
 _CODE_NAME = "<template>"
+# CSS pixels; readers fail at less.
+_LEAST_MODULE = 2
 
 
 class Flaw(Exception):
@@ -46,7 +49,13 @@ def _environment() -> ImmutableSandboxedEnvironment:
     # Equal parameters must give equal pixels.
     del environment.filters["random"]
     del environment.globals["lipsum"]
-    environment.globals.update(qr_code=_qr_code, direction=direction, families=families)
+    environment.globals.update(
+        qr_code=_qr_code,
+        qr_side=_qr_side,
+        direction=direction,
+        families=families,
+        initial=initial,
+    )
     return environment
 
 
@@ -135,13 +144,30 @@ def _qr_code(
     level: str = "M",
 ) -> str:
     """Return a QR code as a data URI for `<img src>`; `margin` is in modules."""
-    try:
-        code = segno.make(data, error=level, micro=False, boost_error=True)
-    except DataOverflowError as error:
-        raise TooLong(data) from error
-    return code.svg_data_uri(
+    return _encode(data, level).svg_data_uri(
         border=margin, dark=dark, light=light, omitsize=True, xmldecl=False
     )
+
+
+def _qr_side(data: str, side: int, most: int = 0, level: str = "M") -> int:
+    """Return the largest side, up to `side`, of a code without margin.
+
+    A module is a whole number of pixels and no smaller than readers can tell
+    apart, for which a long code may grow to `most`. Raises TooLong beyond.
+    """
+    modules = len(_encode(data, level).matrix)
+    found = modules * max(side // modules, _LEAST_MODULE)
+    if found > max(side, most):
+        raise TooLong(data)
+    return found
+
+
+@lru_cache(256)
+def _encode(data: str, level: str) -> segno.QRCode:
+    try:
+        return segno.make(data, error=level, micro=False, boost_error=True)
+    except DataOverflowError as error:
+        raise TooLong(data) from error
 
 
 _ENVIRONMENT = _environment()

@@ -23,7 +23,7 @@ _FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
-_TOOLS = f"templates 1 jinja2 {version('jinja2')} segno {version('segno')}"
+_TOOLS = f"templates 2 jinja2 {version('jinja2')} segno {version('segno')}"
 
 
 class ImageLimits(Protocol):

@@ -14,8 +14,10 @@ from markupsafe import Markup, escape
 _STEP = 0.92
 # Texts remembered for each engine; the longest are a few kilobytes.
 _REMEMBERED = 1024
-# Half a pixel: the engine rounds widths when it breaks lines.
+# Half a pixel: the engine rounds the heights of lines.
 _SLACK = 0.5
+# By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # Beyond Latin, Greek, Cyrillic and punctuation, letters join, stack or fill a square,
 # and emoji are sequences: none of them may be moved apart.
 _UNSPACED = re.compile(r"[^\u0000-\u052f\u1e00-\u1fff\u2010-\u205f\u20a0-\u20cf]")
@@ -151,6 +153,14 @@ def direction(text: str) -> str:
     return "ltr"
 
 
+def is_visible(text: str) -> bool:
+    """Tell whether any character leaves ink, going by its Unicode category."""
+    return any(
+        unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
+        for character in text
+    )
+
+
 def families(text: str, family: str) -> Markup:
     """Return a CSS list of fonts: that of the text's script, then `family`.
 
@@ -227,7 +237,8 @@ def _fits(setting: _Setting, box: Box) -> bool:
     return (
         setting.lines <= box.lines
         and setting.height <= box.height + _SLACK
-        and setting.word <= box.width + _SLACK
+        # Exact, in whole pixels as measured: what is wider breaks when drawn.
+        and setting.word <= int(box.width)
     )
 
 
@@ -235,27 +246,37 @@ def _set(case: _Case, size: int, wrap: str) -> _Setting:
     style = _style(case.face, size) | {"width": "100%", "overflowWrap": wrap}
     node = {"type": "text", "text": case.text, "style": style}
     measured = case.ruler.measure(node, case.box.width)
-    return _Setting(
-        max(measured["height"], 1.0),
-        _lines(measured["runs"], size * case.face.leading),
-        _longest_word(measured["runs"]),
-    )
+    rows = _rows(measured["runs"], size * case.face.leading)
+    return _Setting(max(measured["height"], 1.0), max(1, len(rows)), _widest_word(rows))
 
 
-def _lines(runs: list[Any], pitch: float) -> int:
-    """Count lines: runs of one line have nearly the same middle, whatever the font."""
-    count, last = 1, None
+def _rows(runs: list[Any], pitch: float) -> list[list[Any]]:
+    """Part runs by line: in one they have nearly the same middle, whatever the font."""
+    rows: list[list[Any]] = []
+    last = -math.inf
     for run in runs:
         middle = run["y"] + run["height"] / 2
-        count += last is not None and middle - last > pitch / 2
+        if middle - last > pitch / 2:
+            rows.append([])
+        rows[-1].append(run)
         last = middle
-    return count
+    return rows
 
 
-def _longest_word(runs: list[Any]) -> float:
-    """Return the width of the widest run that holds no space to break at."""
-    words = (run["width"] for run in runs if " " not in run["text"].strip())
-    return max(words, default=0.0)
+def _widest_word(rows: list[list[Any]]) -> float:
+    """Return the width of the widest line that holds no space to break at."""
+    return max(map(_extent, filter(_unbroken, rows)), default=0.0)
+
+
+def _unbroken(row: list[Any]) -> bool:
+    return " " not in "".join(run["text"] for run in row).strip()
+
+
+def _extent(row: list[Any]) -> float:
+    """Measure a line of several runs, as where letters come from several fonts."""
+    seen = [run for run in row if run["text"].strip()]
+    left = min((run["x"] for run in seen), default=0.0)
+    return float(max((run["x"] + run["width"] for run in seen), default=0.0) - left)
 
 
 def _style(face: Type, size: int) -> dict[str, Any]:
@@ -274,6 +295,6 @@ def _css(face: Type, box: Box, size: int, clamp: int) -> Markup:
         f"font-family:{face.family};font-size:{size}px;font-weight:{face.weight};"
         f"font-style:{'italic' if face.italic else 'normal'};"
         f"line-height:{face.leading};letter-spacing:{face.tracking}em;"
-        f"max-width:{box.width}px;overflow-wrap:anywhere;"
+        f"max-width:{box.width:g}px;overflow-wrap:anywhere;"
         f"line-clamp:{clamp};text-overflow:ellipsis"
     )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -8,13 +9,16 @@ from pydantic import ValidationError
 from app.renderer.avatar import (
     Parameters,
     build,
+    initial,
     initials,
     luminance,
+    page,
     palette_color,
     readable_on,
 )
 from app.renderer.identicon import PALETTE
 from app.renderer.params import rgba
+from app.renderer.typeset import fitter, is_visible
 
 
 @pytest.mark.parametrize(
@@ -40,20 +44,54 @@ from app.renderer.params import rgba
         ("🇫🇷", "🇫🇷"),
         ("Studio 54", "S5"),
         ("---", "-"),
+        ("\u200b!", "!"),
     ],
 )
 def test_initials_are_whole_graphemes(name, expected) -> None:
     assert initials(name) == expected
 
 
-@given(st.text(min_size=1).filter(str.strip))
+@given(st.text(min_size=1).filter(is_visible))
 def test_every_visible_name_has_initials(name) -> None:
     assert initials(name)
 
 
-def test_a_blank_name_is_refused() -> None:
+@pytest.mark.parametrize("name", [" \n ", "\u200b", "\ufe0f", "\u3164"])
+def test_a_blank_name_is_refused(name) -> None:
     with pytest.raises(ValidationError, match="no visible character"):
-        Parameters(name=" \n ")
+        Parameters(name=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("🇩🇪 Team", "T"),
+        ("👩‍👩‍👧", "👩‍👩‍👧"),
+        ("राज", "रा"),
+        ("ada", "A"),
+        ("\u200b!", "!"),
+        ("", ""),
+    ],
+)
+def test_initial_is_one_whole_grapheme(name, expected) -> None:
+    assert initial(name) == expected
+
+
+@pytest.mark.parametrize("name", ["Mary Watson", "Will Moore", "ǆ x", "Gwen Quill"])
+@pytest.mark.parametrize("size", [16, 24, 37, 48, 100, 256])
+def test_initials_are_never_cut(engine, name, size) -> None:
+    made = page(Parameters(name=name, size=size), fitter(engine))
+    uncut = replace(made, body=made.body.replace("text-overflow:ellipsis", ""))
+
+    drawn = [engine.draw(one, (size, size), 1).packed for one in (made, uncut)]
+
+    assert drawn[0] == drawn[1]
+
+
+def test_initials_name_their_font(engine) -> None:
+    made = page(Parameters(name="Ada"), fitter(engine))
+
+    assert "font-family:'Inter';" in made.body
 
 
 def test_a_name_keeps_its_colour_in_any_case() -> None:

@@ -71,6 +71,14 @@ def test_words_are_kept_whole_where_a_smaller_size_allows_it(engine) -> None:
     assert 1 < font_size(long, engine) < font_size(short, engine)
 
 
+@pytest.mark.parametrize("text", ["W" * 200, "x" * 60, "a" * 2000])
+def test_a_word_is_broken_before_it_is_too_small(engine, text) -> None:
+    parameters = Parameters(width=300, height=300, text=text)
+    words = Parameters(width=300, height=300, text=text.replace(text[:4], "abc "))
+
+    assert font_size(parameters, engine) > 0.5 * font_size(words, engine)
+
+
 def test_line_breaks_are_kept(engine, draw) -> None:
     (_, top, _, bottom), _ = box_of(engine, draw, text="a\na\na")
     (_, one_top, _, one_bottom), _ = box_of(engine, draw, text="a")

@@ -114,6 +114,8 @@ def test_schema_tells_what_a_caller_may_send(write: Write, engine: Engine) -> No
     [
         ({}, "words"),
         ({"words": ""}, "words"),
+        ({"words": " \n "}, "words"),
+        ({"words": "\u200b"}, "words"),
         ({"words": "x" * 21}, "words"),
         ({"words": "x", "colour": "red"}, "colour"),
         ({"words": "x", "ink": "no colour"}, "ink"),
@@ -128,6 +130,32 @@ def test_bad_parameter_is_named(
         renderer.parameters.model_validate_strings(values)
 
     assert [error["loc"] for error in caught.value.errors()] == [(field,)]
+
+
+def test_white_space_around_a_text_is_no_part_of_it(
+    write: Write, engine: Engine
+) -> None:
+    declared = DECLARATION + '[parameters.note]\ntype = "text"\nmax_length = 9\n'
+    folder = write(declared, "<{{ words }}|{{ note }}>")
+
+    assert fill(folder, engine, words="  a b\n", note=" ").body == "<a b|>"
+    assert fill(folder, engine, words="x" * 20 + " ", note="\u200b").body.endswith("|>")
+
+
+def test_initial_is_a_function_of_templates(write: Write, engine: Engine) -> None:
+    folder = write(markup="{{ initial(words) }}")
+
+    assert fill(folder, engine, words="🇩🇪 team").body == "T"
+
+
+def test_side_of_a_code_is_whole_modules(write: Write, engine: Engine) -> None:
+    declared = DECLARATION.replace("max_length = 20", "max_length = 9000")
+    folder = write(declared, "{{ qr_side(words, 100, 130) }}")
+
+    assert fill(folder, engine, words="x").body == "84"
+    assert fill(folder, engine, words="x" * 200).body == "114"
+    with pytest.raises(BadParameter, match="words"):
+        fill(folder, engine, words="x" * 300)
 
 
 def test_markup_in_a_parameter_is_drawn_as_text(write: Write, engine: Engine) -> None:
@@ -375,6 +403,28 @@ def test_image_with_too_many_pixels_is_refused(write: Write, engine: Engine) -> 
 
     assert (caught.value.field, caught.value.value) == ("photo", 1_001_000)
     assert caught.value.limit == "MIMEO_MAX_IMAGE_PIXELS"
+
+
+@pytest.mark.parametrize("size", [(1, 49_999), (900_000, 1)])
+def test_image_too_thin_to_draw_is_named(
+    write: Write, engine: Engine, size: tuple[int, int]
+) -> None:
+    renderer = image_renderer(write, engine)
+    parameters = renderer.parameters(words="x", photo=picture(size=size))
+
+    with pytest.raises(BadParameter) as caught:
+        renderer.draw(parameters, 1)
+
+    assert caught.value.faults[0].field == "photo"
+
+
+@pytest.mark.parametrize("size", [(8192, 1), (1, 8192), (20_000, 40)])
+def test_long_image_can_be_drawn(
+    write: Write, engine: Engine, size: tuple[int, int]
+) -> None:
+    renderer = image_renderer(write, engine)
+
+    renderer.draw(renderer.parameters(words="x", photo=picture(size=size)), 1)
 
 
 def test_text_too_long_for_its_qr_code_is_named(write: Write, engine: Engine) -> None:
