@@ -5,12 +5,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -64,7 +63,7 @@ class AccessLog:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _REQUEST_ID.match(given) else os.urandom(16).hex()
         environ["mimeo.request_id"] = request_id
-        seen: dict[str, Any] = {}
+        seen: dict[str, int] = {}
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Any:
             headers.append(("X-Request-ID", request_id))
@@ -74,18 +73,46 @@ class AccessLog:
         body = self._app(environ, start)
         if not self._write:
             return body
-        return ClosingIterator(
-            body, [lambda: _log(environ, request_id, seen.get("status", 0), started)]
-        )
+        return _Logged(body, environ, seen, started)
 
 
-def _log(environ: "WSGIEnvironment", request_id: str, status: int, at: float) -> None:
+class _Logged:
+    """A body that writes its line when the server has closed it."""
+
+    __slots__ = ("_body", "_environ", "_seen", "_started")
+
+    def __init__(
+        self,
+        body: Iterable[bytes],
+        environ: "WSGIEnvironment",
+        seen: dict[str, int],
+        started: float,
+    ) -> None:
+        self._body = body
+        self._environ = environ
+        self._seen = seen
+        self._started = started
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Close the body first: that may still be work."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            _log(self._environ, self._seen.get("status", 0), self._started)
+
+
+def _log(environ: "WSGIEnvironment", status: int, at: float) -> None:
     """Write the line at once: the logging package takes 20 us for it, this 4 us."""
     entry = {
         "time": datetime.now(UTC),
         "level": "info",
         "logger": "mimeo.access",
-        "request_id": request_id,
+        "request_id": environ["mimeo.request_id"],
         "method": environ["REQUEST_METHOD"],
         "path": environ.get("PATH_INFO", ""),
         "status": status,

@@ -22,7 +22,7 @@ def draw(parameters: Parameters, scale: float) -> Picture:
         image.putpalette((red, green, blue))
     else:
         image.putpalette((red, green, blue, alpha), "RGBA")
-    return Picture(image, bytes(width * height))
+    return Picture(image)
 
 
 def draw_svg(parameters: Parameters) -> Vector:

@@ -1,5 +1,6 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -36,8 +37,9 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
     plain: dict[str, Any] = {"provide_automatic_options": False}
 
     def answer(asked: Asked) -> Response:
-        early = answer_early(request.environ, asked.terms)
-        return early or _deliver(asked, pipeline.produce(asked.request))
+        environ = request.environ
+        early = answer_early(environ, asked.terms)
+        return early or _deliver(environ, asked, pipeline.produce(asked.request))
 
     @bp.get("/<name>.<ending>", **plain)
     @bp.get("/<name>", defaults={"ending": None}, **plain)
@@ -70,7 +72,8 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
 
 def _line(name: str, ending: str | None) -> Line:
     environ = request.environ
-    query = request.query_string
+    # PEP 3333: what came over the wire, a byte a character.
+    query = environ.get("QUERY_STRING", "").encode("latin-1")
     return Line(name, ending, query, environ.get("HTTP_ACCEPT"))
 
 
@@ -141,14 +144,16 @@ def _utf8(name: str, text: str) -> tuple[str, str]:
     return name, text
 
 
-def _deliver(asked: Asked, production: Production) -> Response:
+def _deliver(
+    environ: Mapping[str, Any], asked: Asked, production: Production
+) -> Response:
     made = asked.request
     described = {"renderer": made.renderer.name, "format": made.output.format}
     about = [("Server-Timing", _timing(production)), _CACHE_STATUS[production.source]]
     if made.url is not None:
         described["url"] = made.url
         about.append(("Link", f'<{made.url}>; rel="canonical"'))
-    return send(request.environ, asked.terms, production.media, about, **described)
+    return send(environ, asked.terms, production.media, about, **described)
 
 
 def _timing(production: Production) -> str:

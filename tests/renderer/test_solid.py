@@ -24,7 +24,6 @@ def test_scale_multiplies_pixels() -> None:
     picture = RENDERER.draw(Parameters(width=5, height=3), 2.5)
 
     assert picture.image.size == (12, 8)
-    assert picture.packed == picture.image.tobytes()
 
 
 def test_an_opaque_picture_has_no_alpha() -> None:

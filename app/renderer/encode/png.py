@@ -8,6 +8,7 @@ deflating of a gradient, and more than that of a flat one.
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _LENGTH = struct.Struct(">I")
 _GREY, _RGB, _INDEXED, _RGBA = 0, 2, 3, 6
+
+_NO_ROWS = np.empty((0, 0), np.uint8)
 
 Deflate = Callable[[Rows, int], bytes]
 _DEFLATE: Mapping[Compression, Deflate] = MappingProxyType(
@@ -45,6 +48,8 @@ def encode_png(picture: Picture, compression: Compression | None = None) -> byte
 
     `compression` trades time for size: `fast`, None for the default, `small`.
     """
+    if _is_blank(picture.image):
+        return _blank(picture.image)
     flat = None if compression == "small" else _flat(picture)
     if flat is not None:
         data = plan.compress_runs(flat.rows, flat.pixel)
@@ -54,6 +59,26 @@ def encode_png(picture: Picture, compression: Compression | None = None) -> byte
     layout = _shrunk(picture) if compression == "small" else _narrow(picture)
     data = _DEFLATE[compression](layout.rows, layout.pixel)
     return _file(picture.image.size, layout, data)
+
+
+def _is_blank(image: Image.Image) -> bool:
+    """Tell whether there is but one colour to choose from."""
+    if image.mode != "P" or image.palette is None:
+        return False
+    return len(image.palette.palette) == len(image.palette.mode)
+
+
+def _blank(image: Image.Image) -> bytes:
+    """Write a picture of one colour: only the size decides the data."""
+    stream = _blank_stream(*image.size)
+    chunks = _palette(_colors(image, 1))
+    return _file(image.size, Layout(_INDEXED, 1, 1, _NO_ROWS, chunks), stream)
+
+
+@lru_cache(256)
+def _blank_stream(width: int, height: int) -> bytes:
+    rows = np.zeros((height, -(-width // 8)), np.uint8)
+    return plan.compress_indices(rows, 1)
 
 
 def encode_rgba(picture: Picture) -> bytes:

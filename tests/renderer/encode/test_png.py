@@ -156,3 +156,18 @@ def test_equal_pictures_give_equal_bytes() -> None:
     )
 
     assert first == second
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (512, 512), (9, 1)])
+@pytest.mark.parametrize("color", [(1, 2, 3), (1, 2, 3, 4)])
+def test_one_color_is_exact_at_any_size(
+    size: tuple[int, int], color: tuple[int, ...]
+) -> None:
+    image = Image.new("P", size, 0)
+    image.putpalette(color, "RGB" if len(color) == 3 else "RGBA")
+
+    with Image.open(io.BytesIO(encode_png(Picture(image)))) as read:
+        pixels = read.convert("RGBA").getcolors()
+
+    assert read.size == size
+    assert pixels == [(size[0] * size[1], (*color, 255)[:4])]
