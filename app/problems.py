@@ -29,6 +29,7 @@ from app.renderer.errors import (
 _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
 _BLOCK = 64 << 10
+_PATIENCE_S = 2.0
 
 
 class Row(NamedTuple):
@@ -140,17 +141,29 @@ def _from_http(error: HTTPException) -> Response:
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    """Read the rest before answering: a client that still sends would see a reset.
-
-    Up to 64 MiB, in bounded memory; who sends more loses the connection.
-    """
     allowed = current_app.config["MAX_CONTENT_LENGTH"]
-    unread = _DRAINED
-    while unread > 0 and (block := request.environ["wsgi.input"].read(_BLOCK)):
-        unread -= len(block)
+    if (request.content_length or 0) <= _DRAINED:
+        _drain(request.environ)
     detail = f"The body is over the limit MIMEO_MAX_BODY_BYTES of {allowed:,} bytes."
     limit = {"limit": "MIMEO_MAX_BODY_BYTES", "allowed": allowed}
     return problem(PROBLEMS[RequestEntityTooLarge], detail, **limit)
+
+
+def _drain(environ: dict[str, Any]) -> None:
+    """Read what is still coming: a client that sends on would see a reset, no answer.
+
+    Up to 64 MiB, in bounded memory, and for as long as something comes.
+    """
+    connection = environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(_PATIENCE_S)
+    unread = _DRAINED
+    try:
+        while unread > 0 and (block := environ["wsgi.input"].read(_BLOCK)):
+            unread -= len(block)
+    except OSError:
+        # Nothing more comes, or nobody is there: the answer goes out all the same.
+        return
 
 
 def _unexpected(error: Exception) -> Response:

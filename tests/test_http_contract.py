@@ -505,6 +505,7 @@ PROBLEMS = {
     "stale pin": ("GET", pin(CARD, "0" * 64), {}, 410),
     "failed condition": ("GET", CARD, {"If-Match": '"x"'}, 412),
     "huge body": ("POST", "/images/card.png", {"Content-Length": "9" * 10}, 413),
+    "body that never comes": ("POST", CARD, {"Content-Length": "9000000"}, 413),
     "strange body": ("POST", "/images", {"Content-Type": "text/plain"}, 415),
     "bad color": ("GET", "/images/solid.png?color=zz", {}, 422),
     "bad number": ("GET", "/images/solid.png?width=abc", {}, 422),
