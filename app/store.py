@@ -7,6 +7,7 @@ only questions are whether it is there and when it goes.
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -87,15 +88,14 @@ class ObjectStore:
         """Delete the oldest entries beyond the bound; return how many bytes went."""
         entries = sorted(self._entries())
         excess = sum(size for _, size, _ in entries) - int(self._limit * _KEPT)
-        doomed: list[str] = []
         freed = 0
         for _, size, path in entries:
             if freed >= excess:
                 break
-            doomed.append(path)
+            # Whoever cleans the folder up by hand may have been quicker.
+            with suppress(FileNotFoundError):
+                obstore.delete(self._open(), path)
             freed += size
-        if doomed:
-            obstore.delete(self._open(), doomed)
         return freed
 
     def _read(self, path: str) -> bytes:

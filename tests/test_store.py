@@ -51,6 +51,18 @@ def test_writing_on_keeps_the_store_bounded(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < LIMIT * 1.5
 
 
+def test_sweep_goes_on_where_a_file_is_gone_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ObjectStore(tmp_path, LIMIT)
+    for index in range(3):
+        store.put(f"{index:064x}", bytes(LIMIT // 10))
+    listed = [*store._entries(), (0.0, LIMIT, "media/00/gone")]
+    monkeypatch.setattr(store, "_entries", lambda: iter(listed))
+
+    assert store.sweep() >= LIMIT
+
+
 def test_entry_that_would_fill_the_store_is_refused(store: ObjectStore) -> None:
     with pytest.raises(StoreError, match="too many"):
         store.put("ab" * 32, bytes(LIMIT // 2))
