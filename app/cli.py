@@ -187,11 +187,10 @@ def _from_file(renderer: Renderer, name: str, file: str) -> tuple[str, str]:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise Misuse(f"--{name}@: {file}: {error.strerror}") from error
-    if _holds_bytes(_schema(renderer)["properties"].get(name, {})):
-        return file_pair(name, data)
+    schema = _schema(renderer)["properties"].get(name, {})
     try:
-        return name, data.decode("utf-8-sig")
-    except UnicodeError as error:
+        return file_pair(name, data, text=not _holds_bytes(schema))
+    except BadParameter as error:
         raise Misuse(f"--{name}@: {file}: is not UTF-8 text") from error
 
 

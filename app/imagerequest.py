@@ -76,7 +76,7 @@ def from_strings(
     """Build a request from text values, as a query, a form or a command line has them.
 
     `format_name` is what the URL's path says, if it does. Raises BadParameter
-    with every fault found, LimitExceeded, UnknownFormat.
+    with every fault found, or LimitExceeded.
     """
     values = unique(pairs)
     parameters, output = _split(renderer, values, format_name)

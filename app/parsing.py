@@ -229,7 +229,9 @@ def _text_pairs(renderer: Renderer, body: Body) -> Iterable[tuple[str, str]]:
     if body.mimetype == "application/x-www-form-urlencoded":
         return read_pairs(body.data)
     if body.mimetype == "multipart/form-data":
-        return [*body.pairs, *(_file_pair(renderer, *file) for file in body.files)]
+        texts = text_fields(renderer.parameters)
+        files = (file_pair(name, data, text=name in texts) for name, data in body.files)
+        return [*body.pairs, *files]
     if body.mimetype == "text/html" and "html" in renderer.parameters.model_fields:
         try:
             return [("html", body.data.decode("utf-8-sig"))]
@@ -243,16 +245,14 @@ def _text_pairs(renderer: Renderer, body: Body) -> Iterable[tuple[str, str]]:
     )
 
 
-def file_pair(name: str, data: bytes) -> tuple[str, str]:
-    """Spell an uploaded file as the data URI that a query would carry."""
-    encoded = base64.b64encode(data).decode("ascii")
-    return name, f"data:application/octet-stream;base64,{encoded}"
+def file_pair(name: str, data: bytes, *, text: bool) -> tuple[str, str]:
+    """Spell a file as a query would: its text, or a data URI of its bytes.
 
-
-def _file_pair(renderer: Renderer, name: str, data: bytes) -> tuple[str, str]:
-    """Take a file for an image as it is, and for a text as UTF-8."""
-    if name not in text_fields(renderer.parameters):
-        return file_pair(name, data)
+    Raises BadParameter where a text is not UTF-8.
+    """
+    if not text:
+        encoded = base64.b64encode(data).decode("ascii")
+        return name, f"data:application/octet-stream;base64,{encoded}"
     try:
         return name, data.decode("utf-8-sig")
     except UnicodeError as error:

@@ -108,11 +108,9 @@ class Pipeline:
         return self._isolated_gate if request.renderer.isolated else self._gate
 
     def _draw(self, request: ImageRequest) -> Encoded:
-        if request.renderer.isolated:
-            return self._isolation.produce(
-                request.renderer, request.parameters, request.output
-            )
         wanted = (request.renderer, request.parameters, request.output)
+        if request.renderer.isolated:
+            return self._isolation.produce(*wanted)
         if request.renderer.cheap:
             return produce(*wanted)
         return self._threads.submit(produce, *wanted).result()

@@ -13,7 +13,7 @@ from app.delivery import errors as delivery_errors
 from app.problems import PROBLEMS
 from app.renderer import errors as renderer_errors
 
-BASES = {"RendererError", "DeliveryError"}
+BASES = {"RendererError", "UnknownName", "DeliveryError"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
 
 

@@ -89,11 +89,6 @@ _DATE_LENGTH = 33
 _FAR = 10**18
 
 
-def decide(asked: Conditions, current: Representation, length: int) -> Decision:
-    """Choose between 200, 206, 304, 412 and 416 in the order of RFC 9110, 13.2.2."""
-    return precondition(asked, current) or select_range(asked, current, length)
-
-
 def precondition(asked: Conditions, current: Representation) -> Decision | None:
     """Return 304 or 412 where a precondition fails, or None to go on."""
     if asked.method in _UNCONDITIONAL:

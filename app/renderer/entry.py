@@ -1,5 +1,6 @@
 """The kinds of parameters that a template can declare."""
 
+from abc import abstractmethod
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -54,9 +55,9 @@ class _Declared(Strict):
         """The value when the caller gives none."""
         return self.default
 
+    @abstractmethod
     def kind(self) -> Any:
         """Return the type that a caller's value must have."""
-        raise NotImplementedError
 
 
 def _string(value: Any) -> str | None:

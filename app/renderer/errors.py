@@ -31,13 +31,17 @@ class RendererError(Exception):
     """Base of all errors that the renderer package raises on purpose."""
 
 
-class UnknownRenderer(RendererError):
-    """No renderer has this name."""
+class UnknownName(RendererError):
+    """Base of the errors that a name makes which is not among the `known`."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         super().__init__(name, known)
         self.name = name
         self.known = known
+
+
+class UnknownRenderer(UnknownName):
+    """No renderer has this name."""
 
     def __str__(self) -> str:
         known = ", ".join(self.known)
@@ -100,13 +104,8 @@ class LimitExceeded(RendererError):
         )
 
 
-class UnknownFormat(RendererError):
+class UnknownFormat(UnknownName):
     """No encoder has this name, or the renderer cannot draw this format."""
-
-    def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        super().__init__(name, known)
-        self.name = name
-        self.known = known
 
     def __str__(self) -> str:
         known = ", ".join(self.known)

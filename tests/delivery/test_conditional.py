@@ -12,7 +12,6 @@ from app.delivery.conditional import (
     Conditions,
     Representation,
     Span,
-    decide,
     precondition,
     select_range,
 )
@@ -27,6 +26,11 @@ EARLIER, SAME, LATER = (
 PINNED = Representation(TAG, pinned=True)
 UNPINNED = Representation(TAG, pinned=False)
 DATED = Representation(TAG, pinned=True, last_modified_s=SECONDS)
+
+
+def decide(asked, current, length):
+    """Ask in the order of RFC 9110, 13.2.2, as the delivery does."""
+    return precondition(asked, current) or select_range(asked, current, length)
 
 
 def status(current=PINNED, length=100, method="GET", **headers):

@@ -146,14 +146,15 @@ def compress_runs(rows: Rows, pixel: int) -> bytes:
 
 
 def _least(rows: Rows, pixel: int) -> bytes:
-    least = _igzip(plain(rows, pixel))
+    unfiltered = plain(rows, pixel)
+    least = _igzip(unfiltered)
     if len(least) <= _TINY_BYTES:
         return least
     filtered = above(rows, pixel)
     least = min(least, _igzip(filtered), key=len)
     if len(least) > _SPARSE * rows.size:
         return least
-    return min(least, _thrifty(plain(rows, pixel)), _thrifty(filtered), key=len)
+    return min(least, _thrifty(unfiltered), _thrifty(filtered), key=len)
 
 
 class _Sample(NamedTuple):
