@@ -207,6 +207,54 @@ class Settings:
         8 << 20,
         "Bytes of a request body.",
     )
+    max_rows: int = _setting(
+        "MIMEO_MAX_ROWS",
+        _whole(1, 10_000_000),
+        100_000,
+        "Images of one collection.",
+    )
+    max_collection_bytes: int = _setting(
+        "MIMEO_MAX_COLLECTION_BYTES",
+        _whole(1024, 1 << 36),
+        1 << 26,
+        "Bytes of a collection's upload.",
+    )
+    max_collection_pixels: int = _setting(
+        "MIMEO_MAX_COLLECTION_PIXELS",
+        _whole(1, 1 << 50),
+        10**11,
+        "Area of all images of a collection together, in device pixels.",
+    )
+    max_frames: int = _setting(
+        "MIMEO_MAX_FRAMES",
+        _whole(1, 100_000),
+        1000,
+        "Images of one animation or contact sheet.",
+    )
+    collections_bytes: int = _setting(
+        "MIMEO_COLLECTIONS_BYTES",
+        _whole(1 << 20, _BYTES),
+        1 << 30,
+        "Bytes that the store may hold of collections and their manifests.",
+    )
+    lookahead_bytes: int = _setting(
+        "MIMEO_LOOKAHEAD_BYTES",
+        _whole(1, 1 << 32),
+        1 << 24,
+        "Bytes of images drawn ahead of one client; drawing pauses there.",
+    )
+    lookahead_images: int = _setting(
+        "MIMEO_LOOKAHEAD_IMAGES",
+        _whole(1, 256),
+        8,
+        "Images drawn ahead of one client; drawing pauses there.",
+    )
+    layout_wait_s: float = _setting(
+        "MIMEO_LAYOUT_WAIT_S",
+        _seconds(0, 300),
+        20.0,
+        "Seconds a resumed download waits for an archive never sent whole; then 503.",
+    )
     render_timeout_s: float = _setting(
         "MIMEO_RENDER_TIMEOUT_S",
         _seconds(0.1, 300),
