@@ -1,0 +1,1 @@
+"""Services that make images elsewhere, called over HTTP."""
