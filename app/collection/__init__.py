@@ -1,0 +1,1 @@
+"""Collections: rows of parameters in, many valid image requests out, in order."""

@@ -1,0 +1,173 @@
+"""Valid rows into one object: lines in blocks, images once each, a head before all."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import orjson
+
+from app.collection.bounds import Bounds
+from app.collection.collection import Collection
+from app.collection.header import Header, edition_of
+from app.imagerequest import ImageRequest
+from app.renderer.base import Output, Renderer
+from app.renderer.registry import Catalogue
+
+_BLOCK_ROWS = 128
+_BLOCK_BYTES = 256 << 10
+_PIECE = 256 << 10
+_NONE: Mapping[str, str] = {}
+
+
+class Draft:
+    """A collection that is complete and not yet stored; whoever has it closes it."""
+
+    def __init__(self, header: Header, file: IO[bytes]) -> None:
+        self.header = header
+        self._head = header.encode()
+        self._file = file
+
+    @property
+    def id(self) -> str:
+        """The id to store it under."""
+        return self.header.id
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the object to store, in pieces of up to 256 KiB."""
+        total = len(self._head) + self.header.size
+        for start in range(0, total, _PIECE):
+            yield self.read(start, min(start + _PIECE, total))
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return bytes of that object; safe in threads."""
+        length = len(self._head)
+        first, last = max(start - length, 0), max(stop - length, 0)
+        data = os.pread(self._file.fileno(), last - first, first)
+        return self._head[start:stop] + data
+
+    def collection(self, catalogue: Catalogue, bounds: Bounds) -> Collection:
+        """Read it as it is; it must not be closed meanwhile."""
+        return Collection.open(self, catalogue, bounds)
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._file.close()
+
+
+@dataclass(slots=True)
+class _Block:
+    """Rows that are written together."""
+
+    first: int = 1
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+
+class Writer:
+    """Takes rows one at a time; in memory is one block of them, and no image.
+
+    Either `finish` or `close` gives the temporary file on or back.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        # It outlives this method: `close` or the draft gives it back.
+        self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
+        self._size = 0
+        self._count = 0
+        self._renderers: dict[str, tuple[int, Renderer]] = {}
+        self._rows = hashlib.sha256()
+        self._block = _Block()
+        self._blocks: list[tuple[int, int, int]] = []
+        self._assets: dict[str, tuple[int, int]] = {}
+        self._last: tuple[bytes, str] = (b"", "")
+
+    def add(
+        self, request: ImageRequest, name: str, kept: Mapping[str, str] = _NONE
+    ) -> None:
+        """Write a row down; `name` is its file name without extension.
+
+        `kept` are the digests of images that `keep` has already.
+        """
+        given = vars(request.parameters)
+        plain: dict[str, Any] = {}
+        images: dict[str, str] = {**kept}
+        for each in request.parameters.model_fields_set - kept.keys():
+            value = given[each]
+            if isinstance(value, bytes):
+                images[each] = self.keep(value)
+            else:
+                plain[each] = value
+        row = (self._number(request.renderer), name, plain, images)
+        option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+        self._append(orjson.dumps(row, option=option))
+
+    def keep(self, data: bytes) -> str:
+        """Store an image unless it is stored; return its SHA-256."""
+        # Rows that share an image mostly share the very object.
+        if data is not self._last[0]:
+            self._last = (data, hashlib.sha256(data).hexdigest())
+        digest = self._last[1]
+        if digest not in self._assets:
+            self._assets[digest] = self._write(data)
+        return digest
+
+    def has(self, digest: str) -> bool:
+        """Tell whether an image is stored."""
+        return digest in self._assets
+
+    def finish(self, pixels: int) -> Draft:
+        """Close the last block and hand everything over."""
+        self._flush()
+        self._file.flush()
+        renderers = tuple(self._renderers)
+        output = self._output.model_dump(exclude_defaults=True)
+        output["format"] = self._output.format
+        content = orjson.dumps(
+            (renderers, output, self._rows.hexdigest()), option=orjson.OPT_SORT_KEYS
+        )
+        header = Header(
+            count=self._count,
+            renderers=renderers,
+            output=output,
+            pixels=pixels,
+            content=hashlib.sha256(content).hexdigest(),
+            edition=edition_of(row for _, row in self._renderers.values()),
+            size=self._size,
+            blocks=tuple(self._blocks),
+            assets=self._assets,
+        )
+        return Draft(header, self._file)
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._file.close()
+
+    def _number(self, renderer: Renderer) -> int:
+        number = len(self._renderers)
+        return self._renderers.setdefault(renderer.name, (number, renderer))[0]
+
+    def _append(self, line: bytes) -> None:
+        block = self._block
+        full = len(block.lines) == _BLOCK_ROWS or block.size + len(line) > _BLOCK_BYTES
+        if full and block.lines:
+            self._flush()
+        self._count += 1
+        self._block.lines.append(line)
+        self._block.size += len(line)
+
+    def _flush(self) -> None:
+        data = b"".join(self._block.lines)
+        self._rows.update(data)
+        if data:
+            self._blocks.append((self._block.first, *self._write(data)))
+        self._block = _Block(self._count + 1)
+
+    def _write(self, data: bytes) -> tuple[int, int]:
+        offset = self._size
+        self._file.write(data)
+        self._size += len(data)
+        return offset, len(data)

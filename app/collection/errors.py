@@ -1,0 +1,134 @@
+"""What can go wrong between an upload and the images of its collection.
+
+The tree is free of HTTP; `app.problems` maps each class to a status.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from app.renderer.errors import shorten
+
+# An answer repeats what was sent, so it must not grow with it.
+_MOST_NAMED = 100
+_MOST_CHARACTERS = 300
+
+
+class RowFault(NamedTuple):
+    """One thing wrong with one row.
+
+    `row` counts from 1, as images do, and is None where the fault is no row's;
+    `line` is the line of the file, from 1, where the file has lines. `field` is
+    empty where the whole row is at fault.
+    """
+
+    row: int | None
+    line: int | None
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        row = [] if self.row is None else [f"row {self.row:,}"]
+        line = [] if self.line is None else [f"line {self.line:,}"]
+        place = ", ".join((*row, *line))
+        return ": ".join(part for part in (place, self.field, self.reason) if part)
+
+
+class CollectionError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class BadRows(CollectionError):
+    """Rows are not valid: `faults` are the first 100, `more` counts the others."""
+
+    def __init__(self, faults: Iterable[RowFault], more: int = 0) -> None:
+        self.faults = tuple(faults)
+        self.more = more
+        super().__init__(self.faults, more)
+
+    def __str__(self) -> str:
+        others = len(self.faults) - 1 + self.more
+        said = str(self.faults[0])
+        return f"{said}; and {others:,} more" if others else said
+
+
+class Unreadable(CollectionError):
+    """A file cannot be read beyond a line; `BadRows` reports it as last fault."""
+
+    def __init__(self, line: int | None, reason: str) -> None:
+        super().__init__(line, reason)
+        self.line = line
+        self.reason = reason
+
+
+class UnknownCollection(CollectionError):
+    """No collection is kept under this id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return f"There is no collection {shorten(self.id)!r}, or not any more."
+
+
+class NoSuchIndex(CollectionError):
+    """A collection has no image of this number; they run from 1 to `count`."""
+
+    def __init__(self, index: int, count: int) -> None:
+        super().__init__(index, count)
+        self.index = index
+        self.count = count
+
+    def __str__(self) -> str:
+        return f"There is no image {self.index:,}: they run from 1 to {self.count:,}."
+
+
+class ExpiredCollection(CollectionError):
+    """An id pins pixels that this installation no longer makes.
+
+    `current` is the id of the same rows on this installation.
+    """
+
+    def __init__(self, id: str, current: str) -> None:
+        super().__init__(id, current)
+        self.id = id
+        self.current = current
+
+    def __str__(self) -> str:
+        return (
+            f"The images of collection {shorten(self.id)!r} are made in another way"
+            " now; `current` is the id under which the same rows can be had."
+        )
+
+
+class DamagedCollection(CollectionError):
+    """What is kept under an id is not a collection, or not all of it."""
+
+
+class Faults:
+    """Collects the faults of an upload: the first hundred, and a count."""
+
+    def __init__(self) -> None:
+        self._named: list[RowFault] = []
+        self._more = 0
+
+    def add(self, row: int | None, line: int | None, field: str, reason: str) -> None:
+        """Take note of a fault; what was sent is repeated in short."""
+        if len(self._named) == _MOST_NAMED:
+            self._more += 1
+            return
+        if len(reason) > _MOST_CHARACTERS:
+            reason = f"{reason[:_MOST_CHARACTERS]}…"
+        self._named.append(RowFault(row, line, shorten(field), reason))
+
+    def end(self, row: int | None, line: int | None, reason: str) -> None:
+        """Take note of what ended the reading: always named, and the last one."""
+        if len(self._named) == _MOST_NAMED:
+            self._named.pop()
+            self._more += 1
+        self.add(row, line, "", reason)
+
+    def check(self) -> None:
+        """Raise BadRows if there are any."""
+        if self._named:
+            raise BadRows(self._named, self._more)

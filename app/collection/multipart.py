@@ -1,0 +1,197 @@
+"""A table and the pictures it refers to, in one body (RFC 7578): into one file."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple
+
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import (
+    Data,
+    Epilogue,
+    Event,
+    Field,
+    File,
+    MultipartDecoder,
+    NeedData,
+)
+
+from app.collection.bounds import Bounds
+from app.collection.files import Files, Place, Slice
+from app.collection.rows import Stream
+from app.parsing import MAX_FIELDS, BadBody, UnsupportedBody
+from app.renderer.errors import BadParameter, Fault, shorten
+
+_BLOCK = 64 << 10
+# More than any header of a part, and than what may hide a boundary.
+_MOST_BUFFERED = 1 << 20
+_ROWS = ("rows", "file")
+_TABLES = ("text/csv", "text/tab-separated-values", "application/vnd.ms-excel")
+_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_TABLE_NAME = re.compile(r"\.(csv|tsv|tab|txt)\Z", re.I)
+_NDJSON_NAME = re.compile(r"\.(ndjson|jsonl)\Z", re.I)
+
+
+class Sent(NamedTuple):
+    """What a multipart body holds: text fields, the rows, image files."""
+
+    pairs: tuple[tuple[str, str], ...]
+    rows: Slice
+    is_ndjson: bool
+    files: Files
+
+
+@dataclass(slots=True)
+class _Part:
+    """One part while it is read; a text has no file name."""
+
+    name: str
+    filename: str | None
+    mimetype: str
+    offset: int
+    text: bytearray = field(default_factory=bytearray)
+
+    @property
+    def is_ndjson(self) -> bool:
+        return self.mimetype in _NDJSON or _named(_NDJSON_NAME, self.filename)
+
+    @property
+    def is_rows(self) -> bool:
+        """Whether it is the table: said by its type, its file name or its field."""
+        if self.is_ndjson or self.mimetype in _TABLES:
+            return True
+        if _named(_TABLE_NAME, self.filename):
+            return True
+        return self.name in _ROWS and not self.mimetype.startswith("image/")
+
+
+def _named(pattern: re.Pattern[str], filename: str | None) -> bool:
+    return bool(pattern.search(filename or ""))
+
+
+def read_multipart(
+    stream: Stream, content_type: str, file: IO[bytes], bounds: Bounds
+) -> Sent:
+    """Write the parts into `file`, which stays the caller's to close.
+
+    Raises BadBody where it is not multipart, BadParameter where there is not
+    exactly one table or a file name comes twice.
+    """
+    sorting = _Sorting(file, bounds)
+    for event in _events(stream, content_type, bounds):
+        if isinstance(event, Field | File):
+            sorting.begin(event)
+        elif isinstance(event, Data):
+            sorting.take(event.data)
+            if not event.more_data:
+                sorting.end()
+    return sorting.sent()
+
+
+class _Sorting:
+    """Puts each part where it belongs."""
+
+    def __init__(self, file: IO[bytes], bounds: Bounds) -> None:
+        self._file = file
+        self._size = 0
+        self._most_text = bounds.max_body_bytes
+        self._text = 0
+        self._part = _Part("", None, "", 0)
+        self._pairs: list[tuple[str, str]] = []
+        self._rows: list[tuple[_Part, Place]] = []
+        self._places: dict[str, Place] = {}
+
+    def begin(self, event: Field | File) -> None:
+        """Begin a part."""
+        if event.name is None:
+            raise BadBody("A part of the body has no name.")
+        name = event.filename if isinstance(event, File) else None
+        # Some browsers sent the whole path.
+        base = None if name is None else re.split(r"[\\/]", name)[-1]
+        mimetype = parse_options_header(event.headers.get("content-type"))[0].lower()
+        self._part = _Part(event.name, base, mimetype, self._size)
+
+    def take(self, data: bytes) -> None:
+        """Take the next bytes of the part."""
+        part = self._part
+        if part.filename is not None or part.is_rows:
+            self._file.write(data)
+            self._size += len(data)
+            return
+        self._text += len(data)
+        if self._text > self._most_text:
+            raise BadBody(f"The text fields have over {self._most_text:,} bytes.")
+        part.text += data
+
+    def end(self) -> None:
+        """Sort the part in that is complete."""
+        part = self._part
+        place = Place(part.offset, self._size - part.offset)
+        # A form in a browser sends a file that nobody chose as an empty one.
+        if part.filename == "" and not place.length:
+            return
+        if part.is_rows:
+            self._rows.append((part, place))
+        elif part.filename is None:
+            self._end_text(part)
+        else:
+            self._end_file(part.filename, place)
+
+    def sent(self) -> Sent:
+        """Return what was sent, now that all of it is here."""
+        self._file.flush()
+        if len(self._rows) != 1:
+            reason = f"must be one CSV or NDJSON file, not {len(self._rows)}"
+            raise BadParameter(Fault("rows", reason))
+        part, place = self._rows[0]
+        if part.mimetype == "application/json":
+            raise UnsupportedBody("The part `rows` takes CSV or NDJSON, not JSON.")
+        files = Files(self._file, self._places)
+        rows = Slice(self._file, place)
+        return Sent(tuple(self._pairs), rows, part.is_ndjson, files)
+
+    def _end_text(self, part: _Part) -> None:
+        if len(self._pairs) == MAX_FIELDS:
+            raise BadBody(f"There are more than {MAX_FIELDS} fields.")
+        try:
+            self._pairs.append((part.name, part.text.decode("utf-8-sig")))
+        except UnicodeDecodeError as error:
+            reason = f"The field {shorten(part.name)!r} is not UTF-8."
+            raise BadBody(reason) from error
+
+    def _end_file(self, name: str, place: Place) -> None:
+        if not name:
+            raise BadBody(f"The file in {shorten(self._part.name)!r} has no name.")
+        if name in self._places:
+            raise BadParameter(Fault(name, "is the name of more than one file"))
+        self._places[name] = place
+
+
+def _events(stream: Stream, content_type: str, bounds: Bounds) -> Iterator[Event]:
+    boundary = parse_options_header(content_type)[1].get("boundary", "")
+    if not boundary.isascii() or not 1 <= len(boundary) <= 200:
+        raise BadBody("The body is not multipart/form-data: it names no boundary.")
+    most = bounds.max_rows + MAX_FIELDS
+    decoder = MultipartDecoder(boundary.encode(), _MOST_BUFFERED, max_parts=most)
+    while True:
+        # Outside of the translation below: a stream may raise errors of its own.
+        block = stream.read(_BLOCK)
+        for event in _decode(decoder, block, most):
+            yield event
+            if isinstance(event, Epilogue):
+                return
+
+
+def _decode(decoder: MultipartDecoder, block: bytes, most: int) -> Iterator[Event]:
+    try:
+        decoder.receive_data(block or None)
+        while not isinstance(event := decoder.next_event(), NeedData):
+            yield event
+    except ValueError as error:
+        raise BadBody(f"The body is not multipart/form-data: {error}") from error
+    except RequestEntityTooLarge as error:
+        raise BadBody(
+            f"The body has more than {most:,} parts, or one with a header of over"
+            f" {_MOST_BUFFERED:,} bytes."
+        ) from error

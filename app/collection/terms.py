@@ -1,0 +1,212 @@
+"""What holds for all rows of an upload: renderer, shared values, output, names."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ValidationError, create_model
+
+from app.collection.names import DEFAULT, Pattern
+from app.collection.table import Columns
+from app.imagerequest import faults_of, from_parts, unique, unknown_names
+from app.renderer.base import Output, Renderer
+from app.renderer.encode import EXTENSIONS
+from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.limits import Limits
+from app.renderer.params import Parameters
+from app.renderer.registry import Catalogue
+
+_OWN = ("renderer", "name", "ignore")
+MEMBERS = ("renderer", "name", "defaults", "items")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every row is laid over.
+
+    `texts` are shared parameters as strings, for rows that are text; `values` are
+    the same in JSON's types. `options` are the output's, in JSON's types, `output`
+    what they make.
+    """
+
+    renderer: Renderer | None
+    texts: Mapping[str, str]
+    values: Mapping[str, Any]
+    options: Mapping[str, Any]
+    output: Output
+    pattern: Pattern
+    columns: Columns
+
+
+def from_pairs(
+    pairs: Iterable[tuple[str, str]],
+    catalogue: Catalogue,
+    bounds: Limits,
+    files: Iterable[str] = (),
+) -> Terms:
+    """Read the terms of CSV and NDJSON, which are in the query or in text fields.
+
+    `files` are names that a shared image may go by. Raises BadParameter,
+    LimitExceeded or UnknownRenderer.
+    """
+    given = unique(pairs)
+    if "renderer" not in given:
+        raise BadParameter(Fault("renderer", "is required in the query"))
+    renderer = catalogue.get(given.pop("renderer"))
+    pattern = given.pop("name", DEFAULT)
+    columns = _columns(renderer, given.pop("ignore", ""))
+    own = renderer.parameters.model_fields
+    shared = {name: text for name, text in given.items() if name in own}
+    rest = {name: text for name, text in given.items() if name not in own}
+    _refuse(rest, (*Output.model_fields,), (*_OWN, *own, *Output.model_fields))
+    sent = {*files} if image_fields(renderer.parameters) else set()
+    return _terms(
+        renderer,
+        shared,
+        _shared(renderer.parameters, shared, sent, ""),
+        _output(rest, strict=False),
+        pattern,
+        columns,
+        bounds,
+    )
+
+
+def from_members(
+    members: Mapping[str, Any], catalogue: Catalogue, bounds: Limits
+) -> Terms:
+    """Read the terms of JSON: all members of the object but `items`.
+
+    Raises BadParameter, LimitExceeded or UnknownRenderer.
+    """
+    known = (*MEMBERS, *Output.model_fields)
+    _refuse(members, known, known)
+    name = _typed(members, "renderer", str, "must be the name of a renderer")
+    renderer = None if name is None else catalogue.get(name)
+    pattern = _typed(members, "name", str, "must be a string")
+    defaults = _typed(members, "defaults", dict, "must be an object") or {}
+    if renderer is None and defaults:
+        raise BadParameter(Fault("renderer", "is required where there are defaults"))
+    options = {name: members[name] for name in Output.model_fields if name in members}
+    model = Parameters if renderer is None else renderer.parameters
+    own = tuple(model.model_fields)
+    _refuse(defaults, own, own, "defaults.")
+    values = _shared(model, defaults, set(), "defaults.")
+    columns = Columns(frozenset(model.model_fields))
+    output = _output(options, strict=True)
+    pattern = DEFAULT if pattern is None else pattern
+    return _terms(renderer, {}, values, output, pattern, columns, bounds)
+
+
+def _terms(
+    renderer: Renderer | None,
+    texts: Mapping[str, str],
+    values: Mapping[str, Any],
+    output: Output,
+    pattern: str,
+    columns: Columns,
+    bounds: Limits,
+) -> Terms:
+    if renderer is not None:
+        _rehearse(renderer, output, bounds)
+    options = output.model_dump(exclude_unset=True)
+    named = Pattern(pattern, (*sorted(columns.known), *sorted(columns.ignored)))
+    return Terms(renderer, texts, values, options, output, named, columns)
+
+
+def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> Any:
+    value = members.get(name)
+    if name in members and not isinstance(value, kind):
+        raise BadParameter(Fault(name, reason))
+    return value
+
+
+def _columns(renderer: Renderer, ignore: str) -> Columns:
+    """Tell the columns of a table; raise where one is to be used and ignored."""
+    known = frozenset(renderer.parameters.model_fields)
+    ignored = frozenset(name.strip() for name in ignore.split(",") if name.strip())
+    for name in sorted(known & ignored):
+        reason = f"{name} is a parameter of {renderer.name}: it cannot be ignored"
+        raise BadParameter(Fault("ignore", reason))
+    return Columns(known, ignored)
+
+
+def _refuse(
+    given: Iterable[str],
+    known: tuple[str, ...],
+    hint: tuple[str, ...],
+    prefix: str = "",
+) -> None:
+    """Raise BadParameter for names that are not `known`; the hint names those."""
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        faults = unknown_names(unknown, hint)
+        raise BadParameter(*(Fault(prefix + name, why) for name, why in faults))
+
+
+def _output(given: Mapping[str, Any], *, strict: bool) -> Output:
+    """Build the output; raise BadParameter with every fault of it."""
+    values = dict(given)
+    if isinstance(values.get("format"), str):
+        values["format"] = EXTENSIONS.get(values["format"], values["format"])
+    made: Output = _validate(Output, values, strict=strict)
+    return made
+
+
+def _shared(
+    model: type[Parameters], given: Mapping[str, Any], files: set[str], prefix: str
+) -> Mapping[str, Any]:
+    """Validate shared values once, apart from those that rows have to give."""
+    named = {n: v for n, v in given.items() if isinstance(v, str) and v in files}
+    rest = {name: value for name, value in given.items() if name not in named}
+    fields: dict[str, Any] = {
+        name: (model.model_fields[name].rebuild_annotation(), ...) for name in rest
+    }
+    partial = create_model("Shared", __base__=Parameters, **fields)
+    made = _validate(partial, rest, strict=bool(prefix), prefix=prefix)
+    return {**{name: getattr(made, name) for name in rest}, **named}
+
+
+def _validate(
+    model: type[Any], values: Mapping[str, Any], *, strict: bool, prefix: str = ""
+) -> Any:
+    try:
+        if strict:
+            return model.model_validate(dict(values), strict=True)
+        return model.model_validate_strings(dict(values))
+    except ValidationError as error:
+        faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
+        raise BadParameter(*faults) from error
+
+
+def _rehearse(renderer: Renderer, output: Output, bounds: Limits) -> None:
+    """Raise what is wrong with the output whatever the rows say."""
+    example = renderer.parameters.model_validate_strings(dict(renderer.example))
+    values = {name: getattr(example, name) for name in example.model_fields_set}
+    try:
+        from_parts(renderer, values, output.model_dump(exclude_unset=True), bounds)
+    except BadParameter as error:
+        faults = [fault for fault in error.faults if fault.field in Output.model_fields]
+        if faults:
+            raise BadParameter(*faults) from error
+    except LimitExceeded as error:
+        if error.field in Output.model_fields:
+            raise
+
+
+@lru_cache(256)
+def image_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Name the parameters that are images."""
+    properties = model.model_json_schema().get("properties", {})
+    return frozenset(name for name, schema in properties.items() if _is_image(schema))
+
+
+def _is_image(schema: Mapping[str, Any]) -> bool:
+    return "contentEncoding" in schema or any(map(_is_image, schema.get("anyOf", ())))
+
+
+def spell_options(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Spell an output's options as a query would."""
+    for name, value in options.items():
+        if value is not None:
+            yield name, str(value)
