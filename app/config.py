@@ -21,6 +21,10 @@ class BadSetting(ValueError):
         return f"{self.variable}={self.value!r}: {self.reason}"
 
 
+# Schemes of the URLs of buckets.
+_BUCKETS = ("s3", "gs", "az")
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text[:19]) <= most):
@@ -59,10 +63,13 @@ def _folder(text: str) -> Path:
 
 
 def _store(text: str) -> str:
-    if text in ("none", "memory:"):
+    scheme, mark, rest = text.partition("://")
+    if text in ("none", "memory:") or (scheme in _BUCKETS and rest.partition("/")[0]):
         return text
-    if "://" in text or (text.endswith(":") and "/" not in text):
-        raise ValueError("must be a folder, 'memory:' or 'none'")
+    if mark or (text.endswith(":") and "/" not in text):
+        raise ValueError(
+            "must be a folder, 's3://BUCKET/PREFIX' (or gs, az), 'memory:' or 'none'"
+        )
     return str(Path(text).expanduser().absolute())
 
 
@@ -121,7 +128,7 @@ class Settings:
         "MIMEO_STORE",
         _store,
         _default_store,
-        "Where encoded images are kept: a folder, `memory:` or `none`.",
+        "Where encoded images are kept: a folder, a bucket, `memory:` or `none`.",
     )
     store_bytes: int = _setting(
         "MIMEO_STORE_BYTES",

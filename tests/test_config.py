@@ -15,7 +15,10 @@ BAD = [
     ("WEB_CONCURRENCY", "-1"),
     ("WEB_CONCURRENCY", "٣"),
     ("HOST", "127.0.0.1 8000"),
-    ("MIMEO_STORE", "s3://bucket/path"),
+    ("MIMEO_STORE", "ftp://host/path"),
+    ("MIMEO_STORE", "s3://"),
+    ("MIMEO_STORE", "s3:///path"),
+    ("MIMEO_STORE", "disk:"),
     ("MIMEO_STORE_BYTES", "1k"),
     ("MIMEO_TEMPLATES", "/does/not/exist"),
     ("MIMEO_DEVELOPMENT", "perhaps"),
@@ -56,6 +59,11 @@ def test_values_are_parsed_by_their_unit(tmp_path: Path) -> None:
     assert settings.fonts == tmp_path
     assert settings.development is True
     assert settings.render_timeout_s == 2.5
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "gs://bucket/path", "az://b/path"])
+def test_a_bucket_is_kept_as_it_is_written(url: str) -> None:
+    assert Settings.from_env({"MIMEO_STORE": url}).store == url
 
 
 def test_settings_are_frozen() -> None:

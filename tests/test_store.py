@@ -1,42 +1,168 @@
 """The store keeps bytes by key, whole or not at all, within its bound."""
 
 import os
+import shutil
+import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from moto.server import ThreadedMotoServer
 
-from app.store import SWEEPER, NoStore, ObjectStore, StoreError, open_store
+from app.store import (
+    SWEEPER,
+    BoundedStore,
+    FolderStore,
+    NoStore,
+    Store,
+    StoreError,
+    open_store,
+)
 
 LIMIT = 1 << 20
+# More than one part of a multipart upload.
+LARGE = 12 << 20
+KEY = "ab" * 32
+HOLD = """
+import sys, time
+from app.store import open_store
+with open_store(sys.argv[1], 1 << 20).lock("ab" * 32, 0):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
-@pytest.fixture(params=["folder", "memory:"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    url = "memory:" if request.param == "memory:" else str(tmp_path / "store")
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """An S3 server in this process with one bucket; its base URL."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    requests.put(f"{url}/bucket", timeout=10).raise_for_status()
+    yield url
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    return open_store(f"s3://bucket/{tmp_path.name}", LIMIT)
+
+
+@pytest.fixture(params=["folder", "memory", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Each kind of store that keeps something, with room for large entries."""
+    if request.param == "bucket":
+        made: Store = request.getfixturevalue("bucket")
+        return made
+    url = "memory:" if request.param == "memory" else str(tmp_path / "store")
+    return open_store(url, 1 << 30)
+
+
+@pytest.fixture(params=["folder", "memory"])
+def bounded(request: pytest.FixtureRequest, tmp_path: Path) -> BoundedStore:
+    url = "memory:" if request.param == "memory" else str(tmp_path / "store")
     opened = open_store(url, LIMIT)
-    assert isinstance(opened, ObjectStore)
+    assert isinstance(opened, BoundedStore)
     return opened
 
 
-def test_bytes_come_back(store: ObjectStore) -> None:
-    store.put("ab" * 32, b"one")
+def test_bytes_come_back(store: Store) -> None:
+    store.put(KEY, b"one")
 
-    assert store.get("ab" * 32) == b"one"
+    assert store.get(KEY) == b"one"
+    assert store.has(KEY)
 
 
-def test_absent_key_is_none(store: ObjectStore) -> None:
+def test_absent_key_is_none(store: Store) -> None:
     assert store.get("cd" * 32) is None
+    assert store.read("cd" * 32, 0, 9) is None
+    assert not store.has("cd" * 32)
 
 
-def test_sweep_keeps_the_newest_within_the_bound(store: ObjectStore) -> None:
+def test_a_suffix_makes_another_key(store: Store) -> None:
+    store.put(KEY, b"one")
+    store.put(f"{KEY}.archive", b"two")
+
+    assert store.get(KEY) == b"one"
+    assert store.get(f"{KEY}.archive") == b"two"
+
+
+@pytest.mark.parametrize("key", ["", "../" + KEY, KEY.upper(), KEY + "/x", KEY + ".A"])
+def test_what_is_no_key_is_refused(store: Store, key: str) -> None:
+    for use in (store.get, store.has, lambda key: store.put(key, b"one")):
+        with pytest.raises(ValueError, match="is not a key"):
+            use(key)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "found"),
+    [
+        (0, 4, b"0123"),
+        (3, 9, b"3456789"[:6]),
+        (8, 99, b"89"),
+        (10, 12, b""),
+        (50, 51, b""),
+    ],
+)
+def test_a_range_is_short_at_the_end(
+    store: Store, start: int, stop: int, found: bytes
+) -> None:
+    store.put(KEY, b"0123456789")
+
+    assert store.read(KEY, start, stop) == found
+
+
+def test_an_iterator_is_kept_whole(store: Store) -> None:
+    pieces = [os.urandom(1 << 20) for _ in range(LARGE >> 20)]
+
+    store.put(KEY, iter(pieces))
+
+    assert store.get(KEY) == b"".join(pieces)
+    assert (
+        store.read(KEY, (5 << 20) - 2, (5 << 20) + 2) == pieces[4][-2:] + pieces[5][:2]
+    )
+
+
+def test_an_iterator_that_fails_leaves_nothing(store: Store) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(LARGE >> 20):
+            yield bytes(1 << 20)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.put(KEY, pieces())
+
+    assert not store.has(KEY)
+
+
+def test_a_room_is_read_and_swept_for_itself(tmp_path: Path) -> None:
+    media = open_store(str(tmp_path), LIMIT)
+    media.put(KEY, bytes(LIMIT // 10))
+    collections = FolderStore(tmp_path, "collections", 1)
+
+    freed = collections.sweep()
+
+    assert (freed, collections.has(KEY), media.has(KEY)) == (0, False, True)
+
+
+def test_sweep_keeps_the_newest_within_the_bound(bounded: BoundedStore) -> None:
     keys = [f"{index:064x}" for index in range(40)]
     for key in keys:
-        store.put(key, os.urandom(LIMIT // 20))
+        bounded.put(key, os.urandom(LIMIT // 20))
 
-    store.sweep()
+    bounded.sweep()
 
-    kept = [key for key in keys if store.get(key) is not None]
+    kept = [key for key in keys if bounded.get(key) is not None]
     assert 0 < len(kept) * (LIMIT // 20) <= LIMIT
     assert keys[-1] in kept
 
@@ -54,7 +180,7 @@ def test_writing_on_keeps_the_store_bounded(tmp_path: Path) -> None:
 def test_sweep_goes_on_where_a_file_is_gone_already(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = ObjectStore(tmp_path, LIMIT)
+    store = FolderStore(tmp_path, "media", LIMIT)
     for index in range(3):
         store.put(f"{index:064x}", bytes(LIMIT // 10))
     listed = [*store._entries(), (0.0, LIMIT, "media/00/gone")]
@@ -63,9 +189,16 @@ def test_sweep_goes_on_where_a_file_is_gone_already(
     assert store.sweep() >= LIMIT
 
 
-def test_entry_that_would_fill_the_store_is_refused(store: ObjectStore) -> None:
+@pytest.mark.parametrize("pieces", [1, 4])
+def test_entry_that_would_fill_the_store_is_refused(
+    bounded: BoundedStore, pieces: int
+) -> None:
+    data = bytes(LIMIT // 2 // pieces)
+
     with pytest.raises(StoreError, match="too many"):
-        store.put("ab" * 32, bytes(LIMIT // 2))
+        bounded.put(KEY, data if pieces == 1 else iter([data] * pieces))
+
+    assert not bounded.has(KEY)
 
 
 def test_two_stores_share_a_folder(tmp_path: Path) -> None:
@@ -107,6 +240,115 @@ def test_none_keeps_nothing() -> None:
 
     assert isinstance(store, NoStore)
     assert store.get("ab" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shared", "keeps"),
+    [
+        ("none", False, False),
+        ("memory:", False, True),
+        ("s3://bucket", True, True),
+        ("folder", True, True),
+    ],
+)
+def test_a_store_says_who_sees_what_it_keeps(
+    url: str, shared: bool, keeps: bool, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path) if url == "folder" else url, LIMIT)
+
+    assert (store.shared, store.keeps) == (shared, keeps)
+
+
+@pytest.mark.parametrize("url", ["none", "memory:", "s3://bucket"])
+def test_without_a_folder_there_is_no_lock(url: str) -> None:
+    store = open_store(url, LIMIT)
+
+    with store.lock(KEY, 0) as held:
+        assert held is None
+
+
+def test_a_key_is_held_once_at_a_time(tmp_path: Path) -> None:
+    one, other = (open_store(str(tmp_path), LIMIT) for _ in range(2))
+
+    with one.lock(KEY, 0) as first, other.lock(KEY, 0.02) as second:
+        assert (first, second) == (True, False)
+    with other.lock(KEY, 0) as third:
+        assert third is True
+
+
+def test_whoever_waits_gets_the_key_when_it_is_free(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), LIMIT)
+    held = threading.Event()
+    let_go = threading.Event()
+
+    def hold() -> None:
+        with store.lock(KEY, 0):
+            held.set()
+            let_go.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    threading.Timer(0.05, let_go.set).start()
+
+    with store.lock(KEY, 10) as gained:
+        assert gained is True
+    holder.join()
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), LIMIT)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with store.lock(KEY, 0) as meanwhile:
+            pass
+        holder.kill()
+
+    with store.lock(KEY, 0) as afterwards:
+        pass
+    assert (meanwhile, afterwards) == (False, True)
+
+
+def test_locks_come_back_after_the_folder_was_emptied(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), LIMIT)
+    shutil.rmtree(tmp_path / "locks")
+
+    with store.lock(KEY, 0) as held:
+        assert held is True
+
+
+def test_a_bucket_without_an_account_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+
+    with pytest.raises(StoreError, match=r"^cannot open az://b/p: .*Account.*$"):
+        open_store("az://b/p", LIMIT)
+
+
+def test_a_bucket_that_does_not_answer_is_a_fault(
+    bucket: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    store = open_store("s3://bucket", LIMIT)
+
+    with pytest.raises(StoreError, match=f"^cannot read {KEY}: .*$"):
+        store.get(KEY)
+    with pytest.raises(StoreError, match="cannot write"):
+        store.put(KEY, b"one")
+
+
+def test_a_bucket_is_not_swept(bucket: Store) -> None:
+    for index in range(3):
+        bucket.put(f"{index:064x}", bytes(LIMIT))
+
+    assert all(bucket.has(f"{index:064x}") for index in range(3))
 
 
 def _wait_for_sweeps() -> None:

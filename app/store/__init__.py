@@ -1,0 +1,61 @@
+"""Bytes by key: a folder, memory, a bucket, or nothing.
+
+Keys are content addresses, 64 hexadecimal digits with or without a suffix such as
+`.archive`, so an entry never changes once it is written; the only questions are
+whether it is there and when it goes. Each room of a store has a bound of its own.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obstore.exceptions import BaseError
+from obstore.store import MemoryStore, from_url
+from obstore.store import ObjectStore as Backend
+
+from app.store.base import NoStore, Store, StoreError, reason
+from app.store.folder import FolderStore
+from app.store.objects import SWEEPER, BoundedStore, ObjectStore
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+__all__ = [
+    "SWEEPER",
+    "BoundedStore",
+    "FolderStore",
+    "NoStore",
+    "ObjectStore",
+    "Store",
+    "StoreError",
+    "open_store",
+]
+
+# A bucket that does not answer costs seconds; obstore's own patience is minutes.
+_RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
+
+
+def open_store(url: str, limit: int, room: str = "media") -> Store:
+    """Open a room of the store that `MIMEO_STORE` names, bounded to `limit` bytes.
+
+    Raises StoreError where the folder cannot be made or written, or the URL of a
+    bucket cannot be used; whether the bucket answers shows at the first use.
+    """
+    if url == "none":
+        return NoStore()
+    if url == "memory:":
+        return BoundedStore(MemoryStore, room, limit)
+    if "://" in url:
+        _bucket(url)
+        return ObjectStore(lambda: _bucket(url), room)
+    store = FolderStore(Path(url), room, limit)
+    store.prove_writable()
+    return store
+
+
+def _bucket(url: str) -> Backend:
+    """Connect with the credentials in the environment (`AWS_...` and the like)."""
+    try:
+        return from_url(url, retry_config=_RETRIES)
+    except (BaseError, ValueError) as error:
+        raise StoreError(f"cannot open {url}: {reason(error)}") from error
