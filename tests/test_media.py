@@ -1,10 +1,14 @@
 """Media survive the way into the store and out."""
 
+import zlib
+from dataclasses import asdict
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.media import Media, pack, unpack
+from app.media import PEEK_BYTES, Media, Stored, pack, peek, unpack
 
 
 @given(st.binary(max_size=300), st.dictionaries(st.text(), st.text()))
@@ -34,12 +38,40 @@ def test_flipped_byte_is_noticed(data: bytes, drawn: st.DataObject) -> None:
 
 @pytest.mark.parametrize("header", [b"{}", b"[]", b'{"crc32":0,"more":1}', b"7"])
 def test_header_of_another_kind_is_refused(header: bytes) -> None:
-    block = b"mimeo1\n" + len(header).to_bytes(4, "big") + header
+    block = b"mimeo2\n" + len(header).to_bytes(4, "big") + bytes(4) + header
 
     with pytest.raises(ValueError, match="not ours"):
         unpack(block, "f" * 64)
+    with pytest.raises(ValueError, match="not ours"):
+        peek(block)
 
 
 def test_foreign_block_is_refused() -> None:
     with pytest.raises(ValueError, match="magic"):
         unpack(b"\x89PNG\r\n", "f" * 64)
+
+
+def test_the_head_tells_all_but_facts_and_data() -> None:
+    data = bytes(range(256)) * 40
+    facts = {"missing_glyphs": "\u0e01" * PEEK_BYTES}
+
+    head = pack(Media(data, "image/png", 3, 4, "0" * 64, "f" * 64, facts))[:PEEK_BYTES]
+
+    crc32 = zlib.crc32(data)
+    assert peek(head) == Stored("image/png", 3, 4, len(data), crc32, "0" * 64)
+
+
+def test_the_largest_header_fits_into_a_peek() -> None:
+    most = (1 << 32) - 1
+
+    head = Stored("image/" + "x" * 121, most, most, 1 << 40, most, "0" * 64)
+
+    assert len(orjson.dumps(asdict(head))) < PEEK_BYTES - 15
+
+
+def test_a_block_of_an_earlier_version_counts_as_absent() -> None:
+    header = b'{"media_type":"image/png","width":1,"height":1,"crc32":0,"facts":{}}'
+    block = b"mimeo1\n" + len(header).to_bytes(4, "big") + header
+
+    assert unpack(block, "f" * 64) is None
+    assert peek(block) is None
