@@ -1,0 +1,109 @@
+"""An upstream that keeps failing is left alone for a while."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.upstream.errors import (
+    CircuitOpen,
+    UpstreamBroken,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+# A filter, a 4xx or a bad picture come from an upstream that is alive.
+FAILURES = (UpstreamUnavailable, UpstreamTimeout, UpstreamBroken)
+
+
+class Breaker:
+    """Opens after `failures` in a row; `cooldown_s` later, one call may try.
+
+    That one decides: the breaker closes, or stays open for as long again. The lock
+    is held around the state only, never during a call. What was admitted before
+    the state changed no longer changes it.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        failures: int = 5,
+        cooldown_s: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._upstream = upstream
+        self._most = failures
+        self._cooldown_s = cooldown_s
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._failed = 0
+        self._opened: float | None = None
+        self._probing = False
+        self._era = 0
+
+    @property
+    def state(self) -> str:
+        """`closed`, `open` or `half-open`: whether calls pass, for the metrics."""
+        with self._guard:
+            if self._opened is None:
+                return "closed"
+            return "half-open" if self._left() <= 0 else "open"
+
+    def check(self) -> None:
+        """Raise CircuitOpen where `guard` would; admit nobody."""
+        with self._guard:
+            self._refuse()
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Let a call run, or raise CircuitOpen; judge the call by what it raises."""
+        era = self._admit()
+        try:
+            yield
+        except FAILURES:
+            self._settle(era, failed=True)
+            raise
+        except Exception:
+            self._settle(era, failed=False)
+            raise
+        except BaseException:
+            # The caller was interrupted: that says nothing about the upstream.
+            self._forget(era)
+            raise
+        self._settle(era, failed=False)
+
+    def _left(self) -> float:
+        """Return the seconds until a call may try; the guard is held."""
+        opened = self._clock() if self._opened is None else self._opened
+        return opened + self._cooldown_s - self._clock()
+
+    def _refuse(self) -> None:
+        if self._opened is None:
+            return
+        left = self._left()
+        if left > 0 or self._probing:
+            raise CircuitOpen(self._upstream, max(left, 1))
+
+    def _admit(self) -> int:
+        with self._guard:
+            self._refuse()
+            self._probing = self._opened is not None
+            return self._era
+
+    def _settle(self, era: int, *, failed: bool) -> None:
+        with self._guard:
+            if era != self._era:
+                return
+            probe, self._probing = self._probing, False
+            self._failed = self._failed + 1 if failed else 0
+            if failed and (probe or self._failed >= self._most):
+                self._opened = self._clock()
+                self._era += 1
+            elif probe:
+                self._opened = None
+                self._era += 1
+
+    def _forget(self, era: int) -> None:
+        with self._guard:
+            if era == self._era:
+                self._probing = False

@@ -1,0 +1,47 @@
+"""What all calls of one upstream share: their number, the breaker, the retries."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.upstream.breaker import Breaker
+from app.upstream.budget import Budget
+from app.upstream.deadline import Deadline
+from app.upstream.errors import UpstreamBusy
+
+# What an upstream that is full is given to get a call done.
+_RETRY_S = 5
+
+
+class Gate:
+    """Admits `concurrency` calls of one upstream at a time; others wait `queue_s`."""
+
+    def __init__(
+        self,
+        upstream: str,
+        concurrency: int = 4,
+        queue_s: float = 10.0,
+        breaker: Breaker | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.breaker = breaker or Breaker(upstream)
+        self.budget = budget or Budget()
+        self._upstream = upstream
+        self._queue_s = queue_s
+        self._slots = threading.BoundedSemaphore(concurrency)
+
+    @contextmanager
+    def admit(self, deadline: Deadline) -> Iterator[None]:
+        """Hold a place while the body runs; raise UpstreamBusy or CircuitOpen.
+
+        An open breaker is found before waiting: the places may all be held by
+        calls that hang.
+        """
+        self.breaker.check()
+        if not self._slots.acquire(timeout=deadline.within(self._queue_s)):
+            raise UpstreamBusy(self._upstream, _RETRY_S)
+        try:
+            self.budget.earn()
+            yield
+        finally:
+            self._slots.release()
