@@ -1,0 +1,175 @@
+"""One request and its answer over one connection, within every limit.
+
+Neither `requests.Session` nor a pool is used. A session adds what was never asked
+for (cookies, `.netrc`, proxies, other codings), and reads the body of a redirect
+whole even where redirects are not followed.
+"""
+
+import logging
+import ssl
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cache
+from types import MappingProxyType
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from app.upstream.deadline import Deadline
+from app.upstream.endpoint import Endpoint, Received
+from app.upstream.errors import BadMedia, TooLarge, UpstreamError
+from app.upstream.line import Line
+from app.upstream.watchdog import Watchdog
+
+# An error's body is read for its message only.
+MOST_OF_AN_ERROR = 64 * 1024
+_BLOCK = 64 * 1024
+# urllib3 writes whole URLs into its log, and the query of one may be a signature.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+class _Connection(HTTPConnection):
+    """A connection whose socket comes from a line.
+
+    `_new_conn` is where urllib3's own SOCKS support puts its sockets, too. The name
+    stays what it was for Host and for TLS; only the resolving is done elsewhere.
+    """
+
+    def __init__(self, *values: Any, line: Line, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self._line = line
+
+    def _new_conn(self) -> Any:
+        return self._line.open(self.host, self.port)
+
+    def connect(self) -> None:
+        super().connect()
+        self._line.opened(self.sock)
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Sends over one line."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__()
+        self._line = line
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, *_: Any, **__: Any
+    ) -> HTTPConnectionPool:
+        parts = urlsplit(str(request.url))
+        host = parts.hostname or ""
+        if parts.scheme == "https":
+            return _SecurePool(
+                host, parts.port, line=self._line, ssl_context=_trusted()
+            )
+        return _Pool(host, parts.port, line=self._line)
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Leave the roots alone: the pool's context has them, read once."""
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return the roots of the system (or `SSL_CERT_FILE`) and those of certifi."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    return context
+
+
+def exchange(
+    request: requests.Request,
+    endpoint: Endpoint,
+    deadline: Deadline,
+    *,
+    public: bool = False,
+    limit: str = "max_wire_bytes",
+    allowed: int,
+) -> Received:
+    """Send a request and return its answer, whatever its status; follow nothing.
+
+    The body is at most `allowed` bytes long, or TooLarge names the `limit`. Raises
+    UpstreamError of every kind that a connection can cause.
+    """
+    prepared = request.prepare()
+    prepared.headers.update({"Accept-Encoding": "identity", "Connection": "close"})
+    with Watchdog() as watchdog:
+        line = Line(endpoint, deadline, watchdog, public)
+        try:
+            with _send(prepared, line, endpoint) as answer:
+                line.answered()
+                return _receive(answer, line, endpoint.name, limit, allowed)
+        except UpstreamError:
+            raise
+        except (requests.RequestException, HTTPError, OSError) as error:
+            # What these say holds hosts and URLs, so they go no further.
+            raise line.explain(error) from None
+
+
+def _send(
+    request: requests.PreparedRequest, line: Line, endpoint: Endpoint
+) -> requests.Response:
+    # urllib3 sets the second on the socket again, after the line has.
+    timeouts = endpoint.connect_s, line.bounded(endpoint.first_byte_s)
+    return _Adapter(line).send(request, stream=True, timeout=timeouts)
+
+
+def _receive(
+    answer: requests.Response, line: Line, upstream: str, limit: str, allowed: int
+) -> Received:
+    headers = MappingProxyType({k.lower(): v for k, v in answer.headers.items()})
+    failed = answer.status_code >= 400
+    if not failed:
+        _check_coding(headers, upstream)
+        if (answer.raw.length_remaining or 0) > allowed:
+            raise TooLarge(upstream, limit, allowed)
+    with ExitStack() as kept:
+        body = kept.enter_context(tempfile.TemporaryFile())
+        size = _copy(answer.raw, body, MOST_OF_AN_ERROR if failed else allowed + 1)
+        if (cut := line.cut()) is not None:
+            raise cut
+        if not failed and size > allowed:
+            raise TooLarge(upstream, limit, allowed)
+        body.seek(0)
+        kept.pop_all()
+    content_type = headers.get("content-type", "")
+    return Received(answer.status_code, content_type, headers, body, size)
+
+
+def _check_coding(headers: Mapping[str, str], upstream: str) -> None:
+    """Refuse what would have to be inflated: a few bytes may become gigabytes."""
+    coding = headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise BadMedia(upstream, "it is compressed, although that was not asked for")
+
+
+def _copy(source: HTTPResponse, body: BinaryIO, most: int) -> int:
+    """Write the first `most` bytes of a body to a file; return how many there were.
+
+    Not by `stream`: it reads the line before a chunk however long it is, and so a
+    stranger fills the memory; `read` leaves chunks to http.client, which does not.
+    """
+    size = 0
+    while size < most and (block := source.read(_BLOCK, decode_content=False)):
+        body.write(block[: most - size])
+        size += len(block)
+    return min(size, most)

@@ -1,0 +1,206 @@
+"""Requests to upstreams, and to the addresses that their answers name.
+
+Two zones: a configured endpoint is trusted, gets its credentials, and redirects
+nowhere; a URL found in an answer leads to public addresses only and gets none.
+"""
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Callable
+from urllib.parse import urljoin
+
+import requests
+
+from app.upstream.address import Target, origin, parse
+from app.upstream.caps import Caps
+from app.upstream.deadline import Deadline
+from app.upstream.endpoint import Endpoint, Received, Sendable
+from app.upstream.errors import (
+    MOST_RETRY_S,
+    BadMedia,
+    ForbiddenAddress,
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from app.upstream.exchange import exchange
+from app.upstream.gate import Gate
+from app.upstream.patience import backoff, retry_after
+
+_LOG = logging.getLogger("mimeo.upstream")
+MOST_ATTEMPTS = 3
+MOST_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+def call(
+    endpoint: Endpoint,
+    request: Sendable,
+    *,
+    deadline: Deadline,
+    caps: Caps,
+    gate: Gate,
+) -> Received:
+    """Send a paid request, and again only where nothing was bought for certain.
+
+    Returns answers of 2xx and of 4xx, whose meaning is a matter of the body; every
+    other outcome is an UpstreamError, and so is a 429 that says when to come back.
+    All attempts carry the same `Idempotency-Key`, the request's own or a new one.
+    """
+    sent = _request(endpoint, request)
+
+    def attempt() -> Received:
+        with gate.breaker.guard():
+            received = exchange(sent, endpoint, deadline, allowed=caps.max_wire_bytes)
+            return _judge(received, endpoint.name)
+
+    with gate.admit(deadline):
+        return _persist(attempt, deadline, _unbought, gate.budget.spend)
+
+
+def fetch_url(
+    url: str, *, endpoint: Endpoint, deadline: Deadline, caps: Caps
+) -> Received:
+    """Fetch an image from a URL that an answer of this endpoint named; status 200.
+
+    The endpoint's own origin is as trusted as it is; any other must be public, in
+    every redirect (three at most). Fetching is free, so it is tried again whatever
+    went wrong on the way. Raises ForbiddenAddress, BadMedia, TooLarge and what a
+    connection can cause.
+    """
+    first = _parse(url, endpoint.name)
+    return _persist(
+        lambda: _follow(first, endpoint, deadline, caps), deadline, _on_the_way
+    )
+
+
+def _request(endpoint: Endpoint, request: Sendable) -> requests.Request:
+    headers = dict(request.headers)
+    if not any(name.lower() == "idempotency-key" for name in headers):
+        headers["Idempotency-Key"] = str(uuid.uuid4())
+    base = endpoint.url.rstrip("/") if request.path else endpoint.url
+    return requests.Request(
+        request.method, f"{base}{request.path}", headers, data=request.body
+    )
+
+
+def _judge(received: Received, upstream: str) -> Received:
+    """Raise what an answer's status says on its own."""
+    status = received.status
+    pause_s = retry_after(received.headers) if status in (429, 503) else None
+    if pause_s is None and (status < 300 or 400 <= status < 500):
+        return received
+    received.body.close()
+    if pause_s is not None:
+        raise UpstreamBusy(upstream, math.ceil(pause_s))
+    if status < 400:
+        reason = "it redirects, which is not followed with credentials"
+        raise UpstreamRefused(upstream, status, reason)
+    raise UpstreamBroken(upstream, f"it answered {status}", status)
+
+
+def _unbought(error: UpstreamError, attempt: int) -> float | None:
+    """Return the pause before a paid request may be sent again, or None for never."""
+    if isinstance(error, UpstreamBusy):
+        # The longest may be one that was cut.
+        return error.retry_s if error.retry_s < MOST_RETRY_S else None
+    if isinstance(error, (UpstreamUnavailable, UpstreamTimeout)):
+        return None if error.outcome_unknown else backoff(attempt)
+    return None
+
+
+def _on_the_way(error: UpstreamError, attempt: int) -> float | None:
+    """Return the pause before a fetch may be tried again, or None for never."""
+    if isinstance(error, (UpstreamUnavailable, UpstreamTimeout, UpstreamBroken)):
+        return backoff(attempt)
+    return _unbought(error, attempt)
+
+
+def _persist(
+    attempt: Callable[[], Received],
+    deadline: Deadline,
+    pause_of: Callable[[UpstreamError, int], float | None],
+    may_retry: Callable[[], bool] = lambda: True,
+) -> Received:
+    """Try until it works, is hopeless, or would be too late or too often."""
+    for number in range(1, MOST_ATTEMPTS + 1):
+        started = time.monotonic()
+        try:
+            received = attempt()
+        except UpstreamError as error:
+            _tell(error.upstream, number, type(error).__name__, started)
+            pause_s = pause_of(error, number)
+            if (
+                pause_s is None
+                or number == MOST_ATTEMPTS
+                or pause_s >= deadline.remaining()
+                or not may_retry()
+            ):
+                raise
+        else:
+            return received
+        time.sleep(pause_s)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _tell(upstream: str, attempt: int, outcome: str, started: float) -> None:
+    """Log one attempt: never an address, a header or a body."""
+    passed_s = time.monotonic() - started
+    _LOG.warning("%s: attempt %d, %s, %.3f s", upstream, attempt, outcome, passed_s)
+
+
+def _parse(url: str, upstream: str) -> Target:
+    try:
+        return parse(url)
+    except ValueError:
+        raise ForbiddenAddress(upstream) from None
+
+
+def _follow(
+    target: Target, endpoint: Endpoint, deadline: Deadline, caps: Caps
+) -> Received:
+    """Get a URL and what it redirects to, each looked at anew."""
+    for _ in range(MOST_REDIRECTS + 1):
+        received = _get(target, endpoint, deadline, caps)
+        if received.status not in _REDIRECTS:
+            return _fetched(received, endpoint.name)
+        received.body.close()
+        location = received.headers.get("location", "")
+        target = _parse(_absolute(target, location), endpoint.name)
+    raise BadMedia(endpoint.name, "the address of its image redirects too often")
+
+
+def _get(
+    target: Target, endpoint: Endpoint, deadline: Deadline, caps: Caps
+) -> Received:
+    return exchange(
+        requests.Request("GET", target.url, {"Accept": "image/*, */*;q=0.5"}),
+        endpoint,
+        deadline,
+        public=target.origin != origin(endpoint.url),
+        limit="max_image_bytes",
+        allowed=caps.max_image_bytes,
+    )
+
+
+def _fetched(received: Received, upstream: str) -> Received:
+    """Return what was found; only 200 is an image, though a lost one (5xx) may be."""
+    if received.status == 200:
+        return received
+    if received.status >= 500 or received.status == 429:
+        _judge(received, upstream)
+    received.body.close()
+    raise BadMedia(upstream, f"the address of its image answers {received.status}")
+
+
+def _absolute(base: Target, location: str) -> str:
+    """Resolve a Location (RFC 9110, section 10.2.2), which may be relative."""
+    try:
+        return urljoin(base.url, location)
+    except ValueError:
+        return location
