@@ -95,7 +95,7 @@ class Writer:
         given = vars(request.parameters)
         plain: dict[str, Any] = {}
         images: dict[str, str] = {**kept}
-        for each in request.parameters.model_fields_set - kept.keys():
+        for each in sorted(request.parameters.model_fields_set - kept.keys()):
             value = given[each]
             if isinstance(value, bytes):
                 images[each] = self.keep(value)
@@ -115,9 +115,10 @@ class Writer:
             self._assets[digest] = self._write(data)
         return digest
 
-    def has(self, digest: str) -> bool:
-        """Tell whether an image is stored."""
-        return digest in self._assets
+    @property
+    def size(self) -> int:
+        """Bytes so far, of rows and images."""
+        return self._size + self._block.size
 
     def finish(self, pixels: int) -> Draft:
         """Close the last block and hand everything over."""

@@ -128,6 +128,10 @@ class Faults:
             self._more += 1
         self.add(row, line, "", reason)
 
+    def pass_over(self, number: int) -> None:
+        """Count faults that have no names."""
+        self._more += number
+
     def check(self) -> None:
         """Raise BadRows if there are any."""
         if self._named:

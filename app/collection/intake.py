@@ -13,6 +13,7 @@ from app.collection.names import DEFAULT, Names
 from app.collection.rows import Row
 from app.collection.terms import Terms, image_fields, spell_options
 from app.imagerequest import ImageRequest, from_parts, from_strings
+from app.parsing import MAX_FIELDS
 from app.renderer.base import Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import (
@@ -27,6 +28,7 @@ from app.renderer.registry import Catalogue
 
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255
+_OF_ALL_ROWS = ("MIMEO_MAX_COLLECTION_BYTES", "MIMEO_MAX_COLLECTION_PIXELS")
 
 
 class _Laid(NamedTuple):
@@ -56,6 +58,7 @@ class Intake:
         self._faults = Faults()
         self._is_bad = False
         self._pixels = 0
+        self._laid = 0
         self._options = tuple(spell_options(terms.options))
         ending = FORMATS[terms.output.format].extensions[0]
         # An archive's last member.
@@ -100,8 +103,9 @@ class Intake:
             self._write(index, row, writer)
         except BadParameter as error:
             self._blame(index, row, *error.faults)
+            self._faults.pass_over(error.more)
         except LimitExceeded as error:
-            if error.limit == "MIMEO_MAX_COLLECTION_PIXELS":
+            if error.limit in _OF_ALL_ROWS:
                 raise
             reason = str(error).removeprefix(f"{error.field}: ")
             self._blame(index, row, Fault(error.field, reason))
@@ -121,6 +125,7 @@ class Intake:
         # What follows a bad row is validated too, and then thrown away.
         if not self._is_bad:
             writer.add(request, self._name(index, row, request), laid.kept)
+            self._check_size(writer.size)
 
     def _renderer(self, row: Row) -> Renderer:
         main = self._terms.renderer
@@ -146,11 +151,17 @@ class Intake:
         """Lay the row over what is shared, which is meant for one renderer only."""
         shared = self._terms.texts if row.text else self._terms.values
         is_main = renderer is self._terms.renderer
+        if len(row.values) > MAX_FIELDS:
+            raise BadParameter(Fault("", f"has more than {MAX_FIELDS} values"))
         values = {**shared, **row.values} if is_main else dict(row.values)
+        # A shared text is checked again with each row: a short upload is not to
+        # cost the work of a long one.
+        self._laid += sum(len(v) for v in shared.values() if isinstance(v, str))
+        self._check_size(self._laid)
         if self._files is None:
             return _Laid(values, {})
         kept = {}
-        for field in image_fields(renderer.parameters) & values.keys():
+        for field in sorted(image_fields(renderer.parameters) & values.keys()):
             value = values[field]
             if isinstance(value, str) and self._is_file(field, value):
                 digest = self._keep(field, value, writer)
@@ -192,6 +203,12 @@ class Intake:
         if self._pixels > most:
             limit = "MIMEO_MAX_COLLECTION_PIXELS"
             raise LimitExceeded("rows", limit, most, self._pixels)
+
+    def _check_size(self, size: int) -> None:
+        """Bound what is kept as what is sent is, shared values laid out."""
+        most = self._bounds.max_collection_bytes
+        if size > most:
+            raise LimitExceeded("rows", "MIMEO_MAX_COLLECTION_BYTES", most, size)
 
     def _name(self, index: int, row: Row, request: ImageRequest) -> str:
         if row.name is not None:

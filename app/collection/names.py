@@ -20,6 +20,8 @@ _DEVICE = re.compile(
 _SHARED = LONGEST - 8
 # Enough for a name; a text of a megabyte need not be transliterated.
 _MOST_VALUE = 2 * LONGEST
+_MOST_PATTERN = 500
+_MOST_TEXT = 10 * LONGEST
 
 
 class Pattern:
@@ -29,6 +31,9 @@ class Pattern:
     """
 
     def __init__(self, text: str, known: Iterable[str]) -> None:
+        if len(text) > _MOST_PATTERN:
+            reason = f"has more than {_MOST_PATTERN} characters"
+            raise BadParameter(Fault("name", reason))
         self.text = text
         parts = _PLACEHOLDER.split(text)
         self._texts, self._names = parts[::2], parts[1::2]
@@ -90,6 +95,7 @@ class Names:
 
 def safe(text: str) -> str:
     """Return text as a stem that no system takes for a path or a device; maybe none."""
+    text = text[:_MOST_TEXT]
     ascii_only = text if text.isascii() else anyascii(text)
     stem = _UNSAFE.sub("-", ascii_only).strip("._-")[:LONGEST].rstrip("._-")
     return f"image-{stem}"[:LONGEST] if _DEVICE.match(stem) else stem

@@ -50,12 +50,14 @@ class Lines:
         self._stream = stream
         self._most = most
         self._taken = 0
+        self._start = 1
         self.number = 0
 
     def begin(self) -> int:
         """Begin a row; return the number of its first line."""
         self._taken = 0
-        return self.number + 1
+        self._start = self.number + 1
+        return self._start
 
     def texts(self) -> Iterator[str]:
         """Yield the lines as text; raise Unreadable where one is not UTF-8."""
@@ -86,8 +88,8 @@ class Lines:
     def _check(self, size: int) -> None:
         if size > self._most:
             raise Unreadable(
-                max(1, self.number),
-                "a row is over the limit MIMEO_MAX_BODY_BYTES of"
+                self._start,
+                "the row is over the limit MIMEO_MAX_BODY_BYTES of"
                 f" {self._most:,} bytes; is a quote left open?",
             )
 

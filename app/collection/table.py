@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from app.collection.errors import Faults, Unreadable
+from app.collection.errors import BadRows, Faults, RowFault, Unreadable
 from app.collection.rows import Lines, Row, Stream
 from app.renderer.errors import Fault, shorten
 
@@ -41,7 +41,10 @@ def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[Row]:
     """
     lines = Lines(stream, most)
     texts = lines.texts()
-    header = _header(lines, texts, columns)
+    try:
+        header = _header(lines, texts, columns)
+    except Unreadable as error:
+        raise BadRows((RowFault(None, error.line, "", error.reason),)) from error
     _check(header, columns)
     cells = csv.reader(texts, delimiter=header.delimiter, strict=True)
     while True:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError, create_model
 from app.collection.names import DEFAULT, Pattern
 from app.collection.table import Columns
 from app.imagerequest import faults_of, from_parts, unique, unknown_names
+from app.parsing import MAX_FIELDS
 from app.renderer.base import Output, Renderer
-from app.renderer.encode import EXTENSIONS
-from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.encode import EXTENSIONS, FORMATS
+from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 from app.renderer.limits import Limits
 from app.renderer.params import Parameters
 from app.renderer.registry import Catalogue
@@ -138,6 +139,10 @@ def _refuse(
     prefix: str = "",
 ) -> None:
     """Raise BadParameter for names that are not `known`; the hint names those."""
+    given = tuple(given)
+    if len(given) > MAX_FIELDS:
+        reason = f"there are more than {MAX_FIELDS} values"
+        raise BadParameter(Fault(prefix.strip("."), reason))
     unknown = [name for name in given if name not in known]
     if unknown:
         faults = unknown_names(unknown, hint)
@@ -150,6 +155,9 @@ def _output(given: Mapping[str, Any], *, strict: bool) -> Output:
     if isinstance(values.get("format"), str):
         values["format"] = EXTENSIONS.get(values["format"], values["format"])
     made: Output = _validate(Output, values, strict=strict)
+    if made.format not in FORMATS:
+        reason = f"{shorten(made.format)!r} is not one of {', '.join(FORMATS)}"
+        raise BadParameter(Fault("format", reason))
     return made
 
 

@@ -105,6 +105,8 @@ class _Upload:
         return Intake(terms, self.catalogue, self.bounds, files).take(rows)
 
     def _lines(self, stream: Stream, pairs: _Pairs, files: Files | None) -> Draft:
+        if any(name == "ignore" for name, _ in pairs):
+            raise BadParameter(Fault("ignore", "is for tables, which have columns"))
         names = files.names if files else ()
         terms = from_pairs(pairs, self.catalogue, self.bounds, names)
         rows = read_ndjson(stream, self.bounds.max_body_bytes)
