@@ -179,14 +179,15 @@ def _said(error: ijson.JSONError) -> str:
     message = error.args[0] if error.args else ""
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
     reason, _, around = str(text).partition("\n")
-    near = around.partition("\n")[0].strip()
-    return f"{reason.strip()}, near {shorten(near)!r}" if near else reason.strip()
+    reason = reason.strip(" .")
+    near = around.partition("(right here)")[0].strip()
+    return f"{reason}, near {shorten(near)!r}" if near else reason
 
 
 def spool(stream: Stream, file: IO[bytes]) -> None:
     """Write an upload down; raise BadBody for what the parser would not tell."""
     rest, offset = b"", 0
-    block = stream.read(_BLOCK)
+    block = _first_block(stream)
     if block.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadBody("The body is UTF-16; JSON is UTF-8 (RFC 8259, section 8.1).")
     block = block.removeprefix(b"\xef\xbb\xbf")
@@ -198,6 +199,14 @@ def spool(stream: Stream, file: IO[bytes]) -> None:
         block = stream.read(_BLOCK)
     _check(rest, offset, len(rest))
     file.flush()
+
+
+def _first_block(stream: Stream) -> bytes:
+    """Return at least the three bytes of a byte order mark, if there are as many."""
+    block = b""
+    while len(block) < 3 and (more := stream.read(_BLOCK)):
+        block += more
+    return block
 
 
 def _check(text: bytes, offset: int, stop: int) -> int:
