@@ -1,0 +1,162 @@
+"""What bytes are, decided by the bytes alone, and how large the image in them is."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from app.upstream.boxes import measure_heif, measure_jxl
+from app.upstream.raster import (
+    Damaged,
+    Size,
+    measure_bmp,
+    measure_gif,
+    measure_jpeg,
+    measure_png,
+    measure_webp,
+)
+from app.upstream.region import Region
+from app.upstream.tiff import measure_tiff
+
+# So many bytes decide what all of them are.
+HEAD = 4096
+
+_BOM = b"\xef\xbb\xbf"
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"\xff\x0a", "image/jxl"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "image/jxl"),
+    (b"PK\x03\x04", "application/zip"),
+    (b"PK\x05\x06", "application/zip"),
+    (b"\x1f\x8b", "application/gzip"),
+    (b"%PDF-", "application/pdf"),
+)
+_BRANDS = (
+    (frozenset((b"avif", b"avis")), "image/avif"),
+    (frozenset((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")), "image/heic"),
+)
+# In this order, on what follows a byte order mark and white space.
+_TEXT = (
+    (re.compile(rb'[{\["]'), "application/json"),
+    (re.compile(rb"<!doctype\s+html|<(html|head|body|title)\b", re.I), "text/html"),
+    (re.compile(rb"(<[?!][^<]*)*<svg[\s>]", re.I), "image/svg+xml"),
+    (re.compile(rb"<\?xml", re.I), "application/xml"),
+    (re.compile(rb"(event|data|id|retry):(?![\w.+-]+/|[;,])|:"), "text/event-stream"),
+)
+_BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+
+
+def sniff(head: bytes) -> str | None:
+    """Return the media type of content by its first bytes (4,096 are enough).
+
+    Text that is nothing better is `text/plain`, so base64 is too; bytes of no
+    known kind, or none at all, are None.
+    """
+    for magic, media_type in _MAGIC:
+        if head.startswith(magic):
+            return media_type
+    return _sniff_container(head) or _sniff_text(head)
+
+
+def _sniff_container(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    # Two letters are too few: a text may begin so. The zeros are reserved.
+    if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
+        return "image/bmp"
+    if head[4:8] == b"ftyp":
+        brands = {head[at : at + 4] for at in range(8, min(64, len(head)), 4)}
+        return next((kind for own, kind in _BRANDS if own & brands), None)
+    return None
+
+
+def _sniff_text(head: bytes) -> str | None:
+    text = head.removeprefix(_BOM).lstrip()
+    if not text or _BINARY.search(head):
+        return None
+    for pattern, media_type in _TEXT:
+        if pattern.match(text):
+            return media_type
+    return "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an image is and its size in pixels, as stored."""
+
+    media_type: str
+    width: int
+    height: int
+
+
+def measure(image: Region) -> Measured:
+    """Return type and size of a whole image without decoding its pixels.
+
+    Raises Damaged where the bytes are no image, or begin one and break off.
+    """
+    media_type = sniff(image.read(0, HEAD))
+    if media_type is None or media_type not in _READERS:
+        raise Damaged(f"the bytes are {media_type or 'nothing known'}, not an image")
+    width, height = _READERS[media_type](image)
+    if width <= 0 or height <= 0:
+        raise Damaged("the image has no area")
+    return Measured(media_type, width, height)
+
+
+_ROOT = re.compile(r"<svg\b[^>]*>", re.IGNORECASE)
+# Comments may follow the end.
+_SVG_END = re.compile(rb"</svg\s*>")
+_LENGTH = r"\b{}\s*=\s*[\"']\s*([\d.]+)(?:px)?\s*[\"']"
+_VIEW_BOX = re.compile(
+    r"viewBox\s*=\s*[\"'][\s,]*(?:[-\d.e]+[\s,]+){2}([\d.]+)[\s,]+([\d.]+)"
+)
+# CSS 2.2, 10.3.2: the size of replaced content that has none.
+_NO_SIZE = (300, 150)
+
+
+def _measure_svg(image: Region) -> Size:
+    """Read the size in CSS pixels from the root of an SVG that has its end."""
+    root = _ROOT.search(image.read(0, HEAD * 4).decode("utf-8", "replace"))
+    if root is None:
+        raise Damaged("the SVG has no root")
+    tail = image.read(max(0, image.length - HEAD), HEAD)
+    if not root[0].endswith("/>") and not _SVG_END.search(tail):
+        raise Damaged("the SVG is cut off")
+    return _svg_size(root[0])
+
+
+def _svg_size(root: str) -> Size:
+    sides = [re.search(_LENGTH.format(name), root) for name in ("width", "height")]
+    box = _VIEW_BOX.search(root)
+    try:
+        if all(sides):
+            width, height = (float(side[1]) for side in sides if side)
+        elif box:
+            width, height = float(box[1]), float(box[2])
+        else:
+            return _NO_SIZE
+    except ValueError as error:
+        raise Damaged("the SVG has no size") from error
+    return round(width), round(height)
+
+
+_READERS: Mapping[str, Callable[[Region], Size]] = MappingProxyType(
+    {
+        "image/png": measure_png,
+        "image/jpeg": measure_jpeg,
+        "image/gif": measure_gif,
+        "image/webp": measure_webp,
+        "image/avif": measure_heif,
+        "image/heic": measure_heif,
+        "image/jxl": measure_jxl,
+        "image/bmp": measure_bmp,
+        "image/tiff": measure_tiff,
+        "image/svg+xml": _measure_svg,
+    }
+)
+IMAGES = frozenset(_READERS)
