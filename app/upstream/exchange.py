@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from functools import cache
 from types import MappingProxyType
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -22,6 +21,7 @@ from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
+from app.upstream.address import origin
 from app.upstream.deadline import Deadline
 from app.upstream.endpoint import Endpoint, Received
 from app.upstream.errors import BadMedia, TooLarge, UpstreamError
@@ -76,13 +76,11 @@ class _Adapter(HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, *_: Any, **__: Any
     ) -> HTTPConnectionPool:
-        parts = urlsplit(str(request.url))
-        host = parts.hostname or ""
-        if parts.scheme == "https":
-            return _SecurePool(
-                host, parts.port, line=self._line, ssl_context=_trusted()
-            )
-        return _Pool(host, parts.port, line=self._line)
+        # Without a port, http.client looks for one in the host, and in ::1 finds 1.
+        scheme, host, port = origin(str(request.url))
+        if scheme == "https":
+            return _SecurePool(host, port, line=self._line, ssl_context=_trusted())
+        return _Pool(host, port, line=self._line)
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the roots alone: the pool's context has them, read once."""
@@ -165,8 +163,8 @@ def _check_coding(headers: Mapping[str, str], upstream: str) -> None:
 def _copy(source: HTTPResponse, body: BinaryIO, most: int) -> int:
     """Write the first `most` bytes of a body to a file; return how many there were.
 
-    Not by `stream`: it reads the line before a chunk however long it is, and so a
-    stranger fills the memory; `read` leaves chunks to http.client, which does not.
+    By `read`, which leaves chunks to http.client: in older releases of urllib3,
+    `stream` reads the line before a chunk whole, however long a stranger makes it.
     """
     size = 0
     while size < most and (block := source.read(_BLOCK, decode_content=False)):
