@@ -1,16 +1,24 @@
-"""From an image request to media: store, one flight, admission, draw, encode."""
+"""From an image request to media: store, one flight, admission, draw, encode.
+
+Equal requests at one moment are drawn once. Within a process one of them leads a
+flight and the others follow; between processes the leaders take turns at the store's
+lock, and look into the store again when they have it.
+"""
 
 import hashlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 
-from app.admission import Gate
+from app import metrics
+from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
 from app.imagerequest import ImageRequest
-from app.media import Media, pack, unpack
+from app.media import PEEK_BYTES, Media, Stored, pack, peek, unpack
 from app.renderer.base import Encoded
 from app.renderer.isolation import Isolation
 from app.renderer.produce import produce
@@ -34,6 +42,19 @@ class Production:
     encode_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A drawing that several wait for.
+
+    `begun` is set when the leader waits no longer, `urgent` when a follower is less
+    patient than the leader.
+    """
+
+    result: "Future[Production]" = field(default_factory=Future)
+    begun: threading.Event = field(default_factory=threading.Event)
+    urgent: threading.Event = field(default_factory=threading.Event)
+
+
 class Pipeline:
     """The one way from requests to media; shared by all threads of a worker.
 
@@ -53,56 +74,148 @@ class Pipeline:
         self._isolated_gate = Gate(1, threads // 4, wait_s)
         self._threads = ThreadPoolExecutor(slots, "mimeo-draw")
         self._isolation = Isolation(settings)
-        self._flights: dict[str, Future[Production]] = {}
+        self._flights: dict[str, _Flight] = {}
         self._guard = threading.Lock()
 
-    def produce(self, request: ImageRequest) -> Production:
+    def produce(
+        self,
+        request: ImageRequest,
+        *,
+        patient: bool = False,
+        cancelled: threading.Event | None = None,
+    ) -> Production:
         """Return the media of a request, drawn at most once at a time.
 
-        Raises what the renderer raises, and Busy.
+        The patient wait for a slot as long as it takes, or until `cancelled` is set,
+        in threads that serve no single images; those go first. Raises what the
+        renderer raises, Busy, and to the patient Cancelled.
         """
         stored = self._recall(request.fingerprint)
         if stored is not None:
             return Production(stored, "hit")
-        flight, leads = self._join(request.fingerprint)
-        if not leads:
-            with self._gate_of(request).wait():
-                return _collapsed(flight.result())
+        patience = self._gate_of(request).patience()
+        if patient:
+            patience = Patience(cancelled=cancelled or threading.Event())
+        while True:
+            flight, leads = self._join(request.fingerprint)
+            if leads:
+                return self._lead(request, flight, patience)
+            production = self._follow(request, flight, patience)
+            if production is not None:
+                return production
+
+    def peek(self, request: ImageRequest) -> Stored | None:
+        """Return what the store knows of a request's media, without reading them."""
         try:
-            production = self._make(request)
-        except BaseException as error:
-            self._leave(request.fingerprint)
-            flight.set_exception(error)
-            raise
-        self._leave(request.fingerprint)
-        flight.set_result(production)
-        return production
+            head = self._store.read(request.fingerprint, 0, PEEK_BYTES)
+            return None if head is None else peek(head)
+        except (StoreError, ValueError) as error:
+            _warn(error)
+            return None
 
     def close(self) -> None:
         """End the threads that draw, and the process for untrusted input."""
         self._threads.shutdown()
         self._isolation.close()
 
-    def _join(self, fingerprint: str) -> tuple[Future[Production], bool]:
+    def _join(self, fingerprint: str) -> tuple[_Flight, bool]:
         with self._guard:
             flight = self._flights.get(fingerprint)
             if flight is not None:
                 return flight, False
-            flight = self._flights[fingerprint] = Future()
+            flight = self._flights[fingerprint] = _Flight()
             return flight, True
 
-    def _leave(self, fingerprint: str) -> None:
+    def _lead(
+        self, request: ImageRequest, flight: _Flight, patience: Patience
+    ) -> Production:
+        try:
+            production = self._make(request, flight, patience)
+        except BaseException as error:
+            self._leave(request.fingerprint, flight)
+            flight.result.set_exception(error)
+            raise
+        self._leave(request.fingerprint, flight)
+        flight.result.set_result(production)
+        return production
+
+    def _leave(self, fingerprint: str, flight: _Flight) -> None:
         with self._guard:
             del self._flights[fingerprint]
+        flight.begun.set()
 
-    def _make(self, request: ImageRequest) -> Production:
+    def _follow(
+        self, request: ImageRequest, flight: _Flight, patience: Patience
+    ) -> Production | None:
+        """Return what the leader made; None if it gave up and there is time left."""
+        gate = self._gate_of(request)
+        if not patience.endless:
+            gate.hurry(flight.urgent)
+        with gate.wait(patience):
+            while not flight.begun.wait(patience.span()):
+                if not patience.left():
+                    raise gate.busy()
+            try:
+                return _collapsed(flight.result.result())
+            except (Busy, Cancelled):
+                # The leader's patience is at an end, which says nothing of ours.
+                if not patience.left():
+                    raise gate.busy() from None
+                return None
+
+    def _make(
+        self, request: ImageRequest, flight: _Flight, patience: Patience
+    ) -> Production:
         started = time.perf_counter()
-        with self._gate_of(request).admit():
-            queue_s = time.perf_counter() - started
-            encoded = self._draw(request)
-        media = _media(encoded, request.fingerprint)
-        self._keep(media)
+        with self._lock(request, patience) as shared:
+            stored = self._recall(request.fingerprint) if shared else None
+            if stored is not None:
+                return Production(stored, "collapsed")
+            with self._gate_of(request).admit(patience, flight.urgent):
+                flight.begun.set()
+                queue_s = time.perf_counter() - started
+                with metrics.rendering(request.renderer.name):
+                    encoded = self._draw(request)
+            media = _media(encoded, request.fingerprint)
+            self._keep(media)
         return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
+
+    @contextmanager
+    def _lock(self, request: ImageRequest, patience: Patience) -> Iterator[bool]:
+        """Keep other processes from drawing the same; yield whether they can be kept.
+
+        Raises Busy where another holds the lock for too long, and Cancelled.
+        """
+        with ExitStack() as stack:
+            try:
+                held = self._hold(stack, request, patience)
+            except StoreError as error:
+                _warn(error)
+                held = None
+            yield bool(held)
+
+    def _hold(
+        self, stack: ExitStack, request: ImageRequest, patience: Patience
+    ) -> bool | None:
+        held = self._try_lock(stack, request, 0)
+        if held is not False:
+            return held
+        gate = self._gate_of(request)
+        with gate.wait(patience):
+            while not self._try_lock(stack, request, patience.span()):
+                if not patience.left():
+                    raise gate.busy()
+        return True
+
+    def _try_lock(
+        self, stack: ExitStack, request: ImageRequest, timeout_s: float
+    ) -> bool | None:
+        with ExitStack() as attempt:
+            lock = self._store.lock(request.fingerprint, timeout_s)
+            held = attempt.enter_context(lock)
+            if held:
+                stack.enter_context(attempt.pop_all())
+            return held
 
     def _gate_of(self, request: ImageRequest) -> Gate:
         return self._isolated_gate if request.renderer.isolated else self._gate
@@ -121,14 +234,19 @@ class Pipeline:
             block = self._store.get(fingerprint)
             return None if block is None else unpack(block, fingerprint)
         except (StoreError, ValueError) as error:
-            _LOG.warning("store: %s", error)
+            _warn(error)
             return None
 
     def _keep(self, media: Media) -> None:
         try:
             self._store.put(media.fingerprint, pack(media))
         except StoreError as error:
-            _LOG.warning("store: %s", error)
+            _warn(error)
+
+
+def _warn(error: Exception) -> None:
+    _LOG.warning("store: %s", error)
+    metrics.count_store_error()
 
 
 def _media(encoded: Encoded, fingerprint: str) -> Media:

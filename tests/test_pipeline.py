@@ -1,20 +1,25 @@
 """The pipeline draws once, keeps what it drew, and says how it came about."""
 
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from app.admission import Busy
+from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
 from app.imagerequest import ImageRequest, from_strings
-from app.pipeline import Pipeline
+from app.pipeline import Pipeline, Production
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas
-from app.store import StoreError, open_store
+from app.store import NoStore, StoreError, open_store
 
 
 @dataclass
@@ -130,12 +135,15 @@ def test_those_who_wait_are_bounded(drawing: Drawing) -> None:
     assert line.produce(drawing.request(5)).source == "miss"
 
 
-class BrokenStore:
+class BrokenStore(NoStore):
     def get(self, key: str) -> bytes | None:
         raise StoreError("disk on fire")
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
         raise StoreError("disk full")
+
+    def lock(self, key: str, timeout_s: float) -> AbstractContextManager[bool | None]:
+        raise StoreError("no locks left")
 
 
 def test_store_at_fault_costs_no_answer_and_is_logged(
@@ -145,7 +153,226 @@ def test_store_at_fault_costs_no_answer_and_is_logged(
 
     assert made.source == "miss"
     logged = [record.getMessage() for record in caplog.records]
-    assert logged == ["store: disk on fire", "store: disk full"]
+    assert logged == [
+        "store: disk on fire",
+        "store: no locks left",
+        "store: disk full",
+    ]
+
+
+def test_peek_tells_what_is_stored_without_drawing(drawing: Drawing) -> None:
+    line = pipeline()
+
+    before = line.peek(drawing.request())
+    media = line.produce(drawing.request()).media
+    after = line.peek(drawing.request())
+
+    assert before is None
+    assert after is not None
+    assert (after.size, after.sha256) == (len(media.data), media.sha256)
+    assert (after.width, after.crc32) == (8, zlib.crc32(media.data))
+    assert drawing.calls == 1
+
+
+class Ask(threading.Thread):
+    """One request in a thread of its own; how it ended is in `end`."""
+
+    def __init__(self, line: Pipeline, request: ImageRequest, **how: Any) -> None:
+        super().__init__()
+        self._ask = partial(line.produce, request, **how)
+        self.end: Production | Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.end = self._ask()
+        except Exception as error:
+            self.end = error
+
+    @property
+    def source(self) -> str:
+        self.join(10)
+        assert isinstance(self.end, Production), self.end
+        return self.end.source
+
+
+@pytest.fixture
+def held(drawing: Drawing) -> Drawing:
+    """A renderer whose drawings wait for `go`."""
+    drawing.go.clear()
+    return drawing
+
+
+def fill(line: Pipeline, held: Drawing) -> list[Ask]:
+    """Take both slots of a pipeline."""
+    asked = [Ask(line, held.request(width), patient=True) for width in (1, 2)]
+    wait_until(lambda: held.calls == 2)
+    return asked
+
+
+def test_the_patient_wait_beyond_the_timeout(held: Drawing) -> None:
+    line = pipeline(queue_timeout_s=0)
+    fill(line, held)
+
+    asked = [Ask(line, held.request(width), patient=True) for width in range(3, 9)]
+    wait_until(lambda: len(line._flights) == 8)
+    held.go.set()
+
+    assert [ask.source for ask in asked] == ["miss"] * 6
+
+
+def test_the_patient_take_no_place_of_those_who_wait(held: Drawing) -> None:
+    line = pipeline(threads=4, queue_timeout_s=5)
+    fill(line, held)
+    for width in range(3, 9):
+        Ask(line, held.request(width), patient=True)
+    wait_until(lambda: len(line._flights) == 8)
+
+    single = Ask(line, held.request(9))
+    wait_until(lambda: line._gate._waiting == 1)
+    held.go.set()
+
+    assert single.source == "miss"
+
+
+def test_a_single_image_goes_before_the_patient() -> None:
+    gate = Gate(1, 8, 10)
+    order: list[str] = []
+
+    def enter(name: str, patience: Patience) -> threading.Thread:
+        def run() -> None:
+            with gate.admit(patience, threading.Event()):
+                order.append(name)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    with gate.admit(Patience(), threading.Event()):
+        threads = [enter("patient", Patience()) for _ in range(3)]
+        wait_until(lambda: len(gate._spare._waiters) == 3)  # type: ignore[attr-defined]
+        threads += [enter("single", gate.patience()) for _ in range(2)]
+        wait_until(lambda: gate._queued == 2)
+    for thread in threads:
+        thread.join(10)
+
+    assert order == ["single"] * 2 + ["patient"] * 3
+
+
+def test_whoever_cancels_waits_no_longer(held: Drawing) -> None:
+    line = pipeline()
+    fill(line, held)
+    cancelled = threading.Event()
+    leader, follower = (
+        Ask(line, held.request(3), patient=True, cancelled=cancelled) for _ in range(2)
+    )
+    wait_until(lambda: len(line._flights) == 3)
+
+    cancelled.set()
+    leader.join(10)
+    follower.join(10)
+
+    assert isinstance(leader.end, Cancelled)
+    assert isinstance(follower.end, Cancelled)
+    held.go.set()
+
+
+def test_a_cancelled_leader_takes_nobody_along(held: Drawing) -> None:
+    line = pipeline()
+    fill(line, held)
+    cancelled = threading.Event()
+    leader = Ask(line, held.request(3), patient=True, cancelled=cancelled)
+    wait_until(lambda: len(line._flights) == 3)
+    follower = Ask(line, held.request(3))
+    wait_until(lambda: line._gate._waiting == 1)
+
+    cancelled.set()
+    leader.join(10)
+    held.go.set()
+
+    assert isinstance(leader.end, Cancelled)
+    assert follower.source == "miss"
+
+
+def test_a_single_image_hurries_the_patient_whom_it_follows(held: Drawing) -> None:
+    line = pipeline()
+    fill(line, held)
+    leader = Ask(line, held.request(3), patient=True)
+    wait_until(lambda: len(line._flights) == 3)
+
+    follower = Ask(line, held.request(3))
+    wait_until(lambda: line._gate._queued == 1)
+    held.go.set()
+
+    assert (leader.source, follower.source) == ("miss", "collapsed")
+
+
+def test_a_leader_who_finds_no_turn_speaks_for_itself_only(held: Drawing) -> None:
+    line = pipeline(queue_timeout_s=0.3)
+    fill(line, held)
+    leader = Ask(line, held.request(3))
+    wait_until(lambda: len(line._flights) == 3)
+    follower = Ask(line, held.request(3), patient=True)
+
+    leader.join(10)
+    held.go.set()
+
+    assert isinstance(leader.end, Busy)
+    assert follower.source == "miss"
+
+
+def test_pipelines_that_share_a_folder_draw_once(held: Drawing, tmp_path: Path) -> None:
+    lines = [Pipeline(Settings(), open_store(str(tmp_path), 1 << 24)) for _ in range(3)]
+    asked = [Ask(line, held.request()) for line in lines for _ in range(4)]
+    wait_until(lambda: sum(len(line._flights) for line in lines) == 3)
+    wait_until(lambda: sum(line._gate._waiting for line in lines) == 11)
+
+    held.go.set()
+
+    sources = [ask.source for ask in asked]
+    assert held.calls == 1
+    assert sorted(sources) == ["collapsed"] * 11 + ["miss"]
+
+
+class LockedStore(NoStore):
+    """A store whose locks another process holds; counts those not given back."""
+
+    def __init__(self) -> None:
+        self.open = self.most = 0
+
+    @contextmanager
+    def lock(self, key: str, timeout_s: float) -> Iterator[bool | None]:
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            threading.Event().wait(min(timeout_s, 0.01))
+            yield False
+        finally:
+            self.open -= 1
+
+
+def test_a_lock_that_is_not_let_go_is_busy(drawing: Drawing) -> None:
+    store = LockedStore()
+    line = Pipeline(replace(Settings(), queue_timeout_s=0.1), store)
+
+    with pytest.raises(Busy):
+        line.produce(drawing.request())
+
+    assert (store.open, store.most, drawing.calls) == (0, 1, 0)
+
+
+def test_the_patient_wait_for_a_lock_until_they_are_told(drawing: Drawing) -> None:
+    store = LockedStore()
+    line = Pipeline(replace(Settings(), queue_timeout_s=0), store)
+    cancelled = threading.Event()
+    ask = Ask(line, drawing.request(), patient=True, cancelled=cancelled)
+    wait_until(lambda: store.most == 1)
+
+    cancelled.set()
+    ask.join(10)
+
+    assert isinstance(ask.end, Cancelled)
+    assert (store.open, store.most, drawing.calls) == (0, 1, 0)
 
 
 def wait_until(true: Callable[[], bool]) -> None:

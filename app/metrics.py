@@ -1,0 +1,99 @@
+"""What is counted, summed over the workers of a server: Prometheus.
+
+Where `PROMETHEUS_MULTIPROC_DIR` is set before this module is imported, each process
+keeps its figures in files there, and any of them answers for all.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+# Of this project's own: a module that is loaded anew registers nothing twice.
+_REGISTRY = CollectorRegistry()
+# The sum over the living: what a killed worker had in hand is gone with it.
+_LIVE: Final = "livesum"
+
+_renders = Counter(
+    "mimeo_renders",
+    "Pictures drawn, those included that failed.",
+    ["renderer"],
+    registry=_REGISTRY,
+)
+_rendering = Gauge(
+    "mimeo_renders_in_flight",
+    "Pictures that are being drawn.",
+    multiprocess_mode=_LIVE,
+    registry=_REGISTRY,
+)
+_render_seconds = Histogram(
+    "mimeo_render_seconds",
+    "Seconds that drawing and encoding took, without the wait for a turn.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=_REGISTRY,
+)
+_streams = Gauge(
+    "mimeo_streams_in_flight",
+    "Collections that are being sent.",
+    multiprocess_mode=_LIVE,
+    registry=_REGISTRY,
+)
+_requests = Counter(
+    "mimeo_requests", "Requests answered.", ["status"], registry=_REGISTRY
+)
+_store_errors = Counter(
+    "mimeo_store_errors",
+    "Times that the store could not be read, written or locked.",
+    registry=_REGISTRY,
+)
+
+
+@contextmanager
+def rendering(renderer: str) -> Iterator[None]:
+    """Count the body as the drawing of a picture."""
+    _rendering.inc()
+    started = time.perf_counter()
+    try:
+        yield
+    finally:
+        _render_seconds.observe(time.perf_counter() - started)
+        _renders.labels(renderer).inc()
+        _rendering.dec()
+
+
+@contextmanager
+def streaming() -> Iterator[None]:
+    """Count the body as the sending of a collection."""
+    with _streams.track_inprogress():
+        yield
+
+
+def count_request(status: int) -> None:
+    """Count a request by the status of its answer."""
+    _requests.labels(status).inc()
+
+
+def count_store_error() -> None:
+    """Count a fault of the store."""
+    _store_errors.inc()
+
+
+def exposition() -> bytes:
+    """Return the figures in the text format of MEDIA_TYPE."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(_REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
