@@ -7,7 +7,7 @@ deflating of a gradient, and more than that of a flat one.
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from app.renderer.base import Compression, Picture
 from app.renderer.encode import palette, plan
 from app.renderer.encode.scanlines import Rows
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _LENGTH = struct.Struct(">I")
 _GREY, _RGB, _INDEXED, _RGBA = 0, 2, 3, 6
@@ -85,9 +85,16 @@ def encode_rgba(picture: Picture) -> bytes:
     """Return a PNG file of colour type RGBA even where all is opaque, as icons ask."""
     image = picture.image
     rgba = picture if image.mode == "RGBA" else Picture(image.convert("RGBA"))
-    layout = _layout(rgba)
-    chosen = plan.choose(layout.rows, layout.pixel)
-    return _file(image.size, layout, chosen.run(layout.rows, layout.pixel))
+    return _file(image.size, Layout(_RGBA, 8, 4, _NO_ROWS), compress(rgba))
+
+
+def compress(picture: Picture) -> bytes:
+    """Return the zlib stream that an IDAT of these pixels holds, mode as it is.
+
+    For containers other than a PNG file; modes L, RGB and RGBA.
+    """
+    layout = _layout(picture)
+    return plan.choose(layout.rows, layout.pixel).run(layout.rows, layout.pixel)
 
 
 def _encode_default(picture: Picture) -> bytes:
@@ -105,7 +112,7 @@ def _encode_default(picture: Picture) -> bytes:
 def _file(size: tuple[int, int], layout: Layout, data: bytes) -> bytes:
     header = _HEADER.pack(*size, layout.depth, layout.color, 0, 0, 0)
     chunks = (
-        _SIGNATURE,
+        SIGNATURE,
         chunk(b"IHDR", header),
         layout.chunks,
         chunk(b"IDAT", data),
@@ -118,6 +125,18 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     """Return a chunk: length, type, data and the CRC-32 of type and data."""
     crc = zlib_ng.crc32(data, zlib_ng.crc32(kind))
     return b"".join((_LENGTH.pack(len(data)), kind, data, _LENGTH.pack(crc)))
+
+
+def read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Yield type and content of each chunk of a PNG file, as views of `data`.
+
+    Trusts the file, as one of our own: checks no CRC.
+    """
+    view, place = memoryview(data), len(SIGNATURE)
+    while place < len(data):
+        (length,) = _LENGTH.unpack_from(data, place)
+        yield data[place + 4 : place + 8], view[place + 8 : place + 8 + length]
+        place += length + 12
 
 
 def _layout(picture: Picture) -> Layout:
