@@ -1,8 +1,12 @@
 """How gunicorn runs Mimeo: one reason beside each number."""
 
+import atexit
 import os
+import shutil
 import socket
 import sys
+import tempfile
+from typing import Any
 
 from app import allocator
 from app.config import BadSetting, Settings
@@ -15,13 +19,17 @@ try:
     _settings = Settings.from_env(os.environ)
     # Opened here only to say in one line, before any worker starts, what is wrong.
     open_store(_settings.store, _settings.store_bytes)
+    Engine(load_fonts(_settings.fonts, system=False))
 except BadSetting as error:
     sys.exit(f"mimeo: {error}")
-    Engine(load_fonts(_settings.fonts, system=False))
 except StoreError as error:
     sys.exit(f"mimeo: MIMEO_STORE: {error}")
 except BrokenFont as error:
     sys.exit(f"mimeo: MIMEO_FONTS: {error}")
+
+
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_OURS = "mimeo-metrics-"
 
 
 def _bind() -> str:
@@ -30,6 +38,34 @@ def _bind() -> str:
     # A platform that sets PORT (Heroku and its kind) routes to every address.
     everywhere = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"
     return address(everywhere, _settings.port)
+
+
+def _metrics_folder() -> str:
+    """Return where the workers keep their figures: as set, or a new folder.
+
+    A folder of another master's, which was replaced by this one, ends with it.
+    """
+    given = os.environ.get(_METRICS, "")
+    if given and (_OURS not in given or f"{_OURS}{os.getpid()}-" in given):
+        os.makedirs(given, exist_ok=True)
+        return given
+    made = tempfile.mkdtemp(prefix=f"{_OURS}{os.getpid()}-", dir=worker_tmp_dir)
+    atexit.register(_remove, made, os.getpid())
+    return made
+
+
+def _remove(folder: str, owner: int) -> None:
+    """Remove a folder at the end of the process that made it, not of its forks."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take back what a worker had in hand, also where it was killed."""
+    # Not above: prometheus_client looks for the folder when it is imported.
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
 
 
 def _forget_application() -> None:
@@ -71,6 +107,11 @@ limit_request_line = 8190
 
 # The heartbeat file in memory: on a disk its fchmod can block for seconds.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+try:
+    os.environ[_METRICS] = _metrics_folder()
+except OSError as error:
+    sys.exit(f"mimeo: {_METRICS}: {error}")
 
 # No gunicorn access log: the application writes one JSON line for each request.
 accesslog = None

@@ -1,0 +1,87 @@
+"""gunicorn.conf.py: what it proves at the start, and what it leaves at the end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.gunicorn_server import serve
+
+ROOT = Path(__file__).parent.parent
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+APP = """
+import os
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [os.environ["PROMETHEUS_MULTIPROC_DIR"].encode()]
+"""
+
+
+def start(**environ: str) -> subprocess.CompletedProcess[str]:
+    """Let gunicorn read its configuration and end."""
+    foreign = ("MIMEO_", "AZURE_", METRICS)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    return subprocess.run(
+        [sys.executable, "-m", "gunicorn", "--check-config", "wsgi:app"],
+        capture_output=True,
+        cwd=ROOT,
+        env={**kept, "MIMEO_STORE": "none", **environ},
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_file_that_is_no_font_stops_the_start_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "own.ttf").write_bytes(b"no font")
+
+    run = start(MIMEO_FONTS=str(tmp_path))
+
+    assert run.returncode != 0
+    assert run.stderr.startswith("mimeo: MIMEO_FONTS: Font file ")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_bucket_that_cannot_be_used_stops_the_start_in_one_line() -> None:
+    run = start(MIMEO_STORE="az://bucket/path")
+
+    assert run.returncode != 0
+    assert run.stderr.startswith("mimeo: MIMEO_STORE: cannot open az://bucket/path: ")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_metrics_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    run = start(**{METRICS: str(tmp_path / "file" / "metrics")})
+
+    assert run.returncode != 0
+    assert run.stderr.startswith(f"mimeo: {METRICS}: ")
+
+
+def test_the_metrics_folder_ends_with_the_server(tmp_path: Path) -> None:
+    write_app(tmp_path)
+
+    with serve("told:app", {METRICS: ""}, tmp_path) as server:
+        folder = Path(server.ask("/").body.decode())
+        existed = folder.is_dir()
+
+    assert existed
+    assert not folder.exists()
+
+
+def test_the_operators_metrics_folder_stays(tmp_path: Path) -> None:
+    write_app(tmp_path)
+    own = tmp_path / "own" / "metrics"
+
+    with serve("told:app", {METRICS: str(own)}, tmp_path) as server:
+        told = server.ask("/").body.decode()
+
+    assert told == str(own)
+    assert own.is_dir()
+
+
+def write_app(folder: Path) -> None:
+    """Put an app that tells its metrics folder beside the real configuration."""
+    (folder / "told.py").write_text(APP)
+    (folder / "gunicorn.conf.py").symlink_to(ROOT / "gunicorn.conf.py")
