@@ -105,7 +105,7 @@ class _GifFrame(NamedTuple):
     flags: int
     colors: bytes
     clear: int | None
-    data: memoryview
+    data: bytes
 
 
 def _read_gif(data: bytes) -> _GifFrame:
@@ -126,7 +126,7 @@ def _read_gif(data: bytes) -> _GifFrame:
     flags = own & 0x40 | 0x80 | packed & 7
     end = _past_blocks(data, place + 1)
     size = left + width, top + height
-    return _GifFrame(size, flags, colors, clear, memoryview(data)[place:end])
+    return _GifFrame(size, flags, colors, clear, data[place:end])
 
 
 def _table_bytes(packed: int) -> int:
