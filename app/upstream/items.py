@@ -1,0 +1,216 @@
+"""Where the images are in a JSON answer, and what is said about each of them.
+
+One walk over the keys that services use, in place of one parser for each service:
+`facts` of the wire formats know seven keys, at strings, objects and arrays.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.upstream.base64file import Text
+from app.upstream.finish import FILTERED, classify
+
+BASE64_KEYS = (
+    "b64_json",
+    "base64",
+    "bytesBase64Encoded",
+    "image_base64",
+    "image_b64",
+    "b64",
+)
+URL_KEYS = ("url", "image_url", "gcsUri", "uri")
+_PAYLOADS = BASE64_KEYS + URL_KEYS
+# Most telling first: `output` may be a word where `images` is there, too.
+_CONTAINERS = (
+    *("data", "artifacts", "images", "predictions", "candidates", "content", "parts"),
+    *("inlineData", "inline_data", "output", "result", "image"),
+)
+_FINISHES = ("finishReason", "finish_reason", "finish", "raiFilteredReason")
+_TYPES = ("mimeType", "mime_type", "content_type", "media_type", "output_format")
+_MOST_DEPTH = 12
+# The smallest image there is has more characters in base64.
+_LEAST_CHARACTERS = 32
+_MOST_INFO = 256 << 10
+_MOST_PROMPT = 32_768
+
+Around = tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One place for an image: what is there, under which key, in which objects.
+
+    `around` is the objects that enclose it, nearest first; a payload of None is an
+    image that was to be there.
+    """
+
+    payload: str | Text | None
+    key: str
+    around: Around
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the payload can be an image, an address or a data URI."""
+        if isinstance(self.payload, str):
+            is_address = self.payload.startswith(("data:", "http:", "https:"))
+            return is_address or len(self.payload) >= _LEAST_CHARACTERS
+        return self.payload is not None
+
+    def tell(self, *keys: str) -> Any:
+        """Return the nearest simple value under one of the keys, or None."""
+        values = (around.get(key) for around in self.around for key in keys)
+        return next(
+            (v for v in values if isinstance(v, (str, int, float)) and v != ""), None
+        )
+
+    @property
+    def declared(self) -> str:
+        """The media type or format that the answer claims, in lower case."""
+        return str(self.tell(*_TYPES) or "").lower()
+
+    @property
+    def revised_prompt(self) -> str | None:
+        """The prompt that was really used, up to 32,768 characters."""
+        prompt = next(
+            (a["revised_prompt"] for a in self.around if "revised_prompt" in a), None
+        )
+        if isinstance(prompt, Text):
+            prompt = read_text(prompt, _MOST_PROMPT)
+        return prompt if isinstance(prompt, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an answer says about one image by its place: seed and finish."""
+
+    seed: int | None
+    finish: str | None
+    reason: str
+
+
+def find(document: Any, pointer: str | None = None) -> list[Item]:
+    """Return the places for images in an answer, in its order.
+
+    `pointer` is a JSON pointer (RFC 6901) in which `*` stands for every index; with
+    it nothing else is looked at.
+    """
+    if pointer is None:
+        return _search(document, "", (), 0)
+    places = _follow(document, _split(pointer), "", ())
+    return [
+        item for value, key, around in places for item in _search(value, key, around, 0)
+    ]
+
+
+def tell(items: list[Item], document: Any) -> list[Said]:
+    """Return seed and finish of each item, from its own objects or from lists."""
+    top = document if isinstance(document, Mapping) else {}
+    info = _read_info(top.get("info"))
+    seeds = _list(top.get("seeds")) or _list(info.get("all_seeds"))
+    finishes, unsafe = (
+        _list(top.get("finish_reasons")),
+        _list(top.get("has_nsfw_concepts")),
+    )
+    said = []
+    for index, item in enumerate(items):
+        seed = _at(seeds, index, item.tell("seed"))
+        finish = _at(finishes, index, item.tell(*_FINISHES))
+        reason = str(finish or "")
+        word = classify(finish)
+        if item.tell("raiFilteredReason") or _at(unsafe, index, False) is True:
+            word, reason = FILTERED, reason or "nsfw"
+        said.append(Said(_integer(seed), word, reason))
+    return said
+
+
+def read_text(text: Text, most: int) -> str:
+    """Return the first characters of a long string."""
+    return text.head(most).decode("utf-8", "replace")
+
+
+def _search(value: Any, key: str, around: Around, depth: int) -> list[Item]:
+    if value is None or isinstance(value, (str, Text)):
+        return [Item(value or None, key, around)]
+    if depth > _MOST_DEPTH:
+        return []
+    if isinstance(value, list):
+        return [
+            item for part in value for item in _search(part, key, around, depth + 1)
+        ]
+    if isinstance(value, Mapping):
+        return _search_object(value, (value, *around), depth)
+    return []
+
+
+def _search_object(value: Mapping[str, Any], around: Around, depth: int) -> list[Item]:
+    first: list[Item] = []
+    for key in _CONTAINERS:
+        found = _search(value[key], key, around, depth + 1) if value.get(key) else []
+        if any(item.is_plausible for item in found):
+            return found
+        first = first or found
+    for key in _PAYLOADS:
+        if isinstance(payload := value.get(key), (str, Text)) and payload:
+            return [Item(payload, key, around)]
+        # {"image_url": {"url": ...}}
+        if isinstance(payload, Mapping):
+            return _search(payload, key, around, depth + 1)
+    if first:
+        return first
+    empty = any(key in value for key in (*_FINISHES, *_PAYLOADS))
+    return [Item(None, "", around)] if empty else []
+
+
+def _split(pointer: str) -> list[str]:
+    return [
+        part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]
+    ]
+
+
+def _follow(
+    value: Any, parts: list[str], key: str, around: Around
+) -> Iterator[tuple[Any, str, Around]]:
+    """Yield what a pointer names: value, its key, the objects around it."""
+    if not parts:
+        yield value, key, around
+    elif isinstance(value, Mapping) and parts[0] in value:
+        yield from _follow(value[parts[0]], parts[1:], parts[0], (value, *around))
+    elif isinstance(value, list):
+        for inner in _chosen(value, parts[0]):
+            yield from _follow(inner, parts[1:], key, around)
+
+
+def _chosen(values: list[Any], part: str) -> Iterable[Any]:
+    if part == "*":
+        return values
+    is_index = part.isascii() and part.isdigit() and len(part) < 7
+    return values[int(part) : int(part) + 1] if is_index else ()
+
+
+def _read_info(info: Any) -> Mapping[str, Any]:
+    """Return the `info` of Stable Diffusion WebUI: an object, or JSON in a string."""
+    if isinstance(info, Text):
+        info = read_text(info, _MOST_INFO)
+    if isinstance(info, str):
+        try:
+            info = json.loads(info)
+        except (ValueError, RecursionError):
+            # Prose in some servers: what it says is then not known.
+            return {}
+    return info if isinstance(info, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _at(values: list[Any], index: int, other: Any) -> Any:
+    return values[index] if index < len(values) else other
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and len(value) < 21:
+        return int(value) if value.removeprefix("-").isdigit() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
