@@ -1,0 +1,100 @@
+"""Names are safe on every system, unique whatever their case, and ASCII."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.collection.names import LONGEST, Names, Pattern, safe
+from app.renderer.errors import BadParameter
+
+KNOWN = ("title", "size")
+ONE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.I)
+
+
+def filled(pattern: str, **values: object) -> str:
+    return Pattern(pattern, KNOWN).fill(7, "card", values)
+
+
+def test_placeholders_are_filled_in() -> None:
+    assert filled("{index}-{title}_{renderer}", title="A") == "00007-A_card"
+
+
+def test_a_number_and_nothing_are_spelt() -> None:
+    assert filled("{title}{size}", title=None, size=2.5) == "2.5"
+
+
+def test_an_image_is_no_text() -> None:
+    assert filled("x{title}", title=b"\x89PNG") == "x"
+
+
+def test_a_value_is_not_filled_in_again() -> None:
+    assert filled("{title}", title="{size}", size=3) == "{size}"
+
+
+def test_an_index_of_six_digits_is_whole() -> None:
+    assert Pattern("{index}", ()).fill(123_456, "card", {}) == "123456"
+
+
+@pytest.mark.parametrize("text", ["{shoe}", "{}", "{title!r}", "{title:>9}", "{0}"])
+def test_an_unknown_placeholder_hears_the_known_ones(text: str) -> None:
+    with pytest.raises(BadParameter) as caught:
+        Pattern(text, KNOWN)
+
+    fault = caught.value.faults[0]
+    assert fault.field == "name"
+    assert "known are {index}, {renderer}, {title}, {size}" in fault.reason
+
+
+@pytest.mark.parametrize("text", ["{", "}", "{title", "a}b", "{{title}}"])
+def test_a_brace_alone_is_refused(text: str) -> None:
+    with pytest.raises(BadParameter):
+        Pattern(text, KNOWN)
+
+
+def test_equal_names_are_numbered() -> None:
+    names = Names()
+
+    given = [names.give(name, 1) for name in ("a", "A", "a-2", "a", "b")]
+
+    assert given == ["a", "A-2", "a-2-2", "a-3", "b"]
+
+
+def test_a_name_that_is_taken_is_not_given() -> None:
+    assert Names(("manifest",)).give("Manifest", 1) == "Manifest-2"
+
+
+def test_long_names_that_begin_alike_stay_in_bounds() -> None:
+    names = Names()
+
+    given = [names.give("x" * 120 + str(number), number) for number in range(50)]
+
+    assert len({*given}) == 50
+    assert max(map(len, given)) <= LONGEST
+
+
+def test_many_equal_names_take_linear_time() -> None:
+    names = Names()
+
+    given = [names.give("same", number) for number in range(50_000)]
+
+    assert given[-1] == "same-50000"
+
+
+@given(st.lists(st.text(max_size=120) | st.sampled_from(["con", "a", "A", "a-2"])))
+def test_every_name_is_safe_and_unique(texts: list[str]) -> None:
+    names = Names()
+
+    given = [names.give(text, index) for index, text in enumerate(texts, 1)]
+
+    assert len({name.lower() for name in given}) == len(texts)
+    for name in given:
+        assert 1 <= len(name) <= LONGEST
+        assert ONE.match(name) and not DEVICE.match(name)
+
+
+@given(st.text())
+def test_what_is_safe_stays_as_it_is(text: str) -> None:
+    assert safe(safe(text)) == safe(text)
