@@ -1,0 +1,178 @@
+"""Figures are summed over workers, and what a worker had in hand ends with it."""
+
+import http.client
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import metrics
+from tests.gunicorn_server import ROOT, Reply, Server, serve
+
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+# A worker that has a drawing and a collection in hand, and says who it is.
+HELD = """
+import os, sys, threading
+from app import metrics
+
+print("loaded", file=sys.stderr, flush=True)
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/metrics":
+        start_response("200 OK", [("Content-Type", metrics.MEDIA_TYPE)])
+        return [metrics.exposition()]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/hold":
+        return hold()
+    return [b"here"]
+
+def hold():
+    with metrics.rendering("held"), metrics.streaming():
+        yield str(os.getpid()).encode()
+        threading.Event().wait(60)
+"""
+
+
+def read(text: str, name: str) -> float:
+    """Add up the samples of a name."""
+    found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
+    return sum(map(float, found))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("store")
+    settings = {"MIMEO_STORE": str(folder), "MIMEO_THREADS": "128", METRICS: ""}
+    with serve(settings=settings) as running:
+        yield running
+
+
+def scraped(server: Server) -> str:
+    return server.ask("/metrics").body.decode()
+
+
+def test_equal_requests_at_one_moment_are_drawn_once_by_all_workers(
+    server: Server,
+) -> None:
+    before = read(scraped(server), "mimeo_renders_total")
+    urls = [f"/images/card.png?title=Once{round}&scale=3" for round in range(3)]
+
+    with ThreadPoolExecutor(50) as pool:
+        for url in urls:
+            replies = list(pool.map(server.ask, [url] * 50))
+            told = Counter(cache_status(reply) for reply in replies)
+
+            assert {reply.status for reply in replies} == {200}
+            assert len({reply.body for reply in replies}) == 1
+            assert told["mimeo; fwd=uri-miss"] == 1
+            assert told["mimeo; fwd=uri-miss; collapsed"] > 0
+
+    assert read(scraped(server), "mimeo_renders_total") - before == len(urls)
+
+
+def cache_status(reply: Reply) -> str | None:
+    return reply.headers["Cache-Status"]
+
+
+def test_any_worker_answers_for_all(server: Server) -> None:
+    for number in range(20):
+        server.ask(f"/images/solid.png?width={number + 1}")
+
+    texts = [scraped(server) for _ in range(8)]
+
+    counts = {read(text, 'mimeo_renders_total{renderer="solid"}') for text in texts}
+    assert counts == {20}
+
+
+def test_metrics_are_text_that_is_not_cached(client: FlaskClient) -> None:
+    response = client.get("/metrics")
+
+    assert response.status_code == 200
+    assert response.content_type == metrics.MEDIA_TYPE
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.text.endswith("\n")
+
+
+def test_requests_are_counted_by_status(client: FlaskClient) -> None:
+    name = r'mimeo_requests_total{status="404"}'
+    before = read(metrics.exposition().decode(), name)
+
+    client.get("/images/none.png")
+
+    assert read(metrics.exposition().decode(), name) - before == 1
+
+
+def test_a_drawing_is_in_flight_while_it_lasts() -> None:
+    def figures() -> tuple[float, ...]:
+        text = metrics.exposition().decode()
+        names = ("renders_in_flight", "renders_total", "render_seconds_count")
+        return tuple(read(text, f"mimeo_{name}") for name in names)
+
+    before = figures()
+    with metrics.rendering("test"):
+        during = figures()
+    after = figures()
+
+    assert tuple(b - a for a, b in zip(before, during, strict=True)) == (1, 0, 0)
+    assert tuple(b - a for a, b in zip(before, after, strict=True)) == (0, 1, 1)
+
+
+def test_a_drawing_that_fails_is_counted_and_over() -> None:
+    before = metrics.exposition().decode()
+
+    with pytest.raises(ZeroDivisionError), metrics.rendering("test"):
+        raise ZeroDivisionError
+
+    after = metrics.exposition().decode()
+    names = ("mimeo_renders_in_flight", "mimeo_renders_total")
+    assert [read(after, n) - read(before, n) for n in names] == [0, 1]
+
+
+def test_a_store_at_fault_is_counted() -> None:
+    before = read(metrics.exposition().decode(), "mimeo_store_errors_total")
+
+    metrics.count_store_error()
+
+    after = read(metrics.exposition().decode(), "mimeo_store_errors_total")
+    assert after - before == 1
+
+
+def test_a_killed_worker_has_nothing_in_flight(tmp_path: Path) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    (tmp_path / "gunicorn.conf.py").symlink_to(ROOT / "gunicorn.conf.py")
+    names = ("mimeo_renders_in_flight", "mimeo_streams_in_flight")
+    settings = {METRICS: "", "PYTHONPATH": str(ROOT)}
+
+    def in_flight() -> list[float]:
+        text = scraped(server)
+        return [read(text, name) for name in names]
+
+    with serve("held:app", settings, tmp_path) as server:
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+        with closing(connection):
+            connection.request("GET", "/hold")
+            holder = int(connection.getresponse().read1())
+            held = in_flight()
+            os.kill(holder, signal.SIGKILL)
+            wait_until(lambda: in_flight() == [0, 0])
+        # A worker that is only starting would not hear that it should end.
+        wait_until(lambda: server.log.read_text().count("loaded") == 3)
+
+    assert held == [1, 1]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
