@@ -43,12 +43,13 @@ class Lines:
     """The lines of a stream, ends kept (CR, LF or both).
 
     `number` is that of the last line handed out. Raises Unreadable as soon as
-    more than `most` bytes belong to one row.
+    more than `most` bytes belong to one row; `hint` is a likely cause.
     """
 
-    def __init__(self, stream: Stream, most: int) -> None:
+    def __init__(self, stream: Stream, most: int, hint: str = "") -> None:
         self._stream = stream
         self._most = most
+        self._hint = hint
         self._taken = 0
         self._start = 1
         self.number = 0
@@ -90,7 +91,7 @@ class Lines:
             raise Unreadable(
                 self._start,
                 "the row is over the limit MIMEO_MAX_BODY_BYTES of"
-                f" {self._most:,} bytes; is a quote left open?",
+                f" {self._most:,} bytes{self._hint}",
             )
 
 

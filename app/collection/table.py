@@ -39,7 +39,7 @@ def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[Row]:
     wrong header, before any row, and Unreadable where quoting or UTF-8 is broken or
     a row has more than `most` bytes.
     """
-    lines = Lines(stream, most)
+    lines = Lines(stream, most, "; is a quote left open?")
     texts = lines.texts()
     try:
         header = _header(lines, texts, columns)
