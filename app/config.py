@@ -7,6 +7,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from app import values
+
 
 class BadSetting(ValueError):
     """An environment variable holds a value that cannot be used."""
@@ -19,64 +21,6 @@ class BadSetting(ValueError):
 
     def __str__(self) -> str:
         return f"{self.variable}={self.value!r}: {self.reason}"
-
-
-# Schemes of the URLs of buckets.
-_BUCKETS = ("s3", "gs", "az")
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text[:19]) <= most):
-            raise ValueError(f"must be a whole number from {least:,} to {most:,}")
-        return int(text)
-
-    return parse
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
-            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
-        return value
-
-    return parse
-
-
-def _switch(text: str) -> bool:
-    choices = {"1": True, "true": True, "on": True, "yes": True}
-    choices |= {"0": False, "false": False, "off": False, "no": False}
-    if text.lower() not in choices:
-        raise ValueError("must be one of 1, true, on, yes, 0, false, off, no")
-    return choices[text.lower()]
-
-
-def _folder(text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise ValueError("is not a folder that exists")
-    return path.resolve()
-
-
-def _store(text: str) -> str:
-    scheme, mark, rest = text.partition("://")
-    if text in ("none", "memory:") or (scheme in _BUCKETS and rest.partition("/")[0]):
-        return text
-    if mark or (text.endswith(":") and "/" not in text):
-        raise ValueError(
-            "must be a folder, 's3://BUCKET/PREFIX' (or gs, az), 'memory:' or 'none'"
-        )
-    return str(Path(text).expanduser().absolute())
-
-
-def _host(text: str) -> str:
-    if not text.strip() or any(character.isspace() for character in text):
-        raise ValueError("must be an address such as 127.0.0.1 or ::")
-    return text
 
 
 def _default_store() -> str:
@@ -110,173 +54,173 @@ _BYTES = 1 << 40
 class Settings:
     """All that an operator can choose; each field's metadata names its variable."""
 
-    host: str = _setting("HOST", _host, "127.0.0.1", "Address to listen on.")
-    port: int = _setting("PORT", _whole(1, 65535), 8000, "TCP port to listen on.")
+    host: str = _setting("HOST", values.host, "127.0.0.1", "Address to listen on.")
+    port: int = _setting("PORT", values.whole(1, 65535), 8000, "TCP port to listen on.")
     workers: int = _setting(
         "WEB_CONCURRENCY",
-        _whole(1, 1024),
+        values.whole(1, 1024),
         lambda: os.cpu_count() or 1,
         "Worker processes; one for each core by default.",
     )
     threads: int = _setting(
         "MIMEO_THREADS",
-        _whole(4, 1024),
+        values.whole(4, 1024),
         32,
         "Requests that one worker holds at a time; most of them wait or are sent.",
     )
     store: str = _setting(
         "MIMEO_STORE",
-        _store,
+        values.store,
         _default_store,
         "Where encoded images are kept: a folder, a bucket, `memory:` or `none`.",
     )
     store_bytes: int = _setting(
         "MIMEO_STORE_BYTES",
-        _whole(1 << 20, _BYTES),
+        values.whole(1 << 20, _BYTES),
         1 << 30,
         "Bytes that the store may hold; the oldest go first.",
     )
     templates: Path | None = _setting(
         "MIMEO_TEMPLATES",
-        _folder,
+        values.folder,
         None,
         "Folder of your own templates, one folder each.",
     )
     fonts: Path | None = _setting(
         "MIMEO_FONTS",
-        _folder,
+        values.folder,
         None,
         "Folder of font files to load beside the packaged ones.",
     )
     system_fonts: bool = _setting(
         "MIMEO_SYSTEM_FONTS",
-        _switch,
+        values.switch,
         True,
         "Whether the system's font folders fill the gaps.",
     )
     development: bool = _setting(
         "MIMEO_DEVELOPMENT",
-        _switch,
+        values.switch,
         False,
         "Read changed templates at the next request.",
     )
     access_log: bool = _setting(
         "MIMEO_ACCESS_LOG",
-        _switch,
+        values.switch,
         True,
         "Write one JSON line for each request to standard error.",
     )
     max_age_s: int = _setting(
         "MIMEO_MAX_AGE_S",
-        _whole(0, 31_536_000),
+        values.whole(0, 31_536_000),
         0,
         "Seconds a cache may keep an image whose URL does not pin it; 0: revalidate.",
     )
     max_side: int = _setting(
         "MIMEO_MAX_SIDE",
-        _whole(1, 65_535),
+        values.whole(1, 65_535),
         8192,
         "Longest side of a picture, in device pixels.",
     )
     max_pixels: int = _setting(
         "MIMEO_MAX_PIXELS",
-        _whole(1, 1 << 30),
+        values.whole(1, 1 << 30),
         1 << 24,
         "Largest area of a picture after scale, in device pixels.",
     )
     max_text_chars: int = _setting(
         "MIMEO_MAX_TEXT_CHARS",
-        _whole(1, 1 << 20),
+        values.whole(1, 1 << 20),
         5000,
         "Characters of text in one request, HTML apart.",
     )
     max_html_bytes: int = _setting(
         "MIMEO_MAX_HTML_BYTES",
-        _whole(1, 1 << 24),
+        values.whole(1, 1 << 24),
         1 << 18,
         "Bytes of a caller's own HTML.",
     )
     max_html_depth: int = _setting(
         "MIMEO_MAX_HTML_DEPTH",
-        _whole(1, 512),
+        values.whole(1, 512),
         200,
         "How deep elements of a caller's own HTML may nest.",
     )
     max_image_pixels: int = _setting(
         "MIMEO_MAX_IMAGE_PIXELS",
-        _whole(1, 1 << 30),
+        values.whole(1, 1 << 30),
         50_000_000,
         "Pixels of an image sent as a parameter.",
     )
     max_body_bytes: int = _setting(
         "MIMEO_MAX_BODY_BYTES",
-        _whole(1024, 1 << 32),
+        values.whole(1024, 1 << 32),
         8 << 20,
         "Bytes of a request body.",
     )
     max_rows: int = _setting(
         "MIMEO_MAX_ROWS",
-        _whole(1, 10_000_000),
+        values.whole(1, 10_000_000),
         100_000,
         "Images of one collection.",
     )
     max_collection_bytes: int = _setting(
         "MIMEO_MAX_COLLECTION_BYTES",
-        _whole(1024, 1 << 36),
+        values.whole(1024, 1 << 36),
         1 << 26,
         "Bytes of a collection's upload.",
     )
     max_collection_pixels: int = _setting(
         "MIMEO_MAX_COLLECTION_PIXELS",
-        _whole(1, 1 << 50),
+        values.whole(1, 1 << 50),
         10**11,
         "Area of all images of a collection together, in device pixels.",
     )
     max_frames: int = _setting(
         "MIMEO_MAX_FRAMES",
-        _whole(1, 100_000),
+        values.whole(1, 100_000),
         1000,
         "Images of one animation or contact sheet.",
     )
     collections_bytes: int = _setting(
         "MIMEO_COLLECTIONS_BYTES",
-        _whole(1 << 20, _BYTES),
+        values.whole(1 << 20, _BYTES),
         1 << 30,
         "Bytes that the store may hold of collections and their manifests.",
     )
     lookahead_bytes: int = _setting(
         "MIMEO_LOOKAHEAD_BYTES",
-        _whole(1, 1 << 32),
+        values.whole(1, 1 << 32),
         1 << 24,
         "Bytes of images drawn ahead of one client; drawing pauses there.",
     )
     lookahead_images: int = _setting(
         "MIMEO_LOOKAHEAD_IMAGES",
-        _whole(1, 256),
+        values.whole(1, 256),
         8,
         "Images drawn ahead of one client; drawing pauses there.",
     )
     layout_wait_s: float = _setting(
         "MIMEO_LAYOUT_WAIT_S",
-        _seconds(0, 300),
+        values.seconds(0, 300),
         20.0,
         "Seconds a resumed download waits for an archive never sent whole; then 503.",
     )
     render_timeout_s: float = _setting(
         "MIMEO_RENDER_TIMEOUT_S",
-        _seconds(0.1, 300),
+        values.seconds(0.1, 300),
         10.0,
         "Seconds after which drawing a caller's HTML is stopped; templates are not.",
     )
     queue_timeout_s: float = _setting(
         "MIMEO_QUEUE_TIMEOUT_S",
-        _seconds(0, 300),
+        values.seconds(0, 300),
         10.0,
         "Seconds a request waits for its turn to draw before it gets a 503.",
     )
     html_memory_bytes: int = _setting(
         "MIMEO_HTML_MEMORY_BYTES",
-        _whole(1 << 28, 1 << 36),
+        values.whole(1 << 28, 1 << 36),
         1 << 30,
         "Memory of the process that draws a caller's own HTML.",
     )

@@ -27,7 +27,7 @@ ALLOWED = {
         "server",
         "store",
     },
-    "config": set(),
+    "config": {"values"},
     "delivery": {"archive", "media"},
     "doctor": {
         "allocator",
@@ -66,6 +66,7 @@ ALLOWED = {
     "renderer": {"config"},
     "server": {"config", "listener"},
     "store": set(),
+    "values": set(),
     "views": {
         "config",
         "delivery",

@@ -1,0 +1,69 @@
+"""What a setting's text may be; each parser raises ValueError that says it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+# Schemes of the URLs of buckets.
+_BUCKETS = ("s3", "gs", "az")
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers, both bounds included."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text[:19]) <= most):
+            raise ValueError(f"must be a whole number from {least:,} to {most:,}")
+        return int(text)
+
+    return parse
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """Return a parser of seconds, both bounds included."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+def switch(text: str) -> bool:
+    """Read on or off."""
+    choices = {"1": True, "true": True, "on": True, "yes": True}
+    choices |= {"0": False, "false": False, "off": False, "no": False}
+    if text.lower() not in choices:
+        raise ValueError("must be one of 1, true, on, yes, 0, false, off, no")
+    return choices[text.lower()]
+
+
+def folder(text: str) -> Path:
+    """Read a folder that exists."""
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError("is not a folder that exists")
+    return path.resolve()
+
+
+def store(text: str) -> str:
+    """Read where to keep things: a folder, a bucket, memory or nowhere."""
+    scheme, mark, rest = text.partition("://")
+    if text in ("none", "memory:") or (scheme in _BUCKETS and rest.partition("/")[0]):
+        return text
+    if mark or (text.endswith(":") and "/" not in text):
+        raise ValueError(
+            "must be a folder, 's3://BUCKET/PREFIX' (or gs, az), 'memory:' or 'none'"
+        )
+    return str(Path(text).expanduser().absolute())
+
+
+def host(text: str) -> str:
+    """Read an address to listen on."""
+    if not text.strip() or any(character.isspace() for character in text):
+        raise ValueError("must be an address such as 127.0.0.1 or ::")
+    return text
