@@ -18,7 +18,7 @@ _MOST_OUTLINE = 256 << 10
 # Quotes are stepped over one by one, at about a microsecond each.
 _MOST_QUOTES = 100_000
 _MOST_BACKSLASHES = 64
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class NotJson(ValueError):
@@ -36,7 +36,7 @@ def scan(region: Region) -> Any:
     Raises NotJson, and OverOutline beyond 256 KiB without the long strings.
     """
     outline = _Outline(region)
-    start = len(_BOM) if region.read(0, len(_BOM)) == _BOM else 0
+    start = len(BOM) if region.read(0, len(BOM)) == BOM else 0
     position = start
     while position < region.length:
         block = _read_block(region, position)

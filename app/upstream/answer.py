@@ -1,0 +1,180 @@
+"""The answer of any upstream as images, decided by the bytes and never by a label.
+
+Nothing is held in memory: the body is in a file, base64 is decoded from it to one
+other file, and images are regions of the two. Beside the baseline of the process
+an answer within its caps costs under 8 MiB, and a hostile one under 32 MiB,
+however large the caps (`tests/upstream/test_answer.py` asserts both).
+"""
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from app.upstream.caps import Caps
+from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
+from app.upstream.forms import READERS, Pieces, Reading
+from app.upstream.jsonscan import BOM
+from app.upstream.pictures import Found, Linked, Missing, Pictures
+from app.upstream.refusal import refuse
+from app.upstream.region import Region, whole
+from app.upstream.sniff import HEAD, sniff
+
+__all__ = ["Answer", "Found", "Linked", "Missing", "read_answer", "read_fetched"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came: `images` in the upstream's order, and a `Missing` for each absent.
+
+    There is at least one image. Those that are `Linked` have to be fetched. Found
+    images live in the body's file, which the caller closes, and in `decoded`, which
+    `close` or the end of a `with` block closes.
+    """
+
+    images: tuple[Found | Linked, ...]
+    missing: tuple[Missing, ...]
+    metadata: Mapping[str, Any]
+    decoded: BinaryIO = field(repr=False)
+
+    def close(self) -> None:
+        """Close the file of decoded images; they cannot be read any more."""
+        self.decoded.close()
+
+    def __enter__(self) -> "Answer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_answer(
+    body: BinaryIO,
+    *,
+    upstream: str,
+    status: int,
+    content_type: str,
+    headers: Mapping[str, str],
+    pointer: str | None,
+    asked: int,
+    caps: Caps,
+) -> Answer:
+    """Return the images of an answer, at least one, and say which are missing.
+
+    `body` is a real file that the caller closes after the answer; its position does
+    not matter. `pointer` is a JSON pointer with `*` for every index, `asked` how
+    many images were asked for. Raises UpstreamFiltered where a filter kept all
+    back, BadMedia where there is none for another reason, TooLarge beyond a cap,
+    and the error that a status of 400 or above means.
+    """
+    named = {name.lower(): value for name, value in headers.items()}
+    region = whole(body)
+    if status >= 400:
+        raise refuse(upstream, status, named, region)
+    _check_body(upstream, status, region, caps)
+    with ExitStack() as kept:
+        decoded = kept.enter_context(tempfile.TemporaryFile())
+        repairs = _repairs(region, content_type)
+        pictures = Pictures(upstream, caps, decoded, repairs)
+        pieces = _read(Reading(region, named, pointer, pictures))
+        answer = _sort(upstream, pieces, asked, decoded)
+        kept.pop_all()
+    return answer
+
+
+def read_fetched(
+    body: BinaryIO, linked: Linked, *, upstream: str, content_type: str, caps: Caps
+) -> Answer:
+    """Return the one image that was fetched for a link, with what the link knew.
+
+    Raises BadMedia where the body is no image, TooLarge beyond a cap.
+    """
+    answer = read_answer(
+        body,
+        upstream=upstream,
+        status=200,
+        content_type=content_type,
+        headers={},
+        pointer=None,
+        asked=1,
+        caps=caps,
+    )
+    with ExitStack() as kept:
+        kept.enter_context(answer)
+        image = answer.images[0]
+        if len(answer.images) != 1 or not isinstance(image, Found):
+            raise BadMedia(upstream, "the address of its image leads to no image")
+        fetched = replace(
+            image,
+            form="url",
+            url=linked.url,
+            seed=linked.seed,
+            finish=linked.finish,
+            revised_prompt=linked.revised_prompt,
+            repairs=tuple(dict.fromkeys((*linked.repairs, *image.repairs))),
+        )
+        kept.pop_all()
+    return replace(answer, images=(fetched,))
+
+
+def _check_body(upstream: str, status: int, body: Region, caps: Caps) -> None:
+    if status >= 300:
+        raise BadMedia(upstream, f"it answered {status}")
+    if status == 202:
+        raise BadMedia(upstream, "the work is not finished (202)")
+    if not body.length:
+        raise BadMedia(upstream, "the answer is empty")
+    if body.length > caps.max_wire_bytes:
+        raise TooLarge(upstream, "max_wire_bytes", caps.max_wire_bytes)
+
+
+def _read(reading: Reading) -> Pieces:
+    kind = sniff(reading.body.read(0, HEAD))
+    if kind is None or kind not in READERS:
+        raise BadMedia(reading.upstream, f"success, but {kind or 'unknown bytes'}")
+    return READERS[kind](reading)
+
+
+# What says nothing about the bytes cannot be wrong about them.
+_NEUTRAL = ("", "application/octet-stream", "binary/octet-stream", "image/*", "*/*")
+
+
+def _repairs(body: Region, content_type: str) -> tuple[str, ...]:
+    """Name what is wrong with the answer as a whole: its label, its first bytes."""
+    head = body.read(0, HEAD)
+    kind = sniff(head)
+    label = content_type.partition(";")[0].strip().lower()
+    label = {"image/jpg": "image/jpeg", "text/json": "application/json"}.get(
+        label, label
+    )
+    fits = label in (*_NEUTRAL, kind) or (
+        kind == "application/json" and label.endswith("+json")
+    )
+    bom = ("bom",) if head.startswith(BOM) else ()
+    return bom if fits else (*bom, "content-type")
+
+
+def _sort(upstream: str, found: Pieces, asked: int, decoded: BinaryIO) -> Answer:
+    """Part what came from what did not; count as missing what is not even told."""
+    images = tuple(p for p in found.pieces if not isinstance(p, Missing))
+    missing = [p for p in found.pieces if isinstance(p, Missing)]
+    if not images:
+        raise _nothing(upstream, missing)
+    short = asked - len(images) - len(missing)
+    absent = Missing(f"only {len(found.pieces)} of {asked} images came")
+    missing += [absent] * short
+    return Answer(images, tuple(missing), found.metadata, decoded)
+
+
+def _nothing(upstream: str, missing: list[Missing]) -> UpstreamFiltered | BadMedia:
+    filtered = [piece for piece in missing if piece.filtered]
+    if filtered:
+        return UpstreamFiltered(upstream, filtered[0].reason)
+    return BadMedia(upstream, missing[0].reason if missing else "there is no image")

@@ -1,0 +1,209 @@
+"""The forms of an answer, each read to the same pieces; chosen by sniffed type."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from app.upstream import zipped
+from app.upstream.base64file import OverBytes, Text
+from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
+from app.upstream.events import OverLines, data_lines
+from app.upstream.finish import classify, explain, is_filter
+from app.upstream.items import Said, find, tell
+from app.upstream.jsonscan import BOM, NotJson, OverOutline, scan
+from app.upstream.pictures import Missing, Pictures, Piece, digest
+from app.upstream.refusal import message
+from app.upstream.region import Region
+from app.upstream.sniff import IMAGES
+
+_UNFINISHED = frozenset(
+    (
+        "starting",
+        "processing",
+        "queued",
+        "pending",
+        "running",
+        "in_progress",
+        "in_queue",
+    )
+)
+_MOST_METADATA = 64
+_MOST_CHARACTERS = 200
+# Other names for the prompt or the pictures are no loss: they are told in full.
+_NESTED = ("usage", "metadata", "timings")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reader needs: the body, the headers, and where images go."""
+
+    body: Region
+    headers: Mapping[str, str]
+    pointer: str | None
+    pictures: Pictures
+
+    @property
+    def upstream(self) -> str:
+        """The name that errors carry."""
+        return self.pictures.upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What one reader found: images or their absence in order, and the rest."""
+
+    pieces: list[Piece]
+    metadata: Mapping[str, Any]
+
+
+def read_binary(reading: Reading) -> Pieces:
+    """Take the body as it is; Stability tells seed and finish in headers."""
+    seed = reading.headers.get("seed", "").strip()
+    finish = reading.headers.get("finish-reason")
+    is_number = seed.isascii() and seed.isdigit() and len(seed) < 21
+    said = Said(int(seed) if is_number else None, classify(finish), finish or "")
+    body = reading.body
+    return Pieces([reading.pictures.look(body, digest(body), "binary", said)], {})
+
+
+def read_text(reading: Reading) -> Pieces:
+    """Take the body as base64, a data URI or an address."""
+    text = reading.body.read(0, 1024).lower()
+    if is_filter(text.decode("utf-8", "replace")) and b" " in text:
+        raise UpstreamFiltered(reading.upstream, message(reading.body))
+    body = reading.body
+    start = len(BOM) if body.read(0, len(BOM)) == BOM else 0
+    bare = Text(body.part(start, body.length))
+    return Pieces([reading.pictures.read_bare(bare)], {})
+
+
+def read_zip(reading: Reading) -> Pieces:
+    """Take every member that is no description."""
+    pictures, pieces = reading.pictures, list[Piece]()
+    most = pictures.caps.max_image_bytes
+    try:
+        for region, sha in zipped.extract(reading.body, pictures.target, most):
+            pieces.append(pictures.look(region, sha, "zip"))
+            pictures.check_count(len(pieces))
+    except OverBytes as error:
+        raise TooLarge(reading.upstream, "max_image_bytes", most) from error
+    except zipped.NotZip as error:
+        raise BadMedia(reading.upstream, str(error)) from error
+    return Pieces(pieces, {})
+
+
+def read_json(reading: Reading) -> Pieces:
+    """Take the images of a JSON document."""
+    document = _scan(reading, reading.body)
+    if (status := _word(document, "status")) in _UNFINISHED:
+        raise BadMedia(reading.upstream, f"the work is not finished ({status})")
+    return _read_document(reading, document)
+
+
+def read_events(reading: Reading) -> Pieces:
+    """Take the images of completed events; previews are none."""
+    pieces, metadata = list[Piece](), dict[str, Any]()
+    try:
+        for line in data_lines(reading.body):
+            event = _scan(reading, line)
+            if "partial" not in _word(event, "type"):
+                read = _read_document(reading, event)
+                pieces += [piece for piece in read.pieces if _counts(piece, event)]
+                metadata.update(read.metadata)
+                reading.pictures.check_count(len(pieces))
+    except OverLines as error:
+        raise BadMedia(reading.upstream, str(error)) from error
+    ended = Missing("the stream ended before an image was complete")
+    return Pieces(pieces or [ended], metadata)
+
+
+def _counts(piece: Piece, event: Any) -> bool:
+    """Tell an image, or the lack of one, from an event about something else."""
+    return not isinstance(piece, Missing) or piece.filtered or _failed(event)
+
+
+def refuse_page(reading: Reading) -> Pieces:
+    """Refuse a page for people, naming its title."""
+    raise BadMedia(reading.upstream, f"success, but {message(reading.body)}")
+
+
+READERS: Mapping[str, Callable[[Reading], Pieces]] = MappingProxyType(
+    {
+        **dict.fromkeys(IMAGES, read_binary),
+        "application/json": read_json,
+        "text/event-stream": read_events,
+        "text/plain": read_text,
+        "application/zip": read_zip,
+        "text/html": refuse_page,
+    }
+)
+
+
+def _scan(reading: Reading, region: Region) -> Any:
+    try:
+        return scan(region)
+    except OverOutline as error:
+        raise BadMedia(reading.upstream, f"its JSON cannot be read: {error}") from error
+    except NotJson as error:
+        raise BadMedia(reading.upstream, f"its JSON is broken: {error}") from error
+
+
+def _read_document(reading: Reading, document: Any) -> Pieces:
+    items = find(document, reading.pointer)
+    reading.pictures.check_count(len(items))
+    said = tell(items, document)
+    read = reading.pictures.read_item
+    pieces = [read(*pair) for pair in zip(items, said, strict=True)]
+    if not pieces or all(isinstance(piece, Missing) for piece in pieces):
+        pieces = _explained(document, pieces, reading.pointer)
+    return Pieces(pieces, _metadata(document))
+
+
+def _explained(document: Any, pieces: list[Piece], pointer: str | None) -> list[Piece]:
+    """Say why a document has no image, in its own words where it has some."""
+    reason = explain(document) if _failed(document) else ""
+    block = document.get("promptFeedback") if isinstance(document, dict) else None
+    if isinstance(block, dict) and block.get("blockReason"):
+        return [Missing(str(block["blockReason"]), filtered=True)]
+    if reason:
+        return [Missing(reason, is_filter(reason))]
+    nothing = "its JSON has no image where one is known to be"
+    at_pointer = f"nothing is at {pointer}" if pointer else nothing
+    return pieces or [Missing(at_pointer)]
+
+
+def _failed(document: Any) -> bool:
+    """Tell whether a document is an error, or says that the work failed."""
+    if not isinstance(document, dict):
+        return False
+    failed = _word(document, "status") in ("failed", "error", "canceled", "cancelled")
+    keys = ("error", "errors", "detail", "message")
+    return failed or any(document.get(key) for key in keys)
+
+
+def _word(document: Any, key: str) -> str:
+    value = document.get(key) if isinstance(document, dict) else None
+    return value.lower() if isinstance(value, str) else ""
+
+
+def _metadata(document: Any) -> dict[str, Any]:
+    """Return the simple values of a document, without addresses and long texts."""
+    if not isinstance(document, dict):
+        return {}
+    nested = {key: document.get(key) for key in _NESTED}
+    simple = _simple(document)
+    simple.update({k: _simple(v) for k, v in nested.items() if isinstance(v, dict)})
+    return simple
+
+
+def _simple(values: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in values.items() if _is_simple(value)}
+    return dict(list(kept.items())[:_MOST_METADATA])
+
+
+def _is_simple(value: Any) -> bool:
+    if isinstance(value, str):
+        is_address = "://" in value or value.startswith("data:")
+        return 0 < len(value) <= _MOST_CHARACTERS and not is_address
+    return isinstance(value, (bool, int, float))

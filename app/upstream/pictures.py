@@ -1,0 +1,229 @@
+"""One image out of an answer: decoded to a file, checked, measured, described."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import BinaryIO
+
+from app.upstream.base64file import (
+    Decoded,
+    NotBase64,
+    OverBytes,
+    Text,
+    decode,
+    media_type_of,
+)
+from app.upstream.caps import Caps
+from app.upstream.errors import TooLarge, scrub
+from app.upstream.finish import FILTERED
+from app.upstream.items import BASE64_KEYS, URL_KEYS, Item, Said
+from app.upstream.raster import Damaged
+from app.upstream.region import Region
+from app.upstream.sniff import HEAD, IMAGES, Measured, measure, sniff
+
+_MOST_URL = 8_192
+_UNSAID = Said(None, None, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A whole image, where its bytes are and what is known of it.
+
+    `form` is how it came: binary, zip, b64_json, base64, data_uri, base64_text or
+    url. `finish` is `success`, or the service's own word where that is not known.
+    `repairs` names what was wrong with the answer and mended: bom, content-type,
+    media-type (of this image), data-uri (in a field for base64), base64-in-url,
+    base64-twice, padding, url-safe, whitespace.
+    """
+
+    region: Region
+    media_type: str
+    width: int
+    height: int
+    sha256: str
+    form: str
+    seed: int | None = None
+    finish: str | None = None
+    revised_prompt: str | None = None
+    url: str | None = None
+    repairs: tuple[str, ...] = ()
+
+    def open(self) -> BinaryIO:
+        """Return a seekable reader of its bytes; the caller closes it."""
+        return self.region.open()
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """An image that has to be fetched from an address which strangers chose."""
+
+    url: str
+    seed: int | None = None
+    finish: str | None = None
+    revised_prompt: str | None = None
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An image that did not come, and why; `filtered` by the service's filter.
+
+    A blurred or blackened one that came in its place is missing, too.
+    """
+
+    reason: str
+    filtered: bool = False
+
+
+Piece = Found | Linked | Missing
+
+
+def digest(region: Region) -> str:
+    """Return the hexadecimal SHA-256 of a region."""
+    value = sha256()
+    for block in region.blocks():
+        value.update(block)
+    return value.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Turns what an answer holds into images, within caps.
+
+    Decoded bytes are appended to `target`. `repairs` are those of the answer as a
+    whole, and each image has them.
+    """
+
+    upstream: str
+    caps: Caps
+    target: BinaryIO
+    repairs: tuple[str, ...] = ()
+
+    def check_count(self, count: int) -> None:
+        """Raise TooLarge where an answer has more images than allowed."""
+        if count > self.caps.max_images:
+            raise TooLarge(self.upstream, "max_images", self.caps.max_images)
+
+    def look(self, region: Region, sha: str, form: str, said: Said = _UNSAID) -> Piece:
+        """Return the image that a region is; Missing where it is not one."""
+        return self._accept(Decoded(region, sha, ()), form, said)
+
+    def read_item(self, item: Item, said: Said) -> Piece:
+        """Return the image at one place of a JSON answer."""
+        if _is_absent(said) or item.payload is None:
+            return _absent(said)
+        if isinstance(item.payload, Text):
+            return self._read_text(item.payload, item, said)
+        if item.payload.startswith(("https:", "http:")):
+            return self._link(item.payload, item, said)
+        return self._read_text(self._spill(item.payload), item, said)
+
+    def read_bare(self, text: Text) -> Piece:
+        """Return the image that a text of base64, or a data URI, is."""
+        return self._read_text(text, Item(None, "", ()), _UNSAID, "base64_text")
+
+    def _spill(self, text: str) -> Text:
+        """Write a short string to the file, to be read like the long ones."""
+        data = text.encode("utf-8", "replace")
+        start = self.target.seek(0, 2)
+        self.target.write(data)
+        self.target.flush()
+        return Text(Region(self.target, start, len(data)))
+
+    def _link(self, url: str, item: Item, said: Said) -> Piece:
+        if len(url) > _MOST_URL:
+            return Missing("its address is too long")
+        return Linked(url, said.seed, said.finish, item.revised_prompt, self.repairs)
+
+    def _read_text(
+        self, text: Text, item: Item, said: Said, form: str = "base64"
+    ) -> Piece:
+        if text.head(8).startswith((b"http:", b"https:")):
+            url = text.head(_MOST_URL + 1).decode("utf-8", "replace")
+            return self._link(url.strip(), item, said)
+        try:
+            decoded, again = self._decode(text)
+        except NotBase64 as error:
+            return Missing(_unreadable(item, str(error)))
+        is_uri = media_type_of(text) is not None
+        repairs = (*_repairs_of_key(item.key, is_uri), *again, *decoded.repairs)
+        form = "data_uri" if is_uri else "b64_json" if item.key == "b64_json" else form
+        declared = decoded.declared or item.declared
+        decoded = replace(decoded, declared=declared, repairs=repairs)
+        return self._accept(decoded, form, said, item.revised_prompt)
+
+    def _decode(self, text: Text) -> tuple[Decoded, tuple[str, ...]]:
+        """Decode a text, and what it holds once more where that is base64 again."""
+        most = self.caps.max_image_bytes
+        try:
+            decoded = decode(text, self.target, most * 4 // 3 + 4)
+            if sniff(decoded.region.read(0, HEAD)) == "text/plain":
+                inner = decode(Text(decoded.region), self.target, most)
+                return inner, ("base64-twice", *decoded.repairs)
+        except OverBytes as error:
+            raise TooLarge(self.upstream, "max_image_bytes", most) from error
+        return decoded, ()
+
+    def _accept(
+        self, decoded: Decoded, form: str, said: Said, prompt: str | None = None
+    ) -> Piece:
+        if _is_absent(said):
+            return _absent(said)
+        if decoded.region.length > self.caps.max_image_bytes:
+            raise TooLarge(self.upstream, "max_image_bytes", self.caps.max_image_bytes)
+        try:
+            measured = measure(decoded.region)
+        except (Damaged, EOFError) as error:
+            return Missing(str(error))
+        if measured.width * measured.height > self.caps.max_pixels:
+            raise TooLarge(self.upstream, "max_pixels", self.caps.max_pixels)
+        wrong = ("media-type",) if _contradicts(decoded.declared, measured) else ()
+        return Found(
+            region=decoded.region,
+            media_type=measured.media_type,
+            width=measured.width,
+            height=measured.height,
+            sha256=decoded.sha256,
+            form=form,
+            seed=said.seed,
+            finish=said.finish,
+            repairs=_unique((*self.repairs, *wrong, *decoded.repairs)),
+            revised_prompt=prompt,
+        )
+
+
+# Words for an image that is no result although it is there.
+_FAILED = frozenset(("error", "failed", "inference error", "no_image", "image_other"))
+
+
+def _is_absent(said: Said) -> bool:
+    return said.finish == FILTERED or said.finish in _FAILED
+
+
+def _absent(said: Said) -> Missing:
+    filtered = said.finish == FILTERED
+    return Missing(scrub(said.reason) or "nothing is in its place", filtered)
+
+
+def _repairs_of_key(key: str, is_uri: bool) -> tuple[str, ...]:
+    if is_uri:
+        return ("data-uri",) if key in BASE64_KEYS else ()
+    return ("base64-in-url",) if key in URL_KEYS else ()
+
+
+def _unreadable(item: Item, reason: str) -> str:
+    if item.key in URL_KEYS:
+        return "its address is of a kind that cannot be fetched"
+    return f"its base64 cannot be read: {reason}"
+
+
+def _contradicts(declared: str, measured: Measured) -> bool:
+    """Tell whether a claimed type is an image's, and not of this one."""
+    claimed = declared.partition(";")[0].strip()
+    claimed = claimed if "/" in claimed else f"image/{claimed}"
+    claimed = claimed.replace("image/jpg", "image/jpeg")
+    return claimed in IMAGES and claimed != measured.media_type
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
