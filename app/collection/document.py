@@ -6,10 +6,11 @@ from typing import IO, Any
 
 import ijson  # type: ignore[import-untyped]
 
+from app.collection.bounds import Bounds
 from app.collection.errors import Unreadable
 from app.collection.rows import Row, Stream, row_of
 from app.parsing import BadBody
-from app.renderer.errors import BadParameter, Fault, shorten
+from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 
 _BLOCK = 64 << 10
 _DEEPEST = 32
@@ -28,12 +29,14 @@ class Document:
 
     `members` is all of the object but its items. Raises BadBody where it is not
     JSON, BadParameter where items are missing or a member comes twice, Unreadable
-    where one item has more than `most` bytes.
+    where one item is too large, by a block or two, and LimitExceeded where there are
+    too many.
     """
 
-    def __init__(self, file: IO[bytes], most: int) -> None:
+    def __init__(self, file: IO[bytes], bounds: Bounds) -> None:
         self._file = file
-        self._most = most
+        self._most = bounds.max_body_bytes
+        self._most_rows = bounds.max_rows
         self.members = dict(self._read_members())
         if not self._has_items:
             raise BadParameter(Fault("items", "is required"))
@@ -55,7 +58,7 @@ class Document:
                 raise BadParameter(Fault(name, "is given more than once"))
             seen.add(name)
             if name == "items":
-                reader.skip_array(name)
+                reader.skip_array(name, self._most_rows)
                 continue
             value = reader.value()
             if reader.twice:
@@ -115,8 +118,8 @@ class _Reader:
             self._count += 1
             yield Row(None, {}, faults=faults) if faults else row
 
-    def skip_array(self, name: str) -> None:
-        """Pass over the array that comes next, and count what is in it."""
+    def skip_array(self, name: str, most: int) -> None:
+        """Pass over the array that comes next; raise where it has over `most` items."""
         self._enter(name)
         depth = 1
         for event, _ in self._events:
@@ -127,6 +130,8 @@ class _Reader:
             if depth == 1:
                 self._taken = 0
                 self._count += 1
+                if self._count > most:
+                    raise LimitExceeded("rows", "MIMEO_MAX_ROWS", most, self._count)
             if depth == 0:
                 self._count = 0
                 return

@@ -17,6 +17,8 @@ _DELIMITERS = (",", ";", "\t")
 _SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*\s*\Z')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _MOST_HEADER = 64 << 10
+# Eight bytes and more each, as long as the row is in memory.
+_MOST_CELLS = 100_000
 
 
 class Columns(NamedTuple):
@@ -46,7 +48,8 @@ def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[Row]:
     except Unreadable as error:
         raise BadRows((RowFault(None, error.line, "", error.reason),)) from error
     _check(header, columns)
-    cells = csv.reader(texts, delimiter=header.delimiter, strict=True)
+    narrow = _narrow(lines, texts, header.delimiter)
+    cells = csv.reader(narrow, delimiter=header.delimiter, strict=True)
     while True:
         start = lines.begin()
         try:
@@ -114,6 +117,14 @@ def _check(header: _Header, columns: Columns) -> None:
     for name in sorted(columns.ignored - {*header.names}):
         faults.add(None, 1, name, "is to be ignored and is no column")
     faults.check()
+
+
+def _narrow(lines: Lines, texts: Iterator[str], delimiter: str) -> Iterator[str]:
+    """Hand lines on; raise Unreadable before one becomes millions of cells."""
+    for text in texts:
+        if len(text) > _MOST_CELLS and text.count(delimiter) > _MOST_CELLS:
+            raise Unreadable(lines.number, f"has more than {_MOST_CELLS:,} delimiters")
+        yield text
 
 
 def _broken(error: csv.Error, start: int, line: int) -> Unreadable:

@@ -86,7 +86,7 @@ class _Upload:
             raise BadParameter(*(Fault(name, reason) for name, _ in self.pairs))
         with tempfile.TemporaryFile("w+b") as file:
             spool(self.stream, file)
-            document = Document(file, self.bounds.max_body_bytes)
+            document = Document(file, self.bounds)
             terms = from_members(document.members, self.catalogue, self.bounds)
             intake = Intake(terms, self.catalogue, self.bounds)
             return intake.take(document.rows())

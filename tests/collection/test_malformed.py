@@ -331,6 +331,9 @@ CASES = {
     "a row too many": Case(
         CSV, SOLID, b"width\n1\n1\n1\n1\n", LimitExceeded, "rows: 4 is over"
     ),
+    "an item too many": Case(
+        JSON, "", HEAD + b"[{},{},{},[1]]}", LimitExceeded, "rows: 4 is over"
+    ),
     "a row too long": table(
         b"name\nA\n" + b"x" * 5000,
         "row 2, line 3: the row is over the limit MIMEO_MAX_B",

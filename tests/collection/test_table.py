@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.errors import BadRows
+from app.collection.errors import BadRows, Unreadable
 from app.collection.rows import Row
 from app.collection.table import Columns, read_csv
 from tests.collection.uploads import Drips
@@ -105,6 +105,19 @@ def test_a_header_has_a_bound_of_its_own() -> None:
         rows("name," * 20_000)
 
     assert "the header has more than 65,536 characters" in str(caught.value)
+
+
+def test_a_row_does_not_become_millions_of_cells() -> None:
+    with pytest.raises(Unreadable) as caught:
+        rows("name\nA\n" + "," * 200_000)
+
+    assert (caught.value.line, caught.value.reason[:12]) == (3, "has more tha")
+
+
+def test_a_long_text_may_have_many_commas() -> None:
+    text = "a," * 60_000
+
+    assert values(f'name\n"{text}"\n') == [{"name": text}]
 
 
 def test_unknown_columns_hear_the_known_ones_once() -> None:
