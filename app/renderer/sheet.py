@@ -122,10 +122,10 @@ def measure(sizes: Iterable[tuple[int, int]], cell: int) -> tuple[int, int]:
 def draw(plan: Plan, thumbnails: Iterable[tuple[Image.Image, str]]) -> Picture:
     """Lay thumbnails out, one after the other as they come; none is kept.
 
-    Each comes with its name, of one line, which loses its middle where it is wider than a cell.
-    What is transparent lies on a chequerboard. Modes are RGB and RGBA, sides at most
-    `plan.cell`. Places stay empty where there are fewer than planned. Raises
-    ValueError where there are more.
+    Each comes with its name of one line, which loses its middle where it is wider
+    than its room. What is transparent lies on a chequerboard. Modes are RGB and
+    RGBA, sides at most `plan.cell`. Places stay empty where there are fewer than
+    planned. Raises ValueError where there are more.
     """
     canvas = Image.new("RGB", plan.size, _PAPER)
     pen = ImageDraw.Draw(canvas, "RGBA")
