@@ -163,36 +163,23 @@ class Intake:
         kept = {}
         for field in sorted(image_fields(renderer.parameters) & values.keys()):
             value = values[field]
-            if isinstance(value, str) and self._is_file(field, value):
-                digest = self._keep(field, value, writer)
+            if isinstance(value, str) and _is_file(field, value, self._files):
+                digest = self._keep(field, value, self._files, writer)
                 kept[field] = digest
                 # The bytes are stored; their digest is valid in their place.
                 raw = bytes.fromhex(digest)
                 values[field] = base64.b64encode(raw).decode() if row.text else raw
         return _Laid(values, kept)
 
-    def _is_file(self, field: str, value: str) -> bool:
-        """Tell whether a value names a file that was sent; raise if it can only be."""
-        if self._files is not None and value in self._files:
-            return True
-        if len(value) > _MOST_FILENAME or value.startswith("data:"):
-            return False
-        try:
-            base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError) as error:
-            reason = f"no file named {shorten(value)!r} was sent"
-            raise BadParameter(Fault(field, reason)) from error
-        return False
-
-    def _keep(self, field: str, name: str, writer: Writer) -> str:
-        assert self._files is not None
+    def _keep(self, field: str, name: str, files: Files, writer: Writer) -> str:
+        """Store a file, once; return its digest."""
         if name not in self._digests:
-            data = self._files.read(name)
+            data = files.read(name)
             if not data:
                 reason = f"the file {shorten(name)!r} is empty"
                 raise BadParameter(Fault(field, reason))
             self._digests[name] = writer.keep(data)
-        self._files.use(name)
+        files.use(name)
         return self._digests[name]
 
     def _count(self, request: ImageRequest) -> None:
@@ -219,3 +206,17 @@ class Intake:
         values = {**row.extra, **vars(request.parameters)}
         wanted = pattern.fill(index, request.renderer.name, values)
         return self._names.give(wanted, index)
+
+
+def _is_file(field: str, value: str, files: Files) -> bool:
+    """Tell whether a value names a file that was sent; raise if it can be no other."""
+    if value in files:
+        return True
+    if len(value) > _MOST_FILENAME or value.startswith("data:"):
+        return False
+    try:
+        base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        reason = f"no file named {shorten(value)!r} was sent"
+        raise BadParameter(Fault(field, reason)) from error
+    return False

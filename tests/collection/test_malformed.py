@@ -238,6 +238,13 @@ CASES = {
     ),
     "format of a number": member(HEAD + b'[],"format":7}', "format: Input"),
     "format without renderer": member(b'{"format":"bmp","items":[]}', "format: 'bmp'"),
+    "defaults for nobody": member(
+        b'{"items":[],"defaults":{"a":1}}', "renderer: is required where there are"
+    ),
+    "members without end": member(
+        b"{" + b"".join(b'"a%d":1,' % n for n in range(300)) + b'"items":[]}',
+        "there are more than 200 values",
+    ),
     "query beside JSON": Case(
         JSON, "format=webp", HEAD + b"[{}]}", BadParameter, "format: belongs into the"
     ),
@@ -278,6 +285,12 @@ CASES = {
     ),
     "field not UTF-8": parts(
         BadBody, "'tag' is not UTF-8", ('name="tag"', b"\xff"), (ROWS, b"title\nA\n")
+    ),
+    "texts without end": parts(
+        BadBody, "over 4,096 bytes", ('name="tag"', b"x" * 5000), (ROWS, b"title\nA\n")
+    ),
+    "text fields without end": parts(
+        BadBody, "more than 200 fields", *[(f'name="a{n}"', b"") for n in range(200)]
     ),
     "file that is missing": parts(
         BadRows,

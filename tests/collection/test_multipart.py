@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.collection.errors import BadRows
 from app.collection.upload import read_upload
@@ -177,6 +178,18 @@ def test_a_body_without_end_is_not_read_to_its_end(
 
     assert caught.value.field == "body"
     assert stream.taken <= (3 << 20) + (64 << 10)
+
+
+def test_a_stream_may_say_itself_that_it_is_too_long(catalogue: Catalogue) -> None:
+    class TooLong(RequestEntityTooLarge):
+        pass
+
+    class Stream:
+        def read(self, size: int) -> bytes:
+            raise TooLong
+
+    with pytest.raises(TooLong):
+        read_upload(Stream(), MULTIPART, QUERY.encode(), catalogue, LIMITS)
 
 
 def test_no_descriptor_is_left_open(catalogue: Catalogue) -> None:
