@@ -31,8 +31,13 @@ from app.upstream.watchdog import Watchdog
 # An error's body is read for its message only.
 MOST_OF_AN_ERROR = 64 * 1024
 _BLOCK = 64 * 1024
+_HEADERS = {
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": "mimeo",
+}
 # urllib3 writes whole URLs into its log, and the query of one may be a signature.
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class _Connection(HTTPConnection):
@@ -79,7 +84,7 @@ class _Adapter(HTTPAdapter):
         # Without a port, http.client looks for one in the host, and in ::1 finds 1.
         scheme, host, port = origin(str(request.url))
         if scheme == "https":
-            return _SecurePool(host, port, line=self._line, ssl_context=_trusted())
+            return _SecurePool(host, port, line=self._line, ssl_context=roots())
         return _Pool(host, port, line=self._line)
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
@@ -87,7 +92,7 @@ class _Adapter(HTTPAdapter):
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def roots() -> ssl.SSLContext:
     """Return the roots of the system (or `SSL_CERT_FILE`) and those of certifi."""
     context = ssl.create_default_context()
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
@@ -108,27 +113,27 @@ def exchange(
     The body is at most `allowed` bytes long, or TooLarge names the `limit`. Raises
     UpstreamError of every kind that a connection can cause.
     """
-    prepared = request.prepare()
-    prepared.headers.update({"Accept-Encoding": "identity", "Connection": "close"})
     with Watchdog() as watchdog:
         line = Line(endpoint, deadline, watchdog, public)
         try:
-            with _send(prepared, line, endpoint) as answer:
+            with _send(request, line, endpoint) as answer:
                 line.answered()
                 return _receive(answer, line, endpoint.name, limit, allowed)
         except UpstreamError:
             raise
-        except (requests.RequestException, HTTPError, OSError) as error:
-            # What these say holds hosts and URLs, so they go no further.
+        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+            # What these say holds hosts, URLs and headers, so they go no further.
             raise line.explain(error) from None
 
 
 def _send(
-    request: requests.PreparedRequest, line: Line, endpoint: Endpoint
+    request: requests.Request, line: Line, endpoint: Endpoint
 ) -> requests.Response:
+    prepared = request.prepare()
+    prepared.headers.update(_HEADERS)
     # urllib3 sets the second on the socket again, after the line has.
     timeouts = endpoint.connect_s, line.bounded(endpoint.first_byte_s)
-    return _Adapter(line).send(request, stream=True, timeout=timeouts)
+    return _Adapter(line).send(prepared, stream=True, timeout=timeouts)
 
 
 def _receive(

@@ -70,13 +70,16 @@ def fetch_url(
 
     The endpoint's own origin is as trusted as it is; any other must be public, in
     every redirect (three at most). Fetching is free, so it is tried again whatever
-    went wrong on the way. Raises ForbiddenAddress, BadMedia, TooLarge and what a
-    connection can cause.
+    went wrong on the way. Raises ForbiddenAddress, BadMedia, TooLarge,
+    UpstreamTimeout and UpstreamBroken, all with `outcome_unknown`: the image is paid.
     """
     first = _parse(url, endpoint.name)
-    return _persist(
-        lambda: _follow(first, endpoint, deadline, caps), deadline, _on_the_way
-    )
+    try:
+        return _persist(
+            lambda: _follow(first, endpoint, deadline, caps), deadline, _on_the_way
+        )
+    except UpstreamError as error:
+        raise _after_paying(error) from None
 
 
 def _request(endpoint: Endpoint, request: Sendable) -> requests.Request:
@@ -121,6 +124,15 @@ def _on_the_way(error: UpstreamError, attempt: int) -> float | None:
     return _unbought(error, attempt)
 
 
+def _after_paying(error: UpstreamError) -> UpstreamError:
+    """Return an error that does not say that nothing was bought, because it was."""
+    if error.outcome_unknown:
+        return error
+    if isinstance(error, UpstreamTimeout):
+        return UpstreamTimeout(error.upstream, error.hop, error.allowed_s)
+    return BadMedia(error.upstream, "the address of its image cannot be reached")
+
+
 def _persist(
     attempt: Callable[[], Received],
     deadline: Deadline,
@@ -128,12 +140,13 @@ def _persist(
     may_retry: Callable[[], bool] = lambda: True,
 ) -> Received:
     """Try until it works, is hopeless, or would be too late or too often."""
-    for number in range(1, MOST_ATTEMPTS + 1):
+    number = 1
+    while True:
         started = time.monotonic()
         try:
-            received = attempt()
+            return attempt()
         except UpstreamError as error:
-            _tell(error.upstream, number, type(error).__name__, started)
+            _tell(error, number, time.monotonic() - started)
             pause_s = pause_of(error, number)
             if (
                 pause_s is None
@@ -142,16 +155,16 @@ def _persist(
                 or not may_retry()
             ):
                 raise
-        else:
-            return received
         time.sleep(pause_s)
-    raise AssertionError("the last attempt returns or raises")
+        number += 1
 
 
-def _tell(upstream: str, attempt: int, outcome: str, started: float) -> None:
-    """Log one attempt: never an address, a header or a body."""
-    passed_s = time.monotonic() - started
-    _LOG.warning("%s: attempt %d, %s, %.3f s", upstream, attempt, outcome, passed_s)
+def _tell(error: UpstreamError, attempt: int, passed_s: float) -> None:
+    """Log a failed attempt: never an address, a header or a body."""
+    outcome = type(error).__name__
+    _LOG.warning(
+        "%s: attempt %d, %s, %.3f s", error.upstream, attempt, outcome, passed_s
+    )
 
 
 def _parse(url: str, upstream: str) -> Target:
