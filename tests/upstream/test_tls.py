@@ -1,0 +1,130 @@
+"""Calls over TLS: whose certificate is taken, and how long it may take."""
+
+import datetime
+import socket
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from app.upstream.errors import (
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from app.upstream.exchange import roots
+from tests.upstream.caller import (
+    ask,
+    soon,
+)
+from tests.upstream.doubles import PNG, double
+
+
+def test_a_server_that_never_shakes_hands_ends_with_the_connect_limit():
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}"
+
+        with soon(), pytest.raises(UpstreamTimeout) as caught:
+            ask(url, "/image", connect_s=0.2)
+
+    assert (caught.value.hop, caught.value.outcome_unknown) == ("connect", False)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A certificate for pictures.example, its file, and a context that serves it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pictures.example")])
+    today = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("pictures.example")]), False
+        )
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "all.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return file, context
+
+
+@pytest.fixture
+def home(monkeypatch):
+    """Every name leads to this machine."""
+    row = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda _, port, **__: [(*row, ("127.0.0.1", port))]
+    )
+
+
+@pytest.fixture
+def trusting(monkeypatch, authority):
+    """The test's certificate is a root of the system."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority[0]))
+    roots.cache_clear()
+    yield
+    roots.cache_clear()
+
+
+def test_the_name_stays_in_host_and_tls_when_the_address_is_pinned(
+    home, trusting, authority
+):
+    names = []
+    authority[1].sni_callback = lambda _, name, __: names.append(name)
+    with double(authority[1]) as secure:
+        port = secure.url.rpartition(":")[2]
+
+        _, data = ask(f"https://pictures.example:{port}", "/image")
+
+    assert data == PNG
+    assert names == ["pictures.example"]
+    assert secure.seen[0].headers["Host"] == f"pictures.example:{port}"
+
+
+def test_a_certificate_for_another_name_is_not_taken(home, trusting, authority):
+    with double(authority[1]) as secure:
+        port = secure.url.rpartition(":")[2]
+
+        with pytest.raises(UpstreamUnavailable):
+            ask(f"https://other.example:{port}", "/image")
+
+    assert secure.seen == []
+
+
+def test_a_certificate_of_nobody_known_is_not_taken(home, authority):
+    with double(authority[1]) as secure:
+        port = secure.url.rpartition(":")[2]
+
+        with pytest.raises(UpstreamUnavailable):
+            ask(f"https://pictures.example:{port}", "/image")
+
+    assert secure.seen == []
+
+
+def test_one_byte_at_a_time_over_tls_ends_with_the_deadline(home, trusting, authority):
+    with double(authority[1]) as secure:
+        port = secure.url.rpartition(":")[2]
+        url = f"https://pictures.example:{port}"
+
+        with soon(), pytest.raises(UpstreamTimeout) as caught:
+            ask(url, "/drip-without-length", total_s=0.5)
+
+    assert (caught.value.hop, caught.value.outcome_unknown) == ("total", True)
