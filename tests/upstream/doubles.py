@@ -17,9 +17,19 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checked = kind + data
+    length, crc = len(data).to_bytes(4, "big"), zlib.crc32(checked).to_bytes(4, "big")
+    return length + checked + crc
+
+
+# One grey dot, whole and valid.
 PNG = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\0\0\0\0:~\x9bU"
-    b"\0\0\0\nIDATx\x9cc\xf8\x0f\0\1\1\1\0\x1b\xb6\xeeV\0\0\0\0IEND\xaeB`\x82"
+    b"\x89PNG\r\n\x1a\n"
+    + _chunk(b"IHDR", b"\0\0\0\1\0\0\0\1\x08\0\0\0\0")
+    + _chunk(b"IDAT", zlib.compress(b"\0\x80"))
+    + _chunk(b"IEND", b"")
 )
 METADATA = "http://169.254.169.254/latest/meta-data/"
 
