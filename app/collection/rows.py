@@ -11,6 +11,8 @@ from app.renderer.errors import BadParameter, Fault
 _BLOCK = 64 << 10
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ENVELOPE = ("renderer", "params", "name")
+# A spreadsheet has no more rows; sixty million blank lines would take 12 seconds.
+_MOST_BLANK = 1 << 20
 _ADVICE = "save it as CSV UTF-8"
 
 
@@ -52,6 +54,7 @@ class Lines:
         self._hint = hint
         self._taken = 0
         self._start = 1
+        self._blank = 0
         self.number = 0
 
     def begin(self) -> int:
@@ -59,6 +62,13 @@ class Lines:
         self._taken = 0
         self._start = self.number + 1
         return self._start
+
+    def pass_over(self) -> None:
+        """Take note of a blank line; raise Unreadable where there are too many."""
+        self._blank += 1
+        if self._blank > _MOST_BLANK:
+            reason = f"there are more than {_MOST_BLANK:,} blank lines"
+            raise Unreadable(self.number, reason)
 
     def texts(self) -> Iterator[str]:
         """Yield the lines as text; raise Unreadable where one is not UTF-8."""
@@ -110,6 +120,8 @@ def read_ndjson(stream: Stream, most: int) -> Iterator[Row]:
     for line in lines.raw():
         if line.strip():
             yield _row_of_line(line, lines.number)
+        else:
+            lines.pass_over()
         lines.begin()
 
 

@@ -58,7 +58,9 @@ def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[Row]:
             return
         except csv.Error as error:
             raise _broken(error, start, lines.number) from error
-        if not _is_blank(row):
+        if _is_blank(row):
+            lines.pass_over()
+        else:
             yield _row(start, header.names, row, columns)
 
 

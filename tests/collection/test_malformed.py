@@ -448,6 +448,19 @@ def test_a_line_without_end_is_not_read_to_its_end(
     assert isinstance(caught.value, LimitExceeded) or caught.value.faults[-1].line
 
 
+@pytest.mark.parametrize(("kind", "head"), [(CSV, b"color\nred\n"), (NDJSON, b"{}\n")])
+def test_blank_lines_without_end_are_not_read_to_their_end(
+    kind: str, head: bytes, catalogue: Catalogue
+) -> None:
+    stream = Endless(head, b"\n")
+
+    with pytest.raises(BadRows) as caught:
+        read_upload(stream, kind, SOLID.encode(), catalogue, Limits())
+
+    assert "there are more than 1,048,576 blank lines" in str(caught.value)
+    assert stream.taken < 2 << 20
+
+
 def test_the_first_hundred_faults_are_named_and_the_rest_counted(
     catalogue: Catalogue,
 ) -> None:
