@@ -10,9 +10,11 @@ from app.parsing import Parser
 from app.pipeline import Pipeline
 from app.renderer.fonts import BrokenFont
 from app.renderer.registry import Catalogue
+from app.shelf import Shelf
 from app.store import StoreError, open_store
+from app.studio import Studio
+from app.views import archives, collections, health, images, index, sheets
 from app.views import catalogue as catalogue_view
-from app.views import health, images, index
 
 
 def build(settings: Settings | None = None) -> Flask:
@@ -24,6 +26,7 @@ def build(settings: Settings | None = None) -> Flask:
     accesslog.configure()
     try:
         store = open_store(settings.store, settings.store_bytes)
+        kept = open_store(settings.store, settings.collections_bytes, "collections")
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
     try:
@@ -32,10 +35,15 @@ def build(settings: Settings | None = None) -> Flask:
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
     pipeline = Pipeline(settings, store)
     parser = Parser(catalogue, settings)
+    shelf = Shelf(kept, catalogue, settings)
+    desk = archives.Desk(shelf, Studio(pipeline, settings), settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.register_blueprint(images.blueprint(parser, pipeline))
+    app.register_blueprint(collections.blueprint(desk, catalogue, pipeline))
+    app.register_blueprint(sheets.blueprint(desk))
+    app.register_blueprint(archives.blueprint(desk, catalogue))
     app.register_blueprint(catalogue_view.blueprint(catalogue, settings))
     app.register_blueprint(health.blueprint(catalogue, store))
     app.register_blueprint(index.blueprint(catalogue))

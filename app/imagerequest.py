@@ -104,6 +104,19 @@ def from_parts(
     return _build(renderer, parameters, output, bounds, strict=True)
 
 
+def in_format(request: ImageRequest, name: str) -> ImageRequest:
+    """Return the request for another format, with the options that it honours.
+
+    Raises BadParameter where the picture cannot be had in it.
+    """
+    options = encode.FORMATS[name].options if name in encode.FORMATS else frozenset()
+    given = request.output.model_dump(include=set(options), exclude_unset=True)
+    output = Output.model_validate({**given, "format": name})
+    _check_format(request.renderer, output)
+    _check_size(request.renderer, request.parameters, output)
+    return ImageRequest(request.renderer, request.parameters, output)
+
+
 def _names(request: ImageRequest) -> Mapping[str, Any]:
     return request.renderer.parameters.model_fields
 

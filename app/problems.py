@@ -10,6 +10,15 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.admission import Busy
+from app.collection.errors import (
+    BadRows,
+    DamagedCollection,
+    ExpiredCollection,
+    NoSuchIndex,
+    UnknownCollection,
+)
+from app.delivery.archive import Changed
+from app.delivery.bundle import ImageFailed
 from app.delivery.errors import (
     NotAcceptable,
     PreconditionFailed,
@@ -25,7 +34,14 @@ from app.renderer.errors import (
     UnknownFormat,
     UnknownRenderer,
 )
+from app.shelf import NoShelf
+from app.studio import Unfinished
 
+# Attributes of errors that become members of their problems.
+_TOLD = (
+    *("field", "limit", "allowed", "value", "known"),
+    *("file", "line", "current", "index", "count"),
+)
 _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
 _BLOCK = 64 << 10
@@ -56,6 +72,13 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         LimitExceeded: Row(422, "limit-exceeded", "The request is over a limit"),
         Undrawable: Row(422, "undrawable", "The input cannot be drawn"),
         RenderTimeout: Row(422, "render-timeout", "Drawing took too long"),
+        BadRows: Row(422, "bad-rows", "Rows of the collection are not valid"),
+        UnknownCollection: Row(404, "unknown-collection", "No such collection"),
+        NoSuchIndex: Row(404, "no-such-index", "The collection has no such image"),
+        ExpiredCollection: Row(410, "expired-collection", "The id pins old images"),
+        DamagedCollection: Row(500, "damaged-collection", "The collection is damaged"),
+        Changed: Row(500, "changed-image", "An image is no longer what it was"),
+        NoShelf: Row(501, "no-shelf", "Collections are not kept here"),
         BadBody: Row(400, "bad-body", "The request cannot be read"),
         UnsupportedBody: Row(415, "unsupported-body", "The body's type is not known"),
         StalePin: Row(410, "stale-pin", "The pinned image no longer exists"),
@@ -65,6 +88,7 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         RangeNotSatisfiable: Row(416, "range-not-satisfiable", "The range is outside"),
         BrokenTemplate: Row(503, "broken-template", "The template is broken"),
         Busy: Row(503, "busy", "The server is busy"),
+        Unfinished: Row(503, "unfinished", "The archive is being drawn"),
     }
 )
 
@@ -77,10 +101,7 @@ def problem(
     `more` are extension members, such as the `field` at fault.
     """
     body = {
-        "type": row.type,
-        "title": row.title,
-        "status": row.status,
-        "detail": detail,
+        **_core(row, detail),
         "instance": request.path,
         "request_id": request.environ.get("mimeo.request_id", ""),
         **more,
@@ -95,11 +116,29 @@ def problem(
     return response
 
 
+def _core(row: Row, detail: str) -> dict[str, Any]:
+    return {
+        "type": row.type,
+        "title": row.title,
+        "status": row.status,
+        "detail": detail,
+    }
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """Return an error of the table as a part of a larger answer says it.
+
+    The same every time: no path, no request id.
+    """
+    return {**_core(PROBLEMS[type(error)], str(error)), **_members(error)}
+
+
 def install(app: Flask) -> None:
     """Answer every error of an app with a problem."""
     for kind in PROBLEMS:
         app.register_error_handler(kind, _from_table)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(ImageFailed, _from_image)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -109,14 +148,24 @@ def _from_table(error: Exception) -> Response:
     return problem(row, str(error), _headers(error), **_members(error))
 
 
+def _from_image(error: ImageFailed) -> Response:
+    """Answer with the problem of the image, and say which one it is."""
+    cause = error.error
+    row = PROBLEMS[type(cause)]
+    more = {**_members(cause), "index": error.index}
+    return problem(row, str(error), _headers(cause), **more)
+
+
 def _members(error: Exception) -> dict[str, Any]:
     """Pick the extension members that help a client to mend its request."""
     if isinstance(error, BadParameter):
         errors = [fault._asdict() for fault in error.faults]
         more = {"more": error.more} if error.more else {}
         return {"field": error.faults[0].field, "errors": errors, **more}
-    names = ("field", "limit", "allowed", "value", "known", "file", "line", "current")
-    return {name: getattr(error, name) for name in names if hasattr(error, name)}
+    if isinstance(error, BadRows):
+        rows = [fault._asdict() for fault in error.faults]
+        return {"rows": rows, **({"more": error.more} if error.more else {})}
+    return {name: getattr(error, name) for name in _TOLD if hasattr(error, name)}
 
 
 def _headers(error: Exception) -> Iterable[tuple[str, str]]:
@@ -141,12 +190,13 @@ def _from_http(error: HTTPException) -> Response:
 
 
 def _too_large(error: RequestEntityTooLarge) -> Response:
-    allowed = current_app.config["MAX_CONTENT_LENGTH"]
+    name = getattr(error, "limit", "MIMEO_MAX_BODY_BYTES")
+    allowed = getattr(error, "allowed", current_app.config["MAX_CONTENT_LENGTH"])
     if (request.content_length or 0) <= _DRAINED:
         _drain(request.environ)
-    detail = f"The body is over the limit MIMEO_MAX_BODY_BYTES of {allowed:,} bytes."
-    limit = {"limit": "MIMEO_MAX_BODY_BYTES", "allowed": allowed}
-    return problem(PROBLEMS[RequestEntityTooLarge], detail, **limit)
+    detail = f"The body is over the limit {name} of {allowed:,} bytes."
+    row = PROBLEMS[RequestEntityTooLarge]
+    return problem(row, detail, limit=name, allowed=allowed)
 
 
 def _drain(environ: dict[str, Any]) -> None:

@@ -59,6 +59,21 @@ class Server:
             response = connection.getresponse()
             return Reply(response.status, response.headers, response.read())
 
+    @contextmanager
+    def open(
+        self, path: str, headers: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a GET and hand over the answer as it comes."""
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        with closing(connection):
+            connection.request("GET", path, None, dict(headers or {}))
+            yield connection.getresponse()
+
+    def workers(self) -> set[int]:
+        """Return the ids of the worker processes."""
+        path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return set(map(int, path.read_text().split()))
+
     def curl(self, path: str, *options: str) -> subprocess.CompletedProcess[bytes]:
         """Run curl on a path of this server; the caller looks at its exit code."""
         command = ["curl", "--silent", "--max-time", "60", *options, self.url + path]
@@ -79,7 +94,7 @@ def serve(
     with (
         tempfile.TemporaryDirectory() as scratch,
         Path(scratch, "log").open("w+b") as log,
-        _listening() as listener,
+        listening() as listener,
     ):
         host, port = listener.getsockname()
         process = _start(app, listener, _environment(settings or {}), folder, log)
@@ -93,7 +108,8 @@ def serve(
             _stop(process)
 
 
-def _listening() -> socket.socket:
+def listening() -> socket.socket:
+    """Return a socket that listens on a free port of this machine."""
     # Handed over as a file descriptor: no other program can take the port meanwhile.
     return socket.create_server(("127.0.0.1", 0))
 

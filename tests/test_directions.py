@@ -27,8 +27,9 @@ ALLOWED = {
         "server",
         "store",
     },
+    "collection": {"config", "imagerequest", "parsing", "renderer"},
     "config": {"values"},
-    "delivery": {"archive", "media"},
+    "delivery": {"archive", "media", "outcome"},
     "doctor": {
         "allocator",
         "config",
@@ -45,13 +46,17 @@ ALLOWED = {
         "pipeline",
         "problems",
         "renderer",
+        "shelf",
         "store",
+        "studio",
         "views",
     },
     "imagerequest": {"renderer"},
     "listener": set(),
+    "lookahead": {"collection", "imagerequest", "media", "outcome", "renderer"},
     "media": set(),
     "metrics": set(),
+    "outcome": {"archive", "media", "renderer"},
     "parsing": {"config", "delivery", "imagerequest", "renderer"},
     "pipeline": {
         "admission",
@@ -62,25 +67,55 @@ ALLOWED = {
         "renderer",
         "store",
     },
-    "problems": {"admission", "delivery", "parsing", "renderer"},
+    "problems": {
+        "admission",
+        "collection",
+        "delivery",
+        "parsing",
+        "renderer",
+        "shelf",
+        "studio",
+    },
     "renderer": {"config"},
+    "shelf": {"archive", "collection", "config", "renderer", "store"},
     "server": {"config", "listener"},
     "store": set(),
+    "studio": {
+        "admission",
+        "archive",
+        "collection",
+        "config",
+        "imagerequest",
+        "lookahead",
+        "media",
+        "metrics",
+        "outcome",
+        "pipeline",
+    },
+    "upstream": {"media", "renderer"},
     "values": set(),
     "views": {
+        "archive",
+        "collection",
         "config",
         "delivery",
+        "imagerequest",
         "metrics",
+        "outcome",
         "parsing",
         "pipeline",
         "problems",
         "renderer",
+        "shelf",
         "store",
+        "studio",
     },
 }
 # The rooms that may know the web framework; the rest serve a command line as well.
 WEB = {"accesslog", "delivery", "factory", "problems", "views"}
 FRAMEWORK = {"flask", "werkzeug"}
+# The parser of multipart is Werkzeug's; nothing else of it is known there.
+FREE = {"app/collection/multipart.py"}
 # Packages that one module alone may import.
 ONLY = {
     "gunicorn": "app/server.py",
@@ -128,7 +163,8 @@ def test_a_room_imports_only_what_its_row_allows(path):
 def test_only_web_rooms_know_the_framework(path):
     packages = {name.split(".")[0] for name in imports_of(path)}
 
-    assert own_room(path) in WEB or not packages & FRAMEWORK
+    free = own_room(path) in WEB or name_of(path) in FREE
+    assert free or not packages & FRAMEWORK
 
 
 @pytest.mark.parametrize("package", ONLY)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import orjson
 import pybase64
 from flask import Response
-from werkzeug.datastructures import Headers
 
+from app.delivery.answer import Answer, Pair
 from app.delivery.conditional import (
     NOT_MODIFIED,
     Conditions,
@@ -26,8 +26,6 @@ from app.delivery.disposition import content_disposition
 from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.delivery.negotiation import JSON
 from app.media import Media
-
-Pair = tuple[str, str]
 
 # Pictures carry no credentials, and pages draw them onto a canvas (CORS); a page
 # that isolates itself loads them only with the resource policy.
@@ -84,26 +82,6 @@ class Terms(NamedTuple):
         return f'"{self.fingerprint}-json"' if self.as_json else f'"{self.fingerprint}"'
 
 
-class _Answer(Response):
-    """A response whose headers are complete and known to be valid.
-
-    Werkzeug copies and checks every header twice on the way out: making and sending
-    a 304 takes 11.6 us its way and 3.5 us this way.
-    """
-
-    default_mimetype = None
-    automatically_set_content_length = False
-
-    def __init__(self, status: str, pairs: Iterable[Pair], body: bytes | None) -> None:
-        headers = Headers()
-        headers._list.extend(pairs)
-        super().__init__([] if body is None else [body], status, headers)
-
-    def get_wsgi_headers(self, environ: Mapping[str, Any]) -> Headers:
-        """Return the headers as they are."""
-        return self.headers
-
-
 def answer_early(environ: Mapping[str, Any], terms: Terms) -> Response | None:
     """Return 304 where the client has the bytes already, or None to go on.
 
@@ -116,7 +94,7 @@ def answer_early(environ: Mapping[str, Any], terms: Terms) -> Response | None:
     if decision is not NOT_MODIFIED:
         raise PreconditionFailed
     # RFC 9110, 15.4.5: what a cache needs to refresh its copy.
-    return _Answer("304 NOT MODIFIED", (*_validators(terms), *_SHARED), None)
+    return Answer("304 NOT MODIFIED", (*_validators(terms), *_SHARED), ())
 
 
 def send(
@@ -172,7 +150,7 @@ def send_json(
     return _body(environ, terms, to_json(media, described), pairs)
 
 
-def to_json(media: Media, described: Mapping[str, str]) -> bytes:
+def to_json(media: Media, described: Mapping[str, object]) -> bytes:
     """Describe media as a JSON object; the last member, `data`, is base64."""
     return orjson.dumps(
         {
@@ -200,11 +178,11 @@ def _body(
         raise RangeNotSatisfiable(len(data))
     if decision.span is None:
         pairs.append(("Content-Length", str(len(data))))
-        return _Answer("200 OK", pairs, data)
+        return Answer("200 OK", pairs, (data,))
     start, stop = decision.span
     pairs.append(("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}"))
     pairs.append(("Content-Length", str(stop - start)))
-    return _Answer("206 PARTIAL CONTENT", pairs, data[start:stop])
+    return Answer("206 PARTIAL CONTENT", pairs, (data[start:stop],))
 
 
 def _validators(terms: Terms) -> tuple[Pair, Pair]:

@@ -5,7 +5,7 @@ exception keeps its values in `args`, so that it survives the way out of the
 process that draws untrusted HTML.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 
 class Fault(NamedTuple):
@@ -28,7 +28,12 @@ def shorten(text: str) -> str:
 
 
 class RendererError(Exception):
-    """Base of all errors that the renderer package raises on purpose."""
+    """Base of all errors that the renderer package raises on purpose.
+
+    A `transient` one may not come again when the same is drawn once more.
+    """
+
+    transient: ClassVar[bool] = False
 
 
 class UnknownName(RendererError):
@@ -118,6 +123,8 @@ class Undrawable(RendererError):
 
 class RenderTimeout(RendererError):
     """Drawing took longer than its limit and was stopped."""
+
+    transient = True
 
     def __init__(self, limit: str, allowed_s: float) -> None:
         super().__init__(limit, allowed_s)

@@ -9,6 +9,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from app.delivery.answer import Pair
 from app.delivery.image import answer_early, send
 from app.parsing import MAX_FIELDS, Asked, BadBody, Body, Line, Parser, UnsupportedBody
 from app.pipeline import Pipeline, Production
@@ -58,7 +59,7 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
         """Draw one image from JSON that names the renderer."""
         if request.mimetype != "application/json":
             raise UnsupportedBody("POST /images takes application/json.")
-        _refuse_coding()
+        refuse_coding()
         return answer(parser.envelope(_line("", None), _data()))
 
     @bp.route("", methods=["OPTIONS"], **plain)
@@ -71,20 +72,23 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
 
 
 def _line(name: str, ending: str | None) -> Line:
-    environ = request.environ
-    # PEP 3333: what came over the wire, a byte a character.
-    query = environ.get("QUERY_STRING", "").encode("latin-1")
-    return Line(name, ending, query, environ.get("HTTP_ACCEPT"))
+    return Line(name, ending, raw_query(), request.environ.get("HTTP_ACCEPT"))
+
+
+def raw_query() -> bytes:
+    """Return the query as it came over the wire (PEP 3333: a byte a character)."""
+    query: str = request.environ.get("QUERY_STRING", "")
+    return query.encode("latin-1")
 
 
 def _body() -> Body:
-    _refuse_coding()
+    refuse_coding()
     if request.mimetype == "multipart/form-data":
         return _multipart()
     return Body(request.mimetype, _data())
 
 
-def _refuse_coding() -> None:
+def refuse_coding() -> None:
     """Refuse a compressed body (RFC 9110, 8.4): it would be read as it stands."""
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding != "identity":
@@ -149,11 +153,16 @@ def _deliver(
 ) -> Response:
     made = asked.request
     described = {"renderer": made.renderer.name, "format": made.output.format}
-    about = [("Server-Timing", _timing(production)), _CACHE_STATUS[production.source]]
+    about = how_made(production)
     if made.url is not None:
         described["url"] = made.url
         about.append(("Link", f'<{made.url}>; rel="canonical"'))
     return send(environ, asked.terms, production.media, about, **described)
+
+
+def how_made(production: Production) -> list[Pair]:
+    """Return the headers that say where an image came from, and its time."""
+    return [("Server-Timing", _timing(production)), _CACHE_STATUS[production.source]]
 
 
 def _timing(production: Production) -> str:

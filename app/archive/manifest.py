@@ -1,0 +1,187 @@
+"""What a complete run of an archive leaves: enough to lay it out again.
+
+Kept in columns, about 100 bytes an image, because an archive may have 100,000.
+"""
+
+import sys
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from zlib_ng import zlib_ng
+
+from app.archive.errors import DamagedManifest
+from app.archive.layout import Layout, Member
+from app.archive.texts import Texts
+
+MANIFEST = "manifest.json"
+_MAGIC = b"mimeoa1\n"
+_DIGEST = 32
+_PIECE = 64 << 10
+# Type codes of the columns: numbers, widths, heights, CRC-32s, sizes.
+_COLUMNS = ("I", "I", "I", "I", "Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image in the archive: number from 1, file, pixels, bytes, digests.
+
+    `sha256` are the 32 bytes of the digest.
+    """
+
+    index: int
+    name: str
+    media_type: str
+    width: int
+    height: int
+    size: int
+    crc32: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An image that could not be made: number from 1, file, problem as JSON."""
+
+    index: int
+    name: str
+    problem: Mapping[str, Any]
+
+
+class Manifest:
+    """What became of each image of a collection, in ascending order."""
+
+    def __init__(self, collection_id: str, count: int) -> None:
+        self.collection_id = collection_id
+        self.count = count
+        self.failures: list[Failure] = []
+        self._media_type = ""
+        self._columns = tuple(array(code) for code in _COLUMNS)
+        self._digests = bytearray()
+        self._names = Texts()
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, place: int) -> Entry:
+        """Return an entry by its place in the archive, from 0."""
+        index, width, height, crc32, size = (column[place] for column in self._columns)
+        sha256 = bytes(self._digests[place * _DIGEST : (place + 1) * _DIGEST])
+        name = self._names[place]
+        return Entry(index, name, self._media_type, width, height, size, crc32, sha256)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image is accounted for."""
+        return len(self) + len(self.failures) == self.count
+
+    def add(self, entry: Entry) -> None:
+        """Take an image; all of an archive have one media type, or ValueError."""
+        self._media_type = self._media_type or entry.media_type
+        if entry.media_type != self._media_type:
+            raise ValueError(f"{entry.media_type} beside {self._media_type}")
+        row = (entry.index, entry.width, entry.height, entry.crc32, entry.size)
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+        self._digests += entry.sha256
+        self._names.append(entry.name)
+
+    def fail(self, failure: Failure) -> None:
+        """Take an image that there is none of."""
+        self.failures.append(failure)
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the images that there are."""
+        return map(self.__getitem__, range(len(self)))
+
+    def text(self) -> Iterator[bytes]:
+        """Yield the archive's last member, JSON for people too, an image a line."""
+        about = {"collection": self.collection_id, "count": self.count}
+        block = bytearray(orjson.dumps(about)[:-1] + b',"images":[')
+        before = b"\n"
+        for entry in self.entries():
+            block += before + orjson.dumps(entry, default=bytes.hex)
+            before = b",\n"
+            if len(block) > _PIECE:
+                yield bytes(block)
+                block.clear()
+        block += b'\n],"errors":['
+        block += b",".join(b"\n" + _spelled(failure) for failure in self.failures)
+        yield bytes(block) + b"\n]}\n"
+
+    def member(self) -> Member:
+        """Return the member that the manifest itself is, the last of its archive."""
+        size = crc32 = 0
+        for piece in self.text():
+            size += len(piece)
+            crc32 = zlib_ng.crc32(piece, crc32)
+        return Member(MANIFEST, size, crc32)
+
+    def layout(self) -> Layout:
+        """Lay the archive out: the images, and this manifest."""
+        layout = Layout()
+        for entry in self.entries():
+            layout.add(Member(entry.name, entry.size, entry.crc32))
+        layout.add(self.member())
+        layout.close()
+        return layout
+
+    def pack(self) -> bytes:
+        """Return one block that `unpack` reads."""
+        about = {
+            "collection": self.collection_id,
+            "count": self.count,
+            "media_type": self._media_type,
+            "entries": len(self),
+            "failures": self.failures,
+            "order": sys.byteorder,
+        }
+        head = orjson.dumps(about)
+        columns = (column.tobytes() for column in self._columns)
+        body = b"".join(
+            (
+                len(head).to_bytes(4, "big"),
+                head,
+                *columns,
+                self._digests,
+                self._names.lines(),
+            )
+        )
+        return _MAGIC + zlib_ng.crc32(body).to_bytes(4, "big") + body
+
+    @classmethod
+    def unpack(cls, block: bytes) -> "Manifest":
+        """Reverse `pack`; raise DamagedManifest where the block is not whole."""
+        body = memoryview(block)[len(_MAGIC) + 4 :]
+        check = block[len(_MAGIC) : len(_MAGIC) + 4]
+        if not block.startswith(_MAGIC) or (
+            zlib_ng.crc32(body).to_bytes(4, "big") != check
+        ):
+            raise DamagedManifest("The manifest of an archive is damaged.")
+        start = 4 + int.from_bytes(body[:4], "big")
+        about = orjson.loads(body[4:start])
+        made = cls(about["collection"], about["count"])
+        made._media_type = about["media_type"]
+        made.failures = [Failure(**row) for row in about["failures"]]
+        made._fill(body[start:], about["entries"], about["order"])
+        return made
+
+    def _fill(self, data: memoryview, count: int, order: str) -> None:
+        at = 0
+        for column in self._columns:
+            stop = at + count * column.itemsize
+            column.frombytes(data[at:stop])
+            at = stop
+            if order != sys.byteorder:
+                column.byteswap()
+        stop = at + count * _DIGEST
+        self._digests += data[at:stop]
+        for name in bytes(data[stop:]).decode("ascii").splitlines():
+            self._names.append(name)
+
+
+def _spelled(failure: Failure) -> bytes:
+    about = {"index": failure.index, "name": failure.name}
+    return orjson.dumps({**about, **failure.problem})

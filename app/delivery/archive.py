@@ -1,0 +1,97 @@
+"""A collection as a ZIP: the first run, which lays it out, and any range after it.
+
+The archive package knows sizes and places, not how images are made: here both
+meet. A first run has no length, because nothing is drawn ahead; it leaves a
+manifest, from which length, ranges and bytes of all later ones come.
+"""
+
+from collections.abc import Callable, Iterator
+
+from app.archive.layout import Layout, Member, Slice
+from app.archive.manifest import Entry, Failure, Manifest
+from app.delivery.bundle import Bundle, ImageFailed, Outcomes, reported
+from app.outcome import Drawn, Failed, entry_of
+
+
+class Changed(Exception):
+    """An image no longer has the bytes that the archive was laid out with."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
+
+    def __str__(self) -> str:
+        return f"Image {self.index} is no longer what it was; the archive is not."
+
+
+def first_run(bundle: Bundle, keep: Callable[[Manifest], None]) -> Iterator[bytes]:
+    """Yield the archive of images that are drawn meanwhile.
+
+    `keep` gets the manifest before the last bytes are yielded: whoever has the whole
+    archive can resume it.
+    """
+    manifest = Manifest(bundle.id, bundle.count)
+    layout = Layout()
+    for outcome in reported(bundle):
+        if isinstance(outcome, Drawn):
+            entry = entry_of(outcome)
+            header = layout.add(Member(entry.name, entry.size, entry.crc32))
+            manifest.add(entry)
+            yield header + outcome.media.data
+        else:
+            _report(bundle, manifest, outcome)
+            yield b""
+    yield layout.add(manifest.member())
+    yield from manifest.text()
+    layout.close()
+    keep(manifest)
+    yield from layout.tail()
+
+
+def parts(
+    manifest: Manifest,
+    layout: Layout,
+    span: tuple[int, int],
+    draw: Callable[[int, int], Outcomes],
+    flaw: Callable[[], None],
+) -> Iterator[bytes]:
+    """Yield a range of an archive that is laid out, and draw only what it touches.
+
+    `draw` gets the numbers of the first and the last image. Raises Changed where an
+    image has other bytes than it had, after `flaw` has taken note.
+    """
+    images = [place for place in layout.touched(*span) if place < len(manifest)]
+    outcomes: Outcomes = iter(())
+    if images:
+        outcomes = draw(manifest[images[0]].index, manifest[images[-1]].index)
+    for piece in layout.pieces(*span):
+        if isinstance(piece, bytes):
+            yield piece
+        elif piece.index == len(manifest):
+            yield b"".join(manifest.text())[piece.start : piece.stop]
+        else:
+            yield from _data(manifest[piece.index], piece, outcomes, flaw)
+
+
+def _data(
+    entry: Entry, piece: Slice, outcomes: Outcomes, flaw: Callable[[], None]
+) -> Iterator[bytes]:
+    """Yield the data of an image, and ticks until it is drawn."""
+    for outcome in outcomes:
+        if outcome is None:
+            yield b""
+        elif outcome.index == entry.index:
+            if isinstance(outcome, Failed):
+                raise ImageFailed(outcome.index, outcome.error) from outcome.error
+            if bytes.fromhex(outcome.media.sha256) != entry.sha256:
+                flaw()
+                raise Changed(entry.index)
+            yield outcome.media.data[piece.start : piece.stop]
+            return
+    raise Changed(entry.index)
+
+
+def _report(bundle: Bundle, manifest: Manifest, outcome: Failed | None) -> None:
+    if outcome is not None:
+        problem = bundle.describe(outcome.error)
+        manifest.fail(Failure(outcome.index, outcome.name, problem))

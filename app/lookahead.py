@@ -1,0 +1,88 @@
+"""Draw the images of a collection in order, a bounded way ahead of the client.
+
+Nothing runs ahead by more than `images` drawings, nor goes on once `held_bytes` are
+drawn and not taken: a client that stalls stalls the drawing, and memory does not
+grow with the number of images. Closing the generator ends the work.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from threading import Event
+
+from app.collection.collection import Item
+from app.imagerequest import ImageRequest
+from app.media import Media
+from app.outcome import Drawn, Failed, Outcome
+from app.renderer.errors import RendererError
+
+# A third of the 20 seconds after which no connection may still be silent.
+TICK_S = 6.0
+
+
+Produce = Callable[[ImageRequest, Event], Media]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far ahead: drawings under way or done, and bytes done but not taken."""
+
+    images: int
+    held_bytes: int
+    tick_s: float = TICK_S
+
+
+def look_ahead(
+    items: Iterable[Item], produce: Produce, bounds: Bounds
+) -> Generator[Outcome | None]:
+    """Yield one outcome for each item, in order; None after every `tick_s` of waiting.
+
+    The first image is drawn alone, so that it comes as soon as a single one would.
+    `produce` runs in threads of this generator's own and gets an event that is set
+    when nobody waits any more. Raises what `produce` raises, RendererError apart.
+    """
+    left = iter(items)
+    cancelled = Event()
+    queue: deque[tuple[Item, Future[Media]]] = deque()
+    pool = ThreadPoolExecutor(bounds.images, "mimeo-ahead")
+    wanted = 1
+    try:
+        while True:
+            for item in islice(left, _room(queue, wanted, bounds.held_bytes)):
+                queue.append((item, pool.submit(produce, item.request, cancelled)))
+            if not queue:
+                return
+            item, future = queue[0]
+            outcome = _outcome(item, future, bounds.tick_s)
+            if outcome is not None:
+                queue.popleft()
+                wanted = bounds.images
+            yield outcome
+    finally:
+        cancelled.set()
+        # Not waited for: whoever closes a stream holds a thread of the server.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _room(
+    queue: Iterable[tuple[Item, Future[Media]]], wanted: int, held_bytes: int
+) -> int:
+    """Return how many more drawings may start."""
+    futures = [future for _, future in queue]
+    held = sum(_size(future) for future in futures if future.done())
+    return max(0, wanted - len(futures)) if held < held_bytes or not futures else 0
+
+
+def _size(future: Future[Media]) -> int:
+    return 0 if future.exception() else len(future.result().data)
+
+
+def _outcome(item: Item, future: Future[Media], tick_s: float) -> Outcome | None:
+    if not wait((future,), tick_s).done:
+        return None
+    try:
+        return Drawn(item.index, item.name, future.result())
+    except RendererError as error:
+        return Failed(item.index, item.name, error)

@@ -1,0 +1,101 @@
+"""Collections at rest: their rows, what was laid out of them, and what is in doubt."""
+
+import re
+from itertools import chain
+
+from app.archive.manifest import Manifest
+from app.collection.collection import Collection
+from app.collection.draft import Draft
+from app.collection.errors import ExpiredCollection, UnknownCollection
+from app.config import Settings
+from app.renderer.registry import Catalogue
+from app.store import Store
+
+_ID = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class NoShelf(Exception):
+    """This server cannot keep collections; the text says why and what works."""
+
+    def __str__(self) -> str:
+        return (
+            "Collections are not kept here: MIMEO_STORE is none, or memory of several"
+            " workers. POST to /collections.zip makes and delivers at once."
+        )
+
+
+class _Entry:
+    """A collection's object in the store, read by range."""
+
+    def __init__(self, store: Store, key: str) -> None:
+        self._store = store
+        self._key = key
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return the bytes; raise UnknownCollection where the entry is gone."""
+        block = self._store.read(self._key, start, stop)
+        if block is None:
+            raise UnknownCollection(self._key)
+        return block
+
+
+class Shelf:
+    """The collections of a store, which all workers see.
+
+    A `flawed` collection had an image fail that may be drawn next time, after bytes
+    of it had left: its URL no longer names one sequence of bytes, so nothing of it
+    may be resumed or revalidated.
+    """
+
+    def __init__(self, store: Store, catalogue: Catalogue, settings: Settings) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._settings = settings
+        self.keeps = store.keeps and (store.shared or settings.workers == 1)
+
+    def check(self) -> None:
+        """Raise NoShelf where nothing can be kept."""
+        if not self.keeps:
+            raise NoShelf
+
+    def add(self, draft: Draft) -> bool:
+        """Keep a collection; return whether it is new. Raises NoShelf, StoreError."""
+        self.check()
+        new = not self._store.has(draft.id)
+        # Written again all the same: what is used is not to be the oldest.
+        self._store.put(draft.id, draft.chunks())
+        return new
+
+    def open(self, key: str) -> Collection:
+        """Return a collection; raise UnknownCollection, or ExpiredCollection.
+
+        A collection of pixels that are no longer made gets a new id, which the error
+        names and under which it is at once.
+        """
+        self.check()
+        if not _ID.match(key):
+            raise UnknownCollection(key)
+        entry = _Entry(self._store, key)
+        collection = Collection.open(entry, self._catalogue, self._settings)
+        if collection.edition_is_current:
+            return collection
+        current, head = collection.relabel()
+        self._store.put(current, chain((head,), collection.data()))
+        raise ExpiredCollection(key, current)
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Return what the first complete run left, or None."""
+        data = self._store.get(f"{key}.archive")
+        return None if data is None else Manifest.unpack(data)
+
+    def keep_manifest(self, manifest: Manifest) -> None:
+        """Keep what a complete run left."""
+        self._store.put(f"{manifest.collection_id}.archive", manifest.pack())
+
+    def is_flawed(self, key: str) -> bool:
+        """Tell whether the collection's URL names more than one sequence of bytes."""
+        return self._store.has(f"{key}.flawed")
+
+    def flaw(self, key: str) -> None:
+        """Note for all workers and all time that it does."""
+        self._store.put(f"{key}.flawed", b"1")

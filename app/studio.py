@@ -1,0 +1,100 @@
+"""Draws the images of collections: ahead of the client, and no further."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+
+from app import metrics
+from app.admission import Busy
+from app.archive.manifest import Entry, Failure, Manifest
+from app.collection.collection import Collection, Item
+from app.config import Settings
+from app.imagerequest import ImageRequest
+from app.lookahead import Bounds, look_ahead
+from app.media import Media
+from app.outcome import Drawn, Outcome, entry_of
+from app.pipeline import Pipeline
+
+# Streams last for seconds to minutes.
+_BUSY_RETRY_S = 5
+Describe = Callable[[Exception], dict[str, object]]
+
+
+class Unfinished(Busy):
+    """An archive is not laid out yet; what was drawn is kept for the next attempt."""
+
+    def __str__(self) -> str:
+        return "The archive is still being drawn; ask again, and it goes on from here."
+
+
+class Studio:
+    """Draws collections in one worker: so many at a time, each so far ahead."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
+        self._wait_s = settings.layout_wait_s
+        # A stream holds a thread of the server: the rest serve single images.
+        self._seats = threading.BoundedSemaphore(max(1, settings.threads // 2))
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Hold a seat for a stream while the body runs; raise Busy where none is."""
+        if not self._seats.acquire(blocking=False):
+            raise Busy(_BUSY_RETRY_S)
+        try:
+            with metrics.streaming():
+                yield
+        finally:
+            self._seats.release()
+
+    def draw(self, items: Iterable[Item]) -> Generator[Outcome | None]:
+        """Yield what becomes of the items, in order; see `look_ahead`."""
+        return look_ahead(items, self._produce, self._bounds)
+
+    def _produce(self, request: ImageRequest, cancelled: threading.Event) -> Media:
+        production = self._pipeline.produce(request, patient=True, cancelled=cancelled)
+        return production.media
+
+    def survey(self, collection: Collection) -> Manifest | None:
+        """Lay an archive out by what the store knows; None if an image is missing."""
+        manifest = Manifest(collection.id, collection.count)
+        for item in collection.items():
+            known = self._pipeline.peek(item.request)
+            if known is None:
+                return None
+            manifest.add(
+                Entry(
+                    item.index,
+                    item.name,
+                    known.media_type,
+                    known.width,
+                    known.height,
+                    known.size,
+                    known.crc32,
+                    bytes.fromhex(known.sha256),
+                )
+            )
+        return manifest
+
+    def lay_out(self, collection: Collection, describe: Describe) -> Manifest | None:
+        """Draw what is missing of an archive, for a bounded time.
+
+        Returns None where an image failed that may be drawn next time. Raises
+        Unfinished when the time is up.
+        """
+        end = time.monotonic() + self._wait_s
+        manifest = Manifest(collection.id, collection.count)
+        with closing(self.draw(collection.items())) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Drawn):
+                    manifest.add(entry_of(outcome))
+                elif outcome is not None:
+                    if outcome.error.transient:
+                        return None
+                    problem = describe(outcome.error)
+                    manifest.fail(Failure(outcome.index, outcome.name, problem))
+                if time.monotonic() > end and not manifest.complete:
+                    raise Unfinished(1)
+        return manifest

@@ -1,0 +1,236 @@
+"""A whole collection in one answer: `/collections/<id>.<form>`, and made at once."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from app.archive.manifest import Manifest
+from app.collection.collection import Collection, Item
+from app.collection.draft import Draft
+from app.config import Settings
+from app.delivery.answer import Answer, Pair
+from app.delivery.archive import first_run, parts
+from app.delivery.bundle import Bundle, Outcomes
+from app.delivery.conditional import Conditions, select_range
+from app.delivery.errors import RangeNotSatisfiable
+from app.delivery.offer import Offer, answer_early
+from app.delivery.stream import stream
+from app.imagerequest import in_format, unique
+from app.parsing import read_pairs
+from app.problems import describe
+from app.renderer.errors import shorten
+from app.renderer.registry import Catalogue
+from app.shelf import Shelf
+from app.store import StoreError
+from app.studio import Studio
+from app.views.forms import FORMS, Form, Options, read_options
+from app.views.images import raw_query
+from app.views.uploads import receive
+
+_LOG = logging.getLogger("mimeo.archives")
+# Beyond the length of any archive: whether a Range counts does not depend on it.
+_ANY_LENGTH = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What it takes to hand out collections."""
+
+    shelf: Shelf
+    studio: Studio
+    settings: Settings
+
+
+def blueprint(desk: Desk, catalogue: Catalogue) -> Blueprint:
+    """Return the routes of whole collections."""
+    bp = Blueprint("archives", __name__)
+
+    @bp.get("/collections/<key>.<form>")
+    def send(key: str, form: str) -> Response:
+        """Send a collection that is kept."""
+        row = _form(form)
+        options = read_options(row.options, unique(read_pairs(raw_query())))
+        with ExitStack() as ending:
+            order = Order(desk, desk.shelf.open(key), row, options, kept=True)
+            return deliver(order, ending)
+
+    @bp.post("/collections.<form>")
+    def create(form: str) -> Response:
+        """Make a collection and send it at once."""
+        row = _form(form)
+        own = tuple(row.options.model_fields)
+        draft, given = receive(catalogue, desk.settings, own)
+        with ExitStack() as ending:
+            ending.callback(draft.close)
+            options = read_options(row.options, given)
+            kept = desk.shelf.keeps and _keep(desk.shelf, draft)
+            collection = draft.collection(catalogue, desk.settings)
+            answer = deliver(Order(desk, collection, row, options, kept), ending)
+            if kept:
+                place = f"/collections/{draft.id}.{row.name}"
+                answer.headers["Content-Location"] = place
+            return answer
+
+    return bp
+
+
+def _keep(shelf: Shelf, draft: Draft) -> bool:
+    """Keep a collection; a store at fault costs the resuming, not the answer."""
+    try:
+        shelf.add(draft)
+    except StoreError as error:
+        _LOG.warning("store: %s", error)
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants what: a collection in a form, and whether it is kept."""
+
+    desk: Desk
+    collection: Collection
+    form: Form
+    options: Options
+    kept: bool
+
+    def offer(self) -> Offer:
+        """Return the terms of the answer."""
+        key = self.collection.id
+        return Offer(
+            f"{key}-{self.form.tag(self.options)}",
+            self.form.media_type,
+            key[:12],
+            self.form.name,
+            pinned=self.kept and not self.desk.shelf.is_flawed(key),
+            download=self.options.download,
+            attachment=self.form.attachment,
+        )
+
+    def draw(self, first: int = 1, last: int | None = None) -> Outcomes:
+        """Draw the images of these numbers, all by default."""
+        items = self.collection.items(first, last)
+        if self.form.image_format is not None:
+            items = map(self._converted, items)
+        return self.desk.studio.draw(items)
+
+    def bundle(self) -> Bundle:
+        """Return all images on their way."""
+        outcomes = self.draw()
+        return Bundle(
+            self.collection.id, self.collection.count, outcomes, describe, self.flaw
+        )
+
+    def flaw(self) -> None:
+        """Note that this collection no longer has one sequence of bytes."""
+        if self.kept:
+            self.desk.shelf.flaw(self.collection.id)
+
+    def keep(self, manifest: Manifest) -> None:
+        """Keep what a complete run leaves, unless another run would differ."""
+        if self.kept and not self.desk.shelf.is_flawed(self.collection.id):
+            self.desk.shelf.keep_manifest(manifest)
+
+    def _converted(self, item: Item) -> Item:
+        assert self.form.image_format is not None
+        return item._replace(request=in_format(item.request, self.form.image_format))
+
+
+def deliver(order: Order, ending: ExitStack) -> Response:
+    """Return a collection in a form.
+
+    `ending` holds what has to be closed when the last byte is sent; it is emptied
+    where the answer takes that over. Raises what making the first image raises.
+    """
+    offer = order.offer()
+    early = answer_early(request.environ, offer)
+    if early is not None:
+        return early
+    order.form.check(order.collection, order.options, order.desk.settings)
+    if order.form.make is None:
+        return _archive(order, offer, ending)
+    if request.method == "HEAD":
+        return Answer("200 OK", offer.pairs(whole=False), ())
+    ending.enter_context(order.desk.studio.admit())
+    chunks = order.form.make(order.bundle(), order.collection, order.options)
+    return _stream("200 OK", offer.pairs(whole=False), chunks, None, ending)
+
+
+def _archive(order: Order, offer: Offer, ending: ExitStack) -> Response:
+    manifest = _known(order) if offer.pinned else None
+    if manifest is None and request.method == "HEAD":
+        return Answer("200 OK", offer.pairs(whole=False), ())
+    ending.enter_context(order.desk.studio.admit())
+    if manifest is None and offer.pinned and _wants_range(offer):
+        # A first run that broke off: what is missing is drawn before it goes on.
+        manifest = order.desk.studio.lay_out(order.collection, describe)
+        if manifest is None:
+            order.flaw()
+            offer = offer._replace(pinned=False)
+        else:
+            order.keep(manifest)
+    if manifest is None:
+        chunks = first_run(order.bundle(), order.keep)
+        return _stream("200 OK", offer.pairs(whole=False), chunks, None, ending)
+    return _laid_out(order, offer, manifest, ending)
+
+
+def _known(order: Order) -> Manifest | None:
+    """Return the layout that a run left, or that the store's images make."""
+    key = order.collection.id
+    manifest = order.desk.shelf.manifest(key)
+    if manifest is None:
+        manifest = order.desk.studio.survey(order.collection)
+        if manifest is not None:
+            order.keep(manifest)
+    return manifest
+
+
+def _wants_range(offer: Offer) -> bool:
+    asked = Conditions.from_environ(request.environ)
+    return select_range(asked, offer.representation, _ANY_LENGTH).status != 200
+
+
+def _laid_out(
+    order: Order, offer: Offer, manifest: Manifest, ending: ExitStack
+) -> Response:
+    """Send an archive whose every byte is known, or the range that was asked for."""
+    layout = manifest.layout()
+    asked = Conditions.from_environ(request.environ)
+    decision = select_range(asked, offer.representation, layout.length)
+    if decision.status == 416:
+        raise RangeNotSatisfiable(layout.length)
+    pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
+    start, stop = decision.span or (0, layout.length)
+    if request.method == "HEAD":
+        return Answer("200 OK", [*pairs, ("Content-Length", str(layout.length))], ())
+    status = "200 OK"
+    if decision.span is not None:
+        status = "206 PARTIAL CONTENT"
+        place = f"bytes {start}-{stop - 1}/{layout.length}"
+        pairs.append(("Content-Range", place))
+    chunks = parts(manifest, layout, (start, stop), order.draw, order.flaw)
+    return _stream(status, pairs, chunks, stop - start, ending)
+
+
+def _stream(
+    status: str,
+    pairs: list[Pair],
+    chunks: Iterator[bytes],
+    length: int | None,
+    ending: ExitStack,
+) -> Response:
+    return stream(status, pairs, chunks, length, ending.pop_all().close)
+
+
+def _form(name: str) -> Form:
+    if name not in FORMS:
+        known = ", ".join(FORMS)
+        raise NotFound(
+            f"Collections have no form {shorten(name)!r}; there are {known}."
+        )
+    return FORMS[name]

@@ -1,0 +1,138 @@
+"""The forms in which a whole collection can be had, in one table."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from app.collection.collection import Collection
+from app.config import Settings
+from app.delivery.bundle import Bundle, drawn, json_text, ndjson
+from app.imagerequest import faults_of, in_format
+from app.renderer.encode.animation import ANIMATIONS, Animation
+from app.renderer.encode.pages import Page, pages
+from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.limits import device_size
+from app.renderer.params import Parameters
+
+
+class Options(Parameters):
+    """What a caller can say of the delivery of any form."""
+
+    download: str | None = Field(None, description="File name of an attachment.")
+
+
+class Motion(Options):
+    """What a caller can say of an animation."""
+
+    duration: Annotated[int, Field(ge=20, le=65_530)] = Field(
+        500, description="Milliseconds that each image is shown."
+    )
+    loop: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        0, description="How often it is played; 0: for ever."
+    )
+
+
+Chosen = TypeVar("Chosen", bound=Parameters)
+Make = Callable[[Bundle, Collection, Any], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form: its type, options, the format that images are drawn in, and its bytes.
+
+    `image_format` is None where the images keep the collection's own. `check` raises
+    before any work where a collection cannot be had in this form. `make` is None for
+    the archive, which can do more than be streamed. An `attachment` is to be saved.
+    """
+
+    name: str
+    media_type: str
+    make: Make | None
+    options: type[Options] = Options
+    image_format: str | None = None
+    check: Callable[[Collection, Any, Settings], None] = lambda *_: None
+    attachment: bool = False
+
+    def tag(self, options: Options) -> str:
+        """Name what of the form and its options decides the bytes."""
+        rest = options.model_dump(exclude={"download"})
+        return "-".join((self.name, *map(str, rest.values())))
+
+
+def _pages(bundle: Bundle, collection: Collection, options: Options) -> Iterator[bytes]:
+    scale = collection.output.scale
+    return pages(
+        None if image is None else Page(image.media.data, scale)
+        for image in drawn(bundle.outcomes)
+    )
+
+
+def _animate(
+    animation: Animation, bundle: Bundle, collection: Collection, options: Motion
+) -> Iterator[bytes]:
+    first = in_format(collection.item(1).request, animation.frame_format)
+    size = device_size(first.renderer, first.parameters, first.output.scale)
+    frames = (
+        None if image is None else image.media.data for image in drawn(bundle.outcomes)
+    )
+    return animation.join(
+        frames, collection.count, size, options.duration, options.loop
+    )
+
+
+def _check_frames(
+    animation: Animation, collection: Collection, options: Motion, settings: Settings
+) -> None:
+    """Refuse too many frames, and frames of more than one size."""
+    animation.check(options.duration)
+    if collection.count > settings.max_frames:
+        raise LimitExceeded(
+            "count", "MIMEO_MAX_FRAMES", settings.max_frames, collection.count
+        )
+    first: tuple[int, int] | None = None
+    for item in collection.items():
+        made = in_format(item.request, animation.frame_format)
+        size = device_size(made.renderer, made.parameters, made.output.scale)
+        first = first or size
+        if size != first:
+            reason = (
+                f"image {item.index} is {size[0]}x{size[1]}, the first"
+                f" {first[0]}x{first[1]}: frames must be of one size"
+            )
+            raise BadParameter(Fault("size", reason))
+
+
+def _animated(name: str, animation: Animation) -> Form:
+    return Form(
+        name,
+        animation.media_type,
+        partial(_animate, animation),
+        Motion,
+        animation.frame_format,
+        partial(_check_frames, animation),
+    )
+
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "zip": Form("zip", "application/zip", None, attachment=True),
+        "json": Form("json", "application/json", lambda bundle, *_: json_text(bundle)),
+        "ndjson": Form(
+            "ndjson", "application/x-ndjson", lambda bundle, *_: ndjson(bundle)
+        ),
+        "pdf": Form("pdf", "application/pdf", _pages, image_format="png"),
+        **{name: _animated(name, row) for name, row in ANIMATIONS.items()},
+    }
+)
+
+
+def read_options(model: type[Chosen], given: Mapping[str, str]) -> Chosen:
+    """Return the options of a query; raise BadParameter naming what is wrong."""
+    try:
+        return model.model_validate_strings(given)
+    except ValidationError as error:
+        raise BadParameter(*faults_of(error)) from error

@@ -1,0 +1,140 @@
+"""Contact sheets: the images of a collection, small, on one page."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from flask import Blueprint, Response, request
+from PIL import Image
+
+from app.collection.collection import Collection, Item
+from app.config import Settings
+from app.delivery.answer import Answer
+from app.delivery.bundle import Outcomes, drawn
+from app.delivery.conditional import Conditions, select_range
+from app.delivery.errors import RangeNotSatisfiable
+from app.delivery.offer import Offer, answer_early
+from app.imagerequest import in_format, unique
+from app.parsing import read_pairs
+from app.renderer import sheet
+from app.renderer.base import Output
+from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
+from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
+from app.renderer.limits import device_size
+from app.views.archives import Desk
+from app.views.forms import Options, read_options
+from app.views.images import raw_query
+
+# What Pillow opens again without loss of time; of other formats a PNG is made.
+_OPENED = frozenset({"png", "jpg", "webp", "gif"})
+_SHEETS = tuple(name for name in FORMATS if name not in ("svg", "ico"))
+
+
+class SheetOptions(sheet.SheetParameters, Options):
+    """What a caller can say of a contact sheet."""
+
+
+def blueprint(desk: Desk) -> Blueprint:
+    """Return the route of contact sheets."""
+    bp = Blueprint("sheets", __name__)
+
+    @bp.get("/collections/<key>/sheet.<ending>")
+    def show(key: str, ending: str) -> Response:
+        """Draw a contact sheet."""
+        output = _output(ending)
+        options = read_options(SheetOptions, unique(read_pairs(raw_query())))
+        collection = desk.shelf.open(key)
+        items = _items(collection, options, desk.settings)
+        plan = _plan(items, options, desk.settings)
+        check(output, *plan.size)
+        row = FORMATS[output.format]
+        offer = Offer(
+            f"{collection.id}-{_tag(options)}-{output.format}",
+            row.media_type,
+            f"{collection.id[:12]}-sheet",
+            row.extensions[0],
+            download=options.download,
+        )
+        early = answer_early(request.environ, offer)
+        if early is not None or request.method == "HEAD":
+            return early or Answer("200 OK", offer.pairs(whole=True), ())
+        with desk.studio.admit(), closing(desk.studio.draw(items)) as outcomes:
+            picture = sheet.draw(plan, _thumbnails(outcomes, options.cell))
+        return _send(offer, encode(picture, output))
+
+    return bp
+
+
+def _output(ending: str) -> Output:
+    name = EXTENSIONS.get(ending, ending)
+    if name not in _SHEETS:
+        raise UnknownFormat(ending, _SHEETS)
+    return Output.model_validate({"format": name})
+
+
+def _items(
+    collection: Collection, options: SheetOptions, settings: Settings
+) -> list[Item]:
+    """Return the images that are shown, bounded, in a format that opens fast."""
+    last = collection.count
+    if options.count is not None:
+        last = options.first + options.count - 1
+    for name, number in (("first", options.first), ("count", last)):
+        if number > collection.count:
+            reason = f"reaches beyond the {collection.count:,} images there are"
+            raise BadParameter(Fault(name, reason))
+    count = last - options.first + 1
+    if count > settings.max_frames:
+        raise LimitExceeded("count", "MIMEO_MAX_FRAMES", settings.max_frames, count)
+    return [_opened(item) for item in collection.items(options.first, last)]
+
+
+def _opened(item: Item) -> Item:
+    if item.request.output.format in _OPENED:
+        return item
+    return item._replace(request=in_format(item.request, "png"))
+
+
+def _plan(items: list[Item], options: SheetOptions, settings: Settings) -> sheet.Plan:
+    """Return the measures of the sheet; raise LimitExceeded where it is too large."""
+    requests = (item.request for item in items)
+    sizes = (
+        device_size(made.renderer, made.parameters, made.output.scale)
+        for made in requests
+    )
+    room = sheet.measure(sizes, options.cell)
+    plan = sheet.plan(len(items), options.columns, options.cell, room)
+    width, height = plan.size
+    for name, side in (("columns", width), ("count", height)):
+        if side > settings.max_side:
+            raise LimitExceeded(name, "MIMEO_MAX_SIDE", settings.max_side, side)
+    if width * height > settings.max_pixels:
+        raise LimitExceeded(
+            "count", "MIMEO_MAX_PIXELS", settings.max_pixels, width * height
+        )
+    return plan
+
+
+def _tag(options: SheetOptions) -> str:
+    values = (options.columns, options.cell, options.first, options.count or "all")
+    return "-".join(map(str, ("sheet", *values)))
+
+
+def _thumbnails(outcomes: Outcomes, cell: int) -> Iterator[tuple[Image.Image, str]]:
+    for outcome in drawn(outcomes):
+        if outcome is not None:
+            yield sheet.shrink(outcome.media.data, cell), outcome.name
+
+
+def _send(offer: Offer, data: bytes) -> Response:
+    asked = Conditions.from_environ(request.environ)
+    decision = select_range(asked, offer.representation, len(data))
+    if decision.status == 416:
+        raise RangeNotSatisfiable(len(data))
+    pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
+    if decision.span is None:
+        pairs.append(("Content-Length", str(len(data))))
+        return Answer("200 OK", pairs, (data,))
+    start, stop = decision.span
+    pairs.append(("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}"))
+    pairs.append(("Content-Length", str(stop - start)))
+    return Answer("206 PARTIAL CONTENT", pairs, (data[start:stop],))
