@@ -5,6 +5,7 @@ key, a URL or a traceback. Every exception keeps its values in `args`, so that i
 survives the way between processes.
 """
 
+import math
 import re
 
 from app.renderer.errors import RendererError
@@ -45,7 +46,9 @@ def scrub(text: str) -> str:
     Addresses, keys, paths and long tokens are replaced before the text is cut,
     because half a key is still a secret.
     """
-    text = text[:_MOST_SCRUBBED]
+    if len(text) > _MOST_SCRUBBED:
+        # Without the last word: cut in two, a key is not known as one.
+        text = text[:_MOST_SCRUBBED].rpartition(" ")[0]
     for pattern, replacement in _OMITTED:
         text = pattern.sub(replacement, text)
     text = text.strip()
@@ -130,7 +133,7 @@ class _Waiting(UpstreamError):
 
     def __init__(self, upstream: str, retry_s: float) -> None:
         super().__init__(upstream, retry_s)
-        self.retry_s = int(min(max(retry_s, 1), MOST_RETRY_S))
+        self.retry_s = math.ceil(min(max(retry_s, 1), MOST_RETRY_S))
 
 
 class UpstreamBusy(_Waiting):

@@ -1,6 +1,7 @@
 """Small images of every type, and answers as the services write them."""
 
 import base64
+import hashlib
 import io
 import json
 import struct
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from app.upstream.answer import Answer, read_answer
+from app.upstream.answer import Answer, Found, Linked, read_answer
 from app.upstream.caps import Caps
 from app.upstream.region import Region, whole
 
@@ -106,3 +107,13 @@ def answered(
             caps=caps,
         ) as answer:
             yield answer
+
+
+def content(image: Found | Linked) -> bytes | str:
+    """Return the bytes of an image, or the address of one."""
+    if isinstance(image, Linked):
+        return image.url
+    with image.open() as reader:
+        data = reader.read()
+    assert hashlib.sha256(data).hexdigest() == image.sha256
+    return data
