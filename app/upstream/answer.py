@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
+from app.upstream.finish import is_filter
 from app.upstream.forms import READERS, Pieces, Reading
 from app.upstream.jsonscan import BOM
 from app.upstream.pictures import Found, Linked, Missing, Pictures
@@ -168,7 +169,8 @@ def _sort(upstream: str, found: Pieces, asked: int, decoded: BinaryIO) -> Answer
     if not images:
         raise _nothing(upstream, missing)
     short = asked - len(images) - len(missing)
-    absent = Missing(f"only {len(found.pieces)} of {asked} images came")
+    reason = found.reason or f"only {len(found.pieces)} of {asked} images came"
+    absent = Missing(reason, is_filter(found.reason))
     missing += [absent] * short
     return Answer(images, tuple(missing), found.metadata, decoded)
 

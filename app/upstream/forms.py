@@ -7,7 +7,7 @@ from typing import Any
 
 from app.upstream import zipped
 from app.upstream.base64file import OverBytes, Text
-from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
+from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered, scrub
 from app.upstream.events import OverLines, data_lines
 from app.upstream.finish import classify, explain, is_filter
 from app.upstream.items import Said, find, tell
@@ -51,10 +51,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What one reader found: images or their absence in order, and the rest."""
+    """What one reader found: images or their absence in order, and the rest.
+
+    `reason` is what the answer says of images that are not even told of.
+    """
 
     pieces: list[Piece]
     metadata: Mapping[str, Any]
+    reason: str = ""
 
 
 def read_binary(reading: Reading) -> Pieces:
@@ -157,20 +161,24 @@ def _read_document(reading: Reading, document: Any) -> Pieces:
     pieces = [read(*pair) for pair in zip(items, said, strict=True)]
     if not pieces or all(isinstance(piece, Missing) for piece in pieces):
         pieces = _explained(document, pieces, reading.pointer)
-    return Pieces(pieces, _metadata(document))
+    return Pieces(pieces, _metadata(document), _reason(document))
 
 
 def _explained(document: Any, pieces: list[Piece], pointer: str | None) -> list[Piece]:
     """Say why a document has no image, in its own words where it has some."""
-    reason = explain(document) if _failed(document) else ""
+    reason = _reason(document)
     block = document.get("promptFeedback") if isinstance(document, dict) else None
     if isinstance(block, dict) and block.get("blockReason"):
-        return [Missing(str(block["blockReason"]), filtered=True)]
+        return [Missing(scrub(str(block["blockReason"])), filtered=True)]
     if reason:
         return [Missing(reason, is_filter(reason))]
     nothing = "its JSON has no image where one is known to be"
     at_pointer = f"nothing is at {pointer}" if pointer else nothing
     return pieces or [Missing(at_pointer)]
+
+
+def _reason(document: Any) -> str:
+    return scrub(explain(document)) if _failed(document) else ""
 
 
 def _failed(document: Any) -> bool:

@@ -28,6 +28,7 @@ def test_an_escape_across_two_blocks_is_undone(before, spelt):
         b64(PNG)[:-1] + "%",
         b64(PNG)[:101],
         "AA==" + b64(PNG),
+        b64(PNG) + "+-/_",
         b64(PNG) + "===",
         b64(PNG).replace("+", "-", 1),
         "data:image/svg+xml,%3Csvg%3E" + "a" * 30,

@@ -93,3 +93,21 @@ def test_an_html_error_is_told_by_its_title():
         answered(b"<html><title>413 Too Large</title>", "text/html", status=413),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"no such engine", "no such engine"),
+        (b"", "no reason given"),
+        (b'{"error": ', "no reason given"),
+        (b"\x89PNG\r\n\x1a\n", "no reason given"),
+        (b"<html>", "an HTML page"),
+        (dump({"errors": [{"detail": {"msg": "deep"}}]}), "deep"),
+    ],
+)
+def test_a_reason_is_given_whatever_the_body_is(body, reason):
+    with pytest.raises(UpstreamRefused) as raised, answered(body, status=404):
+        pass
+
+    assert raised.value.reason == reason

@@ -82,6 +82,23 @@ def test_jpeg_xl_in_boxes_has_the_size_of_its_stream():
 
 
 @pytest.mark.parametrize(
+    ("bits", "size"),
+    [
+        # Small: a bit, five of height / 8 - 1, three of ratio, five of width / 8 - 1.
+        (1 | 2 << 1 | 0 << 6 | 4 << 9, (40, 24)),
+        # Ratio 5 is 16:9.
+        (1 | 8 << 1 | 5 << 6, (128, 72)),
+        # 13 bits of height, and ratio 1, square.
+        (0b01 << 1 | 1_023 << 3 | 1 << 16, (1_024, 1_024)),
+    ],
+)
+def test_jpeg_xl_has_sizes_of_several_kinds(bits, size):
+    data = b"\xff\x0a" + bits.to_bytes(4, "little") + bytes(12)
+
+    assert read(data) == Measured("image/jxl", *size)
+
+
+@pytest.mark.parametrize(
     ("root", "size"),
     [
         (b'<svg viewBox="0 0 12.4 7">', (12, 7)),
