@@ -2,8 +2,9 @@
 
 Nothing is held in memory: the body is in a file, base64 is decoded from it to one
 other file, and images are regions of the two. Beside the baseline of the process
-an answer within its caps costs under 8 MiB, and a hostile one under 32 MiB,
-however large the caps (`tests/upstream/test_answer.py` asserts both).
+an answer within its caps costs under 8 MiB of memory, and a hostile one under 32,
+however large the caps (`tests/upstream/test_caps.py` asserts both). On disk it costs
+its wire bytes about twice, or `max_images` times `max_image_bytes` from a ZIP.
 """
 
 import tempfile
