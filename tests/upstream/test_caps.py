@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.upstream.base64file import OverBytes
 from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
-from tests.upstream.pictures import CAPS, PNG, SIZE, WEBP, answered, b64, dump
+from app.upstream.jsonscan import scan
+from app.upstream.region import BLOCK, whole
+from app.upstream.zipped import extract
+from tests.upstream.pictures import CAPS, PNG, SIZE, WEBP, answered, b64, dump, held
 from tests.upstream.wire_forms import URL, zipped
 
 _KEYS = (
@@ -92,6 +96,25 @@ def test_a_zip_that_grows_is_stopped_at_the_cap():
 
     with pytest.raises(TooLarge, match="max_image_bytes"), answered(bomb):
         pass
+
+
+def test_a_zip_that_grows_is_not_written_beyond_the_cap():
+    with held(zipped(b"\0" * (8 << 20))) as archive, held(b"") as target:
+        with pytest.raises(OverBytes):
+            list(extract(archive, target.file, 1 << 20))
+
+        assert whole(target.file).length <= 1 << 20
+
+
+@pytest.mark.parametrize("before", range(3))
+def test_a_quote_escaped_across_two_blocks_ends_no_string(before):
+    text = "x" * (BLOCK - 12 - before) + '"' * 6
+
+    with held(dump({"text": text, "seed": 7})) as body:
+        value = scan(body)
+
+        assert value["seed"] == 7
+        assert value["text"].head(len(text)) == text.encode()
 
 
 @pytest.mark.parametrize("beside", [b"1," * 200_000, b'"a",' * 100_000, b" " * 400_000])

@@ -135,3 +135,10 @@ def test_a_secret_is_found_wherever_it_stands(before, secret, after):
 
     assert "canary" not in said
     assert len(said) < 300
+
+
+def test_a_secret_at_the_end_of_what_is_searched_is_not_cut_in_two():
+    longest = "https://" + "x" * 1_975
+    told = scrub(f"{longest} at canary1{'9' * 40}")
+
+    assert told == "[address] at"
