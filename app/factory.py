@@ -36,7 +36,7 @@ def build(settings: Settings | None = None) -> Flask:
     pipeline = Pipeline(settings, store)
     parser = Parser(catalogue, settings)
     shelf = Shelf(kept, catalogue, settings)
-    desk = archives.Desk(shelf, Studio(pipeline, settings), settings)
+    desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes

@@ -7,7 +7,7 @@ grow with the number of images. Closing the generator ends the work.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from threading import Event
@@ -22,7 +22,7 @@ from app.renderer.errors import RendererError
 TICK_S = 6.0
 
 
-Produce = Callable[[ImageRequest, Event], Media]
+Submit = Callable[[ImageRequest, Event], Future[Media]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,22 @@ class Bounds:
 
 
 def look_ahead(
-    items: Iterable[Item], produce: Produce, bounds: Bounds
+    items: Iterable[Item], submit: Submit, bounds: Bounds
 ) -> Generator[Outcome | None]:
     """Yield one outcome for each item, in order; None after every `tick_s` of waiting.
 
     The first image is drawn alone, so that it comes as soon as a single one would.
-    `produce` runs in threads of this generator's own and gets an event that is set
-    when nobody waits any more. Raises what `produce` raises, RendererError apart.
+    `submit` begins a drawing, and gets an event that is set when nobody waits any
+    more. Raises what drawing raises, RendererError apart.
     """
     left = iter(items)
     cancelled = Event()
     queue: deque[tuple[Item, Future[Media]]] = deque()
-    pool = ThreadPoolExecutor(bounds.images, "mimeo-ahead")
     wanted = 1
     try:
         while True:
             for item in islice(left, _room(queue, wanted, bounds.held_bytes)):
-                queue.append((item, pool.submit(produce, item.request, cancelled)))
+                queue.append((item, submit(item.request, cancelled)))
             if not queue:
                 return
             item, future = queue[0]
@@ -62,8 +61,8 @@ def look_ahead(
             yield outcome
     finally:
         cancelled.set()
-        # Not waited for: whoever closes a stream holds a thread of the server.
-        pool.shutdown(wait=False, cancel_futures=True)
+        for _, future in queue:
+            future.cancel()
 
 
 def _room(

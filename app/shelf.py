@@ -85,12 +85,21 @@ class Shelf:
 
     def manifest(self, key: str) -> Manifest | None:
         """Return what the first complete run left, or None."""
-        data = self._store.get(f"{key}.archive")
-        return None if data is None else Manifest.unpack(data)
+        return self._unpacked(f"{key}.archive")
+
+    def begun(self, collection: Collection) -> Manifest:
+        """Return what a run left that broke off: complete up to some image."""
+        found = self._unpacked(f"{collection.id}.begun")
+        return found or Manifest(collection.id, collection.count)
 
     def keep_manifest(self, manifest: Manifest) -> None:
-        """Keep what a complete run left."""
-        self._store.put(f"{manifest.collection_id}.archive", manifest.pack())
+        """Keep what a run left, complete or not."""
+        suffix = "archive" if manifest.complete else "begun"
+        self._store.put(f"{manifest.collection_id}.{suffix}", manifest.pack())
+
+    def _unpacked(self, key: str) -> Manifest | None:
+        data = self._store.get(key)
+        return None if data is None else Manifest.unpack(data)
 
     def is_flawed(self, key: str) -> bool:
         """Tell whether the collection's URL names more than one sequence of bytes."""

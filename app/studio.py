@@ -4,15 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from app import metrics
 from app.admission import Busy
 from app.archive.manifest import Entry, Failure, Manifest
 from app.collection.collection import Collection, Item
 from app.config import Settings
-from app.imagerequest import ImageRequest
 from app.lookahead import Bounds, look_ahead
-from app.media import Media
 from app.outcome import Drawn, Outcome, entry_of
 from app.pipeline import Pipeline
 
@@ -28,10 +27,20 @@ class Unfinished(Busy):
         return "The archive is still being drawn; ask again, and it goes on from here."
 
 
-class Studio:
-    """Draws collections in one worker: so many at a time, each so far ahead."""
+class Unsure(Exception):
+    """An image failed that may be drawn next time: no layout can be relied on."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+
+class Studio:
+    """Draws collections in one worker: so many at a time, each so far ahead.
+
+    Without `keep` what is drawn is sent and forgotten; see docs/decisions/archives.md.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, settings: Settings, *, keep: bool = True
+    ) -> None:
+        self._keep = keep
         self._pipeline = pipeline
         self._bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
         self._wait_s = settings.layout_wait_s
@@ -51,11 +60,11 @@ class Studio:
 
     def draw(self, items: Iterable[Item]) -> Generator[Outcome | None]:
         """Yield what becomes of the items, in order; see `look_ahead`."""
-        return look_ahead(items, self._produce, self._bounds)
+        return self._draw(items, self._keep)
 
-    def _produce(self, request: ImageRequest, cancelled: threading.Event) -> Media:
-        production = self._pipeline.produce(request, patient=True, cancelled=cancelled)
-        return production.media
+    def _draw(self, items: Iterable[Item], keep: bool) -> Generator[Outcome | None]:
+        submit = partial(self._pipeline.submit, keep=keep)
+        return look_ahead(items, submit, self._bounds)
 
     def survey(self, collection: Collection) -> Manifest | None:
         """Lay an archive out by what the store knows; None if an image is missing."""
@@ -78,23 +87,25 @@ class Studio:
             )
         return manifest
 
-    def lay_out(self, collection: Collection, describe: Describe) -> Manifest | None:
-        """Draw what is missing of an archive, for a bounded time.
+    def lay_out(
+        self, collection: Collection, manifest: Manifest, describe: Describe
+    ) -> bool:
+        """Draw what is missing of a manifest, for a bounded time, and keep it.
 
-        Returns None where an image failed that may be drawn next time. Raises
-        Unfinished when the time is up.
+        Returns whether the manifest is complete; raises Unsure where an image
+        failed that may be drawn next time.
         """
         end = time.monotonic() + self._wait_s
-        manifest = Manifest(collection.id, collection.count)
-        with closing(self.draw(collection.items())) as outcomes:
+        first = len(manifest) + len(manifest.failures) + 1
+        with closing(self._draw(collection.items(first), True)) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, Drawn):
                     manifest.add(entry_of(outcome))
                 elif outcome is not None:
                     if outcome.error.transient:
-                        return None
+                        raise Unsure
                     problem = describe(outcome.error)
                     manifest.fail(Failure(outcome.index, outcome.name, problem))
-                if time.monotonic() > end and not manifest.complete:
-                    raise Unfinished(1)
-        return manifest
+                if time.monotonic() > end:
+                    break
+        return manifest.complete

@@ -39,6 +39,7 @@ ALLOWED = {
         "renderer",
         "store",
     },
+    "easel": set(),
     "factory": {
         "accesslog",
         "config",
@@ -61,6 +62,7 @@ ALLOWED = {
     "pipeline": {
         "admission",
         "config",
+        "easel",
         "imagerequest",
         "media",
         "metrics",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from app.archive.layout import Layout, Member, Slice
 from app.archive.manifest import Entry, Failure, Manifest
 from app.delivery.bundle import Bundle, ImageFailed, Outcomes, reported
-from app.outcome import Drawn, Failed, entry_of
+from app.outcome import Drawn, Failed, Outcome, entry_of
 
 
 class Changed(Exception):
@@ -27,25 +27,36 @@ class Changed(Exception):
 def first_run(bundle: Bundle, keep: Callable[[Manifest], None]) -> Iterator[bytes]:
     """Yield the archive of images that are drawn meanwhile.
 
-    `keep` gets the manifest before the last bytes are yielded: whoever has the whole
-    archive can resume it.
+    `keep` gets the manifest before the last bytes are yielded, so that whoever has
+    the whole archive can resume it, and what there is of it where a client leaves.
     """
     manifest = Manifest(bundle.id, bundle.count)
     layout = Layout()
-    for outcome in reported(bundle):
-        if isinstance(outcome, Drawn):
-            entry = entry_of(outcome)
-            header = layout.add(Member(entry.name, entry.size, entry.crc32))
-            manifest.add(entry)
-            yield header + outcome.media.data
-        else:
-            _report(bundle, manifest, outcome)
-            yield b""
+    try:
+        for outcome in reported(bundle):
+            yield _next(bundle, manifest, layout, outcome)
+    finally:
+        if len(manifest):
+            keep(manifest)
     yield layout.add(manifest.member())
     yield from manifest.text()
     layout.close()
-    keep(manifest)
     yield from layout.tail()
+
+
+def _next(
+    bundle: Bundle, manifest: Manifest, layout: Layout, outcome: Outcome | None
+) -> bytes:
+    """Take note of an image and return its part of the archive, if it has one."""
+    if isinstance(outcome, Drawn):
+        entry = entry_of(outcome)
+        manifest.add(entry)
+        header = layout.add(Member(entry.name, entry.size, entry.crc32))
+        return header + outcome.media.data
+    if outcome is not None:
+        problem = bundle.describe(outcome.error)
+        manifest.fail(Failure(outcome.index, outcome.name, problem))
+    return b""
 
 
 def parts(
@@ -89,9 +100,3 @@ def _data(
             yield outcome.media.data[piece.start : piece.stop]
             return
     raise Changed(entry.index)
-
-
-def _report(bundle: Bundle, manifest: Manifest, outcome: Failed | None) -> None:
-    if outcome is not None:
-        problem = bundle.describe(outcome.error)
-        manifest.fail(Failure(outcome.index, outcome.name, problem))

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,8 +62,23 @@ class FolderStore(BoundedStore):
             self._locks.mkdir(parents=True, exist_ok=True)
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
-    # Files read directly take a seventh of the time: obstore goes through a thread
-    # of its own, 75 us against 10 us for 40 KB.
+    def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
+        """Write a file under another name and rename it: whole or not at all.
+
+        Directly, as files are read: obstore goes through a thread of its own, which
+        makes 85 us of 45 for a write, and 75 of 10 for a read of 40 KB.
+        """
+        if not isinstance(data, bytes):
+            super()._write(path, data)
+            return
+        # The listing passes over names that end like this.
+        scratch = self._root / f"{path}#{threading.get_native_id()}"
+        try:
+            scratch.write_bytes(data)
+        except FileNotFoundError:
+            scratch.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_bytes(data)
+        scratch.rename(self._root / path)
 
     def _get(self, path: str) -> bytes:
         with open(self._root / path, "rb") as file:

@@ -74,7 +74,7 @@ class ObjectStore:
         """Keep the bytes, whole or not at all; an iterator is not held in memory."""
         path = self._path(key)
         try:
-            obstore.put(self._open(), path, data, chunk_size=_PART, max_concurrency=1)
+            self._write(path, data)
         except (BaseError, OSError) as error:
             raise fault("write", key, error) from error
 
@@ -94,6 +94,9 @@ class ObjectStore:
                 raise
             return b""
         return found.to_bytes()
+
+    def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
+        obstore.put(self._open(), path, data, chunk_size=_PART, max_concurrency=1)
 
     def _size(self, path: str) -> int:
         return obstore.head(self._open(), path)["size"]

@@ -26,11 +26,13 @@ from app.renderer.errors import shorten
 from app.renderer.registry import Catalogue
 from app.shelf import Shelf
 from app.store import StoreError
-from app.studio import Studio
+from app.studio import Studio, Unfinished, Unsure
 from app.views.forms import FORMS, Form, Options, read_options
 from app.views.images import raw_query
 from app.views.uploads import receive
 
+# Drawing stops when nobody waits for it.
+_UNFINISHED_RETRY_S = 1
 _LOG = logging.getLogger("mimeo.archives")
 # Beyond the length of any archive: whether a Range counts does not depend on it.
 _ANY_LENGTH = 1 << 62
@@ -166,13 +168,10 @@ def _archive(order: Order, offer: Offer, ending: ExitStack) -> Response:
         return Answer("200 OK", offer.pairs(whole=False), ())
     ending.enter_context(order.desk.studio.admit())
     if manifest is None and offer.pinned and _wants_range(offer):
-        # A first run that broke off: what is missing is drawn before it goes on.
-        manifest = order.desk.studio.lay_out(order.collection, describe)
+        manifest = _completed(order)
         if manifest is None:
             order.flaw()
             offer = offer._replace(pinned=False)
-        else:
-            order.keep(manifest)
     if manifest is None:
         chunks = first_run(order.bundle(), order.keep)
         return _stream("200 OK", offer.pairs(whole=False), chunks, None, ending)
@@ -187,6 +186,23 @@ def _known(order: Order) -> Manifest | None:
         manifest = order.desk.studio.survey(order.collection)
         if manifest is not None:
             order.keep(manifest)
+    return manifest
+
+
+def _completed(order: Order) -> Manifest | None:
+    """Go on with a first run that broke off: draw what is missing of its layout.
+
+    Returns None where no layout can be relied on. Raises Unfinished when the time is
+    up; what was drawn until then is kept.
+    """
+    manifest = order.desk.shelf.begun(order.collection)
+    try:
+        done = order.desk.studio.lay_out(order.collection, manifest, describe)
+    except Unsure:
+        return None
+    order.keep(manifest)
+    if not done:
+        raise Unfinished(_UNFINISHED_RETRY_S)
     return manifest
 
 
