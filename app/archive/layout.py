@@ -60,7 +60,8 @@ _TIME, _DATE = 0, 1 << 5 | 1
 FULL = 0xFFFFFFFF
 _MANY = 0xFFFF
 _ZIP64_FIELD = 1
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,199}\Z")
+LONGEST_NAME = 200
+_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._ -]{{0,{LONGEST_NAME - 1}}}\Z")
 _PIECE = 64 << 10
 
 
@@ -97,7 +98,8 @@ class Layout:
         if self._closed:
             raise ValueError("the layout is closed")
         self._check(member.name)
-        header = _local(member)
+        header = local_header(member)
+        self._seen.add(member.name.lower())
         self._offsets.append(self._end)
         self._names.append(member.name)
         self._sizes.append(member.size)
@@ -126,7 +128,7 @@ class Layout:
         """Yield what a range consists of: bytes of headers and tail, and data."""
         for index in self.touched(start, stop):
             member = self.member(index)
-            header = _local(member)
+            header = local_header(member)
             begin = self._offsets[index]
             data = begin + len(header)
             if start < data:
@@ -174,15 +176,18 @@ class Layout:
         return records + _END.pack(END_SIGNATURE, 0, 0, few, few, size, offset, 0)
 
     def _check(self, name: str) -> None:
-        if not _NAME.match(name) or name.endswith((".", " ")):
+        if not is_plain(name):
             raise BadName(name, "is not a plain ASCII file name of up to 200 letters")
-        folded = name.lower()
-        if folded in self._seen:
+        if name.lower() in self._seen:
             raise BadName(name, "is there already, in some spelling")
-        self._seen.add(folded)
 
 
-def _local(member: Member) -> bytes:
+def is_plain(name: str) -> bool:
+    """Whether a name is safe to unpack under on every system."""
+    return _NAME.match(name) is not None and not name.endswith((".", " "))
+
+
+def local_header(member: Member) -> bytes:
     """Return a local file header (APPNOTE 4.3.7)."""
     large = member.size >= FULL
     # APPNOTE 4.5.3: in a local header both sizes stand in the field.
