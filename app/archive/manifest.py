@@ -78,13 +78,24 @@ class Manifest:
         return len(self) + len(self.failures) == self.count
 
     def add(self, entry: Entry) -> None:
-        """Take an image; all of an archive have one media type, or ValueError."""
-        self._media_type = self._media_type or entry.media_type
-        if entry.media_type != self._media_type:
-            raise ValueError(f"{entry.media_type} beside {self._media_type}")
+        """Take an image; all of an archive have one media type.
+
+        Raises ValueError where they have not, the digest is not of 32 bytes, or a
+        number or name does not fit; nothing is taken then.
+        """
+        media_type = self._media_type or entry.media_type
+        if entry.media_type != media_type:
+            raise ValueError(f"{entry.media_type} beside {media_type}")
+        if len(entry.sha256) != _DIGEST or not _is_line(entry.name):
+            raise ValueError(f"{entry.name!r} has no digest or no ASCII name")
         row = (entry.index, entry.width, entry.height, entry.crc32, entry.size)
-        for column, value in zip(self._columns, row, strict=True):
-            column.append(value)
+        try:
+            cells = [array(code, (v,)) for code, v in zip(_COLUMNS, row, strict=True)]
+        except OverflowError as error:
+            raise ValueError(f"{entry.name} has a number out of bounds") from error
+        for column, cell in zip(self._columns, cells, strict=True):
+            column.extend(cell)
+        self._media_type = media_type
         self._digests += entry.sha256
         self._names.append(entry.name)
 
@@ -160,11 +171,22 @@ class Manifest:
             zlib_ng.crc32(body).to_bytes(4, "big") != check
         ):
             raise DamagedManifest("The manifest of an archive is damaged.")
+        try:
+            return cls._read(body)
+        except (KeyError, TypeError, ValueError) as error:
+            # Its checksum is right, so something else wrote it: another version.
+            raise DamagedManifest("The manifest is not of this version.") from error
+
+    @classmethod
+    def _read(cls, body: memoryview) -> "Manifest":
         start = 4 + int.from_bytes(body[:4], "big")
         about = orjson.loads(body[4:start])
+        failures = [Failure(**row) for row in about["failures"]]
+        if not _is_head(about) or not all(map(_is_failure, failures)):
+            raise ValueError("the head has values of other types")
         made = cls(about["collection"], about["count"])
         made._media_type = about["media_type"]
-        made.failures = [Failure(**row) for row in about["failures"]]
+        made.failures = failures
         made._fill(body[start:], about["entries"], about["order"])
         return made
 
@@ -178,10 +200,35 @@ class Manifest:
                 column.byteswap()
         stop = at + count * _DIGEST
         self._digests += data[at:stop]
-        for name in bytes(data[stop:]).decode("ascii").splitlines():
+        names = bytes(data[stop:]).decode("ascii").split("\n")
+        # A line feed stands behind the last name too.
+        if len(names) != count + 1 or names.pop():
+            raise ValueError(f"not the names of {count} images")
+        for name in names:
             self._names.append(name)
+
+
+def _is_line(name: str) -> bool:
+    return name.isascii() and "\n" not in name
+
+
+def _is_head(about: Mapping[str, Any]) -> bool:
+    texts, numbers = ("collection", "media_type"), ("count", "entries")
+    return (
+        all(isinstance(about[key], str) for key in texts)
+        and all(isinstance(about[key], int) and about[key] >= 0 for key in numbers)
+        and about["order"] in ("little", "big")
+    )
+
+
+def _is_failure(failure: Failure) -> bool:
+    return (
+        isinstance(failure.index, int)
+        and isinstance(failure.name, str)
+        and isinstance(failure.problem, dict)
+    )
 
 
 def _spelled(failure: Failure) -> bytes:
     about = {"index": failure.index, "name": failure.name}
-    return orjson.dumps({**about, **failure.problem})
+    return orjson.dumps(about | dict(failure.problem) | about)
