@@ -1,0 +1,39 @@
+"""Many short texts take two buffers and come back as they were."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.archive.texts import Texts
+
+texts = st.lists(
+    st.text(st.characters(max_codepoint=127, exclude_characters="\n"), max_size=20)
+)
+
+
+@given(texts)
+def test_texts_come_back_as_they_were(values):
+    kept = Texts()
+    for value in values:
+        kept.append(value)
+
+    assert [kept[index] for index in range(len(kept))] == values
+    assert kept.lines() == "".join(f"{value}\n" for value in values).encode("ascii")
+
+
+def test_a_text_that_is_not_ascii_is_refused_and_not_kept():
+    kept = Texts()
+    kept.append("a")
+
+    with pytest.raises(UnicodeEncodeError):
+        kept.append("ä")
+
+    assert (len(kept), kept.lines()) == (1, b"a\n")
+
+
+def test_there_is_no_text_behind_the_last():
+    kept = Texts()
+    kept.append("a")
+
+    with pytest.raises(IndexError):
+        kept[1]
