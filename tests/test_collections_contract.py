@@ -350,6 +350,50 @@ def test_a_client_that_leaves_a_slow_drawing_is_noticed(server, folder):
     assert eventually(lambda: in_flight(server, "mimeo_streams_in_flight") == 0)
 
 
+def state(server: Server) -> tuple[int, int, float]:
+    """Threads, open files and resident MiB of all workers."""
+    threads = files = 0
+    mib = 0.0
+    for pid in server.workers():
+        status = Path(f"/proc/{pid}/status").read_text()
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        threads += int(fields["Threads"])
+        files += len(os.listdir(f"/proc/{pid}/fd"))
+        mib += int(fields["VmRSS"].split()[0]) / 1024
+    return threads, files, mib
+
+
+def leave(server: Server, path: str, chance: random.Random) -> None:
+    """Begin a download and kill the client at a random moment."""
+    form = chance.choice(["zip", "json", "ndjson", "pdf"])
+    url = f"{server.url}{path}.{form}"
+    client = subprocess.Popen(["curl", "-s", "-o", os.devnull, url])
+    time.sleep(chance.uniform(0, 0.15))
+    client.kill()
+    client.wait()
+
+
+def test_two_hundred_clients_that_leave_leave_nothing_behind(server):
+    path = create(server, table(400, wait_s=lambda n: 0.005), "width=600&height=400")
+    chance = random.Random(3)
+    for _ in range(60):
+        leave(server, path, chance)
+    assert eventually(lambda: in_flight(server, "mimeo_streams_in_flight") == 0)
+    threads, files, mib = state(server)
+
+    for _ in range(200):
+        leave(server, path, chance)
+    time.sleep(2)
+
+    assert in_flight(server, "mimeo_renders_in_flight") == 0
+    assert in_flight(server, "mimeo_streams_in_flight") == 0
+    after = state(server)
+    # gunicorn starts its threads as they are needed, up to MIMEO_THREADS.
+    assert after[0] <= threads + 8
+    assert after[1] <= files + 8
+    assert after[2] <= mib + 16
+
+
 # 19, of a stream: no silence longer than 20 seconds.
 
 
