@@ -14,9 +14,6 @@ from app.doctor import installed
 from app.renderer.fonts import PACKAGED
 
 ROOT = Path(__file__).parent.parent
-# Declared before the module that imports them: the clients of upstream services
-# are built on requests.
-AHEAD = {"requests"}
 
 
 def setup() -> configparser.ConfigParser:
@@ -78,7 +75,7 @@ def test_every_import_is_declared():
 
 
 def test_every_declared_package_is_used():
-    used = imported() | fonts() | AHEAD
+    used = imported() | fonts()
 
     assert declared("options", "install_requires").keys() == used
 
