@@ -1,4 +1,4 @@
-"""The `mimeo` command: serve, render, renderers, doctor."""
+"""The `mimeo` command: serve, render, batch, renderers, doctor."""
 
 import argparse
 import json
@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app import allocator, doctor
+from app.arguments import Misuse, holds_bytes, read_options, variants
+from app.batch import command as batch
 from app.config import BadSetting, Settings
 from app.imagerequest import ImageRequest, from_strings
 from app.listener import CannotListen
-from app.parsing import file_pair
 from app.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
@@ -45,12 +47,11 @@ The format is that of FILE's ending, unless --format names it.
 `mimeo renderers` lists the renderers and their parameters."""
 
 
-class Misuse(Exception):
-    """The command line cannot be carried out; the text names the option."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 1 a failed check, 2 misuse."""
+    """Run the command and return its exit status.
+
+    0; 1 for a failed check, or images that failed; 2 for misuse; 130 after Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -86,12 +87,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mimeo {release}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="start the server"))
-    # The options of `render` are the renderer's own, so argparse passes them on.
+    # Options of these two are the renderer's own, so argparse passes them on.
     render = commands.add_parser(
         "render", help="make one image", add_help=False, prefix_chars="\0"
     )
     render.add_argument("arguments", nargs="*")
     render.set_defaults(run=lambda options: _render(options.arguments))
+    many = commands.add_parser(
+        "batch", help="make an image of every row", add_help=False, prefix_chars="\0"
+    )
+    many.add_argument("arguments", nargs="*")
+    many.set_defaults(run=lambda options: batch.run(options.arguments))
     listing = commands.add_parser("renderers", help="list what can be drawn")
     listing.add_argument("--json", action="store_true", help="with JSON Schemas")
     listing.set_defaults(run=_renderers)
@@ -149,7 +155,7 @@ def _render(arguments: Sequence[str]) -> int:
 def _image_request(
     renderer: Renderer, arguments: Sequence[str], settings: Settings
 ) -> tuple[ImageRequest, str]:
-    pairs = list(_pairs(renderer, arguments))
+    pairs = list(read_options(arguments, partial(_parameter, renderer)))
     targets = [value for name, value in pairs if name == "output"]
     if len(targets) != 1:
         raise Misuse("-o FILE: give one file for the image, or - for standard output")
@@ -157,41 +163,6 @@ def _image_request(
     named = any(name == "format" for name, _ in rest)
     ending = None if named else _format_of(targets[0])
     return from_strings(renderer, rest, ending, settings), targets[0]
-
-
-def _pairs(renderer: Renderer, arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Read `--name value` and `--name=value`; a name with `@` reads a file."""
-    left = iter(arguments)
-    for option in left:
-        if option != "-o" and not option.startswith("--"):
-            raise Misuse(f"{option}: is not an option; parameters are --NAME VALUE")
-        spelt, equals, value = option.partition("=")
-        if not equals:
-            value = _next(left, option)
-        name = "output" if spelt == "-o" else spelt[2:].replace("-", "_")
-        if name.endswith("@"):
-            yield _from_file(renderer, name[:-1], value)
-        else:
-            yield name, value
-
-
-def _next(left: Iterator[str], option: str) -> str:
-    value = next(left, None)
-    if value is None:
-        raise Misuse(f"{option}: needs a value")
-    return value
-
-
-def _from_file(renderer: Renderer, name: str, file: str) -> tuple[str, str]:
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise Misuse(f"--{name}@: {file}: {error.strerror}") from error
-    schema = _schema(renderer)["properties"].get(name, {})
-    try:
-        return file_pair(name, data, text=not _holds_bytes(schema))
-    except BadParameter as error:
-        raise Misuse(f"--{name}@: {file}: is not UTF-8 text") from error
 
 
 def _format_of(file: str) -> str:
@@ -254,6 +225,11 @@ def _schema(renderer: Renderer) -> dict[str, Any]:
     return renderer.parameters.model_json_schema()
 
 
+def _parameter(renderer: Renderer, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _schema(renderer)["properties"].get(name, {})
+    return found
+
+
 def _paragraph(renderer: Renderer) -> Iterator[str]:
     yield f"{renderer.name}: {renderer.title}"
     schema = _schema(renderer)
@@ -272,18 +248,10 @@ def _brief(name: str, row: Mapping[str, Any], *, required: bool) -> str:
 def _kind(name: str, row: Mapping[str, Any]) -> str:
     if "enum" in row:
         return "|".join(map(str, row["enum"]))
-    if _holds_bytes(row):
+    if holds_bytes(row):
         return f"image from a file: --{name}@ FILE"
-    found = (kind.get("format") or kind.get("type") for kind in _variants(row))
+    found = (kind.get("format") or kind.get("type") for kind in variants(row))
     return next((kind for kind in found if kind), "value")
-
-
-def _holds_bytes(row: Mapping[str, Any]) -> bool:
-    return any("contentEncoding" in kind for kind in _variants(row))
-
-
-def _variants(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    return (row, *row.get("anyOf", ()))
 
 
 if __name__ == "__main__":

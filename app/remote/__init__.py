@@ -1,0 +1,1 @@
+"""The client of a Mimeo server: collections made there and fetched from there."""
