@@ -237,7 +237,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
         mend = "make it writable, or set MIMEO_STORE to another folder or memory:"
         yield Finding("fail", "store", str(error), mend)
         return
-    if settings.store in ("none", "memory:"):
+    if settings.store in ("none", "memory:") or "://" in settings.store:
         yield Finding("ok", "store", settings.store)
         return
     free = shutil.disk_usage(settings.store).free

@@ -1,8 +1,10 @@
 """Collections at rest: their rows, what was laid out of them, and what is in doubt."""
 
+import logging
 import re
 from itertools import chain
 
+from app.archive.errors import DamagedManifest
 from app.archive.manifest import Manifest
 from app.collection.collection import Collection
 from app.collection.draft import Draft
@@ -11,6 +13,7 @@ from app.config import Settings
 from app.renderer.registry import Catalogue
 from app.store import Store
 
+_LOG = logging.getLogger("mimeo.shelf")
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -99,7 +102,12 @@ class Shelf:
 
     def _unpacked(self, key: str) -> Manifest | None:
         data = self._store.get(key)
-        return None if data is None else Manifest.unpack(data)
+        try:
+            return None if data is None else Manifest.unpack(data)
+        except DamagedManifest as error:
+            # It can be made again.
+            _LOG.warning("store: %s: %s", key, error)
+            return None
 
     def is_flawed(self, key: str) -> bool:
         """Tell whether the collection's URL names more than one sequence of bytes."""

@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,13 +36,13 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What `bin/serve` starts, on a port that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environ = {**os.environ, "PORT": str(port), "HOST": "127.0.0.1"}
-    environ["MIMEO_STORE"] = "memory:"
+    environ["MIMEO_STORE"] = str(tmp_path_factory.mktemp("store"))
     process = subprocess.Popen(
         [SERVE],
         cwd=ROOT,
@@ -87,7 +88,10 @@ def test_command_works(command: str, server: str, folder: Path) -> None:
 def check_file(path: Path) -> None:
     """The file is what its ending says."""
     if path.suffix == ".pdf":
-        assert len(PdfReader(path).pages) == 1
+        assert PdfReader(path).pages
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            assert archive.testzip() is None
     elif path.suffix == ".svg":
         assert path.read_text().startswith("<svg")
     else:
