@@ -1,0 +1,143 @@
+"""`mimeo batch` draws a table into a ZIP, and goes on where it was interrupted."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+
+ROWS = "color,width\n" + "".join(f"%06x,{20 + n}\n" % (n * 999) for n in range(12))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, with a table and a store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIMEO_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
+    Path("rows.csv").write_text(ROWS)
+    return tmp_path
+
+
+def batch(*arguments: str) -> int:
+    return main(["batch", *arguments])
+
+
+def test_a_table_becomes_a_zip(folder, capsys):
+    status = batch("rows.csv", "--renderer", "solid", "--height", "9", "-o", "a.zip")
+
+    assert status == 0
+    with zipfile.ZipFile("a.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist()[0] == "00001.png"
+        assert len(archive.namelist()) == 12 + 1
+    assert "a.zip: 12 images" in capsys.readouterr().err
+    assert not Path("a.zip.part").exists()
+
+
+def test_the_second_run_finds_what_the_first_drew(folder, capsys):
+    batch("rows.csv", "--renderer", "solid", "-o", "a.zip")
+    first = Path("a.zip").read_bytes()
+    capsys.readouterr()
+
+    batch("rows.csv", "--renderer", "solid", "-o", "a.zip")
+
+    assert "12 of them found" in capsys.readouterr().err
+    assert Path("a.zip").read_bytes() == first
+
+
+def test_names_and_options_are_those_of_the_query(folder):
+    batch(
+        *("rows.csv", "--renderer", "solid", "--file-name", "{color}-{index}"),
+        *("--format", "webp", "-o", "a.zip"),
+    )
+
+    with zipfile.ZipFile("a.zip") as archive:
+        assert archive.namelist()[1] == "0003e7-00002.webp"
+
+
+def test_bad_rows_are_named_a_line_each(folder, capsys):
+    Path("rows.csv").write_text("color,width\nred,0\nnope,5\n")
+
+    status = batch("rows.csv", "--renderer", "solid", "-o", "a.zip")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert lines[0].startswith("mimeo: row 1, line 2: width:")
+    assert lines[1].startswith("mimeo: row 2, line 3: color:")
+    assert not Path("a.zip").exists()
+
+
+def test_an_image_that_fails_is_named_and_the_rest_drawn(folder, capsys):
+    long = "x" * 4000
+    items = [{"data": "a"}, {"data": long}, {"data": "c"}]
+    Path("rows.json").write_text(json.dumps({"renderer": "qr", "items": items}))
+
+    status = batch("rows.json", "-o", "a.zip")
+
+    said = capsys.readouterr().err
+    assert status == 1
+    assert "2 images, 1 failed" in said
+    assert "row 2" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rows.csv", "-o", "a.zip"), "--renderer: is required"),
+        (("rows.csv", "--renderer", "solid"), "-o FILE"),
+        (("none.csv", "--renderer", "solid", "-o", "a.zip"), "none.csv"),
+        (("rows.xls", "--renderer", "solid", "-o", "a.zip"), "--type"),
+        (("rows.csv", "--renderer", "solid", "-o", "no/a.zip"), "no such folder"),
+        (("rows.csv", "--renderer", "solid", "--speed", "1", "-o", "a.zip"), "--speed"),
+        (("rows.csv", "--renderer", "nope", "-o", "a.zip"), "nope"),
+        (("rows.csv", "--renderer", "solid", "--name", "x", "-o", "a"), "--file-name"),
+    ],
+)
+def test_misuse_names_the_option(folder, capsys, arguments, said):
+    assert batch(*arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_on_a_terminal_says_that_the_same_command_goes_on(folder):
+    count = 3000
+    rows = "".join(f"Card {n}\n" for n in range(count))
+    Path("cards.csv").write_text("title\n" + rows)
+    control, terminal = pty.openpty()
+    # A new one has no columns, and so no room for a bar.
+    termios.tcsetwinsize(terminal, (24, 100))
+    command = [sys.executable, "-m", "app.cli", "batch", "cards.csv"]
+    process = subprocess.Popen(
+        [*command, "--renderer", "card", "-o", "cards.zip"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    shown = b""
+    end = time.monotonic() + 60
+    while b"images/s" not in shown and time.monotonic() < end:
+        shown += os.read(control, 4096)
+
+    process.send_signal(signal.SIGINT)
+    status = process.wait(60)
+    # A terminal whose other side is closed reads as an error, not as an end.
+    try:
+        while block := os.read(control, 4096):
+            shown += block
+    except OSError:
+        os.close(control)
+
+    assert status == 130
+    assert b"the same command goes on from there" in shown
+    assert not Path("cards.zip").exists()
+    assert not Path("cards.zip.part").exists()
