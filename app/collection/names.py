@@ -21,6 +21,10 @@ _SHARED = LONGEST - 8
 # Enough for a name; a text of a megabyte need not be transliterated.
 _MOST_VALUE = 2 * LONGEST
 _MOST_PATTERN = 500
+_CONSTANT = (
+    "has no placeholder such as {index}; curl takes braces in a URL for its own"
+    " unless it is called with -g"
+)
 _MOST_TEXT = 10 * LONGEST
 
 
@@ -43,6 +47,8 @@ class Pattern:
                 raise _unknown(f"{{{name}}}", choices)
         if any(brace in part for part in self._texts for brace in "{}"):
             raise BadParameter(Fault("name", "has a brace without its other half"))
+        if not self._names:
+            raise BadParameter(Fault("name", _CONSTANT))
 
     def fill(self, index: int, renderer: str, values: Mapping[str, Any]) -> str:
         """Return the name of an image before it is made safe."""

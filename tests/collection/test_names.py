@@ -98,3 +98,8 @@ def test_every_name_is_safe_and_unique(texts: list[str]) -> None:
 @given(st.text())
 def test_what_is_safe_stays_as_it_is(text: str) -> None:
     assert safe(safe(text)) == safe(text)
+
+
+def test_a_pattern_without_a_placeholder_is_refused_with_the_usual_cause():
+    with pytest.raises(BadParameter, match="curl"):
+        Pattern("index-name", KNOWN)
