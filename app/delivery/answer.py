@@ -6,6 +6,9 @@ from typing import Any
 from flask import Response
 from werkzeug.datastructures import Headers
 
+from app.delivery.conditional import Conditions, Representation, select_range
+from app.delivery.errors import RangeNotSatisfiable
+
 Pair = tuple[str, str]
 
 
@@ -30,3 +33,29 @@ class Answer(Response):
     def get_wsgi_headers(self, environ: Mapping[str, Any]) -> Headers:
         """Return the headers as they are."""
         return self.headers
+
+
+def send_bytes(
+    environ: Mapping[str, Any],
+    current: Representation,
+    data: bytes,
+    pairs: Iterable[Pair],
+) -> Answer:
+    """Return bytes, or the range of them that was asked for.
+
+    Raises RangeNotSatisfiable.
+    """
+    asked = Conditions.from_environ(environ)
+    decision = select_range(asked, current, len(data))
+    if decision.status == 416:
+        raise RangeNotSatisfiable(len(data))
+    if decision.span is None:
+        return Answer("200 OK", (*pairs, _length(len(data))), (data,))
+    start, stop = decision.span
+    place = ("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
+    part = (*pairs, place, _length(stop - start))
+    return Answer("206 PARTIAL CONTENT", part, (data[start:stop],))
+
+
+def _length(size: int) -> Pair:
+    return "Content-Length", str(size)

@@ -14,16 +14,15 @@ import orjson
 import pybase64
 from flask import Response
 
-from app.delivery.answer import Answer, Pair
+from app.delivery.answer import Answer, Pair, send_bytes
 from app.delivery.conditional import (
     NOT_MODIFIED,
     Conditions,
     Representation,
     precondition,
-    select_range,
 )
 from app.delivery.disposition import content_disposition
-from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
+from app.delivery.errors import PreconditionFailed
 from app.delivery.negotiation import JSON
 from app.media import Media
 
@@ -171,18 +170,8 @@ def _body(
 ) -> Response:
     pairs += _validators(terms)
     pairs += _FIXED
-    asked = Conditions.from_environ(environ)
     current = Representation(terms.etag, terms.pinned)
-    decision = select_range(asked, current, len(data))
-    if decision.status == 416:
-        raise RangeNotSatisfiable(len(data))
-    if decision.span is None:
-        pairs.append(("Content-Length", str(len(data))))
-        return Answer("200 OK", pairs, (data,))
-    start, stop = decision.span
-    pairs.append(("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}"))
-    pairs.append(("Content-Length", str(stop - start)))
-    return Answer("206 PARTIAL CONTENT", pairs, (data[start:stop],))
+    return send_bytes(environ, current, data, pairs)
 
 
 def _validators(terms: Terms) -> tuple[Pair, Pair]:

@@ -13,17 +13,8 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.registry import Catalogue
 from app.views.archives import Desk
 from app.views.forms import FORMS, Options, read_options
-from app.views.images import how_made, raw_query
+from app.views.images import PREFLIGHT, how_made, raw_query
 from app.views.uploads import receive
-
-# What a page of another origin may send, for a day (Fetch, section 3.2.3).
-_PREFLIGHT = {
-    "Allow": "GET, HEAD, OPTIONS, POST",
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, HEAD, POST",
-    "Access-Control-Allow-Headers": "Accept, Content-Type, If-None-Match, Range",
-    "Access-Control-Max-Age": "86400",
-}
 
 
 def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
@@ -73,7 +64,7 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
     @bp.route("", methods=["OPTIONS"])
     def preflight() -> Response:
         """Say what may be sent."""
-        return Response(status=204, headers=_PREFLIGHT)
+        return Response(status=204, headers=PREFLIGHT)
 
     return bp
 

@@ -22,7 +22,7 @@ _CACHE_STATUS = {
     "collapsed": ("Cache-Status", "mimeo; fwd=uri-miss; collapsed"),
 }
 # What a page of another origin may send, for a day (Fetch, section 3.2.3).
-_PREFLIGHT = {
+PREFLIGHT = {
     "Allow": "GET, HEAD, OPTIONS, POST",
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
@@ -66,7 +66,7 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
     @bp.route("/<name>", methods=["OPTIONS"], **plain)
     def preflight(name: str = "") -> Response:
         """Say what may be sent."""
-        return Response(status=204, headers=_PREFLIGHT)
+        return Response(status=204, headers=PREFLIGHT)
 
     return bp
 

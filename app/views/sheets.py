@@ -8,10 +8,8 @@ from PIL import Image
 
 from app.collection.collection import Collection, Item
 from app.config import Settings
-from app.delivery.answer import Answer
+from app.delivery.answer import Answer, send_bytes
 from app.delivery.bundle import Outcomes, drawn
-from app.delivery.conditional import Conditions, select_range
-from app.delivery.errors import RangeNotSatisfiable
 from app.delivery.offer import Offer, answer_early
 from app.imagerequest import in_format, unique
 from app.parsing import read_pairs
@@ -59,7 +57,9 @@ def blueprint(desk: Desk) -> Blueprint:
             return early or Answer("200 OK", offer.pairs(whole=True), ())
         with desk.studio.admit(), closing(desk.studio.draw(items)) as outcomes:
             picture = sheet.draw(plan, _thumbnails(outcomes, options.cell))
-        return _send(offer, encode(picture, output))
+        pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
+        data = encode(picture, output)
+        return send_bytes(request.environ, offer.representation, data, pairs)
 
     return bp
 
@@ -123,18 +123,3 @@ def _thumbnails(outcomes: Outcomes, cell: int) -> Iterator[tuple[Image.Image, st
     for outcome in drawn(outcomes):
         if outcome is not None:
             yield sheet.shrink(outcome.media.data, cell), outcome.name
-
-
-def _send(offer: Offer, data: bytes) -> Response:
-    asked = Conditions.from_environ(request.environ)
-    decision = select_range(asked, offer.representation, len(data))
-    if decision.status == 416:
-        raise RangeNotSatisfiable(len(data))
-    pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
-    if decision.span is None:
-        pairs.append(("Content-Length", str(len(data))))
-        return Answer("200 OK", pairs, (data,))
-    start, stop = decision.span
-    pairs.append(("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}"))
-    pairs.append(("Content-Length", str(stop - start)))
-    return Answer("206 PARTIAL CONTENT", pairs, (data[start:stop],))
