@@ -1,23 +1,21 @@
 """Threads that draw, and what goes first."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import count
-from queue import PriorityQueue
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 _T = TypeVar("_T")
-_SOON, _LATER, _NEVER = range(3)
 
 
 class _Order(NamedTuple):
-    """What is to be done; equal ranks go in the order in which they came."""
+    """What is to be done."""
 
-    rank: int
-    number: int
-    future: "Future[Any] | None"
-    work: Callable[[], Any] | None
+    future: "Future[Any]"
+    work: Callable[[], Any]
 
 
 class Easels:
@@ -29,8 +27,11 @@ class Easels:
 
     def __init__(self, threads: int, name: str) -> None:
         self._names = [f"{name}-{number}" for number in range(threads)]
-        self._orders: PriorityQueue[_Order] = PriorityQueue()
-        self._numbers = count()
+        self._soon: deque[_Order] = deque()
+        self._later: deque[_Order] = deque()
+        # One call for each order, and a False for each thread to end. The queue that
+        # is written in C: one in Python costs a hand-over of the interpreter more.
+        self._calls: SimpleQueue[bool] = SimpleQueue()
         self._guard = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -38,8 +39,9 @@ class Easels:
         """Return the future of the work; cancelled before it begins, it never does."""
         self._start()
         future: Future[_T] = Future()
-        rank = _LATER if later else _SOON
-        self._orders.put(_Order(rank, next(self._numbers), future, work))
+        lane = self._later if later else self._soon
+        lane.append(_Order(future, work))
+        self._calls.put(True)
         return future
 
     def shutdown(self) -> None:
@@ -47,7 +49,7 @@ class Easels:
         with self._guard:
             threads, self._threads = self._threads, []
         for _ in threads:
-            self._orders.put(_Order(_NEVER, next(self._numbers), None, None))
+            self._calls.put(False)
         for thread in threads:
             thread.join()
 
@@ -64,12 +66,16 @@ class Easels:
                     thread.start()
 
     def _draw(self) -> None:
-        while True:
-            _, _, future, work = self._orders.get()
-            if future is None or work is None:
-                return
+        while self._calls.get():
+            future, work = self._next()
             if future.set_running_or_notify_cancel():
                 _do(future, work)
+
+    def _next(self) -> _Order:
+        """Return the order that a call was for, or one that goes before it."""
+        with suppress(IndexError):
+            return self._soon.popleft()
+        return self._later.popleft()
 
 
 def _do(future: "Future[_T]", work: Callable[[], _T]) -> None:
