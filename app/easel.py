@@ -54,16 +54,14 @@ class Easels:
             thread.join()
 
     def _start(self) -> None:
-        if self._threads:
+        if len(self._threads) == len(self._names):
             return
         with self._guard:
-            if not self._threads:
-                self._threads = [
-                    threading.Thread(target=self._draw, name=name, daemon=True)
-                    for name in self._names
-                ]
-                for thread in self._threads:
-                    thread.start()
+            # Each is kept once it runs: Ctrl-C may come between, and then it is joined.
+            for name in self._names[len(self._threads) :]:
+                thread = threading.Thread(target=self._draw, name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
 
     def _draw(self) -> None:
         while self._calls.get():

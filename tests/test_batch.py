@@ -137,7 +137,7 @@ def test_ctrl_c_on_a_terminal_says_that_the_same_command_goes_on(folder):
     except OSError:
         os.close(control)
 
-    assert status == 130
+    assert status == 130, shown.decode()
     assert b"the same command goes on from there" in shown
     assert not Path("cards.zip").exists()
     assert not Path("cards.zip.part").exists()

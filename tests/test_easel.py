@@ -63,3 +63,22 @@ def test_threads_end_when_all_is_done():
     assert sum(future.result(0) for future in futures) == 20
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name.startswith("test-ending")]
+
+
+def test_threads_end_also_where_not_all_could_start(monkeypatch):
+    made = Easels(2, "test-interrupted")
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        if thread.name == "test-interrupted-1":
+            raise KeyboardInterrupt
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.submit(lambda: 1)
+
+    made.shutdown()
+
+    names = {thread.name for thread in threading.enumerate()}
+    assert not {name for name in names if name.startswith("test-interrupted")}
