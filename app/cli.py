@@ -183,7 +183,7 @@ def _produce(request: ImageRequest, settings: Settings) -> bytes:
     missing = media.facts.get("missing_glyphs")
     if missing:
         _complain(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")
-    return media.data
+    return media.in_memory
 
 
 def _write(file: str, data: bytes) -> None:

@@ -40,11 +40,13 @@ def _setting(
     parse: Callable[[str], Any],
     default: Any,
     doc: str,
+    *,
+    secret: bool = False,
 ) -> Any:
     metadata = {"variable": variable, "parse": parse, "doc": doc}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata=metadata, repr=not secret)
 
 
 _BYTES = 1 << 40
@@ -225,6 +227,50 @@ class Settings:
         "Memory of the process that draws a caller's own HTML.",
     )
 
+    upstreams: Path | None = _setting(
+        "MIMEO_UPSTREAMS",
+        values.file,
+        None,
+        "TOML file that names services that make images.",
+    )
+    default_renderer: str | None = _setting(
+        "MIMEO_DEFAULT_RENDERER",
+        str,
+        None,
+        "Renderer of prompts that name none; see docs/how-to/upstreams.md.",
+    )
+    purchases_bytes: int = _setting(
+        "MIMEO_PURCHASES_BYTES",
+        values.whole(1 << 20, _BYTES),
+        1 << 31,
+        "Bytes that the store may hold of images that services made.",
+    )
+    reuse_s: int = _setting(
+        "MIMEO_REUSE_S",
+        values.whole(0, 86_400),
+        600,
+        "Seconds in which a prompt that comes again without a key is not paid again.",
+    )
+    url_key: str | None = _setting(
+        "MIMEO_URL_KEY",
+        values.secret,
+        None,
+        "Secret that signs the URLs of images; one of the store's own by default.",
+        secret=True,
+    )
+    url_ttl_s: int = _setting(
+        "MIMEO_URL_TTL_S",
+        values.whole(60, 604_800),
+        3600,
+        "Seconds for which a signed URL of an image works.",
+    )
+    public_url: str | None = _setting(
+        "MIMEO_PUBLIC_URL",
+        values.origin,
+        None,
+        "Origin that signed URLs begin with; that of the request by default.",
+    )
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings; raise BadSetting that names the first bad variable.
@@ -264,7 +310,8 @@ def _read(environ: Mapping[str, str]) -> Any:
         try:
             yield item.name, item.metadata["parse"](text)
         except ValueError as error:
-            raise BadSetting(variable, text, str(error)) from error
+            shown = text if item.repr else "..."
+            raise BadSetting(variable, shown, str(error)) from error
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

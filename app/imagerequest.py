@@ -6,7 +6,7 @@ object, so they have one fingerprint and one answer.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote_plus
@@ -29,26 +29,32 @@ _MAX_URL = 8000
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A renderer, its parameters and the output: everything that decides the bytes."""
+    """A renderer, its parameters and the output: everything that decides the bytes.
+
+    What a service makes is not decided by its parameters: requests that are to have
+    images of their own differ in their `occasion`, which is empty otherwise.
+    """
 
     renderer: Renderer
     parameters: Parameters
     output: Output
+    occasion: str = ""
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, 64 hexadecimal digits, of whatever decides the bytes."""
-        canonical = orjson.dumps(
-            (
-                self.renderer.name,
-                self.renderer.version,
-                self.parameters.model_dump(mode="json"),
-                self.output.model_dump(),
-                ENCODERS,
-            ),
-            option=orjson.OPT_SORT_KEYS,
-        )
-        return hashlib.sha256(canonical).hexdigest()
+        occasion = (self.occasion,) if self.occasion else ()
+        return _digest(*self._subject, self.output.model_dump(), ENCODERS, *occasion)
+
+    @cached_property
+    def purchase(self) -> str:
+        """SHA-256 of what a service is asked for: all formats are made of one image."""
+        return _digest(*self._subject, self.occasion)
+
+    @property
+    def _subject(self) -> tuple[object, ...]:
+        parameters = self.parameters.model_dump(mode="json")
+        return self.renderer.name, self.renderer.version, parameters
 
     @cached_property
     def url(self) -> str | None:
@@ -65,6 +71,11 @@ class ImageRequest:
         query = "&".join((*pairs, f"v={self.fingerprint}"))
         url = f"/images/{self.renderer.name}.{self.output.format}?{query}"
         return url if len(url) <= _MAX_URL else None
+
+
+def _digest(*parts: object) -> str:
+    canonical = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()
 
 
 def from_strings(
@@ -114,7 +125,7 @@ def in_format(request: ImageRequest, name: str) -> ImageRequest:
     output = Output.model_validate({**given, "format": name})
     _check_format(request.renderer, output)
     _check_size(request.renderer, request.parameters, output)
-    return ImageRequest(request.renderer, request.parameters, output)
+    return replace(request, output=output)
 
 
 def _names(request: ImageRequest) -> Mapping[str, Any]:

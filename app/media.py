@@ -1,7 +1,7 @@
 """Encoded bytes on their way out, and their form at rest."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -13,16 +13,26 @@ class Media:
     """An encoded image: bytes, what they are, and what is known of them.
 
     `sha256` is the hexadecimal digest of `data`; `fingerprint` that of the
-    request. `facts` are JSON values about the drawing (`missing_glyphs`, ...).
+    request. `facts` are JSON values about the drawing (`missing_glyphs`, ...). Large
+    data of a service are a view of a mapped file: they are not held in memory.
     """
 
-    data: bytes
+    data: bytes | memoryview
     media_type: str
     width: int
     height: int
     sha256: str
     fingerprint: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_memory(self) -> bytes:
+        """The data as bytes: a copy of those in a file."""
+        return bytes(self.data)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the data in pieces of at most 256 KiB."""
+        return pieces(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +45,36 @@ class Stored:
     size: int
     crc32: int
     sha256: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-# So many bytes of a block are enough for `peek`.
-PEEK_BYTES = 1024
+BLOCK = 256 << 10
+# Header and facts of nearly all blocks.
+_PEEK_BYTES = 1024
 _MAGIC = b"mimeo2\n"
 _OLD_MAGIC = b"mimeo1\n"
 _LENGTH = 4
 _PREFIX = len(_MAGIC) + 2 * _LENGTH
 
 
+def pieces(data: bytes | memoryview, start: int = 0) -> Iterator[bytes]:
+    """Yield data from `start` on in pieces of at most 256 KiB."""
+    for at in range(start, len(data), BLOCK):
+        yield bytes(data[at : at + BLOCK])
+
+
 def pack(media: Media) -> bytes:
     """Return one self-describing block: magic, two lengths, header, facts, data."""
+    return _head(media) + media.in_memory
+
+
+def packed(media: Media) -> Iterator[bytes]:
+    """Yield what `pack` returns, in pieces."""
+    yield _head(media)
+    yield from media.blocks()
+
+
+def _head(media: Media) -> bytes:
     stored = Stored(
         media.media_type,
         media.width,
@@ -55,17 +83,20 @@ def pack(media: Media) -> bytes:
         zlib_ng.crc32(media.data),
         media.sha256,
     )
-    header, facts = orjson.dumps(asdict(stored)), orjson.dumps(media.facts)
+    about = asdict(stored)
+    del about["facts"]
+    header, facts = orjson.dumps(about), orjson.dumps(media.facts)
     lengths = (len(part).to_bytes(_LENGTH, "big") for part in (header, facts))
-    return b"".join((_MAGIC, *lengths, header, facts, media.data))
+    return b"".join((_MAGIC, *lengths, header, facts))
 
 
-def unpack(block: bytes, fingerprint: str) -> Media | None:
+def unpack(block: bytes | memoryview, fingerprint: str) -> Media | None:
     """Reverse `pack`; None where an earlier version of Mimeo packed it.
 
-    Raises ValueError where the block is not whole or not ours.
+    The data of a view are a view. Raises ValueError where the block is not whole or
+    not ours.
     """
-    if block.startswith(_OLD_MAGIC):
+    if block[: len(_OLD_MAGIC)] == _OLD_MAGIC:
         return None
     stored, facts_at = _header(block)
     data_at = facts_at + int.from_bytes(block[_PREFIX - _LENGTH : _PREFIX], "big")
@@ -83,17 +114,26 @@ def unpack(block: bytes, fingerprint: str) -> Media | None:
     )
 
 
-def peek(head: bytes) -> Stored | None:
-    """Return what the first PEEK_BYTES of a block say; None as `unpack` does.
+def peek(read: Callable[[int, int], bytes | None]) -> Stored | None:
+    """Return what a block says of its data; None where there is none, or an old one.
 
-    Raises ValueError where the block is not ours.
+    `read` gets the bytes from one place up to another. Raises ValueError where the
+    block is not ours.
     """
-    return None if head.startswith(_OLD_MAGIC) else _header(head)[0]
+    head = read(0, _PEEK_BYTES)
+    if head is None or head.startswith(_OLD_MAGIC):
+        return None
+    stored, facts_at = _header(head)
+    data_at = facts_at + int.from_bytes(head[_PREFIX - _LENGTH : _PREFIX], "big")
+    facts = head[facts_at:data_at]
+    if data_at > len(head):
+        facts += read(len(head), data_at) or b""
+    return replace(stored, facts=orjson.loads(facts))
 
 
-def _header(block: bytes) -> tuple[Stored, int]:
+def _header(block: bytes | memoryview) -> tuple[Stored, int]:
     """Return the header, and where it ends."""
-    if not block.startswith(_MAGIC):
+    if block[: len(_MAGIC)] != _MAGIC:
         raise ValueError("a stored block does not begin with its magic bytes")
     end = _PREFIX + int.from_bytes(block[len(_MAGIC) : len(_MAGIC) + _LENGTH], "big")
     try:

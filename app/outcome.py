@@ -1,6 +1,9 @@
 """What became of one image of a collection."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from zlib_ng import zlib_ng
 
@@ -42,4 +45,10 @@ def entry_of(outcome: Drawn) -> Entry:
         len(media.data),
         zlib_ng.crc32(media.data),
         bytes.fromhex(media.sha256),
+        spell(media.facts),
     )
+
+
+def spell(facts: Mapping[str, Any]) -> str:
+    """Return facts as a manifest has them: JSON in ASCII, or nothing."""
+    return json.dumps(facts, separators=(",", ":")) if facts else ""

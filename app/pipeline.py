@@ -12,19 +12,22 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 
 from app import metrics
 from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
 from app.easel import Easels
+from app.flights import Flight, Flights
 from app.imagerequest import ImageRequest
-from app.media import PEEK_BYTES, Media, Stored, pack, peek, unpack
-from app.renderer.base import Encoded
+from app.media import Media, Stored, pack, peek, unpack
+from app.original import is_as_asked, redraw
+from app.purchases import Purchase, Purchases
+from app.renderer.base import Encoded, Wanted
 from app.renderer.isolation import Isolation
 from app.renderer.produce import produce
-from app.store import Store, StoreError
+from app.store import NoStore, Store, StoreError
 
 _LOG = logging.getLogger("mimeo.pipeline")
 
@@ -44,19 +47,6 @@ class Production:
     encode_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    """A drawing that several wait for.
-
-    `begun` is set when the leader waits no longer, `urgent` when a follower is less
-    patient than the leader.
-    """
-
-    result: "Future[Production]" = field(default_factory=Future)
-    begun: threading.Event = field(default_factory=threading.Event)
-    urgent: threading.Event = field(default_factory=threading.Event)
-
-
 class Pipeline:
     """The one way from requests to media; shared by all threads of a worker.
 
@@ -66,9 +56,16 @@ class Pipeline:
     went on growing for 2,000 renders, with two for 1,000 (benchmarks/memory.py).
     """
 
-    def __init__(self, settings: Settings, store: Store, slots: int = 2) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        slots: int = 2,
+        purchases: Purchases | None = None,
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._purchases = purchases or Purchases(NoStore(), settings.threads)
         # Half of the server's threads may wait for a drawing and a quarter for the
         # process that draws callers' HTML: the rest serve what is known already.
         wait_s, threads = settings.queue_timeout_s, settings.threads
@@ -77,8 +74,7 @@ class Pipeline:
         self._easels = Easels(slots, "mimeo-draw")
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = Isolation(settings)
-        self._flights: dict[str, _Flight] = {}
-        self._guard = threading.Lock()
+        self._flights: Flights[Production] = Flights()
 
     def produce(
         self,
@@ -93,6 +89,8 @@ class Pipeline:
         in threads that serve no single images; those go first. Raises what the
         renderer raises, Busy, and to the patient Cancelled.
         """
+        if request.renderer.remote is not None:
+            return self._from_afar(request, patient=patient)
         stored = self._recall(request.fingerprint)
         if stored is not None:
             return Production(stored, "hit")
@@ -100,12 +98,44 @@ class Pipeline:
         if patient:
             patience = Patience(cancelled=cancelled or threading.Event())
         while True:
-            flight, leads = self._join(request.fingerprint)
+            flight, leads = self._flights.join(request.fingerprint)
             if leads:
-                return self._lead(request, flight, patience)
+                work = partial(self._make, request, flight, patience)
+                return self._flights.lead(request.fingerprint, flight, work)
             production = self._follow(request, flight, patience)
             if production is not None:
                 return production
+
+    def buy(self, request: ImageRequest, count: int, format: str | None) -> Purchase:
+        """Return so many images of a request to a remote renderer, as they came.
+
+        `format` is the one that the service is asked for, if it can be.
+        """
+        return self._purchases.buy(request, _wanted(request, count, format))
+
+    def convert(self, request: ImageRequest, original: Media) -> Production:
+        """Return an image that a service made, in the format of the request.
+
+        The service's own bytes, where they are in that format and no option asks for
+        other ones. Raises Undrawable where they cannot be read.
+        """
+        if is_as_asked(original, request.output):
+            return Production(original, "hit")
+        bounds = (self._settings.max_image_pixels, self._settings.max_pixels)
+        renderer = redraw(request.renderer, original, *bounds)
+        return self.produce(replace(request, renderer=renderer))
+
+    def find(self, fingerprint: str) -> Media | None:
+        """Return what is kept under a fingerprint that some media have, or None."""
+        return self._recall(fingerprint) or self._purchases.find(fingerprint)
+
+    def _from_afar(self, request: ImageRequest, *, patient: bool) -> Production:
+        wanted = _wanted(request, 1, request.output.format, patient=patient)
+        purchase = self._purchases.buy(request, wanted, seated=patient)
+        production = self.convert(request, purchase.media[0])
+        if purchase.source == "hit":
+            return production
+        return replace(production, source=purchase.source, draw_s=purchase.made_s)
 
     def submit(
         self, request: ImageRequest, cancelled: threading.Event, *, keep: bool
@@ -117,14 +147,15 @@ class Pipeline:
         the same at this moment: each hand-over between threads costs about 0.1 ms, a
         fortieth of a card. It is put into the store where `keep` says so.
         """
-        if request.renderer.isolated:
+        if request.renderer.isolated or request.renderer.remote is not None:
             return self._waiters.submit(self._patiently, request, cancelled)
         return self._easels.submit(
             partial(self._one_of_many, request, keep), later=True
         )
 
     def _patiently(self, request: ImageRequest, cancelled: threading.Event) -> Media:
-        return self.produce(request, patient=True, cancelled=cancelled).media
+        media = self.produce(request, patient=True, cancelled=cancelled).media
+        return replace(media, data=media.in_memory)
 
     def _one_of_many(self, request: ImageRequest, keep: bool) -> Media:
         stored = self._recall(request.fingerprint)
@@ -139,9 +170,12 @@ class Pipeline:
 
     def peek(self, request: ImageRequest) -> Stored | None:
         """Return what the store knows of a request's media, without reading them."""
+        if request.renderer.remote is not None:
+            kept = self._purchases.peek(request)
+            if kept is None or is_as_asked(kept, request.output):
+                return kept
         try:
-            head = self._store.read(request.fingerprint, 0, PEEK_BYTES)
-            return None if head is None else peek(head)
+            return peek(partial(self._store.read, request.fingerprint))
         except (StoreError, ValueError) as error:
             _warn(error)
             return None
@@ -152,34 +186,8 @@ class Pipeline:
         self._easels.shutdown()
         self._isolation.close()
 
-    def _join(self, fingerprint: str) -> tuple[_Flight, bool]:
-        with self._guard:
-            flight = self._flights.get(fingerprint)
-            if flight is not None:
-                return flight, False
-            flight = self._flights[fingerprint] = _Flight()
-            return flight, True
-
-    def _lead(
-        self, request: ImageRequest, flight: _Flight, patience: Patience
-    ) -> Production:
-        try:
-            production = self._make(request, flight, patience)
-        except BaseException as error:
-            self._leave(request.fingerprint, flight)
-            flight.result.set_exception(error)
-            raise
-        self._leave(request.fingerprint, flight)
-        flight.result.set_result(production)
-        return production
-
-    def _leave(self, fingerprint: str, flight: _Flight) -> None:
-        with self._guard:
-            del self._flights[fingerprint]
-        flight.begun.set()
-
     def _follow(
-        self, request: ImageRequest, flight: _Flight, patience: Patience
+        self, request: ImageRequest, flight: Flight[Production], patience: Patience
     ) -> Production | None:
         """Return what the leader made; None if it gave up and there is time left."""
         gate = self._gate_of(request)
@@ -198,7 +206,7 @@ class Pipeline:
                 return None
 
     def _make(
-        self, request: ImageRequest, flight: _Flight, patience: Patience
+        self, request: ImageRequest, flight: Flight[Production], patience: Patience
     ) -> Production:
         started = time.perf_counter()
         with self._lock(request, patience) as shared:
@@ -276,6 +284,14 @@ class Pipeline:
             self._store.put(media.fingerprint, pack(media))
         except StoreError as error:
             _warn(error)
+
+
+def _wanted(
+    request: ImageRequest, count: int, format: str | None, *, patient: bool = False
+) -> Wanted:
+    remote = request.renderer.remote
+    assert remote is not None
+    return Wanted(count, format, time.monotonic() + remote.total_s, patient)
 
 
 def _warn(error: Exception) -> None:

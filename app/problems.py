@@ -24,6 +24,7 @@ from app.delivery.errors import (
     PreconditionFailed,
     RangeNotSatisfiable,
 )
+from app.occasion import KeyReused
 from app.parsing import BadBody, StalePin, UnsupportedBody
 from app.renderer.errors import (
     BadParameter,
@@ -36,11 +37,25 @@ from app.renderer.errors import (
 )
 from app.shelf import NoShelf
 from app.studio import Unfinished
+from app.upstream.errors import (
+    BadMedia,
+    CircuitOpen,
+    ForbiddenAddress,
+    TooLarge,
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamDenied,
+    UpstreamFiltered,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 
 # Attributes of errors that become members of their problems.
 _TOLD = (
     *("field", "limit", "allowed", "value", "known"),
     *("file", "line", "current", "index", "count"),
+    *("upstream", "hop", "upstream_status", "outcome_unknown"),
 )
 _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
@@ -89,6 +104,18 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         BrokenTemplate: Row(503, "broken-template", "The template is broken"),
         Busy: Row(503, "busy", "The server is busy"),
         Unfinished: Row(503, "unfinished", "The archive is being drawn"),
+        KeyReused: Row(422, "key-reused", "The key is of another request"),
+        UpstreamDenied: Row(502, "upstream-denied", "The service denied the request"),
+        UpstreamRefused: Row(422, "upstream-refused", "The service refused"),
+        UpstreamFiltered: Row(422, "upstream-filtered", "The service's filter"),
+        UpstreamBroken: Row(502, "upstream-broken", "The service failed"),
+        BadMedia: Row(502, "upstream-bad-media", "The service sent no image"),
+        TooLarge: Row(502, "upstream-too-large", "The service sent too much"),
+        ForbiddenAddress: Row(502, "upstream-address", "The address is forbidden"),
+        UpstreamBusy: Row(503, "upstream-busy", "The service is busy"),
+        CircuitOpen: Row(503, "circuit-open", "The service is left alone"),
+        UpstreamUnavailable: Row(503, "upstream-unavailable", "No connection"),
+        UpstreamTimeout: Row(504, "upstream-timeout", "The service was too slow"),
     }
 )
 
@@ -169,7 +196,7 @@ def _members(error: Exception) -> dict[str, Any]:
 
 
 def _headers(error: Exception) -> Iterable[tuple[str, str]]:
-    if isinstance(error, Busy):
+    if isinstance(error, (Busy, UpstreamBusy, CircuitOpen)):
         return (("Retry-After", str(error.retry_s)),)
     if isinstance(error, BrokenTemplate):
         return (("Retry-After", "60"),)

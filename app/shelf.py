@@ -103,7 +103,7 @@ class Shelf:
     def _unpacked(self, key: str) -> Manifest | None:
         data = self._store.get(key)
         try:
-            return None if data is None else Manifest.unpack(data)
+            return None if data is None else Manifest.unpack(bytes(data))
         except DamagedManifest as error:
             # It can be made again.
             _LOG.warning("store: %s: %s", key, error)

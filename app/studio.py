@@ -12,7 +12,7 @@ from app.archive.manifest import Entry, Failure, Manifest
 from app.collection.collection import Collection, Item
 from app.config import Settings
 from app.lookahead import Bounds, look_ahead
-from app.outcome import Drawn, Outcome, entry_of
+from app.outcome import Drawn, Outcome, entry_of, spell
 from app.pipeline import Pipeline
 
 # Streams last for seconds to minutes.
@@ -83,6 +83,7 @@ class Studio:
                     known.size,
                     known.crc32,
                     bytes.fromhex(known.sha256),
+                    spell(known.facts),
                 )
             )
         return manifest

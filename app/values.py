@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 # Schemes of the URLs of buckets.
 _BUCKETS = ("s3", "gs", "az")
+_LEAST_SECRET = 32
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -48,6 +50,31 @@ def folder(text: str) -> Path:
     if not path.is_dir():
         raise ValueError("is not a folder that exists")
     return path.resolve()
+
+
+def file(text: str) -> Path:
+    """Read a file that exists."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError("is not a file that exists")
+    return path.resolve()
+
+
+def secret(text: str) -> str:
+    """Read a secret that is too long to be guessed."""
+    if len(text) < _LEAST_SECRET:
+        raise ValueError(f"must have {_LEAST_SECRET} characters at least")
+    return text
+
+
+def origin(text: str) -> str:
+    """Read an origin: scheme, host and port, such as https://img.example.org."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an origin such as https://img.example.org")
+    if text.rstrip("/") != f"{parts.scheme}://{parts.netloc}" or parts.username:
+        raise ValueError("must be an origin, without a path or a user")
+    return text.rstrip("/")
 
 
 def store(text: str) -> str:

@@ -6,7 +6,7 @@ Kept in columns, about 100 bytes an image, because an archive may have 100,000.
 import sys
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from app.archive.layout import Layout, Member
 from app.archive.texts import Texts
 
 MANIFEST = "manifest.json"
-_MAGIC = b"mimeoa1\n"
+_MAGIC = b"mimeoa2\n"
 _DIGEST = 32
 _PIECE = 64 << 10
 # Type codes of the columns: numbers, widths, heights, CRC-32s, sizes.
@@ -28,7 +28,8 @@ _COLUMNS = ("I", "I", "I", "I", "Q")
 class Entry:
     """An image in the archive: number from 1, file, pixels, bytes, digests.
 
-    `sha256` are the 32 bytes of the digest.
+    `sha256` are the 32 bytes of the digest; `facts` what else is known of the image,
+    as JSON in ASCII without line feeds, or nothing.
     """
 
     index: int
@@ -39,6 +40,10 @@ class Entry:
     size: int
     crc32: int
     sha256: bytes
+    facts: str = ""
+
+
+_TOLD = tuple(field.name for field in fields(Entry) if field.name != "facts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Manifest:
         self._columns = tuple(array(code) for code in _COLUMNS)
         self._digests = bytearray()
         self._names = Texts()
+        self._facts = Texts()
 
     def __len__(self) -> int:
         return len(self._names)
@@ -69,8 +75,17 @@ class Manifest:
         """Return an entry by its place in the archive, from 0."""
         index, width, height, crc32, size = (column[place] for column in self._columns)
         sha256 = bytes(self._digests[place * _DIGEST : (place + 1) * _DIGEST])
-        name = self._names[place]
-        return Entry(index, name, self._media_type, width, height, size, crc32, sha256)
+        return Entry(
+            index,
+            self._names[place],
+            self._media_type,
+            width,
+            height,
+            size,
+            crc32,
+            sha256,
+            self._facts[place],
+        )
 
     @property
     def complete(self) -> bool:
@@ -86,8 +101,9 @@ class Manifest:
         media_type = self._media_type or entry.media_type
         if entry.media_type != media_type:
             raise ValueError(f"{entry.media_type} beside {media_type}")
-        if len(entry.sha256) != _DIGEST or not _is_line(entry.name):
-            raise ValueError(f"{entry.name!r} has no digest or no ASCII name")
+        lines = _is_line(entry.name) and _is_line(entry.facts)
+        if len(entry.sha256) != _DIGEST or not lines:
+            raise ValueError(f"{entry.name!r} has no digest, or is not all ASCII")
         row = (entry.index, entry.width, entry.height, entry.crc32, entry.size)
         try:
             cells = [array(code, (v,)) for code, v in zip(_COLUMNS, row, strict=True)]
@@ -98,6 +114,7 @@ class Manifest:
         self._media_type = media_type
         self._digests += entry.sha256
         self._names.append(entry.name)
+        self._facts.append(entry.facts)
 
     def fail(self, failure: Failure) -> None:
         """Take an image that there is none of."""
@@ -113,7 +130,7 @@ class Manifest:
         block = bytearray(orjson.dumps(about)[:-1] + b',"images":[')
         before = b"\n"
         for entry in self.entries():
-            block += before + orjson.dumps(entry, default=bytes.hex)
+            block += before + _told(entry)
             before = b",\n"
             if len(block) > _PIECE:
                 yield bytes(block)
@@ -158,6 +175,7 @@ class Manifest:
                 *columns,
                 self._digests,
                 self._names.lines(),
+                self._facts.lines(),
             )
         )
         return _MAGIC + zlib_ng.crc32(body).to_bytes(4, "big") + body
@@ -200,12 +218,13 @@ class Manifest:
                 column.byteswap()
         stop = at + count * _DIGEST
         self._digests += data[at:stop]
-        names = bytes(data[stop:]).decode("ascii").split("\n")
-        # A line feed stands behind the last name too.
-        if len(names) != count + 1 or names.pop():
-            raise ValueError(f"not the names of {count} images")
-        for name in names:
-            self._names.append(name)
+        lines = bytes(data[stop:]).decode("ascii").split("\n")
+        # A line feed stands behind the last one too.
+        if len(lines) != 2 * count + 1 or lines.pop():
+            raise ValueError(f"not the names and facts of {count} images")
+        for place in range(count):
+            self._names.append(lines[place])
+            self._facts.append(lines[count + place])
 
 
 def _is_line(name: str) -> bool:
@@ -227,6 +246,12 @@ def _is_failure(failure: Failure) -> bool:
         and isinstance(failure.name, str)
         and isinstance(failure.problem, dict)
     )
+
+
+def _told(entry: Entry) -> bytes:
+    facts = {"facts": orjson.Fragment(entry.facts)} if entry.facts else {}
+    about = {name: getattr(entry, name) for name in _TOLD}
+    return orjson.dumps(about | facts, default=bytes.hex)
 
 
 def _spelled(failure: Failure) -> bytes:

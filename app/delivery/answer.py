@@ -8,6 +8,7 @@ from werkzeug.datastructures import Headers
 
 from app.delivery.conditional import Conditions, Representation, select_range
 from app.delivery.errors import RangeNotSatisfiable
+from app.media import pieces
 
 Pair = tuple[str, str]
 
@@ -38,7 +39,7 @@ class Answer(Response):
 def send_bytes(
     environ: Mapping[str, Any],
     current: Representation,
-    data: bytes,
+    data: bytes | memoryview,
     pairs: Iterable[Pair],
 ) -> Answer:
     """Return bytes, or the range of them that was asked for.
@@ -50,11 +51,16 @@ def send_bytes(
     if decision.status == 416:
         raise RangeNotSatisfiable(len(data))
     if decision.span is None:
-        return Answer("200 OK", (*pairs, _length(len(data))), (data,))
+        return Answer("200 OK", (*pairs, _length(len(data))), _body(data))
     start, stop = decision.span
     place = ("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
     part = (*pairs, place, _length(stop - start))
-    return Answer("206 PARTIAL CONTENT", part, (data[start:stop],))
+    return Answer("206 PARTIAL CONTENT", part, _body(data[start:stop]))
+
+
+def _body(data: bytes | memoryview) -> Iterable[bytes]:
+    """Return the body; what is in a file is copied in pieces on its way."""
+    return (data,) if isinstance(data, bytes) else pieces(data)
 
 
 def _length(size: int) -> Pair:

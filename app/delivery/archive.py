@@ -52,7 +52,7 @@ def _next(
         entry = entry_of(outcome)
         manifest.add(entry)
         header = layout.add(Member(entry.name, entry.size, entry.crc32))
-        return header + outcome.media.data
+        return header + outcome.media.in_memory
     if outcome is not None:
         problem = bundle.describe(outcome.error)
         manifest.fail(Failure(outcome.index, outcome.name, problem))
@@ -97,6 +97,6 @@ def _data(
             if bytes.fromhex(outcome.media.sha256) != entry.sha256:
                 flaw()
                 raise Changed(entry.index)
-            yield outcome.media.data[piece.start : piece.stop]
+            yield bytes(outcome.media.data[piece.start : piece.stop])
             return
     raise Changed(entry.index)

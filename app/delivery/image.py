@@ -23,6 +23,7 @@ from app.delivery.conditional import (
 )
 from app.delivery.disposition import content_disposition
 from app.delivery.errors import PreconditionFailed
+from app.delivery.facts import EXPOSED, fact_headers
 from app.delivery.negotiation import JSON
 from app.media import Media
 
@@ -40,7 +41,7 @@ _FIXED: tuple[Pair, ...] = (
     (
         "Access-Control-Expose-Headers",
         "Accept-Ranges, Content-Disposition, Content-Range, ETag, Repr-Digest, "
-        "Link, Server-Timing, X-Missing-Glyphs, X-Request-ID",
+        f"Link, Server-Timing, X-Request-ID, {EXPOSED}",
     ),
 )
 # An SVG is a document: opened on its own it may neither run nor load anything.
@@ -55,8 +56,6 @@ _BY_TYPE: Mapping[str, tuple[Pair, ...]] = {
 }
 # RFC 8246: no revalidation, because the URL names the bytes.
 _PINNED = "public, max-age=31536000, immutable"
-# Header lines beyond 8 KiB are refused by proxies; 32 entries take under 400 bytes.
-_GLYPHS_LISTED = 32
 
 
 class Terms(NamedTuple):
@@ -124,7 +123,7 @@ def send_image(
         ("Repr-Digest", _repr_digest(media.sha256)),
         ("Content-Disposition", _disposition(terms)),
         *_BY_TYPE.get(media.media_type, ()),
-        *_missing_glyphs(media.facts),
+        *fact_headers(media.facts),
     ]
     return _body(environ, terms, media.data, pairs)
 
@@ -145,7 +144,7 @@ def send_json(
     if terms.download is not None:
         wrapped = terms._replace(extensions=("json",))
         pairs.append(("Content-Disposition", _disposition(wrapped)))
-    pairs += _missing_glyphs(media.facts)
+    pairs += fact_headers(media.facts)
     return _body(environ, terms, to_json(media, described), pairs)
 
 
@@ -166,7 +165,10 @@ def to_json(media: Media, described: Mapping[str, object]) -> bytes:
 
 
 def _body(
-    environ: Mapping[str, Any], terms: Terms, data: bytes, pairs: list[Pair]
+    environ: Mapping[str, Any],
+    terms: Terms,
+    data: bytes | memoryview,
+    pairs: list[Pair],
 ) -> Response:
     pairs += _validators(terms)
     pairs += _FIXED
@@ -198,14 +200,3 @@ def _disposition(terms: Terms) -> str:
 def _repr_digest(sha256: str) -> str:
     encoded = pybase64.b64encode(bytes.fromhex(sha256)).decode("ascii")
     return f"sha-256=:{encoded}:"
-
-
-def _missing_glyphs(facts: Mapping[str, Any]) -> tuple[Pair, ...]:
-    """List what no font could draw, as tokens (RFC 9651, 3.1), at most 32 of them."""
-    missing = facts.get("missing_glyphs")
-    if not missing:
-        return ()
-    shown = list(missing[:_GLYPHS_LISTED])
-    if len(missing) > len(shown):
-        shown.append(f"more;count={len(missing) - len(shown)}")
-    return (("X-Missing-Glyphs", ", ".join(shown)),)

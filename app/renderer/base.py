@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -65,16 +65,65 @@ class Output(BaseModel):
 class Encoded:
     """Bytes in a known format, with the size of the picture in device pixels.
 
-    `draw_s` and `encode_s` are the seconds that the two steps took.
+    `draw_s` and `encode_s` are the seconds that the two steps took. Large data that
+    a service sent are a view of a mapped file.
     """
 
-    data: bytes
+    data: bytes | memoryview
     media_type: str
     width: int
     height: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     draw_s: float = 0.0
     encode_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """An image that a service was asked for and did not make, and why.
+
+    `filtered` says that its content filter kept the image back.
+    """
+
+    reason: str
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a service is asked for: `count` images until `deadline` (monotonic).
+
+    `format` names the one in which the bytes could be handed on as they come, or is
+    None. The `patient` wait for their turn until the deadline.
+    """
+
+    count: int
+    format: str | None
+    deadline: float
+    patient: bool = False
+
+
+class Remote(Protocol):
+    """A service elsewhere that makes the images of a renderer, for money perhaps."""
+
+    @property
+    def most(self) -> int:
+        """How many images one request can be for."""
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from the acceptance of a request to the last byte of its answer."""
+
+    def check(self, parameters: Any, wanted: Wanted) -> None:
+        """Raise BadParameter for what the service cannot be told; nothing is sent."""
+
+    def make(
+        self, parameters: Any, wanted: Wanted
+    ) -> tuple[tuple[Encoded, ...], tuple[Absent, ...]]:
+        """Return at least one image as the service sent it, and what is missing.
+
+        Raises an error of the service: its class says what may be tried again.
+        """
 
 
 def _anything(parameters: Any) -> None:
@@ -91,7 +140,8 @@ class Renderer:
     same drawing as an SVG document, where the renderer can. `version` changes
     when equal parameters give other pixels. A `cheap` renderer draws in less time than
     a hand-over to another thread takes. An `isolated` renderer handles
-    untrusted input: it runs in a process that is killed at the deadline.
+    untrusted input: it runs in a process that is killed at the deadline. The images
+    of a `remote` one are made elsewhere, and `draw` is never called.
     `example` holds parameters as query strings.
     """
 
@@ -104,5 +154,6 @@ class Renderer:
     version: str = "1"
     cheap: bool = False
     isolated: bool = False
+    remote: Remote | None = None
     check: Callable[[Any], None] = _anything
     example: Mapping[str, str] = field(default_factory=dict)

@@ -1,11 +1,11 @@
-"""Turn an image that a caller sent into one that the engine can draw."""
+"""Read images that others made: callers, to be drawn into a picture, and services."""
 
 import io
 import warnings
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.errors import BadParameter, Fault, LimitExceeded, Undrawable
 
 # Formats that browsers show; Pillow's other readers stay out of reach of a caller.
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
@@ -13,6 +13,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 _LOSSY = ("JPEG", "MPO")
 # Pixels of the longest side that pytakumi 0.1.5 decodes.
 _LONGEST = 8192
+# What services send beside them.
+_SENT = (*FORMATS, "BMP", "TIFF")
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -36,6 +38,23 @@ def prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) ->
         return _save(_upright(image, cover))
     except (OSError, SyntaxError, ValueError) as error:
         raise BadParameter(Fault(field, "is a damaged image")) from error
+
+
+def read(data: bytes) -> Image.Image:
+    """Return an image that a service sent, whole, upright and in sRGB.
+
+    The first frame of several. Raises Undrawable where it cannot be read; its number
+    of pixels is the caller's to check.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=_SENT)
+        image.load()
+        profile = image.info.get("icc_profile")
+        return _to_srgb(ImageOps.exif_transpose(image), profile)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise Undrawable("The image that the service sent cannot be read.") from error
 
 
 def _open(data: bytes, field: str) -> Image.Image:

@@ -1,7 +1,7 @@
 """The catalogue: every renderer by name, in one table."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -25,20 +25,36 @@ from app.renderer.template import load_templates
 PACKAGED = Path(__file__).parent / "templates"
 
 
+class TakenName(ValueError):
+    """A service is named like a renderer of this server."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name!r} is the name of a renderer of this server"
+
+
 class Catalogue:
-    """All renderers: drawn ones, packaged templates, the operator's templates.
+    """All renderers: drawn ones, services, packaged and the operator's templates.
 
     An operator's template may replace a packaged one of the same name, not a
-    drawn one. In development the operator's folder is looked at on each call.
+    drawn one or a service. In development the operator's folder is looked at on each
+    call. Raises TakenName where a service has the name of another renderer.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, services: Iterable[Renderer] = ()) -> None:
         self._settings = settings
         self._engine = Engine(load_fonts(settings.fonts, settings.system_fonts))
         self._drawn = {row.name: row for row in drawn(self._engine, settings)}
         self._packaged, broken = load_templates(PACKAGED, self._engine, settings)
         if broken:
             raise next(iter(broken.values()))
+        for service in services:
+            if service.name in self._drawn or service.name in self._packaged:
+                raise TakenName(service.name)
+            self._drawn[service.name] = service
         self._guard = threading.Lock()
         self._stamp: object = None
         self._renderers: Mapping[str, Renderer] = MappingProxyType({})

@@ -23,8 +23,8 @@ class Store(Protocol):
     def keeps(self) -> bool:
         """Whether what is put can be had again."""
 
-    def get(self, key: str) -> bytes | None:
-        """Return the bytes under a key, or None."""
+    def get(self, key: str) -> bytes | memoryview | None:
+        """Return the bytes under a key, or None: of large ones a view of a file."""
 
     def read(self, key: str, start: int, stop: int) -> bytes | None:
         """Return the bytes from `start` to before `stop`: fewer at the end.
@@ -55,7 +55,7 @@ class NoStore:
     shared = False
     keeps = False
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str) -> bytes | memoryview | None:
         """Return None."""
         return None
 

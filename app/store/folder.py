@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import mmap
 import os
 import threading
 import time
@@ -17,6 +18,8 @@ from app.store.objects import BoundedStore
 
 _LOG = logging.getLogger("mimeo.store")
 _POLL_S = 0.005
+# From this size on an entry is a view of the file, which takes no memory of its own.
+_MAPPED = 1 << 20
 
 
 class FolderStore(BoundedStore):
@@ -80,9 +83,12 @@ class FolderStore(BoundedStore):
             scratch.write_bytes(data)
         scratch.rename(self._root / path)
 
-    def _get(self, path: str) -> bytes:
+    def _get(self, path: str) -> bytes | memoryview:
         with open(self._root / path, "rb") as file:
-            return file.read()
+            if os.fstat(file.fileno()).st_size < _MAPPED:
+                return file.read()
+            # Files are replaced and deleted, never changed: a map stays as it is.
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def _read(self, path: str, start: int, stop: int) -> bytes:
         with open(self._root / path, "rb", buffering=0) as file:

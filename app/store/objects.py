@@ -39,7 +39,7 @@ class ObjectStore:
         self._guard = threading.Lock()
         self._backend: Backend | None = None
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str) -> bytes | memoryview | None:
         """Return the bytes under a key, or None."""
         path = self._path(key)
         try:
@@ -82,7 +82,7 @@ class ObjectStore:
         """Hold nothing: neither a bucket nor memory has locks between processes."""
         return nullcontext()
 
-    def _get(self, path: str) -> bytes:
+    def _get(self, path: str) -> bytes | memoryview:
         return obstore.get(self._open(), path).bytes().to_bytes()
 
     def _read(self, path: str, start: int, stop: int) -> bytes:

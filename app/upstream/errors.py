@@ -60,8 +60,10 @@ class UpstreamError(RendererError):
 
     `outcome_unknown` is true where the upstream may have done the work, and may
     bill it, although nothing usable arrived: such a request is not sent again.
+    All are transient: nobody knows what a service does the next time.
     """
 
+    transient = True
     outcome_unknown = False
 
     def __init__(self, upstream: str, *values: object) -> None:
@@ -126,6 +128,10 @@ class UpstreamRefused(UpstreamError):
             f"Upstream {self.upstream!r} refused the request"
             f" ({self.upstream_status}): {self.reason}"
         )
+
+
+class UpstreamDenied(UpstreamRefused):
+    """A refusal that no other parameters mend: a key, an address, an empty account."""
 
 
 class _Waiting(UpstreamError):

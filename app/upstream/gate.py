@@ -14,7 +14,10 @@ _RETRY_S = 5
 
 
 class Gate:
-    """Admits `concurrency` calls of one upstream at a time; others wait `queue_s`."""
+    """Admits `concurrency` calls of one upstream at a time; others wait `queue_s`.
+
+    The patient, who have threads of their own, wait until their deadline.
+    """
 
     def __init__(
         self,
@@ -31,14 +34,17 @@ class Gate:
         self._slots = threading.BoundedSemaphore(concurrency)
 
     @contextmanager
-    def admit(self, deadline: Deadline) -> Iterator[None]:
+    def admit(self, deadline: Deadline, *, patient: bool = False) -> Iterator[None]:
         """Hold a place while the body runs; raise UpstreamBusy or CircuitOpen.
 
         An open breaker is found before waiting: the places may all be held by
         calls that hang.
         """
         self.breaker.check()
-        if not self._slots.acquire(timeout=deadline.within(self._queue_s)):
+        left_s = deadline.remaining()
+        if not self._slots.acquire(
+            timeout=left_s if patient else min(left_s, self._queue_s)
+        ):
             raise UpstreamBusy(self._upstream, _RETRY_S)
         try:
             self.budget.earn()

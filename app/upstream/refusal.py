@@ -7,6 +7,7 @@ from typing import Any
 from app.upstream.errors import (
     UpstreamBroken,
     UpstreamBusy,
+    UpstreamDenied,
     UpstreamError,
     UpstreamFiltered,
     UpstreamRefused,
@@ -20,6 +21,8 @@ from app.upstream.sniff import HEAD, sniff
 _MOST_READ = 64 << 10
 # What a 429 without Retry-After asks for, in seconds.
 _PAUSE_S = 10
+# What other parameters may mend.
+_MENDABLE = (400, 413, 422)
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
 # A 429 that waiting does not mend.
 _SPENT = re.compile(r"quota|billing|credit|balance", re.IGNORECASE)
@@ -42,7 +45,8 @@ def refuse(
         return UpstreamBusy(upstream, pause_s)
     if status >= 500:
         return UpstreamBroken(upstream, f"it answered {status}: {reason}", status)
-    return UpstreamRefused(upstream, status, reason)
+    kind = UpstreamRefused if status in _MENDABLE else UpstreamDenied
+    return kind(upstream, status, reason)
 
 
 def message(body: Region) -> str:

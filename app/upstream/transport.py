@@ -23,8 +23,8 @@ from app.upstream.errors import (
     ForbiddenAddress,
     UpstreamBroken,
     UpstreamBusy,
+    UpstreamDenied,
     UpstreamError,
-    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -45,6 +45,7 @@ def call(
     deadline: Deadline,
     caps: Caps,
     gate: Gate,
+    patient: bool = False,
 ) -> Received:
     """Send a paid request, and again only where nothing was bought for certain.
 
@@ -59,7 +60,7 @@ def call(
             received = exchange(sent, endpoint, deadline, allowed=caps.max_wire_bytes)
             return _judge(received, endpoint.name)
 
-    with gate.admit(deadline):
+    with gate.admit(deadline, patient=patient):
         return _persist(attempt, deadline, _unbought, gate.budget.spend)
 
 
@@ -103,7 +104,7 @@ def _judge(received: Received, upstream: str) -> Received:
         raise UpstreamBusy(upstream, math.ceil(pause_s))
     if status < 400:
         reason = "it redirects, which is not followed with credentials"
-        raise UpstreamRefused(upstream, status, reason)
+        raise UpstreamDenied(upstream, status, reason)
     raise UpstreamBroken(upstream, f"it answered {status}", status)
 
 

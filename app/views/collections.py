@@ -7,13 +7,13 @@ from app.collection.collection import Collection
 from app.delivery.image import Terms, send_image
 from app.delivery.image import answer_early as answer_image_early
 from app.imagerequest import in_format, unique
-from app.parsing import read_pairs
+from app.parsing import Asked, read_pairs
 from app.pipeline import Pipeline
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.registry import Catalogue
 from app.views.archives import Desk
 from app.views.forms import FORMS, Options, read_options
-from app.views.images import PREFLIGHT, how_made, raw_query
+from app.views.images import PREFLIGHT, how_made, raw_query, settle
 from app.views.uploads import receive
 
 
@@ -54,12 +54,13 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
             pinned=True,
             download=options.download,
         )
-        early = answer_image_early(request.environ, terms)
+        asked, production = settle(Asked(made, terms), pipeline)
+        early = answer_image_early(request.environ, asked.terms)
         if early is not None:
             return early
-        production = pipeline.produce(made)
+        production = production or pipeline.produce(made)
         about = how_made(production)
-        return send_image(request.environ, terms, production.media, about)
+        return send_image(request.environ, asked.terms, production.media, about)
 
     @bp.route("", methods=["OPTIONS"])
     def preflight() -> Response:

@@ -66,7 +66,7 @@ class Form:
 def _pages(bundle: Bundle, collection: Collection, options: Options) -> Iterator[bytes]:
     scale = collection.output.scale
     return pages(
-        None if image is None else Page(image.media.data, scale)
+        None if image is None else Page(image.media.in_memory, scale)
         for image in drawn(bundle.outcomes)
     )
 
@@ -77,7 +77,8 @@ def _animate(
     first = in_format(collection.item(1).request, animation.frame_format)
     size = device_size(first.renderer, first.parameters, first.output.scale)
     frames = (
-        None if image is None else image.media.data for image in drawn(bundle.outcomes)
+        None if image is None else image.media.in_memory
+        for image in drawn(bundle.outcomes)
     )
     return animation.join(
         frames, collection.count, size, options.duration, options.loop

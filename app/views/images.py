@@ -1,6 +1,7 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -39,8 +40,11 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
 
     def answer(asked: Asked) -> Response:
         environ = request.environ
+        asked, production = settle(asked, pipeline)
         early = answer_early(environ, asked.terms)
-        return early or _deliver(environ, asked, pipeline.produce(asked.request))
+        if early is not None:
+            return early
+        return _deliver(environ, asked, production or pipeline.produce(asked.request))
 
     @bp.get("/<name>.<ending>", **plain)
     @bp.get("/<name>", defaults={"ending": None}, **plain)
@@ -69,6 +73,25 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
         return Response(status=204, headers=PREFLIGHT)
 
     return bp
+
+
+def settle(asked: Asked, pipeline: Pipeline) -> tuple[Asked, Production | None]:
+    """Return the terms of an image with its entity tag, and the image if need be.
+
+    What a service makes is known by its bytes alone: made anew, it is another image.
+    So the tag is their digest, and no URL pins them.
+    """
+    if asked.request.renderer.remote is None:
+        return asked, None
+    known = pipeline.peek(asked.request)
+    if known is not None:
+        return _tagged(asked, known.sha256), None
+    production = pipeline.produce(asked.request)
+    return _tagged(asked, production.media.sha256), production
+
+
+def _tagged(asked: Asked, sha256: str) -> Asked:
+    return replace(asked, terms=asked.terms._replace(fingerprint=sha256, pinned=False))
 
 
 def _line(name: str, ending: str | None) -> Line:
@@ -154,7 +177,7 @@ def _deliver(
     made = asked.request
     described = {"renderer": made.renderer.name, "format": made.output.format}
     about = how_made(production)
-    if made.url is not None:
+    if made.url is not None and made.renderer.remote is None:
         described["url"] = made.url
         about.append(("Link", f'<{made.url}>; rel="canonical"'))
     return send(environ, asked.terms, production.media, about, **described)

@@ -122,4 +122,4 @@ def _tag(options: SheetOptions) -> str:
 def _thumbnails(outcomes: Outcomes, cell: int) -> Iterator[tuple[Image.Image, str]]:
     for outcome in drawn(outcomes):
         if outcome is not None:
-            yield sheet.shrink(outcome.media.data, cell), outcome.name
+            yield sheet.shrink(outcome.media.in_memory, cell), outcome.name

@@ -1,5 +1,6 @@
 """A manifest tells all of an archive, comes back from its block, or is refused."""
 
+import json
 import sys
 from array import array
 
@@ -14,7 +15,7 @@ from app.archive.layout import Layout, Member
 from app.archive.manifest import MANIFEST, Entry, Failure, Manifest
 from tests.archive.archives import FOUR_GIB, from_json, names
 
-HEAD = len(b"mimeoa1\n") + 4
+HEAD = len(b"mimeoa2\n") + 4
 u32 = st.integers(0, (1 << 32) - 1)
 json_values = st.one_of(st.text(max_size=20), st.integers(0, 1 << 53), st.none())
 problems = st.dictionaries(
@@ -63,6 +64,7 @@ entries_of_an_archive = st.lists(
         size=st.integers(0, (1 << 64) - 1),
         crc32=u32,
         sha256=st.binary(min_size=32, max_size=32),
+        facts=st.just("") | st.dictionaries(st.text(), st.text()).map(json.dumps),
     ),
     max_size=6,
 )
@@ -88,7 +90,7 @@ def sealed(head: dict, data: bytes) -> bytes:
 
 
 def checked(body: bytes) -> bytes:
-    return b"mimeoa1\n" + zlib_ng.crc32(body).to_bytes(4, "big") + body
+    return b"mimeoa2\n" + zlib_ng.crc32(body).to_bytes(4, "big") + body
 
 
 def opened(block: bytes) -> tuple[dict, bytes]:
@@ -126,8 +128,9 @@ def test_the_text_is_json_of_every_entry_and_failure(manifest):
 
     assert found["count"] == manifest.count
     assert found["images"] == [
-        {name: getattr(each, name) for name in Entry.__slots__}
+        {name: getattr(each, name) for name in Entry.__slots__ if name != "facts"}
         | {"sha256": each.sha256.hex()}
+        | ({"facts": json.loads(each.facts)} if each.facts else {})
         for each in manifest.entries()
     ]
     assert found["errors"] == [

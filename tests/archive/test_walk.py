@@ -4,7 +4,7 @@ import struct
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.archive.errors import ArchiveError, DamagedArchive
@@ -164,6 +164,7 @@ def test_a_zip64_field_unlike_ours_is_damage(extra):
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 8 * STARTS[-1] - 1))
+@example(848)
 def test_any_flipped_bit_is_damage_or_a_member_that_never_ends(bit):
     data = bytearray(WHOLE)
     data[bit // 8] ^= 1 << bit % 8
@@ -173,7 +174,10 @@ def test_any_flipped_bit_is_damage_or_a_member_that_never_ends(bit):
         for piece in random_cuts(bytes(data), bit, 50):
             found.extend(walker.feed(piece))
     except DamagedArchive as damage:
-        assert damage.offset == max(start for start in STARTS if start <= bit // 8)
+        begun = max(start for start in STARTS if start <= bit // 8)
+        # A shorter name of an empty file is a file: the rest of the name is none.
+        shorter = bit // 8 == begun + 26 and damage.offset < begun + 35
+        assert damage.offset == begun or shorter
     else:
         assert not walker.at_tail or WHOLE[bit // 8 : bit // 8 + 1] in b"abcpng."
     expected = [member(*file) for file in CONTENTS]

@@ -1,0 +1,56 @@
+"""Equal work at one moment is done once, in one process."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Flight(Generic[T]):
+    """Work that several wait for.
+
+    `begun` is set when the leader waits no longer, `urgent` when a follower is less
+    patient than the leader.
+    """
+
+    result: "Future[T]" = field(default_factory=Future)
+    begun: threading.Event = field(default_factory=threading.Event)
+    urgent: threading.Event = field(default_factory=threading.Event)
+
+
+class Flights(Generic[T]):
+    """The work under way, by key: the first of each key leads, the others follow."""
+
+    def __init__(self) -> None:
+        self._flights: dict[str, Flight[T]] = {}
+        self._guard = threading.Lock()
+
+    def join(self, key: str) -> tuple[Flight[T], bool]:
+        """Return the flight of a key, and whether the caller has to lead it."""
+        with self._guard:
+            flight = self._flights.get(key)
+            if flight is not None:
+                return flight, False
+            flight = self._flights[key] = Flight()
+            return flight, True
+
+    def lead(self, key: str, flight: Flight[T], work: Callable[[], T]) -> T:
+        """Do the work and tell the followers what came of it; raise what it raises."""
+        try:
+            result = work()
+        except BaseException as error:
+            self._leave(key, flight)
+            flight.result.set_exception(error)
+            raise
+        self._leave(key, flight)
+        flight.result.set_result(result)
+        return result
+
+    def _leave(self, key: str, flight: Flight[T]) -> None:
+        with self._guard:
+            del self._flights[key]
+        flight.begun.set()

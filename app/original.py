@@ -1,0 +1,42 @@
+"""What a service made, in other formats than it came in."""
+
+from dataclasses import replace
+from typing import Any
+
+from app.media import Media, Stored
+from app.renderer import photo
+from app.renderer.base import Output, Picture, Renderer
+from app.renderer.encode import FORMATS
+from app.renderer.errors import LimitExceeded
+
+
+def is_as_asked(original: Media | Stored, output: Output) -> bool:
+    """Tell whether bytes can be handed on as they are: nothing else is asked for."""
+    plain = output.model_fields_set <= {"format"}
+    return plain and FORMATS[output.format].media_type == original.media_type
+
+
+def redraw(
+    renderer: Renderer, original: Media, most_read: int, most_made: int
+) -> Renderer:
+    """Return a renderer that draws an original, whatever its parameters.
+
+    Of one that moves it draws the first frame. Raises LimitExceeded where it has more
+    pixels than may be read, or made.
+    """
+    pixels = original.width * original.height
+    for limit, allowed in (
+        ("MIMEO_MAX_IMAGE_PIXELS", most_read),
+        ("MIMEO_MAX_PIXELS", most_made),
+    ):
+        if pixels > allowed:
+            raise LimitExceeded("format", limit, allowed, pixels)
+    size = (original.width, original.height)
+
+    def draw(parameters: Any, scale: float) -> Picture:
+        facts = {**original.facts, "converted_from": original.media_type}
+        return Picture(photo.read(original.in_memory), facts=facts)
+
+    return replace(
+        renderer, remote=None, cheap=False, size=lambda parameters: size, draw=draw
+    )

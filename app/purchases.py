@@ -1,0 +1,213 @@
+"""What services made: asked for once, kept as it came, and never bought twice.
+
+A purchase is one request to a service for some images of one prompt. Equal purchases
+at one moment are one request: within a process the first leads and the others wait
+for it, between processes the leaders take turns at the store's lock and look into
+the store again. Every format that somebody wants is made from what is kept here.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import orjson
+
+from app import metrics
+from app.admission import Busy
+from app.flights import Flights
+from app.imagerequest import ImageRequest
+from app.media import Media, Stored, packed, peek, unpack
+from app.renderer.base import Absent, Encoded, Remote, Wanted
+from app.store import Store, StoreError
+
+_LOG = logging.getLogger("mimeo.purchases")
+# A service takes seconds to minutes.
+_BUSY_RETRY_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """Images as a service sent them, and what it did not send.
+
+    `source` is `hit` (kept from an earlier request), `miss` (asked for now) or
+    `collapsed` (asked for by another request at the same moment). `made_s` are the
+    seconds that the service took.
+    """
+
+    media: tuple[Media, ...]
+    absent: tuple[Absent, ...] = ()
+    source: str = "miss"
+    made_s: float = 0.0
+
+
+class Purchases:
+    """Buys from services, for all threads of a worker.
+
+    Of the server's threads half may wait for services at a time: the rest serve what
+    is drawn here.
+    """
+
+    def __init__(self, store: Store, threads: int) -> None:
+        self._store = store
+        self._seats = threading.BoundedSemaphore(max(1, threads // 2))
+        self._flights: Flights[Purchase] = Flights()
+
+    def buy(
+        self, request: ImageRequest, wanted: Wanted, *, seated: bool = False
+    ) -> Purchase:
+        """Return the images of a request to a remote renderer.
+
+        The patient, and whoever is `seated` in threads of its own, take no seat.
+        Raises what the service raises, BadParameter before anything is sent, and Busy.
+        """
+        remote = _remote(request)
+        remote.check(request.parameters, wanted)
+        found = self.recall(request, wanted.count)
+        if found is not None:
+            return found
+        with ExitStack() as stack:
+            if not seated:
+                stack.enter_context(self._seat())
+            key = _album_key(request, wanted.count)
+            flight, leads = self._flights.join(key)
+            if leads:
+                work = partial(self._make, request, wanted, key)
+                return self._flights.lead(key, flight, work)
+            return replace(flight.result.result(), source="collapsed")
+
+    def recall(self, request: ImageRequest, count: int) -> Purchase | None:
+        """Return what is kept of an earlier purchase, or None."""
+        absent = self._recall_absent(request, count) if count > 1 else ()
+        if absent is None:
+            return None
+        kept = count - len(absent)
+        media = [self.find(_key(request, count, place)) for place in range(1, kept + 1)]
+        whole = tuple(image for image in media if image is not None)
+        return Purchase(whole, absent, "hit") if len(whole) == kept else None
+
+    def peek(self, request: ImageRequest) -> Stored | None:
+        """Return what is known of a purchase of one image, without reading it."""
+        try:
+            return peek(partial(self._store.read, _key(request, 1, 1)))
+        except (StoreError, ValueError) as error:
+            _warn(error)
+            return None
+
+    def find(self, key: str) -> Media | None:
+        """Return an image by the fingerprint that its media have here."""
+        try:
+            block = self._store.get(key)
+            return None if block is None else unpack(block, key)
+        except (StoreError, ValueError) as error:
+            _warn(error)
+            return None
+
+    @contextmanager
+    def _seat(self) -> Iterator[None]:
+        if not self._seats.acquire(blocking=False):
+            raise Busy(_BUSY_RETRY_S)
+        try:
+            yield
+        finally:
+            self._seats.release()
+
+    def _make(self, request: ImageRequest, wanted: Wanted, key: str) -> Purchase:
+        with self._lock(key, wanted.deadline) as shared:
+            found = self.recall(request, wanted.count) if shared else None
+            if found is not None:
+                return replace(found, source="collapsed")
+            started = time.perf_counter()
+            with metrics.rendering(request.renderer.name):
+                made, absent = _remote(request).make(request.parameters, wanted)
+            made_s = time.perf_counter() - started
+            media = tuple(
+                _media(image, _key(request, wanted.count, place))
+                for place, image in enumerate(made, 1)
+            )
+            self._keep(key, media, absent, wanted.count)
+        return Purchase(media, absent, "miss", made_s)
+
+    @contextmanager
+    def _lock(self, key: str, deadline: float) -> Iterator[bool]:
+        """Keep other processes from buying the same; yield whether they can be kept.
+
+        Raises Busy where another holds the lock until the deadline.
+        """
+        with ExitStack() as stack:
+            left_s = max(0.0, deadline - time.monotonic())
+            try:
+                held = stack.enter_context(self._store.lock(key, left_s))
+            except StoreError as error:
+                _warn(error)
+                held = None
+            if held is False:
+                raise Busy(_BUSY_RETRY_S)
+            yield bool(held)
+
+    def _keep(
+        self, key: str, media: tuple[Media, ...], absent: tuple[Absent, ...], count: int
+    ) -> None:
+        """Keep the images, and last of all the note of them, if there may be others."""
+        try:
+            for image in media:
+                self._store.put(image.fingerprint, packed(image))
+            if count > 1:
+                self._store.put(key, orjson.dumps(absent))
+        except StoreError as error:
+            # The one place where money is lost in silence, were it not said.
+            _LOG.error("a paid image could not be kept: %s", error)
+            metrics.count_store_error()
+
+    def _recall_absent(
+        self, request: ImageRequest, count: int
+    ) -> tuple[Absent, ...] | None:
+        try:
+            note = self._store.get(_album_key(request, count))
+        except StoreError as error:
+            _warn(error)
+            return None
+        if note is None:
+            return None
+        return tuple(Absent(**row) for row in orjson.loads(note))
+
+
+def _remote(request: ImageRequest) -> Remote:
+    remote = request.renderer.remote
+    assert remote is not None
+    return remote
+
+
+def _key(request: ImageRequest, count: int, place: int) -> str:
+    """Return the key of an image by its place, from 1, among so many."""
+    return _digest(f"{request.purchase} {place}/{count}")
+
+
+def _album_key(request: ImageRequest, count: int) -> str:
+    return _digest(f"{request.purchase} {count}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _media(image: Encoded, key: str) -> Media:
+    sha256 = hashlib.sha256(image.data).hexdigest()
+    return Media(
+        image.data,
+        image.media_type,
+        image.width,
+        image.height,
+        sha256,
+        key,
+        image.facts,
+    )
+
+
+def _warn(error: Exception) -> None:
+    _LOG.warning("store: %s", error)
+    metrics.count_store_error()
