@@ -104,12 +104,22 @@ class Generations:
         return remote[0] if remote else _LOCAL
 
     def _draw(self, request: ImageRequest, asked: Generation) -> Album:
-        requests = _variations(request, asked.count)
+        requests = [request, *self._variations(request, asked)]
         productions = [self._pipeline.produce(each) for each in requests]
         images = tuple(production.media for production in productions)
         sources = {production.source for production in productions}
         source = sources.pop() if len(sources) == 1 else "miss"
         return Album(request.renderer.name, images, (), source)
+
+    def _variations(
+        self, request: ImageRequest, asked: Generation
+    ) -> Iterator[ImageRequest]:
+        """Yield the requests after the first: their seeds follow one another."""
+        for step in range(1, asked.count):
+            seed = request.parameters.seed + step  # type: ignore[attr-defined]
+            parameters = {**asked.parameters, "seed": seed}
+            output = request.output.model_dump(exclude_unset=True)
+            yield from_parts(request.renderer, parameters, output, self._settings)
 
     def _buy(self, request: ImageRequest, asked: Generation) -> Album:
         wish = (asked.output or {}).get("format") and request.output.format
@@ -158,13 +168,3 @@ def _faults(renderer: Renderer, asked: Generation) -> Iterator[Fault]:
     key = asked.key
     if key is not None and not (1 <= len(key) <= _MOST_KEY and key.isprintable()):
         yield Fault("Idempotency-Key", f"must have 1 to {_MOST_KEY} characters")
-
-
-def _variations(request: ImageRequest, count: int) -> Iterator[ImageRequest]:
-    """Yield a request for each image: their seeds follow one another."""
-    yield request
-    for step in range(1, count):
-        seed = request.parameters.seed + step  # type: ignore[attr-defined]
-        values = {**request.parameters.model_dump(), "seed": seed}
-        parameters = type(request.parameters).model_validate(values)
-        yield replace(request, parameters=parameters)

@@ -57,7 +57,8 @@ def _can(renderer: Renderer, name: str) -> bool:
     """Tell whether some parameters give this format: not of a fixed size it refuses."""
     if name == "svg":
         return renderer.vector is not None
-    if renderer.parameters.model_fields.keys() & {"width", "height", "size"}:
+    sized = renderer.parameters.model_fields.keys() & {"width", "height", "size"}
+    if sized or renderer.remote is not None:
         return True
     example = renderer.parameters.model_validate_strings(dict(renderer.example))
     output = Output.model_validate({"format": name})

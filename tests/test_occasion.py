@@ -1,0 +1,77 @@
+"""A retry is one purchase with what it repeats; another request is another."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app import occasion
+from app.occasion import KeyReused, Occasions
+from app.store import NoStore, Store, open_store
+
+
+@pytest.fixture(params=["folder", "memory:"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    url = str(tmp_path) if request.param == "folder" else request.param
+    return open_store(url, 1 << 20)
+
+
+def test_a_key_has_one_occasion_however_late(store, monkeypatch):
+    occasions = Occasions(store, window_s=1)
+    first = occasions.of_key("k-1", "a ship")
+    monkeypatch.setattr(occasion.time, "time", lambda: 1e12)
+
+    assert occasions.of_key("k-1", "a ship") == first
+
+
+def test_another_key_is_another_occasion(store):
+    occasions = Occasions(store, window_s=600)
+
+    assert occasions.of_key("k-1", "a ship") != occasions.of_key("k-2", "a ship")
+
+
+def test_a_key_of_another_request_is_refused(store):
+    occasions = Occasions(store, window_s=600)
+    occasions.of_key("k-1", "a ship")
+
+    with pytest.raises(KeyReused):
+        occasions.of_key("k-1", "a boat")
+
+
+def test_without_a_key_the_window_decides(store, monkeypatch):
+    occasions = Occasions(store, window_s=600)
+    times = iter((1000.0, 1599.0, 1601.0, 1601.0))
+    monkeypatch.setattr(occasion.time, "time", lambda: next(times))
+
+    first, second, third = (occasions.of_request("a ship") for _ in range(3))
+
+    assert first == second != third
+
+
+def test_a_clock_that_was_set_back_begins_a_new_window(store, monkeypatch):
+    occasions = Occasions(store, window_s=600)
+    times = iter((1000.0, 500.0, 500.0))
+    monkeypatch.setattr(occasion.time, "time", lambda: next(times))
+
+    assert occasions.of_request("a ship") != occasions.of_request("a ship")
+
+
+def test_a_window_of_nothing_makes_every_request_its_own(store):
+    occasions = Occasions(store, window_s=0)
+
+    assert occasions.of_request("a ship") != occasions.of_request("a ship")
+
+
+def test_many_at_once_in_two_processes_agree(tmp_path):
+    two = [Occasions(open_store(str(tmp_path), 1 << 20), 600) for _ in range(2)]
+
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(lambda n: two[n % 2].of_request("a ship"), range(64)))
+
+    assert len(found) == 1
+
+
+def test_where_nothing_is_kept_a_key_still_names_its_occasion():
+    occasions = Occasions(NoStore(), 600)
+
+    assert occasions.of_key("k", "a ship") == occasions.of_key("k", "a ship")
