@@ -3,13 +3,19 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask import Flask
 
     from app.config import Settings
 
 
-def create_app(settings: "Settings | None" = None) -> "Flask":
+def create_app(
+    settings: "Settings | None" = None, environ: "Mapping[str, str] | None" = None
+) -> "Flask":
     """Return the WSGI app; settings come from the environment by default.
+
+    Keys and addresses of services come from `environ`, the process's own by default.
 
     Raises BadSetting naming the variable where a setting cannot be used.
     """
@@ -17,4 +23,4 @@ def create_app(settings: "Settings | None" = None) -> "Flask":
     # untrusted HTML do without Flask.
     from app.factory import build
 
-    return build(settings)
+    return build(settings, environ)

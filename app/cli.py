@@ -16,13 +16,13 @@ from app.batch import command as batch
 from app.config import BadSetting, Settings
 from app.imagerequest import ImageRequest, from_strings
 from app.listener import CannotListen
+from app.opening import open_catalogue
 from app.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
 from app.renderer.errors import BadParameter, RendererError
 from app.renderer.fonts import BrokenFont
 from app.renderer.produce import formats
-from app.renderer.registry import Catalogue
 from app.store import NoStore
 
 # Options of `mimeo serve` and the environment variable that each one stands for.
@@ -143,7 +143,7 @@ def _render(arguments: Sequence[str]) -> int:
         print(f"usage: {_USAGE}")
         return 0 if arguments else 2
     settings = Settings.from_env(os.environ)
-    renderer = Catalogue(settings).get(arguments[0])
+    renderer = open_catalogue(settings, os.environ).get(arguments[0])
     if {"-h", "--help"} & set(arguments[1:]):
         print("\n".join(_paragraph(renderer)))
         return 0
@@ -200,7 +200,7 @@ def _write(file: str, data: bytes) -> None:
 
 
 def _renderers(options: argparse.Namespace) -> int:
-    catalogue = Catalogue(Settings.from_env(os.environ))
+    catalogue = open_catalogue(Settings.from_env(os.environ), os.environ)
     rows = [catalogue.get(name) for name in catalogue.names()]
     if options.json:
         print(json.dumps([_description(row) for row in rows], indent=2))

@@ -11,16 +11,17 @@ from app import values
 
 
 class BadSetting(ValueError):
-    """An environment variable holds a value that cannot be used."""
+    """A setting holds a value that cannot be used; None is one not to be shown."""
 
-    def __init__(self, variable: str, value: str, reason: str) -> None:
+    def __init__(self, variable: str, value: str | None, reason: str) -> None:
         super().__init__(variable, value, reason)
         self.variable = variable
         self.value = value
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.variable}={self.value!r}: {self.reason}"
+        shown = "" if self.value is None else f"={self.value!r}"
+        return f"{self.variable}{shown}: {self.reason}"
 
 
 def _default_store() -> str:
@@ -310,7 +311,7 @@ def _read(environ: Mapping[str, str]) -> Any:
         try:
             yield item.name, item.metadata["parse"](text)
         except ValueError as error:
-            shown = text if item.repr else "..."
+            shown = text if item.repr else None
             raise BadSetting(variable, shown, str(error)) from error
 
 

@@ -16,6 +16,7 @@ from PIL import features
 from app import allocator, listener
 from app.config import BadSetting, Settings
 from app.imagerequest import from_strings
+from app.opening import open_catalogue
 from app.pipeline import Pipeline
 from app.renderer.errors import RendererError
 from app.renderer.fonts import BrokenFont, load_fonts
@@ -95,7 +96,7 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _fonts(settings)
     yield from _port(settings, fixed=bool(environ.get("PORT")))
     yield from _store(settings)
-    yield from _drawing(settings)
+    yield from _drawing(settings, environ)
 
 
 def _python() -> Iterator[Finding]:
@@ -248,19 +249,28 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "store", detail)
 
 
-def _drawing(settings: Settings) -> Iterator[Finding]:
+def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Draw one example of every kind, as the server would."""
     try:
-        catalogue = Catalogue(settings)
+        try:
+            catalogue = open_catalogue(settings, environ)
+        except BadSetting as error:
+            yield Finding("fail", "services", str(error), "mend what is said above")
+            catalogue = Catalogue(settings)
     except (BrokenFont, RendererError) as error:
         yield Finding("fail", "drawing", str(error), "mend what is said above")
         return
     yield from _templates(catalogue)
+    remote = [name for name in catalogue.names() if catalogue.get(name).remote]
+    if remote:
+        # An example of theirs may cost money.
+        yield Finding("ok", "services", f"{', '.join(remote)} (not called)")
     with closing(Pipeline(settings, NoStore())) as pipeline:
         failed = list(_failures(catalogue, settings, pipeline))
     yield from failed
     if not failed:
-        yield Finding("ok", "drawing", f"{', '.join(catalogue.names())}")
+        drawn = (name for name in catalogue.names() if name not in remote)
+        yield Finding("ok", "drawing", ", ".join(drawn))
 
 
 def _templates(catalogue: Catalogue) -> Iterator[Finding]:
@@ -276,6 +286,8 @@ def _failures(
 ) -> Iterator[Finding]:
     for name in catalogue.names():
         renderer = catalogue.get(name)
+        if renderer.remote is not None:
+            continue
         try:
             pairs = renderer.example.items()
             pipeline.produce(from_strings(renderer, pairs, "png", settings))

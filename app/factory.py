@@ -1,15 +1,17 @@
 """Builds the app out of its parts, in the order in which they need each other."""
 
 import os
+from collections.abc import Mapping
 
 from flask import Flask
 
 from app import accesslog, problems
 from app.config import BadSetting, Settings
+from app.opening import open_catalogue
 from app.parsing import Parser
 from app.pipeline import Pipeline
+from app.purchases import Purchases
 from app.renderer.fonts import BrokenFont
-from app.renderer.registry import Catalogue
 from app.shelf import Shelf
 from app.store import StoreError, open_store
 from app.studio import Studio
@@ -17,23 +19,29 @@ from app.views import archives, collections, health, images, index, sheets
 from app.views import catalogue as catalogue_view
 
 
-def build(settings: Settings | None = None) -> Flask:
+def build(
+    settings: Settings | None = None, environ: Mapping[str, str] | None = None
+) -> Flask:
     """Return the WSGI app; settings come from the environment by default.
+
+    `environ` is that environment: keys of services are read from it alone.
 
     Raises BadSetting naming the variable where a setting cannot be used.
     """
-    settings = settings or Settings.from_env(os.environ)
+    environ = os.environ if environ is None else environ
+    settings = settings or Settings.from_env(environ)
     accesslog.configure()
     try:
         store = open_store(settings.store, settings.store_bytes)
         kept = open_store(settings.store, settings.collections_bytes, "collections")
+        paid = open_store(settings.store, settings.purchases_bytes, "purchases")
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
     try:
-        catalogue = Catalogue(settings)
+        catalogue = open_catalogue(settings, environ)
     except BrokenFont as error:
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
-    pipeline = Pipeline(settings, store)
+    pipeline = Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
     parser = Parser(catalogue, settings)
     shelf = Shelf(kept, catalogue, settings)
     desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)

@@ -17,11 +17,12 @@ from app.collection.upload import read_upload
 from app.config import BadSetting, Settings
 from app.delivery.archive import first_run
 from app.delivery.bundle import Bundle
+from app.opening import open_catalogue
 from app.outcome import Drawn, Outcome
 from app.pipeline import Pipeline
 from app.problems import describe
-from app.renderer.registry import Catalogue
-from app.store import Store, StoreError, open_store
+from app.purchases import Purchases
+from app.store import StoreError, open_store
 from app.studio import Studio
 
 
@@ -32,14 +33,13 @@ def draw(order: Order, stream: IO[bytes], tally: Tally) -> None:
     """
     allocator.tune()
     settings = Settings.from_env(os.environ)
-    catalogue = Catalogue(settings)
-    store = _open_store(settings)
+    catalogue = open_catalogue(settings, os.environ)
     query = urlencode(order.pairs).encode()
     draft = read_upload(stream, order.media_type, query, catalogue, settings)
     with (
         closing(draft),
         _complaining_once(),
-        closing(Pipeline(settings, store)) as pipeline,
+        closing(_pipeline(settings)) as pipeline,
         tally.shown(draft.header.count),
         _target(order.target) as file,
     ):
@@ -54,9 +54,11 @@ def draw(order: Order, stream: IO[bytes], tally: Tally) -> None:
                 tally.size += len(chunk)
 
 
-def _open_store(settings: Settings) -> Store:
+def _pipeline(settings: Settings) -> Pipeline:
     try:
-        return open_store(settings.store, settings.store_bytes)
+        store = open_store(settings.store, settings.store_bytes)
+        paid = open_store(settings.store, settings.purchases_bytes, "purchases")
+        return Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
 

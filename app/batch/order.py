@@ -9,9 +9,9 @@ from typing import Any
 
 from app.arguments import Misuse, read_files, split_options
 from app.config import Settings
+from app.opening import open_catalogue
 from app.remote.server import Server
 from app.renderer.errors import BadParameter
-from app.renderer.registry import Catalogue
 
 _JSON = "application/json"
 # What a file is, by its ending.
@@ -127,7 +127,7 @@ def _schemas(renderer: str, url: str | None) -> Mapping[str, Any]:
     if url is not None:
         with closing(Server(url)) as server:
             return server.parameters(renderer)
-    found = Catalogue(Settings.from_env(os.environ)).get(renderer)
+    found = open_catalogue(Settings.from_env(os.environ), os.environ).get(renderer)
     schemas: Mapping[str, Any] = found.parameters.model_json_schema()["properties"]
     return schemas
 

@@ -61,10 +61,16 @@ class Pieces:
     reason: str = ""
 
 
+def _header(reading: "Reading", name: str) -> str | None:
+    """Return what Stability says in a header, and Mimeo in one of its own."""
+    value = reading.headers.get(name, reading.headers.get(f"x-media-{name}"))
+    return value and value.strip()
+
+
 def read_binary(reading: Reading) -> Pieces:
-    """Take the body as it is; Stability tells seed and finish in headers."""
-    seed = reading.headers.get("seed", "").strip()
-    finish = reading.headers.get("finish-reason")
+    """Take the body as it is; seed and finish are in headers."""
+    seed = _header(reading, "seed") or ""
+    finish = _header(reading, "finish-reason")
     is_number = seed.isascii() and seed.isdigit() and len(seed) < 21
     said = Said(int(seed) if is_number else None, classify(finish), finish or "")
     body = reading.body

@@ -1,0 +1,98 @@
+"""Which upstreams there are: from the environment alone, or from a file of them.
+
+Nothing of a mistake is guessed at or passed over, and no message shows a secret.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from app.upstream.setting import UpstreamSettingError, read_credential, read_url
+from app.upstream.table import Table
+from app.upstream.upstream import Kind, Upstream
+
+
+def documented() -> tuple[tuple[str, str], ...]:
+    """List the environment variables that make upstreams, each with its meaning."""
+    return (
+        ("AI_SERVICE_URL", "Service behind the renderer `ai-service`, any form."),
+        ("AI_SERVICE_KEY", "Its bearer token, if it asks for one."),
+        ("OPENAI_API_KEY", "Key of OpenAI; makes the renderer `openai`."),
+        ("OPENAI_BASE_URL", "Another server that speaks OpenAI's format."),
+        ("OPENAI_MODEL", "Its model (gpt-image-1)."),
+        ("STABILITY_API_KEY", "Key of Stability; makes the renderer `stability`."),
+        ("STABILITY_BASE_URL", "Another server that speaks Stability's v2beta."),
+        ("STABILITY_MODEL", "Its model: core, ultra, sd3 or one of sd3's (core)."),
+        ("SD_WEBUI_URL", "Stable Diffusion WebUI behind the renderer `sd-webui`."),
+        ("SD_WEBUI_AUTH", "Its user:password, if it asks for one."),
+    )
+
+
+def read_upstreams(
+    environ: Mapping[str, str], file: Path | None = None
+) -> tuple[Upstream, ...]:
+    """Return the upstreams, sorted by name; the file's replace the environment's.
+
+    Raises UpstreamSettingError at the first mistake.
+    """
+    found = {each.name: each for each in _from_environment(environ)}
+    if file is not None:
+        found |= {each.name: each for each in _from_file(file, environ)}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Upstream]:
+    given = {name: value.strip() for name, value in environ.items() if value.strip()}
+    if "AI_SERVICE_URL" in given:
+        yield _plain("ai-service", "auto", "AI_SERVICE", given, key="AI_SERVICE_KEY")
+    if given.keys() & {"OPENAI_API_KEY", "OPENAI_BASE_URL"}:
+        yield Upstream(
+            name="openai",
+            kind="openai",
+            url=_base(given, "OPENAI_BASE_URL", "https://api.openai.com/v1"),
+            credential=read_credential("OPENAI_API_KEY", given),
+            model=given.get("OPENAI_MODEL", "gpt-image-1"),
+        )
+    if given.keys() & {"STABILITY_API_KEY", "STABILITY_BASE_URL"}:
+        yield Upstream(
+            name="stability",
+            kind="stability",
+            api="v2beta",
+            url=_base(given, "STABILITY_BASE_URL", "https://api.stability.ai"),
+            credential=read_credential("STABILITY_API_KEY", given),
+            model=given.get("STABILITY_MODEL", "core"),
+        )
+    if "SD_WEBUI_URL" in given:
+        yield _plain("sd-webui", "sdwebui", "SD_WEBUI", given, key="SD_WEBUI_AUTH")
+
+
+def _plain(
+    name: str, kind: Kind, prefix: str, given: Mapping[str, str], *, key: str
+) -> Upstream:
+    scheme = "Basic" if key.endswith("_AUTH") else "Bearer"
+    return Upstream(
+        name=name,
+        kind=kind,
+        url=read_url(f"{prefix}_URL", given[f"{prefix}_URL"]),
+        credential=read_credential(key, given, scheme=scheme),
+    )
+
+
+def _base(given: Mapping[str, str], variable: str, default: str) -> str:
+    return read_url(variable, given.get(variable, default))
+
+
+def _from_file(file: Path, environ: Mapping[str, str]) -> Iterator[Upstream]:
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise UpstreamSettingError(file.name, error.strerror or "unreadable") from error
+    except ValueError as error:
+        raise UpstreamSettingError(file.name, f"is not TOML: {error}") from error
+    for key in document.keys() - {"upstreams"}:
+        raise UpstreamSettingError(f"{file.name}: {key}", "is not known; say upstreams")
+    tables = document.get("upstreams", {})
+    if not isinstance(tables, dict):
+        raise UpstreamSettingError(f"{file.name}: upstreams", "must be a table")
+    for name, table in tables.items():
+        yield Table(f"{file.name}: upstreams.{name}", name, table, environ).read()

@@ -1,0 +1,204 @@
+"""An upstream as a renderer: its parameters, and its images as they come."""
+
+import hashlib
+import mmap
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.renderer.base import Absent, Encoded, Renderer, Wanted
+from app.renderer.params import Parameters
+from app.upstream.answer import Found, Linked, read_answer, read_fetched
+from app.upstream.ask import Ask, parameters
+from app.upstream.deadline import Deadline
+from app.upstream.dialect import dialect_of
+from app.upstream.errors import UpstreamError
+from app.upstream.gate import Gate
+from app.upstream.region import Region
+from app.upstream.transport import call, fetch_url
+from app.upstream.upstream import Upstream
+from app.upstream.wire import WireRequest, build
+
+# Limits are checked with it where the caller leaves the size to the service.
+_USUAL_SIDE = 1024
+# Larger images stay in their file.
+_MAPPED = 1 << 20
+
+
+def renderer_of(upstream: Upstream) -> Renderer:
+    """Return the renderer that an upstream is; its calls share one gate."""
+    return Renderer(
+        name=upstream.name,
+        title=f"Images that the service {upstream.name} makes",
+        parameters=parameters(upstream),
+        size=_size,
+        draw=_cannot_draw,
+        version=_version(upstream),
+        remote=Service(upstream, Gate(upstream.name, upstream.concurrency)),
+        example={"prompt": "a lighthouse at dusk"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One upstream, and what all calls of it in this process share.
+
+    It is a `Remote`, as the renderer package calls it.
+    """
+
+    upstream: Upstream
+    gate: Gate
+
+    @property
+    def most(self) -> int:
+        """How many images one request can be for."""
+        return dialect_of(self.upstream).most
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from the acceptance of a request to the last byte of its answer."""
+        return self.upstream.total_s
+
+    def check(self, parameters: Parameters, wanted: Wanted) -> None:
+        """Raise BadParameter for what the service cannot be told; nothing is sent."""
+        self._request(parameters, wanted)
+
+    def make(
+        self, parameters: Parameters, wanted: Wanted
+    ) -> tuple[tuple[Encoded, ...], tuple[Absent, ...]]:
+        """Return the images of one call, and what is missing of the number wanted.
+
+        Together they are `wanted.count`. Raises UpstreamError.
+        """
+        request = self._request(parameters, wanted)
+        deadline = Deadline(wanted.deadline, self.total_s)
+        with ExitStack() as stack:
+            received = call(
+                self.upstream.endpoint,
+                request,
+                deadline=deadline,
+                caps=self.upstream.caps,
+                gate=self.gate,
+                patient=wanted.patient,
+            )
+            answer = stack.enter_context(
+                read_answer(
+                    stack.enter_context(received.body),
+                    upstream=self.upstream.name,
+                    status=received.status,
+                    content_type=received.content_type,
+                    headers=received.headers,
+                    pointer=self.upstream.pointer,
+                    asked=wanted.count,
+                    caps=self.upstream.caps,
+                )
+            )
+            told = _told(request, len(answer.images) - wanted.count)
+            pieces = answer.images[: wanted.count]
+            made, lost = self._collect(pieces, deadline, told)
+        absent = (*lost, *(Absent(m.reason, m.filtered) for m in answer.missing))
+        return tuple(made), absent[: wanted.count - len(made)]
+
+    def _request(self, parameters: Parameters, wanted: Wanted) -> WireRequest:
+        ask = Ask.of(parameters, n=wanted.count, format=wanted.format)
+        return build(self.upstream, ask)
+
+    def _collect(
+        self,
+        pieces: tuple[Found | Linked, ...],
+        deadline: Deadline,
+        told: Mapping[str, Any],
+    ) -> tuple[list[Encoded], list[Absent]]:
+        """Fetch what is only linked; one that cannot be had does not lose the others.
+
+        Raises the error of the last one where there is no other.
+        """
+        made: list[Encoded] = []
+        lost: list[UpstreamError] = []
+        for piece in pieces:
+            try:
+                made.append(self._encoded(piece, deadline, told))
+            except UpstreamError as error:
+                lost.append(error)
+        if not made:
+            raise lost[-1]
+        return made, [Absent(str(error)) for error in lost]
+
+    def _encoded(
+        self, piece: Found | Linked, deadline: Deadline, told: Mapping[str, Any]
+    ) -> Encoded:
+        if isinstance(piece, Found):
+            return self._described(piece, told)
+        fetched = fetch_url(
+            piece.url,
+            endpoint=self.upstream.endpoint,
+            deadline=deadline,
+            caps=self.upstream.caps,
+        )
+        with (
+            fetched.body,
+            read_fetched(
+                fetched.body,
+                piece,
+                upstream=self.upstream.name,
+                content_type=fetched.content_type,
+                caps=self.upstream.caps,
+            ) as answer,
+        ):
+            image = answer.images[0]
+            assert isinstance(image, Found)
+            return self._described(image, told)
+
+    def _described(self, image: Found, told: Mapping[str, Any]) -> Encoded:
+        facts = {
+            "upstream": self.upstream.name,
+            "form": image.form,
+            "seed": image.seed,
+            "finish_reason": image.finish,
+            "revised_prompt": image.revised_prompt,
+            "repairs": list(image.repairs),
+            **told,
+        }
+        known = {
+            name: value for name, value in facts.items() if value not in (None, [])
+        }
+        return Encoded(
+            _data(image.region), image.media_type, image.width, image.height, known
+        )
+
+
+def _told(request: WireRequest, surplus: int) -> Mapping[str, Any]:
+    warnings = list(request.warnings)
+    if surplus > 0:
+        warnings.append(f"{surplus} more came than were asked for and were left out")
+    return {"warnings": warnings}
+
+
+def _data(region: Region) -> bytes | memoryview:
+    """Return the bytes of an image; of a large one a view of its file.
+
+    The view outlives the file's closing: the pages belong to the map.
+    """
+    if region.length < _MAPPED:
+        return region.read(0, region.length)
+    mapped = mmap.mmap(region.file.fileno(), 0, access=mmap.ACCESS_READ)
+    return memoryview(mapped)[region.offset : region.offset + region.length]
+
+
+def _size(parameters: Any) -> tuple[int, int]:
+    sides = (getattr(parameters, name, None) for name in ("width", "height"))
+    width, height = (side or _USUAL_SIDE for side in sides)
+    return width, height
+
+
+def _cannot_draw(parameters: Any, scale: float) -> Any:
+    raise AssertionError("a service's images are never drawn here")
+
+
+def _version(upstream: Upstream) -> str:
+    """Return what changes when the same prompt goes somewhere else."""
+    where = (upstream.kind, upstream.url, upstream.api, upstream.model)
+    return hashlib.sha256(orjson.dumps((*where, upstream.pointer))).hexdigest()[:16]

@@ -1,0 +1,81 @@
+"""One service that makes images, as the operator described it."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.upstream.caps import Caps
+from app.upstream.endpoint import Endpoint
+
+Kind = Literal["auto", "openai", "stability", "sdwebui", "binary", "json"]
+Api = Literal["v1", "v2beta"]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A secret from the environment and the header that carries it.
+
+    The scheme goes before the secret, with a space; an empty one sends the secret
+    alone. With `Basic` the secret is `user:password` (RFC 7617).
+    """
+
+    variable: str
+    secret: str = field(repr=False)
+    header: str = "Authorization"
+    scheme: str = "Bearer"
+
+    @property
+    def value(self) -> str:
+        """The value of the header."""
+        secret = self.secret
+        if self.scheme.lower() == "basic":
+            secret = b64encode(secret.encode()).decode()
+        return f"{self.scheme} {secret}".lstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """A service by its name, which is also that of the renderer it becomes.
+
+    `url` is the base of the kind's own paths; of `binary` and `json` it is the whole
+    address, and so it is of `auto` where it has a path. `api` belongs to `stability`,
+    `pointer` (a JSON pointer, `*` for every index) to `json`. `knows` are the
+    parameters beside the prompt, and `sizes` the only sizes, that it takes; empty
+    means whatever its kind and model take. `total_s` counts from the request's
+    acceptance to the last byte, the other times as in `Endpoint`.
+    """
+
+    name: str
+    kind: Kind
+    # A query may hold a key.
+    url: str = field(repr=False)
+    credential: Credential | None = None
+    api: Api | None = None
+    model: str | None = None
+    pointer: str | None = None
+    knows: tuple[str, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    connect_s: float = 5.0
+    first_byte_s: float = 120.0
+    idle_s: float = 30.0
+    total_s: float = 180.0
+    max_wire_bytes: int = 64 << 20
+    max_image_bytes: int = 32 << 20
+    max_images: int = 16
+    max_pixels: int = 64_000_000
+    concurrency: int = 4
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the transport has to know."""
+        return Endpoint(
+            self.name, self.url, self.connect_s, self.first_byte_s, self.idle_s
+        )
+
+    @property
+    def caps(self) -> Caps:
+        """The bounds of one answer."""
+        return Caps(
+            self.max_wire_bytes, self.max_image_bytes, self.max_images, self.max_pixels
+        )
