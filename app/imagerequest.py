@@ -243,3 +243,5 @@ def _check_format(renderer: Renderer, output: Output) -> None:
         raise BadParameter(
             Fault("format", f"{shorten(output.format)!r} is not one of {names}")
         )
+    if renderer.remote is not None and output.scale != 1:
+        raise BadParameter(Fault("scale", "must be 1: a service makes the pixels"))

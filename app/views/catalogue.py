@@ -53,6 +53,7 @@ def summary(renderer: Renderer) -> dict[str, Any]:
     return {
         "name": renderer.name,
         "title": renderer.title,
+        "service": renderer.remote is not None,
         "formats": formats(renderer),
         "example": example_url(renderer),
         "url": f"/renderers/{renderer.name}",
