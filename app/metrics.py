@@ -6,7 +6,7 @@ keeps its figures in files there, and any of them answers for all.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -58,6 +58,49 @@ _store_errors = Counter(
     "Times that the store could not be read, written or locked.",
     registry=_REGISTRY,
 )
+_attempts = Counter(
+    "mimeo_upstream_attempts",
+    "Requests sent to a service, retries included.",
+    ["upstream"],
+    registry=_REGISTRY,
+)
+_open = Gauge(
+    "mimeo_upstream_open",
+    "Workers that leave a service alone, because it failed again and again.",
+    ["upstream"],
+    multiprocess_mode=_LIVE,
+    registry=_REGISTRY,
+)
+_calls = Counter(
+    "mimeo_upstream_calls",
+    "Calls of a service by what came of them: ok, or the class of the error.",
+    ["upstream", "outcome"],
+    registry=_REGISTRY,
+)
+_images = Counter(
+    "mimeo_upstream_images",
+    "Images that a service sent, by the form they came in.",
+    ["upstream", "form"],
+    registry=_REGISTRY,
+)
+_image_bytes = Counter(
+    "mimeo_upstream_image_bytes",
+    "Bytes of the images that a service sent, by the form they came in.",
+    ["upstream", "form"],
+    registry=_REGISTRY,
+)
+_repairs = Counter(
+    "mimeo_upstream_repairs",
+    "What was wrong with images of a service and was mended.",
+    ["upstream", "repair"],
+    registry=_REGISTRY,
+)
+_absent = Counter(
+    "mimeo_upstream_missing",
+    "Images that a service did not send, by whether its filter kept them.",
+    ["upstream", "filtered"],
+    registry=_REGISTRY,
+)
 
 
 @contextmanager
@@ -83,6 +126,30 @@ def streaming() -> Iterator[None]:
 def count_request(status: int) -> None:
     """Count a request by the status of its answer."""
     _requests.labels(status).inc()
+
+
+def count_attempt(upstream: str, state: str) -> None:
+    """Count an attempt to call a service; `state` is its breaker's after it."""
+    _attempts.labels(upstream).inc()
+    _open.labels(upstream).set(state == "open")
+
+
+def count_call(upstream: str, outcome: str) -> None:
+    """Count a call of a service: `ok`, or the name of the error's class."""
+    _calls.labels(upstream, outcome).inc()
+
+
+def count_image(upstream: str, form: str, size: int, repairs: Iterable[str]) -> None:
+    """Count an image of a service; the size is in bytes."""
+    _images.labels(upstream, form).inc()
+    _image_bytes.labels(upstream, form).inc(size)
+    for repair in repairs:
+        _repairs.labels(upstream, repair).inc()
+
+
+def count_absent(upstream: str, *, filtered: bool) -> None:
+    """Count an image that a service did not send."""
+    _absent.labels(upstream, "yes" if filtered else "no").inc()
 
 
 def count_store_error() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from app import metrics
 from app.config import BadSetting, Settings
 from app.renderer.registry import Catalogue, TakenName
 from app.upstream.configuration import read_upstreams
@@ -17,7 +18,8 @@ def open_catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
     """
     try:
         upstreams = read_upstreams(environ, settings.upstreams)
-        return Catalogue(settings, map(renderer_of, upstreams))
+        services = [renderer_of(each, metrics.count_attempt) for each in upstreams]
+        return Catalogue(settings, services)
     except UpstreamSettingError as error:
         raise BadSetting(error.place, None, error.reason) from error
     except TakenName as error:

@@ -23,6 +23,7 @@ from app.flights import Flights
 from app.imagerequest import ImageRequest
 from app.media import Media, Stored, packed, peek, unpack
 from app.renderer.base import Absent, Encoded, Remote, Wanted
+from app.renderer.errors import RendererError
 from app.store import Store, StoreError
 
 _LOG = logging.getLogger("mimeo.purchases")
@@ -122,8 +123,7 @@ class Purchases:
             if found is not None:
                 return replace(found, source="collapsed")
             started = time.perf_counter()
-            with metrics.rendering(request.renderer.name):
-                made, absent = _remote(request).make(request.parameters, wanted)
+            made, absent = _call(request, wanted)
             made_s = time.perf_counter() - started
             media = tuple(
                 _media(image, _key(request, wanted.count, place))
@@ -180,6 +180,28 @@ def _remote(request: ImageRequest) -> Remote:
     remote = request.renderer.remote
     assert remote is not None
     return remote
+
+
+def _call(
+    request: ImageRequest, wanted: Wanted
+) -> tuple[tuple[Encoded, ...], tuple[Absent, ...]]:
+    """Call the service, and count what came of it."""
+    name = request.renderer.name
+    try:
+        with metrics.rendering(name):
+            made, absent = _remote(request).make(request.parameters, wanted)
+    except RendererError as error:
+        metrics.count_call(name, type(error).__name__)
+        raise
+    metrics.count_call(name, "ok")
+    for image in made:
+        facts = image.facts
+        metrics.count_image(
+            name, facts.get("form", ""), len(image.data), facts.get("repairs", ())
+        )
+    for each in absent:
+        metrics.count_absent(name, filtered=each.filtered)
+    return made, absent
 
 
 def _key(request: ImageRequest, count: int, place: int) -> str:

@@ -1,27 +1,19 @@
-"""What deploy/ describes: checked without an engine, then run as processes."""
+"""What deploy/ describes, checked without an engine; tests/test_topology.py runs it."""
 
-import hashlib
 import json
 import os
 import re
 import shlex
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.gunicorn_server import Server, listening, serve
-from tests.nginx_server import in_front
-
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 MIMEOS = ("backend", "ai-service")
-PROMPT = {"prompt": "A red fox in the snow", "width": 256, "height": 192}
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What the main part of an nginx configuration says, where it may write nowhere else.
 MAIN = """\
@@ -237,85 +229,10 @@ def test_nginx_takes_the_configuration_of_its_container(tmp_path):
     assert "[warn]" not in done.stderr
 
 
-@pytest.fixture(scope="module")
-def ai_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    store = tmp_path_factory.mktemp("ai-store")
-    with serve(settings={"MIMEO_STORE": str(store)}) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def front(
-    ai_service: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """nginx, with a backend behind it that asks the AI service."""
-    store = tmp_path_factory.mktemp("store")
-    settings = {"MIMEO_STORE": str(store), "AI_SERVICE_URL": ai_service.url}
-    with serve(settings=settings) as backend, in_front(backend) as front:
-        yield front
-
-
-def check_health(services: dict[str, Any], port: int) -> int:
-    """Run the health check of a container here; return its exit code."""
-    [_, python, *arguments] = services["ai-service"]["healthcheck"]["test"]
-    assert python == "python"
-    environ = {**os.environ, "PORT": str(port)}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environ, stderr=subprocess.PIPE).returncode
-
-
-def test_the_health_check_passes_where_the_server_runs(services, ai_service):
-    port = int(ai_service.url.rpartition(":")[2])
-
-    assert check_health(services, port) == 0
-
-
-def test_the_health_check_fails_where_none_runs(services):
-    with closing(listening()) as probe:
-        port = probe.getsockname()[1]
-
-    assert check_health(services, port) == 1
-
-
-def infer(server: Server) -> tuple[int, str, str]:
-    """Ask for an image of the prompt; return status, media type and SHA-256."""
-    headers = {"Content-Type": "application/json", "Accept": "image/png"}
-    body = json.dumps(PROMPT).encode()
-    reply = server.ask("/inference", "POST", body, headers)
-    digest = hashlib.sha256(reply.body).hexdigest()
-    return reply.status, reply.headers["Content-Type"], digest
-
-
-def test_the_same_topology_runs_as_processes(ai_service, front):
-    made = infer(ai_service)
-    path = "/images/ai-service.png?prompt=A+red+fox+in+the+snow&width=256&height=192"
-
-    through = infer(front)
-    by_url = front.ask(path)
-
-    assert made[:2] == (200, "image/png")
-    assert through == made
-    assert by_url.status == 200
-    assert hashlib.sha256(by_url.body).hexdigest() == made[2]
-
-
-def commands() -> list[str]:
-    text = (ROOT / "docs/how-to/compose.md").read_text()
-    return "\n".join(CONSOLE.findall(text)).splitlines()
-
-
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("curl ")])
-def test_the_documented_requests_work(front, tmp_path, command):
-    local = command.replace("http://127.0.0.1:8080", front.url)
-
-    done = subprocess.run(["sh", "-c", local], cwd=tmp_path, capture_output=True)
-
-    assert local != command
-    assert done.returncode == 0, done.stderr
-
-
 def test_the_documented_commands_name_files_of_ours():
-    words = {word for command in commands() for word in command.split()}
+    text = (ROOT / "docs/how-to/compose.md").read_text()
+
+    words = {word for block in CONSOLE.findall(text) for word in block.split()}
 
     assert {word for word in words if word.startswith("deploy/")} == {
         "deploy/compose.yaml",

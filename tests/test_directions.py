@@ -93,7 +93,7 @@ ALLOWED = {
     "media": set(),
     "metrics": set(),
     "occasion": {"store"},
-    "opening": {"config", "renderer", "upstream"},
+    "opening": {"config", "metrics", "renderer", "upstream"},
     "original": {"media", "renderer"},
     "outcome": {"archive", "media", "renderer"},
     "parsing": {"config", "delivery", "imagerequest", "renderer"},

@@ -281,3 +281,24 @@ def test_the_service_itself_may_be_private_and_name_its_own_images(linked):
     answer = client.get("/images/ai-service.png?prompt=own")
 
     assert (answer.status_code, answer.data) == (200, PNG)
+
+
+def test_what_services_do_is_counted(server):
+    for number in range(8):
+        ask(server, "x-resets", f"count+{number}")
+    ask(server, "good", "counted")
+
+    text = server.ask("/metrics").body.decode()
+
+    def sample(name: str, labels: str) -> float:
+        found = re.search(rf"^mimeo_upstream_{name}{{{labels}}} (\S+)$", text, re.M)
+        return float(found[1]) if found else 0
+
+    assert sample("open", 'upstream="x-resets"') == 1
+    assert sample("open", 'upstream="good"') == 0
+    # Five in a row open the breaker; then nothing is sent.
+    assert sample("attempts_total", 'upstream="x-resets"') == 5
+    broken = 'outcome="UpstreamBroken",upstream="x-resets"'
+    assert sample("calls_total", broken) >= 5
+    assert sample("calls_total", 'outcome="ok",upstream="good"') >= 1
+    assert sample("images_total", 'form="binary",upstream="good"') >= 1

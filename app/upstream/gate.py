@@ -1,7 +1,7 @@
 """What all calls of one upstream share: their number, the breaker, the retries."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.upstream.breaker import Breaker
@@ -16,7 +16,8 @@ _RETRY_S = 5
 class Gate:
     """Admits `concurrency` calls of one upstream at a time; others wait `queue_s`.
 
-    The patient, who have threads of their own, wait until their deadline.
+    The patient, who have threads of their own, wait until their deadline. `observe`
+    is told the state of the breaker after every attempt.
     """
 
     def __init__(
@@ -26,12 +27,23 @@ class Gate:
         queue_s: float = 10.0,
         breaker: Breaker | None = None,
         budget: Budget | None = None,
+        observe: Callable[[str], None] = lambda state: None,
     ) -> None:
         self.breaker = breaker or Breaker(upstream)
         self.budget = budget or Budget()
+        self._observe = observe
         self._upstream = upstream
         self._queue_s = queue_s
         self._slots = threading.BoundedSemaphore(concurrency)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Run one attempt past the breaker, which judges it."""
+        try:
+            with self.breaker.guard():
+                yield
+        finally:
+            self._observe(self.breaker.state)
 
     @contextmanager
     def admit(self, deadline: Deadline, *, patient: bool = False) -> Iterator[None]:

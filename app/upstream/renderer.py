@@ -2,9 +2,10 @@
 
 import hashlib
 import mmap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,8 +29,15 @@ _USUAL_SIDE = 1024
 _MAPPED = 1 << 20
 
 
-def renderer_of(upstream: Upstream) -> Renderer:
-    """Return the renderer that an upstream is; its calls share one gate."""
+def renderer_of(
+    upstream: Upstream, observe: Callable[[str, str], None] = lambda name, state: None
+) -> Renderer:
+    """Return the renderer that an upstream is; its calls share one gate.
+
+    `observe` is told name and state of the breaker after every attempt.
+    """
+    told = partial(observe, upstream.name)
+    gate = Gate(upstream.name, upstream.concurrency, observe=told)
     return Renderer(
         name=upstream.name,
         title=f"Images that the service {upstream.name} makes",
@@ -37,7 +45,7 @@ def renderer_of(upstream: Upstream) -> Renderer:
         size=_size,
         draw=_cannot_draw,
         version=_version(upstream),
-        remote=Service(upstream, Gate(upstream.name, upstream.concurrency)),
+        remote=Service(upstream, gate),
         example={"prompt": "a lighthouse at dusk"},
     )
 

@@ -56,7 +56,7 @@ def call(
     sent = _request(endpoint, request)
 
     def attempt() -> Received:
-        with gate.breaker.guard():
+        with gate.attempt():
             received = exchange(sent, endpoint, deadline, allowed=caps.max_wire_bytes)
             return _judge(received, endpoint.name)
 
