@@ -36,6 +36,7 @@ from app.renderer.errors import (
     UnknownRenderer,
 )
 from app.shelf import NoShelf
+from app.store import StoreError
 from app.studio import Unfinished
 from app.upstream.errors import (
     BadMedia,
@@ -61,6 +62,7 @@ _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
 _BLOCK = 64 << 10
 _PATIENCE_S = 2.0
+_STORE_RETRY_S = "5"
 
 
 class Row(NamedTuple):
@@ -104,6 +106,7 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         BrokenTemplate: Row(503, "broken-template", "The template is broken"),
         Busy: Row(503, "busy", "The server is busy"),
         Unfinished: Row(503, "unfinished", "The archive is being drawn"),
+        StoreError: Row(503, "store-unavailable", "The store cannot be used"),
         KeyReused: Row(422, "key-reused", "The key is of another request"),
         UpstreamDenied: Row(502, "upstream-denied", "The service denied the request"),
         UpstreamRefused: Row(422, "upstream-refused", "The service refused"),
@@ -165,6 +168,7 @@ def install(app: Flask) -> None:
     for kind in PROBLEMS:
         app.register_error_handler(kind, _from_table)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(StoreError, _from_store)
     app.register_error_handler(ImageFailed, _from_image)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(Exception, _unexpected)
@@ -181,6 +185,13 @@ def _from_image(error: ImageFailed) -> Response:
     row = PROBLEMS[type(cause)]
     more = {**_members(cause), "index": error.index}
     return problem(row, str(error), _headers(cause), **more)
+
+
+def _from_store(error: StoreError) -> Response:
+    """Log what the store said, for it names paths; tell the client to come back."""
+    _LOG.error("store: %s", error)
+    detail = "What this needs cannot be read or kept now; the server's log says why."
+    return problem(PROBLEMS[StoreError], detail, (("Retry-After", _STORE_RETRY_S),))
 
 
 def _members(error: Exception) -> dict[str, Any]:

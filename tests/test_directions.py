@@ -118,6 +118,7 @@ ALLOWED = {
         "parsing",
         "renderer",
         "shelf",
+        "store",
         "studio",
         "upstream",
     },

@@ -12,8 +12,13 @@ from app import admission, parsing
 from app.delivery import errors as delivery_errors
 from app.problems import PROBLEMS
 from app.renderer import errors as renderer_errors
+from app.shelf import Shelf
+from app.store import StoreError
+from app.upstream import errors as upstream_errors
 
-BASES = {"RendererError", "UnknownName", "DeliveryError"}
+BASES = {
+    *("RendererError", "UnknownName", "DeliveryError", "UpstreamError", "_Waiting"),
+}
 # Ends the work for a client that left: nobody is there to read of it.
 UNSEEN = {"Cancelled"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
@@ -26,7 +31,7 @@ def exceptions(module: ModuleType) -> Iterator[type[Exception]]:
 
 
 @pytest.mark.parametrize(
-    "module", [renderer_errors, delivery_errors, parsing, admission]
+    "module", [renderer_errors, delivery_errors, parsing, admission, upstream_errors]
 )
 def test_every_error_class_has_a_row(module: ModuleType) -> None:
     for kind in exceptions(module):
@@ -90,3 +95,21 @@ def test_unfit_request_id_is_replaced(client: FlaskClient, given: str) -> None:
 
     assert answer.headers["X-Request-ID"] != given
     assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_a_store_at_fault_is_a_503_that_names_no_path(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("cannot write /srv/cache: no space left")
+
+    monkeypatch.setattr(Shelf, "add", fail)
+
+    rows = b"color\nred\n"
+    answer = client.post(
+        "/collections?renderer=solid", data=rows, content_type="text/csv"
+    )
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.get_json()["type"] == "/problems/store-unavailable"
+    assert "/srv" not in answer.text
