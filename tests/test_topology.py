@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -82,6 +84,29 @@ def test_the_same_topology_runs_as_processes(ai_service, front):
     assert through == made
     assert by_url.status == 200
     assert hashlib.sha256(by_url.body).hexdigest() == made[2]
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the Host that it was asked for."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.headers["Host"].encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Leave the output to the tests."""
+
+
+def test_nginx_hands_the_host_on_with_its_port(tmp_path):
+    with HTTPServer(("127.0.0.1", 0), Echo) as echo:
+        Thread(target=echo.serve_forever, daemon=True).start()
+        behind = Server(f"http://127.0.0.1:{echo.server_port}", os.getpid(), tmp_path)
+        with in_front(behind) as front:
+            reply = front.ask("/")
+        echo.shutdown()
+
+    assert f"http://{reply.body.decode()}" == front.url
 
 
 def commands() -> list[str]:

@@ -135,11 +135,12 @@ _ROWS = (
 def dialect_of(upstream: Upstream) -> Dialect:
     """Return what this upstream can be told, by its kind and its configuration."""
     row = _row(upstream)
+    fields = upstream.knows or row.fields
     return replace(
         row,
-        fields=upstream.knows or row.fields,
+        fields=fields,
         sizes=upstream.sizes or row.sizes,
-        most=min(row.most, upstream.max_images),
+        most=min(row.most, upstream.max_images) if "n" in fields else 1,
     )
 
 
