@@ -74,11 +74,11 @@ class Purchases:
         with ExitStack() as stack:
             if not seated:
                 stack.enter_context(self._seat())
-            key = _album_key(request, wanted.count)
-            flight, leads = self._flights.join(key)
+            keyed = replace(wanted, key=_album_key(request, wanted.count))
+            flight, leads = self._flights.join(keyed.key)
             if leads:
-                work = partial(self._make, request, wanted, key)
-                return self._flights.lead(key, flight, work)
+                work = partial(self._make, request, keyed)
+                return self._flights.lead(keyed.key, flight, work)
             return replace(flight.result.result(), source="collapsed")
 
     def recall(self, request: ImageRequest, count: int) -> Purchase | None:
@@ -117,8 +117,8 @@ class Purchases:
         finally:
             self._seats.release()
 
-    def _make(self, request: ImageRequest, wanted: Wanted, key: str) -> Purchase:
-        with self._lock(key, wanted.deadline) as shared:
+    def _make(self, request: ImageRequest, wanted: Wanted) -> Purchase:
+        with self._lock(wanted.key, wanted.deadline) as shared:
             found = self.recall(request, wanted.count) if shared else None
             if found is not None:
                 return replace(found, source="collapsed")
@@ -129,7 +129,7 @@ class Purchases:
                 _media(image, _key(request, wanted.count, place))
                 for place, image in enumerate(made, 1)
             )
-            self._keep(key, media, absent, wanted.count)
+            self._keep(wanted, media, absent)
         return Purchase(media, absent, "miss", made_s)
 
     @contextmanager
@@ -150,14 +150,14 @@ class Purchases:
             yield bool(held)
 
     def _keep(
-        self, key: str, media: tuple[Media, ...], absent: tuple[Absent, ...], count: int
+        self, wanted: Wanted, media: tuple[Media, ...], absent: tuple[Absent, ...]
     ) -> None:
         """Keep the images, and last of all the note of them, if there may be others."""
         try:
             for image in media:
                 self._store.put(image.fingerprint, packed(image))
-            if count > 1:
-                self._store.put(key, orjson.dumps(absent))
+            if wanted.count > 1:
+                self._store.put(wanted.key, orjson.dumps(absent))
         except StoreError as error:
             # The one place where money is lost in silence, were it not said.
             _LOG.error("a paid image could not be kept: %s", error)

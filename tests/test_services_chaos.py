@@ -1,5 +1,6 @@
 """Services that fail in every way: a clear answer, in time and in little memory."""
 
+import json
 import re
 import socket
 import threading
@@ -302,3 +303,19 @@ def test_what_services_do_is_counted(server):
     assert sample("calls_total", broken) >= 5
     assert sample("calls_total", 'outcome="ok",upstream="good"') >= 1
     assert sample("images_total", 'form="binary",upstream="good"') >= 1
+
+
+def test_the_same_purchase_has_the_same_key_after_a_failure(server, far):
+    for _ in range(2):
+        assert ask(server, "x-html", "the+same").status == 502
+    assert ask(server, "x-html", "another").status == 502
+
+    bodies = {"the same": [], "another": []}
+    for seen in far.seen:
+        prompt = seen.path == "/html" and json.loads(seen.body)["prompt"]
+        if prompt in bodies:
+            bodies[prompt].append(seen.headers["Idempotency-Key"])
+
+    one, two = bodies["the same"]
+    assert one == two
+    assert bodies["another"] not in ([one], [])

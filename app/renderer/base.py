@@ -94,13 +94,15 @@ class Wanted:
     """What a service is asked for: `count` images until `deadline` (monotonic).
 
     `format` names the one in which the bytes could be handed on as they come, or is
-    None. The `patient` wait for their turn until the deadline.
+    None. The `patient` wait for their turn until the deadline. `key` tells a service
+    that knows such keys what is the same purchase, whenever it is asked for again.
     """
 
     count: int
     format: str | None
     deadline: float
     patient: bool = False
+    key: str = ""
 
 
 class Remote(Protocol):

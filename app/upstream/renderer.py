@@ -4,7 +4,7 @@ import hashlib
 import mmap
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -82,6 +82,9 @@ class Service:
         Together they are `wanted.count`. Raises UpstreamError.
         """
         request = self._request(parameters, wanted)
+        if wanted.key:
+            keyed = {**request.headers, "Idempotency-Key": wanted.key}
+            request = replace(request, headers=keyed)
         deadline = Deadline(wanted.deadline, self.total_s)
         with ExitStack() as stack:
             received = call(
