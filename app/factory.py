@@ -2,21 +2,38 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from flask import Flask
 
 from app import accesslog, problems
 from app.config import BadSetting, Settings
+from app.generation import Generations
+from app.occasion import Occasions
 from app.opening import open_catalogue
 from app.parsing import Parser
 from app.pipeline import Pipeline
 from app.purchases import Purchases
 from app.renderer.fonts import BrokenFont
 from app.shelf import Shelf
+from app.signature import Signer, key_of
 from app.store import StoreError, open_store
 from app.studio import Studio
-from app.views import archives, collections, health, images, index, sheets
+from app.views import (
+    archives,
+    collections,
+    health,
+    images,
+    index,
+    inference,
+    media,
+    openai,
+    sheets,
+)
 from app.views import catalogue as catalogue_view
+
+# Room for one key, which is never swept.
+_KEYS_BYTES = 1 << 20
 
 
 def build(
@@ -43,12 +60,19 @@ def build(
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
     pipeline = Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
     parser = Parser(catalogue, settings)
+    occasions = Occasions(paid, settings.reuse_s)
+    generations = Generations(catalogue, pipeline, occasions, settings)
+    signer = _signer(settings)
     shelf = Shelf(kept, catalogue, settings)
     desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.register_blueprint(images.blueprint(parser, pipeline))
+    app.register_blueprint(inference.blueprint(generations))
+    app.register_blueprint(openai.blueprint(generations, _link(signer, settings)))
+    if signer is not None:
+        app.register_blueprint(media.blueprint(pipeline, signer))
     app.register_blueprint(collections.blueprint(desk, catalogue, pipeline))
     app.register_blueprint(sheets.blueprint(desk))
     app.register_blueprint(archives.blueprint(desk, catalogue))
@@ -60,3 +84,17 @@ def build(
     wrapped = accesslog.AccessLog(app.wsgi_app, write=settings.access_log)
     app.wsgi_app = wrapped  # type: ignore[method-assign]
     return app
+
+
+def _signer(settings: Settings) -> Signer | None:
+    """Return who signs URLs; None where no worker could find what another made."""
+    store = open_store(settings.store, _KEYS_BYTES, "keys")
+    if not store.keeps or not (store.shared or settings.workers == 1):
+        return None
+    if settings.url_key is not None:
+        return Signer(settings.url_key.encode)
+    return Signer(partial(key_of, store))
+
+
+def _link(signer: Signer | None, settings: Settings) -> openai.Link | None:
+    return None if signer is None else partial(media.link, signer, settings)

@@ -6,7 +6,7 @@ format, and an `Album` in it.
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.config import Settings
@@ -39,7 +39,7 @@ class Generation:
     parameters: Mapping[str, Any]
     renderer: str | None = None
     count: int = 1
-    output: Mapping[str, Any] | None = None
+    output: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
 
 
@@ -85,7 +85,7 @@ class Generations:
         """
         renderer = self._catalogue.get(asked.renderer or self._default())
         _check(renderer, asked)
-        output = {"format": "png", **(asked.output or {})}
+        output = {"format": "png", **asked.output}
         request = from_parts(renderer, asked.parameters, output, self._settings)
         if renderer.remote is None:
             return self._draw(request, asked)
@@ -122,7 +122,7 @@ class Generations:
             yield from_parts(request.renderer, parameters, output, self._settings)
 
     def _buy(self, request: ImageRequest, asked: Generation) -> Album:
-        wish = (asked.output or {}).get("format") and request.output.format
+        wish = request.output.format if "format" in asked.output else None
         bought = replace(request, occasion=self._occasion(request, asked))
         purchase = self._pipeline.buy(bought, asked.count, wish)
         images = purchase.media

@@ -36,6 +36,7 @@ from app.renderer.errors import (
     UnknownRenderer,
 )
 from app.shelf import NoShelf
+from app.signature import BadSignature, ExpiredUrl
 from app.store import StoreError
 from app.studio import Unfinished
 from app.upstream.errors import (
@@ -106,6 +107,8 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         BrokenTemplate: Row(503, "broken-template", "The template is broken"),
         Busy: Row(503, "busy", "The server is busy"),
         Unfinished: Row(503, "unfinished", "The archive is being drawn"),
+        BadSignature: Row(403, "bad-signature", "The URL is not signed"),
+        ExpiredUrl: Row(410, "expired-url", "The URL has expired"),
         StoreError: Row(503, "store-unavailable", "The store cannot be used"),
         KeyReused: Row(422, "key-reused", "The key is of another request"),
         UpstreamDenied: Row(502, "upstream-denied", "The service denied the request"),
@@ -176,7 +179,7 @@ def install(app: Flask) -> None:
 
 def _from_table(error: Exception) -> Response:
     row = PROBLEMS[type(error)]
-    return problem(row, str(error), _headers(error), **_members(error))
+    return problem(row, str(error), headers_of(error), **_members(error))
 
 
 def _from_image(error: ImageFailed) -> Response:
@@ -184,7 +187,7 @@ def _from_image(error: ImageFailed) -> Response:
     cause = error.error
     row = PROBLEMS[type(cause)]
     more = {**_members(cause), "index": error.index}
-    return problem(row, str(error), _headers(cause), **more)
+    return problem(row, str(error), headers_of(cause), **more)
 
 
 def _from_store(error: StoreError) -> Response:
@@ -206,7 +209,8 @@ def _members(error: Exception) -> dict[str, Any]:
     return {name: getattr(error, name) for name in _TOLD if hasattr(error, name)}
 
 
-def _headers(error: Exception) -> Iterable[tuple[str, str]]:
+def headers_of(error: Exception) -> Iterable[tuple[str, str]]:
+    """Return the headers that an error of the table has beside its problem."""
     if isinstance(error, (Busy, UpstreamBusy, CircuitOpen)):
         return (("Retry-After", str(error.retry_s)),)
     if isinstance(error, BrokenTemplate):

@@ -156,6 +156,54 @@ DELIVERIES: tuple[Callable[[FlaskClient, str], Got], ...] = (
 )
 
 
+def inference(client: FlaskClient, accept: str) -> Any:
+    answer = client.post(
+        "/inference", json={"prompt": "a cat"}, headers={"Accept": accept}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def face_binary(client: FlaskClient) -> Got:
+    answer = inference(client, "image/*")
+    return Got(answer.data, headers_told(answer))
+
+
+def face_json(client: FlaskClient) -> Got:
+    found = inference(client, "*/*").get_json()
+    return Got(base64.b64decode(found["image_base64"]), plain(found["metadata"]))
+
+
+def face_zip(client: FlaskClient) -> Got:
+    with zipfile.ZipFile(io.BytesIO(inference(client, "application/zip").data)) as file:
+        row = json.loads(file.read("manifest.json"))["images"][0]
+        return Got(file.read(row["name"]), plain(row["facts"]))
+
+
+def generated(client: FlaskClient, form: str) -> Any:
+    body = {"prompt": "a cat", "response_format": form}
+    answer = client.post("/v1/images/generations", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.get_json()["data"][0]
+
+
+def openai_base64(client: FlaskClient) -> Got:
+    found = generated(client, "b64_json")
+    return Got(base64.b64decode(found["b64_json"]), plain(found))
+
+
+def openai_url(client: FlaskClient) -> Got:
+    found = generated(client, "url")
+    answer = client.get(found["url"].removeprefix("http://localhost"))
+    assert plain(found) == headers_told(answer)
+    return Got(answer.data, headers_told(answer))
+
+
+FACES: tuple[Callable[[FlaskClient], Got], ...] = (
+    *(face_binary, face_json, face_zip, openai_base64, openai_url),
+)
+
+
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory: pytest.TempPathFactory):
     """Make clients of servers whose AI service answers with a form."""
@@ -191,6 +239,40 @@ def test_every_form_comes_out_of_every_delivery_as_it_went_in(clients, name):
     assert all(got.facts == found[0].facts for got in found)
     assert found[0].facts.get("seed") == (form.seeds[0] if form.seeds else None)
     assert tuple(found[0].facts.get("repairs", ())) == form.repairs
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_form_comes_out_of_every_face_as_it_went_in(clients, name):
+    form = ALL[name]
+    data = first_of(form)
+    with clients(form) as (client, service):
+        found = [face(client) for face in FACES]
+
+    assert {got.data for got in found} == {data}
+    assert all(got.facts == found[0].facts for got in found)
+    assert found[0].facts.get("seed") == (form.seeds[0] if form.seeds else None)
+    assert tuple(found[0].facts.get("repairs", ())) == form.repairs
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("name", [n for n, form in ALL.items() if len(form.images) > 1])
+def test_all_images_of_a_form_come_out_of_every_face(clients, name):
+    form = ALL[name]
+    wanted = [PNG if isinstance(image, str) else image for image in form.images]
+    body = {"prompt": "a cat", "n": len(wanted)}
+    with clients(form) as (client, service):
+        listed = client.post("/inference", json=body).get_json()["images"]
+        zipped = client.post(
+            "/inference", json=body, headers={"Accept": "application/zip"}
+        ).data
+        openai = client.post("/v1/images/generations", json=body).get_json()["data"]
+
+    with zipfile.ZipFile(io.BytesIO(zipped)) as file:
+        members = [file.read(name) for name in file.namelist()[:-1]]
+    assert [base64.b64decode(item["image_base64"]) for item in listed] == wanted
+    assert members == wanted
+    assert [base64.b64decode(item["b64_json"]) for item in openai] == wanted
     assert len(service.asked) == 1
 
 

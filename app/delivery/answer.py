@@ -51,11 +51,16 @@ def send_bytes(
     if decision.status == 416:
         raise RangeNotSatisfiable(len(data))
     if decision.span is None:
-        return Answer("200 OK", (*pairs, _length(len(data))), _body(data))
+        return send_whole(data, pairs)
     start, stop = decision.span
     place = ("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
     part = (*pairs, place, _length(stop - start))
     return Answer("206 PARTIAL CONTENT", part, _body(data[start:stop]))
+
+
+def send_whole(data: bytes | memoryview, pairs: Iterable[Pair]) -> Answer:
+    """Return all of the bytes."""
+    return Answer("200 OK", (*pairs, _length(len(data))), _body(data))
 
 
 def _body(data: bytes | memoryview) -> Iterable[bytes]:

@@ -120,7 +120,7 @@ def send_image(
         *about,
         ("Content-Type", media.media_type),
         # RFC 9530: of the whole, also with a 206.
-        ("Repr-Digest", _repr_digest(media.sha256)),
+        ("Repr-Digest", repr_digest(media.sha256)),
         ("Content-Disposition", _disposition(terms)),
         *_BY_TYPE.get(media.media_type, ()),
         *fact_headers(media.facts),
@@ -197,6 +197,7 @@ def _disposition(terms: Terms) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _repr_digest(sha256: str) -> str:
+def repr_digest(sha256: str) -> str:
+    """Return the value of Repr-Digest (RFC 9530) of a hexadecimal digest."""
     encoded = pybase64.b64encode(bytes.fromhex(sha256)).decode("ascii")
     return f"sha-256=:{encoded}:"

@@ -60,7 +60,8 @@ class Item:
 
     def tell(self, *keys: str) -> Any:
         """Return the nearest simple value under one of the keys, or None."""
-        values = (around.get(key) for around in self.around for key in keys)
+        places = (place for around in self.around for place in _with_metadata(around))
+        values = (place.get(key) for place in places for key in keys)
         return next(
             (v for v in values if isinstance(v, (str, int, float)) and v != ""), None
         )
@@ -73,12 +74,21 @@ class Item:
     @property
     def revised_prompt(self) -> str | None:
         """The prompt that was really used, up to 32,768 characters."""
+        places = (place for around in self.around for place in _with_metadata(around))
         prompt = next(
-            (a["revised_prompt"] for a in self.around if "revised_prompt" in a), None
+            (p["revised_prompt"] for p in places if "revised_prompt" in p), None
         )
         if isinstance(prompt, Text):
             prompt = read_text(prompt, _MOST_PROMPT)
         return prompt if isinstance(prompt, str) else None
+
+
+def _with_metadata(around: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield an object, and what it holds about its image."""
+    yield around
+    metadata = around.get("metadata")
+    if isinstance(metadata, Mapping):
+        yield metadata
 
 
 @dataclass(frozen=True, slots=True)

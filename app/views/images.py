@@ -17,7 +17,7 @@ from app.pipeline import Pipeline, Production
 from app.renderer.errors import shorten
 
 # RFC 9211, section 2: what the store had to do with an answer.
-_CACHE_STATUS = {
+CACHE_STATUS = {
     "hit": ("Cache-Status", "mimeo; hit"),
     "miss": ("Cache-Status", "mimeo; fwd=uri-miss"),
     "collapsed": ("Cache-Status", "mimeo; fwd=uri-miss; collapsed"),
@@ -64,7 +64,7 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
         if request.mimetype != "application/json":
             raise UnsupportedBody("POST /images takes application/json.")
         refuse_coding()
-        return answer(parser.envelope(_line("", None), _data()))
+        return answer(parser.envelope(_line("", None), read_data()))
 
     @bp.route("", methods=["OPTIONS"], **plain)
     @bp.route("/<name>", methods=["OPTIONS"], **plain)
@@ -108,7 +108,7 @@ def _body() -> Body:
     refuse_coding()
     if request.mimetype == "multipart/form-data":
         return _multipart()
-    return Body(request.mimetype, _data())
+    return Body(request.mimetype, read_data())
 
 
 def refuse_coding() -> None:
@@ -118,7 +118,7 @@ def refuse_coding() -> None:
         raise UnsupportedBody("The body must have no Content-Encoding.")
 
 
-def _data() -> bytes:
+def read_data() -> bytes:
     data = request.get_data(cache=False)
     # Werkzeug cuts a chunked body at the limit and says nothing.
     if request.content_length is None and len(data) >= (
@@ -185,7 +185,7 @@ def _deliver(
 
 def how_made(production: Production) -> list[Pair]:
     """Return the headers that say where an image came from, and its time."""
-    return [("Server-Timing", _timing(production)), _CACHE_STATUS[production.source]]
+    return [("Server-Timing", _timing(production)), CACHE_STATUS[production.source]]
 
 
 def _timing(production: Production) -> str:

@@ -1,0 +1,1 @@
+"""Wire formats of others over one function: names and shapes, no Flask."""

@@ -1,0 +1,177 @@
+"""OpenAI's images API: the names of its fields, the shape of answers and errors.
+
+Of the request every field counts or is refused; `user` alone, which is for the
+service's own records, has no effect. `seed` and `negative_prompt` are additions.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from app.generation import Album, Generation
+from app.media import Media
+from app.renderer.errors import BadParameter, Fault, shorten
+
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
+_FORMATS = ("png", "jpeg", "webp")
+FORMS = ("b64_json", "url")
+# Fields of OpenAI's that choose between things there is no choice of here.
+_FIXED = MappingProxyType(
+    {
+        "quality": ("auto", "standard"),
+        "style": ("auto",),
+        "background": ("auto",),
+        "moderation": ("auto",),
+        "stream": (False,),
+        "partial_images": (0,),
+    }
+)
+# What the fields of a Generation are called here.
+_NAMES = MappingProxyType(
+    {
+        "renderer": "model",
+        "width": "size",
+        "height": "size",
+        "format": "output_format",
+        "quality": "output_compression",
+    }
+)
+# What of an image's facts is told beside it.
+_TOLD = ("revised_prompt", "seed", "finish_reason", "repairs", "warnings")
+
+
+class Asked(NamedTuple):
+    """What to make, and whether images are to come as `b64_json` or as `url`."""
+
+    generation: Generation
+    form: str
+
+
+def read(document: Mapping[str, Any], key: str | None) -> Asked:
+    """Return what is asked for; raise BadParameter that names OpenAI's fields."""
+    given = {name: value for name, value in document.items() if value is not None}
+    faults = tuple(_faults(given))
+    if faults:
+        raise BadParameter(*faults)
+    parameters: dict[str, Any] = {
+        name: given[name]
+        for name in ("prompt", "negative_prompt", "seed")
+        if name in given
+    }
+    size = _SIZE.match(given.get("size", "auto"))
+    if size is not None:
+        parameters |= {"width": int(size[1]), "height": int(size[2])}
+    names = {"format": "output_format", "quality": "output_compression"}
+    output = {name: given[theirs] for name, theirs in names.items() if theirs in given}
+    generation = Generation(
+        parameters, given.get("model"), given.get("n", 1), output, key
+    )
+    return Asked(generation, given.get("response_format", "b64_json"))
+
+
+def name_of(field: str) -> str:
+    """Return what a field of a Generation is called here."""
+    return _NAMES.get(field, field)
+
+
+def renamed(error: BadParameter) -> BadParameter:
+    """Return an error of a Generation with the names of this dialect."""
+    return BadParameter(*(Fault(name_of(field), why) for field, why in error.faults))
+
+
+def write(album: Album, created: int, link: Callable[[Media], Any] | None) -> Any:
+    """Return the answer as a document in which images are bytes.
+
+    `created` is in seconds since the epoch. `link` returns the members that stand for
+    an image that is not sent itself: `url` and `expires_at`.
+    """
+    document: dict[str, Any] = {
+        "created": created,
+        "data": [_item(media, link) for media in album.images],
+        "output_format": album.images[0].media_type.partition("/")[2],
+        "size": f"{album.images[0].width}x{album.images[0].height}",
+    }
+    if album.absent:
+        document["missing"] = [asdict(each) for each in album.absent]
+    return document
+
+
+def write_model(name: str) -> dict[str, Any]:
+    """Return a renderer as a model; there is no time at which it was made."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "mimeo"}
+
+
+def write_error(message: str, status: int, code: str, param: str | None) -> Any:
+    """Return an error; all four members are always there."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    kind = "rate_limit_error" if status == 429 else kind
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return {"error": error}
+
+
+def _item(media: Media, link: Callable[[Media], Any] | None) -> dict[str, Any]:
+    told = {name: media.facts[name] for name in _TOLD if media.facts.get(name)}
+    if "seed" in media.facts:
+        told["seed"] = media.facts["seed"]
+    sent = {"b64_json": media.data} if link is None else link(media)
+    return {**sent, **told}
+
+
+def _faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, value in given.items():
+        check = _CHECKS.get(name)
+        if check is None:
+            yield Fault(name, f"is not known; known are {', '.join(_CHECKS)}")
+        elif reason := check(value):
+            yield Fault(name, reason)
+    if "prompt" not in given:
+        yield Fault("prompt", "is required")
+
+
+def _text(value: Any) -> str:
+    return "" if isinstance(value, str) else "must be a text"
+
+
+def _whole(value: Any) -> str:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return "" if whole else "must be a whole number"
+
+
+def _one_of(*known: Any) -> Callable[[Any], str]:
+    names = ", ".join(map(str, known))
+
+    def check(value: Any) -> str:
+        fits = any(value == one and type(value) is type(one) for one in known)
+        return "" if fits else f"{shorten(str(value))} is not supported; say {names}"
+
+    return check
+
+
+def _size(value: Any) -> str:
+    fits = isinstance(value, str) and (value == "auto" or _SIZE.match(value))
+    return "" if fits else "must be auto, or like 1024x1024"
+
+
+def _compression(value: Any) -> str:
+    if _whole(value) or not 1 <= value <= 100:
+        return "must be a whole number from 1 to 100"
+    return ""
+
+
+_CHECKS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
+    {
+        "prompt": _text,
+        "model": _text,
+        "n": _whole,
+        "size": _size,
+        "response_format": _one_of(*FORMS),
+        "output_format": _one_of(*_FORMATS),
+        "output_compression": _compression,
+        "seed": _whole,
+        "negative_prompt": _text,
+        "user": _text,
+        **{name: _one_of(*known) for name, known in _FIXED.items()},
+    }
+)

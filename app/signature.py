@@ -1,0 +1,72 @@
+"""URLs that only this server can have made, and that end."""
+
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+
+from app.store import Store
+
+# The name of the key in its room: keys of a store are digests.
+_NAME = hashlib.sha256(b"key of signed URLs").hexdigest()
+_LOCK_S = 10.0
+
+
+class BadSignature(Exception):
+    """A signed URL was not made here, or was changed."""
+
+    def __str__(self) -> str:
+        return "This URL was not signed by this server."
+
+
+class ExpiredUrl(Exception):
+    """A signed URL is past its time, or its image is no longer kept."""
+
+    def __str__(self) -> str:
+        return "This URL has expired."
+
+
+class Signer:
+    """Signs the name of an image together with the time at which its URL ends.
+
+    HMAC-SHA256 (RFC 2104) over both, base64url (RFC 4648, section 5). The key is
+    looked for at the first use.
+    """
+
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        self._find = key
+        self._key: bytes | None = None
+
+    def sign(self, name: str, expires: int) -> str:
+        """Return the signature; `expires` is in seconds since the epoch."""
+        text = f"{name}\n{expires}".encode()
+        if self._key is None:
+            self._key = self._find()
+        digest = hmac.digest(self._key, text, "sha256")
+        return urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def check(self, name: str, expires: str, signature: str, now: float) -> int:
+        """Return when the URL ends; raise BadSignature or ExpiredUrl."""
+        if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
+            raise BadSignature
+        wanted = self.sign(name, int(expires)).encode()
+        if not hmac.compare_digest(wanted, signature.encode()):
+            raise BadSignature
+        if now >= int(expires):
+            raise ExpiredUrl
+        return int(expires)
+
+
+def key_of(store: Store) -> bytes:
+    """Return the key that all who share a store sign with, made at the first use.
+
+    A bucket has no locks: there, several machines are better given a key. Raises
+    StoreError.
+    """
+    with store.lock(_NAME, _LOCK_S):
+        key = store.get(_NAME)
+        if key is None:
+            key = secrets.token_bytes(32)
+            store.put(_NAME, key)
+    return bytes(key)

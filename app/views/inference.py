@@ -1,0 +1,89 @@
+"""`POST /inference`: images of a prompt, in whichever wrapping the caller takes."""
+
+from flask import Blueprint, Response, request
+
+from app.delivery.album import archive, ending_of, pairs_of
+from app.delivery.answer import Answer, Pair, send_whole
+from app.delivery.disposition import content_disposition
+from app.delivery.embed import embed
+from app.delivery.errors import NotAcceptable
+from app.delivery.facts import fact_headers
+from app.delivery.image import repr_digest
+from app.delivery.negotiation import JSON, choose
+from app.face import inference
+from app.generation import Album, Generation, Generations
+from app.parsing import UnsupportedBody, read_json
+from app.renderer.encode import EXTENSIONS, FORMATS
+from app.views.images import CACHE_STATUS, read_data, refuse_coding
+
+ZIP = "application/zip"
+_IMAGES = tuple(row.media_type for name, row in FORMATS.items() if name != "svg")
+
+
+def blueprint(generations: Generations) -> Blueprint:
+    """Return the route of the simple producer contract."""
+    bp = Blueprint("inference", __name__)
+
+    @bp.post("/inference")
+    def infer() -> Response:
+        """Make the images of a prompt."""
+        asked = inference.read(read_document(), request.headers.get("Idempotency-Key"))
+        accept = request.environ.get("HTTP_ACCEPT")
+        media_type = _choose(accept, asked)
+        if media_type in _IMAGES and media_type in (accept or ""):
+            name = next(n for n, row in FORMATS.items() if row.media_type == media_type)
+            asked.output.setdefault("format", name)
+        album = generations.make(asked)
+        pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
+        if media_type == JSON:
+            pairs.append(("Content-Type", JSON))
+            return send_whole(embed(inference.write(album)), pairs)
+        return _archive(album, pairs) if media_type == ZIP else _image(album, pairs)
+
+    return bp
+
+
+def read_document() -> dict[str, object]:
+    """Return the JSON object of a request's body."""
+    if request.mimetype != JSON:
+        raise UnsupportedBody(f"{request.path} takes {JSON}.")
+    refuse_coding()
+    return read_json(read_data())
+
+
+def _choose(accept: str | None, asked: Generation) -> str:
+    """Return the media type of the answer; one image alone can be one."""
+    name = asked.output.get("format")
+    row = FORMATS.get(EXTENSIONS.get(name, "")) if isinstance(name, str) else None
+    images = _IMAGES if row is None else (row.media_type,)
+    offers = (JSON, ZIP) if asked.count > 1 else (JSON, ZIP, *images)
+    chosen = choose(accept, offers)
+    if chosen is None:
+        raise NotAcceptable(offers)
+    return chosen
+
+
+def _image(album: Album, pairs: list[Pair]) -> Answer:
+    media = album.images[0]
+    disposition = content_disposition(
+        album.renderer, (ending_of(media),), attachment=False
+    )
+    pairs += (
+        ("Content-Type", media.media_type),
+        ("Content-Disposition", disposition),
+        ("Repr-Digest", repr_digest(media.sha256)),
+        ("ETag", f'"{media.sha256}"'),
+        *fact_headers(media.facts),
+    )
+    return send_whole(media.data, pairs)
+
+
+def _archive(album: Album, pairs: list[Pair]) -> Answer:
+    made = archive(album.images, album.absent)
+    disposition = content_disposition(album.renderer, ("zip",), attachment=True)
+    pairs += (
+        ("Content-Type", ZIP),
+        ("Content-Disposition", disposition),
+        ("Content-Length", str(made.length)),
+    )
+    return Answer("200 OK", pairs, made.chunks)

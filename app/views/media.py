@@ -1,0 +1,56 @@
+"""`/media/<fingerprint>.<ending>`: images by signed URLs that end."""
+
+import time
+
+from flask import Blueprint, Response, request
+
+from app.config import Settings
+from app.delivery.album import ending_of
+from app.delivery.image import Terms, answer_early, send_image
+from app.imagerequest import unique
+from app.media import Media
+from app.parsing import read_pairs
+from app.pipeline import Pipeline
+from app.renderer.errors import BadParameter
+from app.signature import BadSignature, ExpiredUrl, Signer
+from app.views.images import raw_query
+
+
+def blueprint(pipeline: Pipeline, signer: Signer) -> Blueprint:
+    """Return the route of signed URLs."""
+    bp = Blueprint("media", __name__)
+
+    @bp.get("/media/<fingerprint>.<ending>")
+    def show(fingerprint: str, ending: str) -> Response:
+        """Send an image that was made before."""
+        expires = _check(signer, f"{fingerprint}.{ending}")
+        media = pipeline.find(fingerprint)
+        if media is None or ending_of(media) != ending:
+            raise ExpiredUrl
+        terms = Terms(media.sha256, "image", (ending,), pinned=True)
+        early = answer_early(request.environ, terms)
+        answer = early or send_image(request.environ, terms, media)
+        left = max(0, expires - int(time.time()))
+        answer.headers["Cache-Control"] = f"private, max-age={left}"
+        return answer
+
+    return bp
+
+
+def _check(signer: Signer, name: str) -> int:
+    try:
+        given = unique(read_pairs(raw_query()))
+    except BadParameter:
+        raise BadSignature from None
+    if given.keys() != {"expires", "signature"}:
+        raise BadSignature
+    return signer.check(name, given["expires"], given["signature"], time.time())
+
+
+def link(signer: Signer, settings: Settings, media: Media) -> dict[str, object]:
+    """Return the URL of an image and when it ends, as OpenAI's dialect says it."""
+    expires = int(time.time()) + settings.url_ttl_s
+    name = f"{media.fingerprint}.{ending_of(media)}"
+    origin = settings.public_url or request.host_url.rstrip("/")
+    query = f"expires={expires}&signature={signer.sign(name, expires)}"
+    return {"url": f"{origin}/media/{name}?{query}", "expires_at": expires}

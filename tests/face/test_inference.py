@@ -1,0 +1,83 @@
+"""The simple producer contract is read and written, and our own reader reads it."""
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app.delivery.embed import embed
+from app.face.inference import read, write
+from app.generation import Album, Generation
+from app.media import Media
+from app.renderer.base import Absent
+from app.renderer.errors import BadParameter
+from tests.upstream.pictures import JPEG, PNG, answered
+
+
+def media(data: bytes, media_type: str, **facts: Any) -> Media:
+    with Image.open(io.BytesIO(data)) as image:
+        size = image.size
+    return Media(data, media_type, *size, "5" * 64, "f" * 64, facts)
+
+
+ONE = media(PNG, "image/png", seed=7, finish_reason="success")
+TWO = media(JPEG, "image/jpeg", seed=8)
+
+
+def test_a_prompt_alone_is_a_request():
+    assert read({"prompt": "a"}, None) == Generation({"prompt": "a"})
+
+
+def test_what_is_mimeos_own_is_parted_from_what_is_the_renderers():
+    given = {"prompt": "a", "renderer": "dream", "n": 2, "seed": 1, "steps": 3}
+
+    asked = read({**given, "format": "webp", "quality": 50}, "k")
+
+    assert asked == Generation(
+        {"prompt": "a", "seed": 1, "steps": 3},
+        "dream",
+        2,
+        {"format": "webp", "quality": 50},
+        "k",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [({"n": "2"}, "n"), ({"n": True}, "n"), ({"n": 1.0}, "n"), ({"renderer": 1}, "re")],
+)
+def test_wrong_types_are_named(given, field):
+    with pytest.raises(BadParameter, match=field):
+        read({"prompt": "a", **given}, None)
+
+
+def test_one_image_stands_at_the_top():
+    document = write(Album("far", (ONE,), (), "miss"))
+
+    assert document["image_base64"] == PNG
+    assert document["metadata"]["seed"] == 7
+    assert document["metadata"]["renderer"] == "far"
+    assert document.keys() == {"image_base64", "metadata"}
+
+
+def test_several_are_in_a_list_and_what_is_missing_is_said():
+    absent = (Absent("nsfw", filtered=True),)
+
+    document = write(Album("far", (ONE, TWO), absent, "miss"))
+
+    assert [item["image_base64"] for item in document["images"]] == [PNG, JPEG]
+    assert document["missing"] == [{"reason": "nsfw", "filtered": True}]
+
+
+@pytest.mark.parametrize("images", [(ONE,), (ONE, TWO)])
+def test_our_own_reader_reads_it_back(images):
+    body = bytes(embed(write(Album("far", images, (), "miss"))))
+
+    with answered(body, "application/json", asked=len(images)) as answer:
+        found = [image.region.read(0, 1 << 20) for image in answer.images]
+        seeds = [image.seed for image in answer.images]
+
+    assert found == [image.data for image in images]
+    assert seeds == [7, 8][: len(images)]
+    assert not answer.missing

@@ -1,0 +1,363 @@
+"""The faces over HTTP: which wrapping, which errors, which URLs."""
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from app import create_app
+from app.config import Settings
+from tests.test_services import serving
+from tests.upstream.doubles import double
+from tests.upstream.pictures import JPEG, PNG, b64, dump
+from tests.upstream.wire_forms import Form
+
+JSON = "application/json"
+
+
+def settings(folder: Path, **changes: Any) -> Settings:
+    plain = Settings(store=str(folder), system_fonts=False, access_log=False)
+    return replace(plain, **changes)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """An app whose AI service sends JPEG, and leaves one of several out."""
+    form = Form(
+        dump({"images": [b64(JPEG), b64(PNG)], "seeds": [4, 5]}), JSON, (), "base64"
+    )
+    with serving(form) as service:
+        made = create_app(
+            settings(tmp_path_factory.mktemp("faces")), {"AI_SERVICE_URL": service.url}
+        )
+        yield made
+        made.extensions["mimeo"].close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def infer(client: FlaskClient, accept: str | None = None, **body: Any) -> Any:
+    headers = {} if accept is None else {"Accept": accept}
+    return client.post("/inference", json={"prompt": "a cat", **body}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("accept", "body", "media_type"),
+    [
+        (None, {}, JSON),
+        ("*/*", {}, JSON),
+        (JSON, {}, JSON),
+        ("image/*", {}, "image/jpeg"),
+        ("image/png", {}, "image/png"),
+        ("image/*, application/json;q=0.5", {}, "image/jpeg"),
+        ("image/webp, image/*;q=0.9, application/json;q=0.5", {}, "image/webp"),
+        ("image/*, application/json;q=0.5", {"n": 2}, JSON),
+        ("image/*", {"format": "gif"}, "image/gif"),
+        ("application/zip", {}, "application/zip"),
+        ("application/zip", {"n": 2}, "application/zip"),
+        (None, {"n": 2, "format": "webp"}, JSON),
+    ],
+)
+def test_accept_decides_the_wrapping(client, accept, body, media_type):
+    answer = infer(client, accept, **body)
+
+    assert (answer.status_code, answer.content_type) == (200, media_type)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert int(answer.headers["Content-Length"]) == len(answer.data)
+
+
+def test_an_image_that_nobody_asked_to_be_other_is_untouched(client):
+    answer = infer(client, "image/*")
+
+    assert answer.data == JPEG
+    assert answer.headers["X-Media-Seed"] == "4"
+    assert 'filename="ai-service.jpg"' in answer.headers["Content-Disposition"]
+
+
+def test_a_format_that_is_asked_for_is_made(client):
+    answer = infer(client, "image/png")
+
+    assert Image.open(io.BytesIO(answer.data)).format == "PNG"
+    assert answer.headers["X-Media-Converted-From"] == "image/jpeg"
+
+
+@pytest.mark.parametrize(
+    ("accept", "body"),
+    [
+        ("text/html", {}),
+        ("image/png", {"n": 2}),
+        ("image/png", {"format": "webp"}),
+        ("image/svg+xml", {}),
+    ],
+)
+def test_what_cannot_be_had_is_a_406(client, accept, body):
+    answer = infer(client, accept, **body)
+
+    assert answer.status_code == 406
+    assert answer.get_json()["type"] == "/problems/not-acceptable"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"steps": 20}, "steps"),
+        ({"n": 0}, "n"),
+        ({"n": 99}, "n"),
+        ({"n": "2"}, "n"),
+        ({"seed": "x"}, "seed"),
+        ({"renderer": "card"}, "renderer"),
+        ({"renderer": 5}, "renderer"),
+        ({"format": "docx"}, "format"),
+        ({"format": 5}, "format"),
+        ({"scale": 2.0}, "scale"),
+    ],
+)
+def test_bad_input_is_named(client, body, field):
+    answer = infer(client, **body)
+
+    assert answer.status_code == 422
+    assert answer.get_json()["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type", "status"),
+    [
+        (b"{", JSON, 400),
+        (b"[]", JSON, 400),
+        (b'{"prompt": "a", "prompt": "b"}', JSON, 422),
+        (b"prompt=a", "application/x-www-form-urlencoded", 415),
+        (b"", "", 415),
+    ],
+)
+@pytest.mark.parametrize("path", ["/inference", "/v1/images/generations"])
+def test_a_body_that_is_no_json_object_is_refused(
+    client, path, data, media_type, status
+):
+    answer = client.post(path, data=data, content_type=media_type)
+
+    wanted = 400 if status == 422 and path.startswith("/v1") else status
+    assert answer.status_code == wanted
+
+
+def test_a_renderer_that_is_not_there_is_a_404(client):
+    assert infer(client, renderer="nope").status_code == 404
+
+
+def test_what_is_missing_is_told_in_every_wrapping(client):
+    told = infer(client, n=3).get_json()
+    zipped = infer(client, "application/zip", n=3)
+    openai = client.post("/v1/images/generations", json={"prompt": "a cat", "n": 3})
+
+    with zipfile.ZipFile(io.BytesIO(zipped.data)) as file:
+        errors = json.loads(file.read("manifest.json"))["errors"]
+    assert len(told["images"]) == 2
+    assert told["missing"] == errors == openai.get_json()["missing"]
+    assert told["missing"] == [{"reason": "only 2 of 3 images came", "filtered": False}]
+    assert zipped.headers["X-Media-Missing"] == openai.headers["X-Media-Missing"] == "1"
+
+
+def test_a_key_pays_once_and_is_of_one_request(client):
+    key = {"Idempotency-Key": "key-1"}
+
+    one = client.post("/inference", json={"prompt": "k"}, headers=key)
+    two = client.post("/v1/images/generations", json={"prompt": "k"}, headers=key)
+    other = client.post("/inference", json={"prompt": "l"}, headers=key)
+    openai = client.post("/v1/images/generations", json={"prompt": "l"}, headers=key)
+
+    assert "fwd" in one.headers["Cache-Status"]
+    assert two.headers["Cache-Status"] == "mimeo; hit"
+    assert other.get_json()["type"] == "/problems/key-reused"
+    assert (other.status_code, openai.status_code) == (422, 422)
+    assert openai.headers["x-should-retry"] == "false"
+    assert openai.get_json()["error"]["code"] == "key_reused"
+
+
+def generate(client: FlaskClient, **body: Any) -> Any:
+    return client.post("/v1/images/generations", json={"prompt": "a cat", **body})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({"prompt": ""}, 400, "invalid_value", "prompt"),
+        ({"prompt": None}, 400, "invalid_value", "prompt"),
+        ({"n": 99}, 400, "invalid_value", "n"),
+        ({"size": "1x1000000"}, 400, "invalid_value", "size"),
+        ({"size": "1x99999"}, 400, "invalid_value", "size"),
+        ({"quality": "hd"}, 400, "invalid_value", "quality"),
+        ({"output_compression": 50}, 400, "invalid_value", "output_compression"),
+        ({"steps": 1}, 400, "invalid_value", "steps"),
+        ({"stream": True}, 400, "invalid_value", "stream"),
+        ({"model": "gpt-7"}, 404, "model_not_found", "model"),
+        ({"model": "card"}, 400, "invalid_value", "model"),
+        ({"negative_prompt": "x"}, 400, "invalid_value", "negative_prompt"),
+    ],
+)
+def test_openai_errors_have_openais_shape(client, body, status, code, param):
+    answer = generate(client, **body)
+
+    error = answer.get_json()["error"]
+    assert answer.status_code == status
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (error["code"], error["param"]) == (code, param)
+    assert error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/v1/nothing", 404, None),
+        ("GET", "/v1/models/nope", 404, None),
+        ("GET", "/v1/images/generations", 405, "POST"),
+        ("POST", "/v1/models", 405, "GET"),
+    ],
+)
+def test_there_is_nothing_in_openais_shape_too(client, method, path, status, allow):
+    answer = client.open(path, method=method)
+
+    assert answer.status_code == status
+    assert answer.get_json()["error"]["message"]
+    assert answer.headers.get("Allow") == allow
+
+
+def test_a_fault_of_ours_shows_a_request_id_alone(app, client, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("swordfish")
+
+    monkeypatch.setattr(app.extensions["mimeo"], "buy", fail)
+
+    answer = generate(client, n=4)
+
+    assert answer.status_code == 500
+    assert answer.headers["X-Request-ID"] in answer.get_json()["error"]["message"]
+    assert "swordfish" not in answer.text
+
+
+def test_models_are_the_renderers_that_take_a_prompt(client):
+    names = [row["id"] for row in client.get("/v1/models").get_json()["data"]]
+
+    assert "ai-service" in names
+    assert "card" not in names
+    assert client.get("/v1/models/ai-service").get_json()["id"] == "ai-service"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "retry"),
+    [
+        ("400", 400, "upstream_refused", None),
+        ("403", 502, "upstream_denied", None),
+        ("429", 429, "rate_limit_exceeded", "true"),
+        ("500", 502, "upstream_broken", "false"),
+        ("cut", 502, "upstream_broken", "false"),
+        ("html", 502, "upstream_bad_media", "false"),
+        ("wait-for-ever", 429, "rate_limit_exceeded", "true"),
+    ],
+)
+def test_a_services_failure_has_openais_shape(tmp_path, path, status, code, retry):
+    with double() as far:
+        app = create_app(settings(tmp_path), {"AI_SERVICE_URL": f"{far.url}/{path}"})
+        answer = generate(app.test_client())
+        app.extensions["mimeo"].close()
+
+    assert answer.status_code == status
+    assert answer.get_json()["error"]["code"] == code
+    assert answer.headers.get("x-should-retry") == retry
+    assert int(answer.headers.get("Retry-After", 0)) <= 120
+
+
+def linked(client: FlaskClient) -> str:
+    (found,) = generate(client, response_format="url").get_json()["data"]
+    assert 0 < found["expires_at"] - time.time() <= 3600
+    return str(found["url"].removeprefix("http://localhost"))
+
+
+def test_a_url_leads_to_the_image_for_a_while(client):
+    url = linked(client)
+
+    answer = client.get(url)
+    part = client.get(url, headers={"Range": "bytes=0-3"})
+    again = client.get(url, headers={"If-None-Match": answer.headers["ETag"]})
+
+    assert (answer.status_code, answer.data) == (200, JPEG)
+    assert answer.headers["Cache-Control"].startswith("private, max-age=")
+    assert (part.status_code, part.data) == (206, JPEG[:4])
+    assert again.status_code == 304
+
+
+def test_a_url_works_at_another_worker_of_the_store(client, app, tmp_path):
+    url = linked(client)
+    folder = app.extensions["mimeo"]._settings.store
+    other = create_app(settings(Path(folder)), {})
+
+    answer = other.test_client().get(url)
+
+    other.extensions["mimeo"].close()
+    assert answer.data == JPEG
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda url: url + "x", 403),
+        (lambda url: url.partition("?")[0], 403),
+        (lambda url: url + "&a=b", 403),
+        (lambda url: url + "&expires=1", 403),
+        (lambda url: url.replace(".jpg", ".png"), 403),
+        (lambda url: url.replace("expires=", "expires=9"), 403),
+    ],
+)
+def test_a_changed_url_is_refused(client, change, status):
+    answer = client.get(change(linked(client)))
+
+    assert answer.status_code == status
+    assert answer.get_json()["type"] == "/problems/bad-signature"
+
+
+def test_a_url_past_its_time_is_gone(client, monkeypatch):
+    url = linked(client)
+    late = time.time() + 3601
+    monkeypatch.setattr("app.views.media.time.time", lambda: late)
+
+    answer = client.get(url)
+
+    assert answer.status_code == 410
+    assert answer.get_json()["type"] == "/problems/expired-url"
+
+
+def test_the_operator_may_name_the_origin_and_the_key(tmp_path):
+    form = Form(JPEG, "image/jpeg", (), "binary")
+    own = {"public_url": "https://img.example", "url_key": "k" * 32}
+    with serving(form) as service:
+        app = create_app(settings(tmp_path, **own), {"AI_SERVICE_URL": service.url})
+        answer = generate(app.test_client(), response_format="url").get_json()
+        app.extensions["mimeo"].close()
+
+    assert answer["data"][0]["url"].startswith("https://img.example/media/")
+
+
+def test_where_nothing_is_kept_the_images_are_sent_and_it_is_said(tmp_path):
+    form = Form(JPEG, "image/jpeg", (), "binary")
+    with serving(form) as service:
+        app = create_app(
+            replace(settings(tmp_path), store="none"), {"AI_SERVICE_URL": service.url}
+        )
+        answer = generate(app.test_client(), response_format="url")
+        app.extensions["mimeo"].close()
+
+    assert answer.get_json()["data"][0]["b64_json"] == b64(JPEG)
+    assert answer.get_json()["warnings"]
+    assert answer.headers["X-Media-Warnings"].startswith("urls need a store")
