@@ -20,6 +20,7 @@ NAMES = [
     "badge",
     "card",
     "certificate",
+    "dream",
     "gradient",
     "identicon",
     "label",

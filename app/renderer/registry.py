@@ -10,6 +10,7 @@ from app.config import Settings
 from app.renderer import (
     avatar,
     document,
+    dream,
     gradient,
     identicon,
     placeholder,
@@ -118,6 +119,7 @@ def drawn(engine: Engine, settings: Settings) -> tuple[Renderer, ...]:
         avatar.build(engine),
         qr.RENDERER,
         document.build(engine, settings),
+        dream.RENDERER,
     )
 
 

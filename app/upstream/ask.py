@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.params import Parameters, Text
@@ -58,7 +58,14 @@ def parameters(upstream: Upstream) -> type[Parameters]:
 
 def _prompt(dialect: Dialect) -> tuple[Any, Any]:
     length = Field(min_length=1, max_length=dialect.prompt_chars)
-    return Annotated[Text, length], Field(description="What to show, in words.")
+    words = Annotated[Text, length, AfterValidator(_worded)]
+    return words, Field(description="What to show, in words.")
+
+
+def _worded(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("is empty")
+    return prompt
 
 
 def _optional(dialect: Dialect) -> dict[str, tuple[Any, Any]]:

@@ -7,9 +7,14 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from app.upstream.setting import UpstreamSettingError, read_credential, read_url
+from app.upstream.setting import (
+    UpstreamSettingError,
+    read_credential,
+    read_model,
+    read_url,
+)
 from app.upstream.table import Table
-from app.upstream.upstream import Kind, Upstream
+from app.upstream.upstream import Api, Kind, Upstream
 
 
 def documented() -> tuple[tuple[str, str], ...]:
@@ -46,22 +51,10 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Upstream]:
     if "AI_SERVICE_URL" in given:
         yield _plain("ai-service", "auto", "AI_SERVICE", given, key="AI_SERVICE_KEY")
     if given.keys() & {"OPENAI_API_KEY", "OPENAI_BASE_URL"}:
-        yield Upstream(
-            name="openai",
-            kind="openai",
-            url=_base(given, "OPENAI_BASE_URL", "https://api.openai.com/v1"),
-            credential=read_credential("OPENAI_API_KEY", given),
-            model=given.get("OPENAI_MODEL", "gpt-image-1"),
-        )
+        yield _hosted("openai", given, "https://api.openai.com/v1", "gpt-image-1")
     if given.keys() & {"STABILITY_API_KEY", "STABILITY_BASE_URL"}:
-        yield Upstream(
-            name="stability",
-            kind="stability",
-            api="v2beta",
-            url=_base(given, "STABILITY_BASE_URL", "https://api.stability.ai"),
-            credential=read_credential("STABILITY_API_KEY", given),
-            model=given.get("STABILITY_MODEL", "core"),
-        )
+        base = "https://api.stability.ai"
+        yield _hosted("stability", given, base, "core", api="v2beta")
     if "SD_WEBUI_URL" in given:
         yield _plain("sd-webui", "sdwebui", "SD_WEBUI", given, key="SD_WEBUI_AUTH")
 
@@ -73,13 +66,24 @@ def _plain(
     return Upstream(
         name=name,
         kind=kind,
-        url=read_url(f"{prefix}_URL", given[f"{prefix}_URL"]),
+        url=read_url(f"{prefix}_URL", given[f"{prefix}_URL"], kind),
         credential=read_credential(key, given, scheme=scheme),
     )
 
 
-def _base(given: Mapping[str, str], variable: str, default: str) -> str:
-    return read_url(variable, given.get(variable, default))
+def _hosted(
+    kind: Kind, given: Mapping[str, str], url: str, model: str, api: Api | None = None
+) -> Upstream:
+    """Return a service whose base and model need not be given, and have its name."""
+    base, named = f"{kind.upper()}_BASE_URL", f"{kind.upper()}_MODEL"
+    return Upstream(
+        name=kind,
+        kind=kind,
+        api=api,
+        url=read_url(base, given.get(base, url), kind),
+        credential=read_credential(f"{kind.upper()}_API_KEY", given),
+        model=read_model(named, given.get(named, model), kind),
+    )
 
 
 def _from_file(file: Path, environ: Mapping[str, str]) -> Iterator[Upstream]:
@@ -89,6 +93,8 @@ def _from_file(file: Path, environ: Mapping[str, str]) -> Iterator[Upstream]:
         raise UpstreamSettingError(file.name, error.strerror or "unreadable") from error
     except ValueError as error:
         raise UpstreamSettingError(file.name, f"is not TOML: {error}") from error
+    except RecursionError as error:
+        raise UpstreamSettingError(file.name, "is nested too deeply") from error
     for key in document.keys() - {"upstreams"}:
         raise UpstreamSettingError(f"{file.name}: {key}", "is not known; say upstreams")
     tables = document.get("upstreams", {})

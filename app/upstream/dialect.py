@@ -135,7 +135,7 @@ _ROWS = (
 def dialect_of(upstream: Upstream) -> Dialect:
     """Return what this upstream can be told, by its kind and its configuration."""
     row = _row(upstream)
-    fields = upstream.knows or row.fields
+    fields = row.fields if upstream.knows is None else upstream.knows
     return replace(
         row,
         fields=fields,

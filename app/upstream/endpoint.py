@@ -1,7 +1,7 @@
 """What the transport must know of an upstream, and what it brings back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 
@@ -14,7 +14,8 @@ class Endpoint:
     """
 
     name: str
-    url: str
+    # A query may hold a key.
+    url: str = field(repr=False)
     connect_s: float = 5.0
     first_byte_s: float = 120.0
     idle_s: float = 30.0

@@ -1,9 +1,15 @@
-"""A URL and a key as an operator writes them, checked; no message shows a secret."""
+"""An operator's URL, model and key, checked; no message shows a secret."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from app.upstream.upstream import Credential
+from app.upstream.upstream import Credential, Kind
+
+# Kinds whose requests have paths of their own, behind the base.
+_BASED: tuple[Kind, ...] = ("openai", "stability", "sdwebui")
+# Stability's models are one segment of a path.
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
 class UpstreamSettingError(ValueError):
@@ -25,6 +31,7 @@ def read_credential(
     header: str = "Authorization",
     scheme: str = "Bearer",
 ) -> Credential | None:
+    """Return the credential that a variable of `given` holds, None where it is not."""
     secret = given.get(variable)
     if secret is None:
         return None
@@ -35,7 +42,17 @@ def read_credential(
     return Credential(variable=variable, secret=secret, header=header, scheme=scheme)
 
 
-def read_url(place: str, text: str) -> str:
+def read_model(place: str, text: str, kind: Kind) -> str:
+    """Return the name of a model; Stability's must do as a segment of a path."""
+    if kind == "stability" and not _SEGMENT.match(text):
+        reason = "must be a model's name: letters, digits, dot, - and _"
+        raise UpstreamSettingError(place, reason)
+    if not text.isprintable():
+        raise UpstreamSettingError(place, "must be a text on one line")
+    return text
+
+
+def read_url(place: str, text: str, kind: Kind) -> str:
     """Return a URL of http or https, of an operator who may name any address."""
     try:
         parts = urlsplit(text)
@@ -47,6 +64,9 @@ def read_url(place: str, text: str) -> str:
     if "@" in parts.netloc:
         reason = "must not hold a user: name the credential's variable"
         raise UpstreamSettingError(place, reason)
-    if parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+    if "#" in text or not text.isascii() or not text.isprintable() or " " in text:
         raise UpstreamSettingError(place, "must be a URL in ASCII without a fragment")
+    if kind in _BASED and "?" in text:
+        reason = f"must have no query: {kind} puts its own paths behind it"
+        raise UpstreamSettingError(place, reason)
     return text

@@ -2,22 +2,33 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NoReturn, get_args
 
+from app.renderer.errors import BadParameter
+from app.upstream.ask import Ask, check
 from app.upstream.dialect import open_fields
-from app.upstream.setting import UpstreamSettingError, read_credential, read_url
+from app.upstream.setting import (
+    UpstreamSettingError,
+    read_credential,
+    read_model,
+    read_url,
+)
 from app.upstream.upstream import Api, Credential, Kind, Upstream
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
+# RFC 6901, section 3: a tilde is only ever ~0 or ~1.
+_POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)*\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # Headers that the connection and the request have of their own.
 _OWN_HEADERS = frozenset(
     (
-        *("accept", "connection", "content-length", "content-type", "expect"),
-        *("host", "idempotency-key", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("accept", "accept-encoding", "connection", "content-encoding"),
+        *("content-length", "content-type", "expect", "host", "idempotency-key"),
+        *("te", "trailer", "transfer-encoding", "upgrade", "user-agent"),
     )
 )
 _SECONDS = MappingProxyType(
@@ -68,10 +79,10 @@ class Table:
         }
         options |= {key: self._seconds(key) for key in _SECONDS if key in self._table}
         options |= {key: self._whole(key) for key in _NUMBERS if key in self._table}
-        url = read_url(self._at("url"), self._text("url") or "")
+        url = read_url(self._at("url"), self._text("url") or "", kind)
         upstream = Upstream(name=self._name, kind=kind, url=url, **options)
-        knows = self._knows(open_fields(upstream))
-        return Upstream(name=self._name, kind=kind, url=url, knows=knows, **options)
+        self._check_sizes(upstream)
+        return replace(upstream, knows=self._knows(open_fields(upstream)))
 
     def _at(self, key: str) -> str:
         return f"{self._place}.{key}" if key else self._place
@@ -91,29 +102,30 @@ class Table:
             self._refuse(key, f"must be one of {', '.join(known)}")
         return value
 
-    def _api(self, kind: str) -> str | None:
+    def _api(self, kind: Kind) -> str | None:
         value: str | None = self._choice("api", get_args(Api))
         if kind != "stability" and value is not None:
             self._refuse("api", "belongs to the kind stability")
         return value or ("v2beta" if kind == "stability" else None)
 
-    def _model(self, kind: str) -> str | None:
+    def _model(self, kind: Kind) -> str | None:
         model = self._text("model")
         if kind == "stability" and not model:
             self._refuse("model", "is required")
-        return model
+        return read_model(self._at("model"), model, kind) if model else None
 
-    def _pointer(self, kind: str) -> str | None:
+    def _pointer(self, kind: Kind) -> str | None:
         pointer = self._text("pointer")
         if pointer is not None and kind != "json":
             self._refuse("pointer", "belongs to the kind json")
-        if pointer and not pointer.startswith("/"):
+        if pointer is not None and not _POINTER.match(pointer):
             self._refuse("pointer", "must be a JSON pointer, such as /images/*/data")
         return pointer
 
     def _credential(self) -> Credential | None:
         variable = self._text("key_env")
-        header = self._text("key_header") or "Authorization"
+        header = self._text("key_header")
+        header = "Authorization" if header is None else header
         scheme = self._text("key_scheme")
         if variable is None:
             for key in ("key_header", "key_scheme"):
@@ -140,7 +152,9 @@ class Table:
             self._refuse(key, "names one twice")
         return tuple(value)
 
-    def _knows(self, known: tuple[str, ...]) -> tuple[str, ...]:
+    def _knows(self, known: tuple[str, ...]) -> tuple[str, ...] | None:
+        if "knows" not in self._table:
+            return None
         names = self._texts("knows")
         for name in names:
             if name not in known:
@@ -155,6 +169,14 @@ class Table:
                 self._refuse("sizes", f"{text[:20]!r} is not like 1024x768")
             found.append((int(size[1]), int(size[2])))
         return tuple(found)
+
+    def _check_sizes(self, upstream: Upstream) -> None:
+        """Refuse a size that the kind could never be told."""
+        for width, height in upstream.sizes:
+            try:
+                check(upstream, Ask("any", width=width, height=height))
+            except BadParameter as error:
+                self._refuse("sizes", f"{width}x{height}: {error}")
 
     def _seconds(self, key: str) -> float:
         value, most = self._table[key], _SECONDS[key]

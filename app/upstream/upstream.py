@@ -39,10 +39,10 @@ class Upstream:
     """A service by its name, which is also that of the renderer it becomes.
 
     `url` is the base of the kind's own paths; of `binary` and `json` it is the whole
-    address, and so it is of `auto` where it has a path. `api` belongs to `stability`,
+    address, as it is of `auto` with a path or a query. `api` belongs to `stability`,
     `pointer` (a JSON pointer, `*` for every index) to `json`. `knows` are the
-    parameters beside the prompt, and `sizes` the only sizes, that it takes; empty
-    means whatever its kind and model take. `total_s` counts from the request's
+    parameters beside the prompt that it takes, `sizes` the only sizes; None and no
+    size mean whatever its kind and model take. `total_s` counts from the request's
     acceptance to the last byte, the other times as in `Endpoint`.
     """
 
@@ -54,7 +54,7 @@ class Upstream:
     api: Api | None = None
     model: str | None = None
     pointer: str | None = None
-    knows: tuple[str, ...] = ()
+    knows: tuple[str, ...] | None = None
     sizes: tuple[Size, ...] = ()
     connect_s: float = 5.0
     first_byte_s: float = 120.0

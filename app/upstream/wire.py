@@ -109,7 +109,7 @@ def _v2beta(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     kind, body = _multipart(parts)
     # Binary, whose headers tell seed and finish reason: base64 costs a third more.
     headers = {"Accept": "image/*", "Content-Type": kind}
-    place = "sd3" if model.startswith("sd3") else model
+    place = "sd3" if model.startswith("sd3") else quote(model, safe="")
     return WireRequest(
         "POST",
         f"/v2beta/stable-image/generate/{place}",
@@ -167,8 +167,7 @@ def _plain(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
 
 
 def _is_bare(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.path in ("", "/") and not parts.query
+    return urlsplit(url).path in ("", "/") and "?" not in url
 
 
 def _accept(upstream: Upstream, dialect: Dialect, ask: Ask) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from app.config import BadSetting, Settings
 from app.opening import open_catalogue
+from app.upstream.ask import parameters
 from app.upstream.configuration import documented, read_upstreams
 from app.upstream.setting import UpstreamSettingError
 from app.upstream.upstream import Upstream
@@ -159,14 +160,21 @@ MISTAKES = [
     (table(url='"http://h:99999/"'), "painter.url", "http"),
     (table(url=f'"http://me:{CANARY}@h/"'), "painter.url", "user"),
     (table(url='"http://h/#x"'), "painter.url", "fragment"),
+    (table(url='"http://h/#"'), "painter.url", "fragment"),
+    (table(kind='"openai"', url=f'"http://h/v1?k={CANARY}"'), "painter.url", "query"),
+    (table(kind='"sdwebui"', url='"http://h/?"'), "painter.url", "query"),
     (table(url='"http://h/ x"'), "painter.url", "ASCII"),
     (table(url='"http://hö/"'), "painter.url", "ASCII"),
     (table(speed="1"), "painter.speed", "not known"),
     (table(api='"v1"'), "painter.api", "stability"),
     (table(kind='"stability"'), "painter.model", "required"),
     (table(kind='"stability"', model='"x"', api='"v3"'), "painter.api", "v2beta"),
+    (table(kind='"stability"', model='"../x"'), "painter.model", "a model's name"),
+    (table(kind='"stability"', api='"v1"'), "painter.model", "required"),
+    (table(model=r'"a\nb"'), "painter.model", "one line"),
     (table(kind='"auto"', pointer='"/a"'), "painter.pointer", "kind json"),
     (table(pointer='"a/b"'), "painter.pointer", "JSON pointer"),
+    (table(pointer='"/a~2"'), "painter.pointer", "JSON pointer"),
     (table(key_env='"NOT_SET"'), "painter.key_env", "NOT_SET is not set"),
     (table(key_env='"A KEY"'), "painter.key_env", "name"),
     (table(key_env='"EMPTY"'), "painter.key_env", "not set"),
@@ -177,12 +185,20 @@ MISTAKES = [
     (table(key_header='"Host"'), "painter.key_header", "header"),
     (table(key_header='"idempotency-key"'), "painter.key_header", "header"),
     (table(key_header='"a b"'), "painter.key_header", "header"),
+    (table(key_header='""'), "painter.key_header", "header"),
+    (table(key_header='"User-Agent"'), "painter.key_header", "header"),
     (table(key_env="", key_header='"X"'), "painter.key_header", "key_env"),
     (table(knows='"seed"'), "painter.knows", "list"),
     (table(knows='["steps"]'), "painter.knows", "'steps'"),
     (table(knows='["seed", "seed"]'), "painter.knows", "twice"),
     (table(sizes='["5x"]'), "painter.sizes", "1024x768"),
     (table(sizes='["0x5"]'), "painter.sizes", "1024x768"),
+    (table(kind='"sdwebui"', sizes='["65x64"]'), "painter.sizes", "multiple of 8"),
+    (
+        table(kind='"stability"', model='"core"', sizes='["100x99"]'),
+        "painter.sizes",
+        "100x99",
+    ),
     (table(total_s="0"), "painter.total_s", "more than 0"),
     (table(total_s="901"), "painter.total_s", "900"),
     (table(idle_s="true"), "painter.idle_s", "seconds"),
@@ -196,6 +212,7 @@ MISTAKES = [
     ("upstreams = 1\n", "upstreams", "table"),
     ("[upstreams]\nx = 1\n", "upstreams.x", "table"),
     ("[upstreams.x\n", "services.toml", "TOML"),
+    ("x = " + "[" * 5_000, "services.toml", "nested"),
 ]
 
 
@@ -218,6 +235,10 @@ def test_a_mistake_in_the_file_is_named_with_its_place(tmp_path, text, place, re
         ({"AI_SERVICE_URL": f"http://me:{CANARY}@h"}, "AI_SERVICE_URL"),
         ({"OPENAI_API_KEY": f"{CANARY}\r\nX: y"}, "OPENAI_API_KEY"),
         ({"OPENAI_BASE_URL": "localhost"}, "OPENAI_BASE_URL"),
+        ({"OPENAI_BASE_URL": f"http://h/v1?k={CANARY}"}, "OPENAI_BASE_URL"),
+        ({"OPENAI_API_KEY": "k", "OPENAI_MODEL": "a\nb"}, "OPENAI_MODEL"),
+        ({"STABILITY_API_KEY": "k", "STABILITY_MODEL": "../x"}, "STABILITY_MODEL"),
+        ({"STABILITY_BASE_URL": "http://h/?x"}, "STABILITY_BASE_URL"),
         ({"SD_WEBUI_URL": "http://h", "SD_WEBUI_AUTH": CANARY}, "SD_WEBUI_AUTH"),
     ],
 )
@@ -232,6 +253,24 @@ def test_a_mistake_in_the_environment_is_named(environ, place):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UpstreamSettingError, match=r"none.toml: No such file"):
         read_upstreams({}, tmp_path / "none.toml")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    file = tmp_path / "services.toml"
+    file.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(UpstreamSettingError, match=r"^services.toml: is not TOML"):
+        read_upstreams({}, file)
+
+
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [("", {"prompt", "seed", "width", "height"}), ("knows = []\n", {"prompt"})],
+)
+def test_a_service_can_know_nothing_beside_the_prompt(tmp_path, line, fields):
+    (found,) = from_text(tmp_path, table() + line)
+
+    assert set(parameters(found).model_fields) == fields
 
 
 def test_the_start_names_the_mistake():

@@ -7,8 +7,8 @@ import pytest
 from app.upstream.errors import (
     UpstreamBroken,
     UpstreamBusy,
-    UpstreamFiltered,
     UpstreamDenied,
+    UpstreamFiltered,
     UpstreamRefused,
 )
 from tests.upstream.pictures import answered, dump
