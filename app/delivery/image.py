@@ -22,6 +22,7 @@ from app.delivery.conditional import (
     precondition,
 )
 from app.delivery.disposition import content_disposition
+from app.delivery.embed import embed
 from app.delivery.errors import PreconditionFailed
 from app.delivery.facts import EXPOSED, fact_headers
 from app.delivery.negotiation import JSON
@@ -145,23 +146,28 @@ def send_json(
         wrapped = terms._replace(extensions=("json",))
         pairs.append(("Content-Disposition", _disposition(wrapped)))
     pairs += fact_headers(media.facts)
-    return _body(environ, terms, to_json(media, described), pairs)
+    small = isinstance(media.data, bytes)
+    data = to_json(media, described) if small else embed(_document(media, described))
+    return _body(environ, terms, data, pairs)
 
 
 def to_json(media: Media, described: Mapping[str, object]) -> bytes:
     """Describe media as a JSON object; the last member, `data`, is base64."""
-    return orjson.dumps(
-        {
-            **described,
-            "media_type": media.media_type,
-            "width": media.width,
-            "height": media.height,
-            "sha256": media.sha256,
-            "fingerprint": media.fingerprint,
-            "facts": media.facts,
-            "data": pybase64.b64encode_as_string(media.data),
-        }
-    )
+    data = pybase64.b64encode_as_string(media.data)
+    return orjson.dumps({**_document(media, described), "data": data})
+
+
+def _document(media: Media, described: Mapping[str, object]) -> dict[str, object]:
+    return {
+        **described,
+        "media_type": media.media_type,
+        "width": media.width,
+        "height": media.height,
+        "sha256": media.sha256,
+        "fingerprint": media.fingerprint,
+        "facts": media.facts,
+        "data": media.data,
+    }
 
 
 def _body(
