@@ -50,7 +50,13 @@ class Occasions:
         return name
 
     def of_request(self, request: str) -> str:
-        """Return the occasion of what was asked for within the window, or a new one."""
+        """Return the occasion of what was asked for within the window, or a new one.
+
+        Where nothing is kept it is always the same: equal requests at one moment are
+        one, and later ones are made anew anyway.
+        """
+        if not self._store.keeps:
+            return ""
         name = _digest(f"window {request}")
         with self._locked(name):
             known = self._store.get(name)

@@ -75,3 +75,4 @@ def test_where_nothing_is_kept_a_key_still_names_its_occasion():
     occasions = Occasions(NoStore(), 600)
 
     assert occasions.of_key("k", "a ship") == occasions.of_key("k", "a ship")
+    assert occasions.of_request("a ship") == occasions.of_request("a ship")

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import openai
 import pytest
@@ -45,7 +47,7 @@ def inner(
     """Mimeo in front of the service, and of some that fail."""
     folder = tmp_path_factory.mktemp("inner")
     file = folder / "services.toml"
-    names = ("400", "403", "429", "500", "html", "full-once", "wait-for-ever")
+    names = ("400", "403", "429", "500", "html", "holds", "wait-for-ever")
     file.write_text(
         "".join(
             f'[upstreams.x-{name}]\nkind = "json"\nurl = "{failing.url}/{name}"\n'
@@ -206,3 +208,28 @@ def test_a_chain_hands_on_binary_untouched(outer):
 
     assert (answer.status_code, answer.content) == (200, JPEG)
     assert answer.headers["X-Media-Seed"] == "4"
+
+
+def test_a_hundred_clients_and_their_retries_pay_once(inner, failing):
+    def persist(number: int) -> tuple[int, bytes]:
+        """Ask until there is an answer, as a client does that is told to come back."""
+        body = {"prompt": "everybody", "renderer": "x-holds"}
+        with requests.Session() as session:
+            while True:
+                answer = session.post(f"{inner.url}/inference", json=body, timeout=60)
+                if answer.status_code != 503:
+                    return answer.status_code, answer.content
+                assert 1 <= int(answer.headers["Retry-After"]) <= 120
+                time.sleep(0.2)
+
+    before = failing.count("/holds")
+    with ThreadPoolExecutor(100) as pool:
+        asked = [pool.submit(persist, number) for number in range(100)]
+        while failing.count("/holds") == before:
+            time.sleep(0.01)
+        failing.release.set()
+        answers = {future.result(60) for future in asked}
+
+    assert len(answers) == 1
+    assert answers.pop()[0] == 200
+    assert failing.count("/holds") == before + 1

@@ -20,7 +20,7 @@ from tests.test_services_chaos import anonymous
 from tests.upstream.pictures import PNG
 
 # What the documentation promises of one answer, whatever its size.
-BOUND = 24 << 20
+BOUND = 16 << 20
 IMAGE_BYTES = 32 << 20
 REFUSED_BYTES = 200_000_000
 # Behind the end of a PNG there may be anything; here it is no run of zeros.
