@@ -64,6 +64,7 @@ _DRAINED = 64 << 20
 _BLOCK = 64 << 10
 _PATIENCE_S = 2.0
 _STORE_RETRY_S = "5"
+_UPSTREAM_RETRY_S = "10"
 
 
 class Row(NamedTuple):
@@ -213,6 +214,8 @@ def headers_of(error: Exception) -> Iterable[tuple[str, str]]:
     """Return the headers that an error of the table has beside its problem."""
     if isinstance(error, (Busy, UpstreamBusy, CircuitOpen)):
         return (("Retry-After", str(error.retry_s)),)
+    if isinstance(error, UpstreamUnavailable):
+        return (("Retry-After", _UPSTREAM_RETRY_S),)
     if isinstance(error, BrokenTemplate):
         return (("Retry-After", "60"),)
     headers: Iterable[tuple[str, str]] = getattr(error, "headers", ())

@@ -159,6 +159,7 @@ def test_nobody_listens(server):
     reply = ask(server, "closed")
 
     assert (reply.status, kind(reply)) == (503, "upstream-unavailable")
+    assert reply.headers["Retry-After"] == "10"
 
 
 def test_a_service_that_is_killed_breaks_the_request_off(tmp_path):

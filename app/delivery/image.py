@@ -123,10 +123,15 @@ def send_image(
         # RFC 9530: of the whole, also with a 206.
         ("Repr-Digest", repr_digest(media.sha256)),
         ("Content-Disposition", _disposition(terms)),
-        *_BY_TYPE.get(media.media_type, ()),
+        *safeguards(media.media_type),
         *fact_headers(media.facts),
     ]
     return _body(environ, terms, media.data, pairs)
+
+
+def safeguards(media_type: str) -> tuple[Pair, ...]:
+    """Return the headers without which a type is not safe to be opened."""
+    return _BY_TYPE.get(media_type, ())
 
 
 def send_json(

@@ -8,7 +8,7 @@ from app.delivery.disposition import content_disposition
 from app.delivery.embed import embed
 from app.delivery.errors import NotAcceptable
 from app.delivery.facts import fact_headers
-from app.delivery.image import repr_digest
+from app.delivery.image import repr_digest, safeguards
 from app.delivery.negotiation import JSON, choose
 from app.face import inference
 from app.generation import Album, Generation, Generations
@@ -73,6 +73,7 @@ def _image(album: Album, pairs: list[Pair]) -> Answer:
         ("Content-Disposition", disposition),
         ("Repr-Digest", repr_digest(media.sha256)),
         ("ETag", f'"{media.sha256}"'),
+        *safeguards(media.media_type),
         *fact_headers(media.facts),
     )
     return send_whole(media.data, pairs)
