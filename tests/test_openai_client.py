@@ -2,9 +2,11 @@
 
 import base64
 import io
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import openai
 import pytest
@@ -233,3 +235,17 @@ def test_a_hundred_clients_and_their_retries_pay_once(inner, failing):
     assert len(answers) == 1
     assert answers.pop()[0] == 200
     assert failing.count("/holds") == before + 1
+
+
+def test_what_the_guide_says_works(inner, root, capsys):
+    guide = (root / "docs" / "how-to" / "openai-client.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S))
+    code = code.replace("http://127.0.0.1:8000", inner.url)
+    names: dict[str, Any] = {}
+
+    exec(code.replace('model="openai"', 'model="ai-service"'), names)
+
+    names["client"].close()
+    image = base64.b64decode(names["answer"].data[0].b64_json)
+    assert Image.open(io.BytesIO(image)).size == (512, 512)
+    assert "dream" in capsys.readouterr().out
