@@ -5,8 +5,6 @@ flight and the others follow; between processes the leaders take turns at the st
 lock, and look into the store again when they have it.
 """
 
-import hashlib
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -21,15 +19,14 @@ from app.config import Settings
 from app.easel import Easels
 from app.flights import Flight, Flights
 from app.imagerequest import ImageRequest
-from app.media import Media, Stored, pack, peek, unpack
+from app.media import Media, Stored
+from app.mediastore import MediaStore, media_of
 from app.original import is_as_asked, redraw
 from app.purchases import Purchase, Purchases
 from app.renderer.base import Encoded, Wanted
 from app.renderer.isolation import Isolation
 from app.renderer.produce import produce
-from app.store import NoStore, Store, StoreError
-
-_LOG = logging.getLogger("mimeo.pipeline")
+from app.store import NoStore, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Pipeline:
         purchases: Purchases | None = None,
     ) -> None:
         self._settings = settings
-        self._store = store
+        self._kept = MediaStore(store)
         self._purchases = purchases or Purchases(NoStore(), settings.threads)
         # Half of the server's threads may wait for a drawing and a quarter for the
         # process that draws callers' HTML: the rest serve what is known already.
@@ -89,14 +86,17 @@ class Pipeline:
         in threads that serve no single images; those go first. Raises what the
         renderer raises, Busy, and to the patient Cancelled.
         """
-        if request.renderer.remote is not None:
-            return self._from_afar(request, patient=patient)
-        stored = self._recall(request.fingerprint)
-        if stored is not None:
-            return Production(stored, "hit")
         patience = self._gate_of(request).patience()
         if patient:
             patience = Patience(cancelled=cancelled or threading.Event())
+        if request.renderer.remote is not None:
+            return self._from_afar(request, patience)
+        return self._from_here(request, patience)
+
+    def _from_here(self, request: ImageRequest, patience: Patience) -> Production:
+        stored = self._kept.get(request.fingerprint)
+        if stored is not None:
+            return Production(stored, "hit")
         while True:
             flight, leads = self._flights.join(request.fingerprint)
             if leads:
@@ -119,20 +119,29 @@ class Pipeline:
         The service's own bytes, where they are in that format and no option asks for
         other ones. Raises Undrawable where they cannot be read.
         """
+        return self._converted(request, original, self._gate.patience())
+
+    def _converted(
+        self, request: ImageRequest, original: Media, patience: Patience
+    ) -> Production:
         if is_as_asked(original, request.output):
             return Production(original, "hit")
         bounds = (self._settings.max_image_pixels, self._settings.max_pixels)
         renderer = redraw(request.renderer, original, *bounds)
-        return self.produce(replace(request, renderer=renderer))
+        return self._from_here(replace(request, renderer=renderer), patience)
 
     def find(self, fingerprint: str) -> Media | None:
         """Return what is kept under a fingerprint that some media have, or None."""
-        return self._recall(fingerprint) or self._purchases.find(fingerprint)
+        return self._kept.get(fingerprint) or self._purchases.find(fingerprint)
 
-    def _from_afar(self, request: ImageRequest, *, patient: bool) -> Production:
+    def _from_afar(self, request: ImageRequest, patience: Patience) -> Production:
+        patient = patience.endless
         wanted = _wanted(request, 1, request.output.format, patient=patient)
         purchase = self._purchases.buy(request, wanted, seated=patient)
-        production = self.convert(request, purchase.media[0])
+        if not patient:
+            # The service has used the time up; the drawing has its own.
+            patience = self._gate.patience()
+        production = self._converted(request, purchase.media[0], patience)
         if purchase.source == "hit":
             return production
         return replace(production, source=purchase.source, draw_s=purchase.made_s)
@@ -158,14 +167,14 @@ class Pipeline:
         return replace(media, data=media.in_memory)
 
     def _one_of_many(self, request: ImageRequest, keep: bool) -> Media:
-        stored = self._recall(request.fingerprint)
+        stored = self._kept.get(request.fingerprint)
         if stored is not None:
             return stored
         with metrics.rendering(request.renderer.name):
             encoded = produce(request.renderer, request.parameters, request.output)
-        media = _media(encoded, request.fingerprint)
+        media = media_of(encoded, request.fingerprint)
         if keep:
-            self._keep(media)
+            self._kept.put(media)
         return media
 
     def peek(self, request: ImageRequest) -> Stored | None:
@@ -174,11 +183,7 @@ class Pipeline:
             kept = self._purchases.peek(request)
             if kept is None or is_as_asked(kept, request.output):
                 return kept
-        try:
-            return peek(partial(self._store.read, request.fingerprint))
-        except (StoreError, ValueError) as error:
-            _warn(error)
-            return None
+        return self._kept.peek(request.fingerprint)
 
     def close(self) -> None:
         """End the threads that draw, and the process for untrusted input."""
@@ -210,7 +215,7 @@ class Pipeline:
     ) -> Production:
         started = time.perf_counter()
         with self._lock(request, patience) as shared:
-            stored = self._recall(request.fingerprint) if shared else None
+            stored = self._kept.get(request.fingerprint) if shared else None
             if stored is not None:
                 return Production(stored, "collapsed")
             with self._gate_of(request).admit(patience, flight.urgent):
@@ -218,8 +223,8 @@ class Pipeline:
                 queue_s = time.perf_counter() - started
                 with metrics.rendering(request.renderer.name):
                     encoded = self._draw(request)
-            media = _media(encoded, request.fingerprint)
-            self._keep(media)
+            media = media_of(encoded, request.fingerprint)
+            self._kept.put(media)
         return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
 
     @contextmanager
@@ -229,12 +234,7 @@ class Pipeline:
         Raises Busy where another holds the lock for too long, and Cancelled.
         """
         with ExitStack() as stack:
-            try:
-                held = self._hold(stack, request, patience)
-            except StoreError as error:
-                _warn(error)
-                held = None
-            yield bool(held)
+            yield bool(self._hold(stack, request, patience))
 
     def _hold(
         self, stack: ExitStack, request: ImageRequest, patience: Patience
@@ -253,7 +253,7 @@ class Pipeline:
         self, stack: ExitStack, request: ImageRequest, timeout_s: float
     ) -> bool | None:
         with ExitStack() as attempt:
-            lock = self._store.lock(request.fingerprint, timeout_s)
+            lock = self._kept.lock(request.fingerprint, timeout_s)
             held = attempt.enter_context(lock)
             if held:
                 stack.enter_context(attempt.pop_all())
@@ -270,21 +270,6 @@ class Pipeline:
             return produce(*wanted)
         return self._easels.submit(partial(produce, *wanted)).result()
 
-    def _recall(self, fingerprint: str) -> Media | None:
-        """Read the store; a store at fault costs time, not the answer."""
-        try:
-            block = self._store.get(fingerprint)
-            return None if block is None else unpack(block, fingerprint)
-        except (StoreError, ValueError) as error:
-            _warn(error)
-            return None
-
-    def _keep(self, media: Media) -> None:
-        try:
-            self._store.put(media.fingerprint, pack(media))
-        except StoreError as error:
-            _warn(error)
-
 
 def _wanted(
     request: ImageRequest, count: int, format: str | None, *, patient: bool = False
@@ -292,23 +277,6 @@ def _wanted(
     remote = request.renderer.remote
     assert remote is not None
     return Wanted(count, format, time.monotonic() + remote.total_s, patient)
-
-
-def _warn(error: Exception) -> None:
-    _LOG.warning("store: %s", error)
-    metrics.count_store_error()
-
-
-def _media(encoded: Encoded, fingerprint: str) -> Media:
-    return Media(
-        data=encoded.data,
-        media_type=encoded.media_type,
-        width=encoded.width,
-        height=encoded.height,
-        sha256=hashlib.sha256(encoded.data).hexdigest(),
-        fingerprint=fingerprint,
-        facts=encoded.facts,
-    )
 
 
 def _collapsed(production: Production) -> Production:

@@ -21,7 +21,8 @@ from app import metrics
 from app.admission import Busy
 from app.flights import Flights
 from app.imagerequest import ImageRequest
-from app.media import Media, Stored, packed, peek, unpack
+from app.media import Media, Stored
+from app.mediastore import MediaStore, media_of
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
 from app.store import Store, StoreError
@@ -55,6 +56,7 @@ class Purchases:
 
     def __init__(self, store: Store, threads: int) -> None:
         self._store = store
+        self._kept = MediaStore(store)
         self._seats = threading.BoundedSemaphore(max(1, threads // 2))
         self._flights: Flights[Purchase] = Flights()
 
@@ -93,20 +95,11 @@ class Purchases:
 
     def peek(self, request: ImageRequest) -> Stored | None:
         """Return what is known of a purchase of one image, without reading it."""
-        try:
-            return peek(partial(self._store.read, _key(request, 1, 1)))
-        except (StoreError, ValueError) as error:
-            _warn(error)
-            return None
+        return self._kept.peek(_key(request, 1, 1))
 
     def find(self, key: str) -> Media | None:
         """Return an image by the fingerprint that its media have here."""
-        try:
-            block = self._store.get(key)
-            return None if block is None else unpack(block, key)
-        except (StoreError, ValueError) as error:
-            _warn(error)
-            return None
+        return self._kept.get(key)
 
     @contextmanager
     def _seat(self) -> Iterator[None]:
@@ -126,7 +119,7 @@ class Purchases:
             made, absent = _call(request, wanted)
             made_s = time.perf_counter() - started
             media = tuple(
-                _media(image, _key(request, wanted.count, place))
+                media_of(image, _key(request, wanted.count, place))
                 for place, image in enumerate(made, 1)
             )
             self._keep(wanted, media, absent)
@@ -138,13 +131,8 @@ class Purchases:
 
         Raises Busy where another holds the lock until the deadline.
         """
-        with ExitStack() as stack:
-            left_s = max(0.0, deadline - time.monotonic())
-            try:
-                held = stack.enter_context(self._store.lock(key, left_s))
-            except StoreError as error:
-                _warn(error)
-                held = None
+        left_s = max(0.0, deadline - time.monotonic())
+        with self._kept.lock(key, left_s) as held:
             if held is False:
                 raise Busy(_BUSY_RETRY_S)
             yield bool(held)
@@ -153,15 +141,20 @@ class Purchases:
         self, wanted: Wanted, media: tuple[Media, ...], absent: tuple[Absent, ...]
     ) -> None:
         """Keep the images, and last of all the note of them, if there may be others."""
-        try:
-            for image in media:
-                self._store.put(image.fingerprint, packed(image))
-            if wanted.count > 1:
-                self._store.put(wanted.key, orjson.dumps(absent))
-        except StoreError as error:
+        kept = [self._kept.put(image) for image in media]
+        if wanted.count > 1 and all(kept):
+            kept.append(self._put_absent(wanted.key, absent))
+        if not all(kept):
             # The one place where money is lost in silence, were it not said.
-            _LOG.error("a paid image could not be kept: %s", error)
-            metrics.count_store_error()
+            _LOG.error("a paid image could not be kept")
+
+    def _put_absent(self, key: str, absent: tuple[Absent, ...]) -> bool:
+        try:
+            self._store.put(key, orjson.dumps(absent))
+        except StoreError as error:
+            _warn(error)
+            return False
+        return True
 
     def _recall_absent(
         self, request: ImageRequest, count: int
@@ -215,19 +208,6 @@ def _album_key(request: ImageRequest, count: int) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _media(image: Encoded, key: str) -> Media:
-    sha256 = hashlib.sha256(image.data).hexdigest()
-    return Media(
-        image.data,
-        image.media_type,
-        image.width,
-        image.height,
-        sha256,
-        key,
-        image.facts,
-    )
 
 
 def _warn(error: Exception) -> None:
