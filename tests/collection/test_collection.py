@@ -351,8 +351,8 @@ def written(*made: ImageRequest) -> Draft:
 
 # The catalogue takes a moment to build, too long for the collection of tests.
 NAMES = (
-    *("avatar", "badge", "card", "certificate", "gradient", "html", "identicon"),
-    *("label", "placeholder", "qr", "quote", "solid"),
+    *("avatar", "badge", "card", "certificate", "dream", "gradient", "html"),
+    *("identicon", "label", "placeholder", "qr", "quote", "solid"),
 )
 
 
