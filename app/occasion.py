@@ -32,8 +32,9 @@ class Occasions:
     def __init__(self, store: Store, window_s: int) -> None:
         self._store = store
         self._window_s = window_s
-        # Of this process only: not every store has locks.
-        self._guard = threading.Lock()
+        # Of this process only: not every store has locks. One for all would let the
+        # slowest answer of a bucket hold up everybody.
+        self._guards = [threading.Lock() for _ in range(256)]
 
     def of_key(self, key: str, request: str) -> str:
         """Return the occasion of a key; raise KeyReused where it was for another.
@@ -70,7 +71,8 @@ class Occasions:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
-        with self._guard, self._store.lock(name, _LOCK_S):
+        guard = self._guards[int(name[:2], 16)]
+        with guard, self._store.lock(name, _LOCK_S):
             yield
 
 
