@@ -160,6 +160,43 @@ def test_no_multipart_makes_a_server_error(
     check(client.post(f"/images/{name}.png", data=body, content_type=kind))
 
 
+ASKED = {
+    "prompt": st.text(min_size=1, max_size=30) | JSON,
+    **{name: st.sampled_from(["dream", "qr"]) | JSON for name in ("renderer", "model")},
+    "n": st.integers(-1, 3) | JSON,
+    "size": st.sampled_from(["auto", "64x64", "0x0", "99999x99999"]) | JSON,
+    **{name: st.integers(60, 70) | JSON for name in ("width", "height", "seed")},
+    **{
+        name: st.sampled_from([*EXTENSIONS, "bmp"]) | JSON
+        for name in ("format", "output_format")
+    },
+    "response_format": st.sampled_from(["url", "b64_json"]) | JSON,
+    **{name: JSON for name in ("quality", "scale", "stream", "user", "more")},
+}
+ACCEPTED = st.sampled_from(
+    [*("*/*", "image/*", "image/webp", "application/zip", "text/html", ";q=x,,", "")]
+)
+
+
+@settings(max_examples=1_500, deadline=None, suppress_health_check=RELAXED)
+@given(data=st.data())
+def test_no_prompt_makes_a_server_error(
+    client: FlaskClient, data: st.DataObject
+) -> None:
+    path = data.draw(st.sampled_from(["/inference", "/v1/images/generations"]))
+    fixed = {"width": 64, "height": 64} if path == "/inference" else {"size": "64x64"}
+    names = data.draw(st.lists(st.sampled_from(list(ASKED)), max_size=4, unique=True))
+    body = fixed | {name: data.draw(ASKED[name]) for name in names}
+    headers = {"Accept": data.draw(ACCEPTED)}
+    if data.draw(st.booleans()):
+        headers["Idempotency-Key"] = data.draw(st.text("ab\x7f ", max_size=3))
+
+    answer = client.post(path, json=body, headers=headers)
+
+    assert answer.status_code < 500, answer.text
+    assert answer.status_code < 400 or answer.get_json()
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"a":' * 50_000, b"NaN"])
 @pytest.mark.parametrize(
     "kind",
