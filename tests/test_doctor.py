@@ -118,3 +118,23 @@ def test_the_memory_counts_what_the_machine_has():
     pages = os.sysconf("SC_PHYS_PAGES")
 
     assert 0 < doctor.memory_bytes() <= pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_service_is_named_and_not_called() -> None:
+    environ = {"MIMEO_STORE": "none", "AI_SERVICE_URL": "http://127.0.0.1:9"}
+
+    found = [row for row in doctor.findings(environ) if row.subject == "services"]
+
+    assert [(row.state, row.detail) for row in found] == [
+        ("ok", "ai-service (not called)")
+    ]
+
+
+def test_a_service_that_cannot_be_used_is_a_failure_and_the_rest_is_drawn() -> None:
+    environ = {"MIMEO_STORE": "none", "AI_SERVICE_URL": "ai-service:8001"}
+
+    found = {row.subject: row for row in doctor.findings(environ)}
+
+    assert found["services"].state == "fail"
+    assert "AI_SERVICE_URL" in found["services"].detail
+    assert found["drawing"].state == "ok"
