@@ -132,14 +132,21 @@ def _multipart(parts: Mapping[str, Any]) -> tuple[str, bytes]:
     return f"multipart/form-data; boundary={boundary}", body
 
 
+def _words(ask: Ask) -> dict[str, Any]:
+    """Return what most kinds call as we do."""
+    return {
+        "prompt": ask.prompt,
+        "negative_prompt": ask.negative_prompt,
+        "seed": ask.seed,
+        "width": ask.width,
+        "height": ask.height,
+    }
+
+
 def _sdwebui(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     # Images one after the other: a batch needs the memory of all of them at once.
     document = _given(
-        prompt=ask.prompt,
-        negative_prompt=ask.negative_prompt,
-        seed=ask.seed,
-        width=ask.width,
-        height=ask.height,
+        **_words(ask),
         batch_size=1,
         n_iter=ask.n,
         send_images=True,
@@ -154,11 +161,7 @@ def _plain(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     """Speak the simple producer contract, which Mimeo's own `/inference` speaks."""
     model = "renderer" if upstream.kind == "auto" else "model"
     document = _given(
-        prompt=ask.prompt,
-        negative_prompt=ask.negative_prompt,
-        seed=ask.seed,
-        width=ask.width,
-        height=ask.height,
+        **_words(ask),
         n=ask.n if ask.n != 1 else None,
         **{model: upstream.model},
     )
