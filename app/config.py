@@ -265,6 +265,12 @@ class Settings:
         3600,
         "Seconds for which a signed URL of an image works.",
     )
+    gateway_status: int | None = _setting(
+        "MIMEO_GATEWAY_STATUS",
+        values.whole(500, 599),
+        None,
+        "Status in place of 502 and 504, whose bodies some proxies replace.",
+    )
     public_url: str | None = _setting(
         "MIMEO_PUBLIC_URL",
         values.origin,

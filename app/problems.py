@@ -134,6 +134,7 @@ def problem(
 
     `more` are extension members, such as the `field` at fault.
     """
+    row = row._replace(status=shown(row.status))
     body = {
         **_core(row, detail),
         "instance": request.path,
@@ -148,6 +149,12 @@ def problem(
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers.update(headers)
     return response
+
+
+def shown(status: int) -> int:
+    """Return the status to answer with: an operator's own in place of 502 and 504."""
+    own: int | None = current_app.config.get("GATEWAY_STATUS")
+    return own if own is not None and status in (502, 504) else status
 
 
 def _core(row: Row, detail: str) -> dict[str, Any]:

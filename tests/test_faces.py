@@ -279,6 +279,22 @@ def test_a_services_failure_has_openais_shape(tmp_path, path, status, code, retr
     assert int(answer.headers.get("Retry-After", 0)) <= 120
 
 
+def test_an_operator_may_name_another_status_for_what_proxies_replace(tmp_path):
+    with double() as far:
+        app = create_app(
+            settings(tmp_path, gateway_status=530),
+            {"AI_SERVICE_URL": f"{far.url}/html"},
+        )
+        client = app.test_client()
+        openai = generate(client)
+        problem = client.get("/images/ai-service.png?prompt=a")
+        app.extensions["mimeo"].close()
+
+    assert (openai.status_code, problem.status_code) == (530, 530)
+    assert problem.get_json()["status"] == 530
+    assert problem.get_json()["type"] == "/problems/upstream-bad-media"
+
+
 def linked(client: FlaskClient) -> str:
     (found,) = generate(client, response_format="url").get_json()["data"]
     assert 0 < found["expires_at"] - time.time() <= 3600

@@ -18,7 +18,7 @@ from app.face import openai
 from app.generation import Generations
 from app.media import Media
 from app.occasion import KeyReused
-from app.problems import PROBLEMS, headers_of
+from app.problems import PROBLEMS, headers_of, shown
 from app.renderer.errors import (
     BadParameter,
     LimitExceeded,
@@ -117,7 +117,7 @@ def _fail(error: Exception) -> Response:
     else:
         message = _message(error)
     document = openai.write_error(message, status, code, _param(error))
-    answer = Response(orjson.dumps(document), status, content_type=JSON)
+    answer = Response(orjson.dumps(document), shown(status), content_type=JSON)
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers.update(headers_of(error))
