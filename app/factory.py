@@ -71,7 +71,9 @@ def build(
     app.config["GATEWAY_STATUS"] = settings.gateway_status
     app.register_blueprint(images.blueprint(parser, pipeline))
     app.register_blueprint(inference.blueprint(generations))
-    app.register_blueprint(openai.blueprint(generations, _link(signer, settings)))
+    app.register_blueprint(
+        openai.blueprint(generations, _link(pipeline, signer, settings))
+    )
     if signer is not None:
         app.register_blueprint(media.blueprint(pipeline, signer))
     app.register_blueprint(collections.blueprint(desk, catalogue, pipeline))
@@ -97,5 +99,7 @@ def _signer(settings: Settings) -> Signer | None:
     return Signer(partial(key_of, store))
 
 
-def _link(signer: Signer | None, settings: Settings) -> openai.Link | None:
-    return None if signer is None else partial(media.link, signer, settings)
+def _link(
+    pipeline: Pipeline, signer: Signer | None, settings: Settings
+) -> openai.Link | None:
+    return None if signer is None else partial(media.link, pipeline, signer, settings)

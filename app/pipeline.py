@@ -86,17 +86,17 @@ class Pipeline:
         in threads that serve no single images; those go first. Raises what the
         renderer raises, Busy, and to the patient Cancelled.
         """
+        remote = request.renderer.remote is not None
+        stored = None if remote else self._kept.get(request.fingerprint)
+        if stored is not None:
+            return Production(stored, "hit")
         patience = self._gate_of(request).patience()
         if patient:
             patience = Patience(cancelled=cancelled or threading.Event())
-        if request.renderer.remote is not None:
-            return self._from_afar(request, patience)
-        return self._from_here(request, patience)
+        work = self._from_afar if remote else self._from_here
+        return work(request, patience)
 
     def _from_here(self, request: ImageRequest, patience: Patience) -> Production:
-        stored = self._kept.get(request.fingerprint)
-        if stored is not None:
-            return Production(stored, "hit")
         while True:
             flight, leads = self._flights.join(request.fingerprint)
             if leads:
@@ -126,6 +126,9 @@ class Pipeline:
     ) -> Production:
         if is_as_asked(original, request.output):
             return Production(original, "hit")
+        stored = self._kept.get(request.fingerprint)
+        if stored is not None:
+            return Production(stored, "hit")
         bounds = (self._settings.max_image_pixels, self._settings.max_pixels)
         renderer = redraw(request.renderer, original, *bounds)
         return self._from_here(replace(request, renderer=renderer), patience)

@@ -16,6 +16,9 @@ from PIL import Image
 
 from app import create_app
 from app.config import Settings
+from app.mediastore import MediaStore
+from app.signature import Signer
+from app.store import StoreError
 from tests.test_services import serving
 from tests.upstream.doubles import double
 from tests.upstream.pictures import JPEG, PNG, b64, dump
@@ -68,6 +71,11 @@ def infer(client: FlaskClient, accept: str | None = None, **body: Any) -> Any:
         ("application/zip", {}, "application/zip"),
         ("application/zip", {"n": 2}, "application/zip"),
         (None, {"n": 2, "format": "webp"}, JSON),
+        ("Image/PNG", {}, "image/png"),
+        ("image/*, image/jpeg;q=0", {}, "image/png"),
+        ("image/*;q=0.9, image/jpeg;q=0.1", {}, "image/png"),
+        ("image/png, image/*", {}, "image/jpeg"),
+        ("image/avif,image/webp,image/apng,image/*,*/*;q=0.8", {}, "image/jpeg"),
     ],
 )
 def test_accept_decides_the_wrapping(client, accept, body, media_type):
@@ -198,10 +206,11 @@ def generate(client: FlaskClient, **body: Any) -> Any:
         ({"n": 99}, 400, "invalid_value", "n"),
         ({"size": "1x1000000"}, 400, "invalid_value", "size"),
         ({"size": "1x99999"}, 400, "invalid_value", "size"),
-        ({"quality": "hd"}, 400, "invalid_value", "quality"),
+        ({"quality": "hd"}, 400, "unsupported_value", "quality"),
+        ({"output_format": "gif"}, 400, "unsupported_value", "output_format"),
         ({"output_compression": 50}, 400, "invalid_value", "output_compression"),
-        ({"steps": 1}, 400, "invalid_value", "steps"),
-        ({"stream": True}, 400, "invalid_value", "stream"),
+        ({"steps": 1}, 400, "unknown_parameter", "steps"),
+        ({"stream": True}, 400, "unsupported_value", "stream"),
         ({"model": "gpt-7"}, 404, "model_not_found", "model"),
         ({"model": "card"}, 400, "invalid_value", "model"),
         ({"negative_prompt": "x"}, 400, "invalid_value", "negative_prompt"),
@@ -220,7 +229,11 @@ def test_openai_errors_have_openais_shape(client, body, status, code, param):
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
+        ("GET", "/v1", 404, None),
+        ("GET", "/v1/", 404, None),
         ("GET", "/v1/nothing", 404, None),
+        ("GET", "/v1/models/a/b", 404, None),
+        ("DELETE", "/v1/models/ai-service", 405, "GET"),
         ("GET", "/v1/models/nope", 404, None),
         ("GET", "/v1/images/generations", 405, "POST"),
         ("POST", "/v1/models", 405, "GET"),
@@ -244,6 +257,31 @@ def test_a_fault_of_ours_shows_a_request_id_alone(app, client, monkeypatch):
 
     assert answer.status_code == 500
     assert answer.headers["X-Request-ID"] in answer.get_json()["error"]["message"]
+    assert "swordfish" not in answer.text
+
+
+def test_a_body_over_the_limit_is_said_in_openais_shape(client):
+    data = b"x" * ((8 << 20) + 1)
+
+    answer = client.post("/v1/images/generations", data=data, content_type=JSON)
+
+    error = answer.get_json()["error"]
+    assert (answer.status_code, answer.content_type) == (413, JSON)
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert error["code"] == "body_too_large"
+    assert "MIMEO_MAX_BODY_BYTES" in error["message"]
+
+
+def test_a_fault_of_the_store_shows_no_path(app, client, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise StoreError("cannot read /srv/swordfish")
+
+    monkeypatch.setattr(app.extensions["mimeo"], "buy", fail)
+
+    answer = generate(client, n=4)
+
+    assert answer.status_code == 503
+    assert answer.get_json()["error"]["code"] == "store_unavailable"
     assert "swordfish" not in answer.text
 
 
@@ -377,3 +415,29 @@ def test_where_nothing_is_kept_the_images_are_sent_and_it_is_said(tmp_path):
     assert answer.get_json()["data"][0]["b64_json"] == b64(JPEG)
     assert answer.get_json()["warnings"]
     assert answer.headers["X-Media-Warnings"].startswith("urls need a store")
+
+
+def refuse(*_: object) -> str:
+    raise StoreError("cannot lock /srv/swordfish")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "fault"),
+    [(MediaStore, "put", lambda *_: False), (Signer, "sign", refuse)],
+)
+@pytest.mark.parametrize("model", ["ai-service", "dream"])
+def test_an_image_that_no_url_can_lead_to_is_sent_itself(
+    tmp_path, monkeypatch, owner, name, fault, model
+):
+    monkeypatch.setattr(owner, name, fault)
+    with serving(Form(JPEG, "image/jpeg", (), "binary")) as service:
+        app = create_app(settings(tmp_path), {"AI_SERVICE_URL": service.url})
+        answer = generate(app.test_client(), model=model, response_format="url")
+        app.extensions["mimeo"].close()
+
+    (found,) = answer.get_json()["data"]
+    assert answer.status_code == 200
+    assert found["b64_json"]
+    assert "url" not in found
+    assert answer.get_json()["warnings"] == [answer.headers["X-Media-Warnings"]]
+    assert "swordfish" not in answer.text

@@ -134,7 +134,7 @@ def test_a_format_and_a_quality_are_honoured(client):
     [
         ({"model": "gpt-7"}, openai.NotFoundError, "model_not_found"),
         ({"size": "big"}, openai.BadRequestError, "invalid_value"),
-        ({"quality": "hd"}, openai.BadRequestError, "invalid_value"),
+        ({"quality": "hd"}, openai.BadRequestError, "unsupported_value"),
         ({"n": 99}, openai.BadRequestError, "invalid_value"),
         ({"model": "x-400"}, openai.BadRequestError, "upstream_refused"),
         ({"model": "x-403"}, openai.InternalServerError, "upstream_denied"),
@@ -150,6 +150,13 @@ def test_errors_are_the_clients_own(client, asked, error, code):
     assert caught.value.code == code
     assert caught.value.request_id
     assert SECRET not in str(caught.value)
+
+
+def test_a_body_over_the_limit_is_answered_before_it_is_sent(client):
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.images.generate(prompt="x" * (9 << 20))
+
+    assert (caught.value.status_code, caught.value.code) == (413, "body_too_large")
 
 
 def test_the_client_does_not_retry_what_may_have_been_paid(inner, failing):

@@ -14,6 +14,8 @@ _LISTED = 32
 
 def fact_headers(facts: Mapping[str, Any]) -> tuple[Pair, ...]:
     """Return the headers of an image's facts; texts stay in JSON."""
+    if not facts:
+        return ()
     return tuple(
         (header, spell(facts[name]))
         for name, (header, spell) in _HEADERS.items()

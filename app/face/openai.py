@@ -5,7 +5,7 @@ service's own records, has no effect. `seed` and `negative_prompt` are additions
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from app.renderer.errors import BadParameter, Fault, shorten
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
 _FORMATS = ("png", "jpeg", "webp")
 FORMS = ("b64_json", "url")
+_INVALID = "invalid_value"
 # Fields of OpenAI's that choose between things there is no choice of here.
 _FIXED = MappingProxyType(
     {
@@ -27,6 +28,9 @@ _FIXED = MappingProxyType(
         "stream": (False,),
         "partial_images": (0,),
     }
+)
+_CHOICES = MappingProxyType(
+    {"response_format": FORMS, "output_format": _FORMATS, **_FIXED}
 )
 # What the fields of a Generation are called here.
 _NAMES = MappingProxyType(
@@ -42,6 +46,14 @@ _NAMES = MappingProxyType(
 _TOLD = ("revised_prompt", "seed", "finish_reason", "repairs", "warnings")
 
 
+class BadField(BadParameter):
+    """Fields of this dialect are not valid; `code` is OpenAI's word for the first."""
+
+    def __init__(self, code: str, *faults: Fault) -> None:
+        super().__init__(*faults)
+        self.code = code
+
+
 class Asked(NamedTuple):
     """What to make, and whether images are to come as `b64_json` or as `url`."""
 
@@ -50,11 +62,11 @@ class Asked(NamedTuple):
 
 
 def read(document: Mapping[str, Any], key: str | None) -> Asked:
-    """Return what is asked for; raise BadParameter that names OpenAI's fields."""
+    """Return what is asked for; raise BadField that names OpenAI's fields."""
     given = {name: value for name, value in document.items() if value is not None}
     faults = tuple(_faults(given))
     if faults:
-        raise BadParameter(*faults)
+        raise BadField(faults[0][0], *(fault for _, fault in faults))
     parameters: dict[str, Any] = {
         name: given[name]
         for name in ("prompt", "negative_prompt", "seed")
@@ -81,15 +93,26 @@ def renamed(error: BadParameter) -> BadParameter:
     return BadParameter(*(Fault(name_of(field), why) for field, why in error.faults))
 
 
-def write(album: Album, created: int, link: Callable[[Media], Any] | None) -> Any:
+def code_of(error: BadParameter) -> str:
+    """Return OpenAI's word for what is wrong with the first field."""
+    return error.code if isinstance(error, BadField) else _INVALID
+
+
+def write(
+    album: Album, created: int, links: Sequence[Mapping[str, Any]] | None
+) -> dict[str, Any]:
     """Return the answer as a document in which images are bytes.
 
-    `created` is in seconds since the epoch. `link` returns the members that stand for
-    an image that is not sent itself: `url` and `expires_at`.
+    `created` is in seconds since the epoch. `links` are the members that stand for
+    each image where it is not sent itself: `url` and `expires_at`.
     """
+    sent = links or [{"b64_json": media.data} for media in album.images]
     document: dict[str, Any] = {
         "created": created,
-        "data": [_item(media, link) for media in album.images],
+        "data": [
+            {**members, **_told(media)}
+            for members, media in zip(sent, album.images, strict=True)
+        ],
         "output_format": album.images[0].media_type.partition("/")[2],
         "size": f"{album.images[0].width}x{album.images[0].height}",
     }
@@ -111,23 +134,24 @@ def write_error(message: str, status: int, code: str, param: str | None) -> Any:
     return {"error": error}
 
 
-def _item(media: Media, link: Callable[[Media], Any] | None) -> dict[str, Any]:
+def _told(media: Media) -> dict[str, Any]:
     told = {name: media.facts[name] for name in _TOLD if media.facts.get(name)}
     if "seed" in media.facts:
         told["seed"] = media.facts["seed"]
-    sent = {"b64_json": media.data} if link is None else link(media)
-    return {**sent, **told}
+    return told
 
 
-def _faults(given: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(given: Mapping[str, Any]) -> Iterator[tuple[str, Fault]]:
     for name, value in given.items():
         check = _CHECKS.get(name)
         if check is None:
-            yield Fault(name, f"is not known; known are {', '.join(_CHECKS)}")
+            reason = f"is not known; known are {', '.join(_CHECKS)}"
+            yield "unknown_parameter", Fault(name, reason)
         elif reason := check(value):
-            yield Fault(name, reason)
+            code = "unsupported_value" if name in _CHOICES else _INVALID
+            yield code, Fault(name, reason)
     if "prompt" not in given:
-        yield Fault("prompt", "is required")
+        yield _INVALID, Fault("prompt", "is required")
 
 
 def _text(value: Any) -> str:
@@ -166,12 +190,10 @@ _CHECKS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
         "model": _text,
         "n": _whole,
         "size": _size,
-        "response_format": _one_of(*FORMS),
-        "output_format": _one_of(*_FORMATS),
         "output_compression": _compression,
         "seed": _whole,
         "negative_prompt": _text,
         "user": _text,
-        **{name: _one_of(*known) for name, known in _FIXED.items()},
+        **{name: _one_of(*known) for name, known in _CHOICES.items()},
     }
 )

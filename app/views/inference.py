@@ -30,7 +30,7 @@ def blueprint(generations: Generations) -> Blueprint:
         asked = inference.read(read_document(), request.headers.get("Idempotency-Key"))
         accept = request.environ.get("HTTP_ACCEPT")
         media_type = _choose(accept, asked)
-        if media_type in _IMAGES and media_type in (accept or ""):
+        if media_type in _IMAGES and not _any_image(accept, media_type):
             name = next(n for n, row in FORMATS.items() if row.media_type == media_type)
             asked.output.setdefault("format", name)
         album = generations.make(asked)
@@ -61,6 +61,15 @@ def _choose(accept: str | None, asked: Generation) -> str:
     if chosen is None:
         raise NotAcceptable(offers)
     return chosen
+
+
+def _any_image(accept: str | None, media_type: str) -> bool:
+    """Tell whether every type of image is as welcome as one of them.
+
+    Only then may a service's image stay as it comes, whatever its type.
+    """
+    images = (name for name in _IMAGES if name.startswith("image/"))
+    return all(choose(accept, (name, media_type)) == name for name in images)
 
 
 def _image(album: Album, pairs: list[Pair]) -> Answer:

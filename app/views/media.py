@@ -1,5 +1,6 @@
 """`/media/<fingerprint>.<ending>`: images by signed URLs that end."""
 
+import logging
 import time
 
 from flask import Blueprint, Response, request
@@ -13,7 +14,10 @@ from app.parsing import read_pairs
 from app.pipeline import Pipeline
 from app.renderer.errors import BadParameter
 from app.signature import BadSignature, ExpiredUrl, Signer
+from app.store import StoreError
 from app.views.images import raw_query
+
+_LOG = logging.getLogger("mimeo.media")
 
 
 def blueprint(pipeline: Pipeline, signer: Signer) -> Blueprint:
@@ -47,10 +51,22 @@ def _check(signer: Signer, name: str) -> int:
     return signer.check(name, given["expires"], given["signature"], time.time())
 
 
-def link(signer: Signer, settings: Settings, media: Media) -> dict[str, object]:
-    """Return the URL of an image and when it ends, as OpenAI's dialect says it."""
+def link(
+    pipeline: Pipeline, signer: Signer, settings: Settings, media: Media
+) -> dict[str, object] | None:
+    """Return the URL of an image and when it ends, as OpenAI's dialect says it.
+
+    None where it would lead nowhere: the store is full or at fault.
+    """
     expires = int(time.time()) + settings.url_ttl_s
     name = f"{media.fingerprint}.{ending_of(media)}"
     origin = settings.public_url or request.host_url.rstrip("/")
-    query = f"expires={expires}&signature={signer.sign(name, expires)}"
+    try:
+        signature = signer.sign(name, expires)
+    except StoreError as error:
+        _LOG.warning("store: %s", error)
+        return None
+    if pipeline.find(media.fingerprint) is None:
+        return None
+    query = f"expires={expires}&signature={signature}"
     return {"url": f"{origin}/media/{name}?{query}", "expires_at": expires}

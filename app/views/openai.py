@@ -1,6 +1,7 @@
 """`/v1`: OpenAI's images API over every renderer that takes a prompt."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from app.delivery.answer import send_whole
 from app.delivery.embed import embed
 from app.delivery.negotiation import JSON
 from app.face import openai
-from app.generation import Generations
+from app.generation import Album, Generations
 from app.media import Media
 from app.occasion import KeyReused
 from app.problems import PROBLEMS, headers_of, shown
@@ -26,6 +27,7 @@ from app.renderer.errors import (
     Undrawable,
     UnknownRenderer,
 )
+from app.store import StoreError
 from app.upstream.errors import (
     CircuitOpen,
     UpstreamBusy,
@@ -36,12 +38,11 @@ from app.upstream.errors import (
 from app.views.images import CACHE_STATUS
 from app.views.inference import read_document
 
-Link = Callable[[Media], Mapping[str, object]]
+Link = Callable[[Media], Mapping[str, object] | None]
 _LOG = logging.getLogger("mimeo")
 # Where OpenAI's status or code is not that of the problem.
 _OWN: Mapping[type[Exception], tuple[int, str]] = MappingProxyType(
     {
-        BadParameter: (400, "invalid_value"),
         LimitExceeded: (400, "limit_exceeded"),
         Undrawable: (400, "undrawable"),
         RenderTimeout: (400, "render_timeout"),
@@ -53,7 +54,9 @@ _OWN: Mapping[type[Exception], tuple[int, str]] = MappingProxyType(
 )
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _ALLOWED = MappingProxyType({"models": ["GET"], "images/generations": ["POST"]})
+_MODEL = re.compile(r"\Amodels/[^/]+\Z")
 _UNLINKED = "urls need a store that all workers share: the images are sent themselves"
+_UNKEPT = "the store could not keep the images for urls: they are sent themselves"
 
 
 def blueprint(generations: Generations, link: Link | None) -> Blueprint:
@@ -69,12 +72,13 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
             album = generations.make(asked.generation)
         except BadParameter as error:
             raise openai.renamed(error) from error
-        linked = asked.form == "url"
-        document = openai.write(album, int(time.time()), link if linked else None)
+        links = _links(album, link) if asked.form == "url" else None
+        document = openai.write(album, int(time.time()), links)
         pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
-        if linked and link is None:
-            document["warnings"] = [_UNLINKED]
-            pairs.append(("X-Media-Warnings", _UNLINKED))
+        if asked.form == "url" and links is None:
+            warning = _UNLINKED if link is None else _UNKEPT
+            document["warnings"] = [warning]
+            pairs.append(("X-Media-Warnings", warning))
         return send_whole(embed(document), [*pairs, ("Content-Type", JSON)])
 
     @bp.get("/models")
@@ -91,15 +95,41 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
             raise UnknownRenderer(name, known)
         return _json(openai.write_model(name))
 
+    @bp.route("/", defaults={"rest": ""}, methods=_METHODS, strict_slashes=False)
     @bp.route("/<path:rest>", methods=_METHODS)
     def nothing(rest: str) -> Response:
         """Answer in this dialect also where there is nothing."""
-        if rest in _ALLOWED:
-            raise MethodNotAllowed(_ALLOWED[rest])
+        allowed = _ALLOWED.get(_MODEL.sub("models", rest))
+        if allowed:
+            raise MethodNotAllowed(allowed)
         raise NotFound
 
     bp.register_error_handler(Exception, _fail)
+    bp.after_request(_translate)
     return bp
+
+
+def _links(album: Album, link: Link | None) -> list[Mapping[str, object]] | None:
+    """Return what stands for each image, or None where one has no URL."""
+    if link is None:
+        return None
+    links = [members for media in album.images if (members := link(media))]
+    return links if len(links) == len(album.images) else None
+
+
+def _translate(answer: Response) -> Response:
+    """Say in this dialect what the app itself answers: a body over its limit.
+
+    Flask prefers a handler of the app's for one status to a blueprint's for all, and
+    that one reads on what the client still sends.
+    """
+    if answer.mimetype == "application/problem+json":
+        told = orjson.loads(answer.data)
+        code = told["type"].rpartition("/")[2].replace("-", "_")
+        error = openai.write_error(told["detail"], answer.status_code, code, None)
+        answer.data = orjson.dumps(error)
+        answer.content_type = JSON
+    return answer
 
 
 def _json(document: object) -> Response:
@@ -110,7 +140,7 @@ def _json(document: object) -> Response:
 def _fail(error: Exception) -> Response:
     """Answer an error in OpenAI's shape; of a fault of ours only where it is found."""
     status, code = _status(error)
-    if status == 500:
+    if status == 500 or isinstance(error, StoreError):
         request_id = request.environ.get("mimeo.request_id", "")
         _LOG.error("request %s failed", request_id, exc_info=error)
         message = f"Request {request_id} failed; the server's log has the cause."
@@ -131,6 +161,8 @@ def _fail(error: Exception) -> Response:
 
 def _status(error: Exception) -> tuple[int, str]:
     kind = type(error)
+    if isinstance(error, BadParameter):
+        return 400, openai.code_of(error)
     if kind in _OWN:
         return _OWN[kind]
     row = PROBLEMS.get(kind)

@@ -77,7 +77,9 @@ def test_our_own_reader_reads_it_back(images):
     with answered(body, "application/json", asked=len(images)) as answer:
         found = [image.region.read(0, 1 << 20) for image in answer.images]
         seeds = [image.seed for image in answer.images]
+        finishes = [image.finish for image in answer.images]
 
     assert found == [image.data for image in images]
     assert seeds == [7, 8][: len(images)]
+    assert finishes == ["success", None][: len(images)]
     assert not answer.missing

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.face.openai import read, renamed, write, write_error, write_model
+from app.face.openai import code_of, read, renamed, write, write_error, write_model
 from app.generation import Album, Generation
 from app.media import Media
 from app.renderer.base import Absent
@@ -101,6 +101,24 @@ def test_what_has_no_effect_here_is_refused(name, value):
     assert [fault.field for fault in caught.value.faults] == [name]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("steps", 1, "unknown_parameter"),
+        ("quality", "hd", "unsupported_value"),
+        ("stream", True, "unsupported_value"),
+        ("response_format", "png", "unsupported_value"),
+        ("output_compression", 0, "invalid_value"),
+        ("n", "2", "invalid_value"),
+    ],
+)
+def test_an_error_has_openais_word_for_what_is_wrong(name, value, code):
+    with pytest.raises(BadParameter) as caught:
+        read({"prompt": "a", name: value}, None)
+
+    assert code_of(caught.value) == code
+
+
 def test_a_prompt_is_required():
     with pytest.raises(BadParameter, match="prompt: is required"):
         read({}, None)
@@ -126,7 +144,7 @@ def test_an_image_is_sent_with_what_is_known_of_it():
 def test_an_image_may_be_a_link_and_others_be_missing():
     album = Album("far", (IMAGE,), (Absent("nsfw", filtered=True),), "miss")
 
-    document = write(album, 12, lambda media: {"url": "u", "expires_at": 9})
+    document = write(album, 12, [{"url": "u", "expires_at": 9}])
 
     assert document["data"][0]["url"] == "u"
     assert "b64_json" not in document["data"][0]
