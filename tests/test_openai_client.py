@@ -152,7 +152,7 @@ def test_errors_are_the_clients_own(client, asked, error, code):
     assert SECRET not in str(caught.value)
 
 
-def test_a_body_over_the_limit_is_answered_before_it_is_sent(client):
+def test_a_body_over_the_limit_is_an_error_with_a_code(client):
     with pytest.raises(openai.APIStatusError) as caught:
         client.images.generate(prompt="x" * (9 << 20))
 

@@ -22,7 +22,7 @@ def media(data: bytes, media_type: str, **facts: Any) -> Media:
 
 
 ONE = media(PNG, "image/png", seed=7, finish_reason="success")
-TWO = media(JPEG, "image/jpeg", seed=8)
+TWO = media(JPEG, "image/jpeg", seed=8, finish_reason="steps_exhausted")
 
 
 def test_a_prompt_alone_is_a_request():
@@ -81,5 +81,5 @@ def test_our_own_reader_reads_it_back(images):
 
     assert found == [image.data for image in images]
     assert seeds == [7, 8][: len(images)]
-    assert finishes == ["success", None][: len(images)]
+    assert finishes == ["success", "steps_exhausted"][: len(images)]
     assert not answer.missing
