@@ -60,11 +60,17 @@ class Item:
 
     def tell(self, *keys: str) -> Any:
         """Return the nearest simple value under one of the keys, or None."""
-        places = (place for around in self.around for place in _with_metadata(around))
+        places = (place for around in self._own for place in _with_metadata(around))
         values = (place.get(key) for place in places for key in keys)
         return next(
             (v for v in values if isinstance(v, (str, int, float)) and v != ""), None
         )
+
+    @property
+    def _own(self) -> Around:
+        """The objects out to the first with metadata: beyond, they are of others."""
+        held = [isinstance(each.get("metadata"), Mapping) for each in self.around]
+        return self.around[: held.index(True) + 1] if True in held else self.around
 
     @property
     def declared(self) -> str:

@@ -83,3 +83,13 @@ def test_our_own_reader_reads_it_back(images):
     assert seeds == [7, 8][: len(images)]
     assert finishes == ["success", "steps_exhausted"][: len(images)]
     assert not answer.missing
+
+
+def test_what_one_image_does_not_tell_is_not_the_first_ones():
+    silent = media(JPEG, "image/jpeg")
+    body = bytes(embed(write(Album("far", (ONE, silent), (), "miss"))))
+
+    with answered(body, "application/json", asked=2) as answer:
+        told = [(image.seed, image.finish) for image in answer.images]
+
+    assert told == [(7, "success"), (None, None)]
