@@ -51,7 +51,7 @@ ALLOWED = {
     },
     "collection": {"config", "imagerequest", "parsing", "renderer"},
     "config": {"values"},
-    "delivery": {"archive", "media", "outcome", "renderer"},
+    "delivery": {"archive", "mapped", "media", "outcome", "renderer"},
     "doctor": {
         "allocator",
         "config",
@@ -94,6 +94,7 @@ ALLOWED = {
     "imagerequest": {"renderer"},
     "listener": set(),
     "lookahead": {"collection", "imagerequest", "media", "outcome", "renderer"},
+    "mapped": set(),
     "media": set(),
     "mediastore": {"media", "metrics", "renderer", "store"},
     "metrics": set(),
@@ -144,7 +145,7 @@ ALLOWED = {
     "shelf": {"archive", "collection", "config", "renderer", "store"},
     "server": {"config", "listener"},
     "signature": {"store"},
-    "store": set(),
+    "store": {"mapped"},
     "studio": {
         "admission",
         "archive",
@@ -157,7 +158,7 @@ ALLOWED = {
         "outcome",
         "pipeline",
     },
-    "upstream": {"media", "renderer"},
+    "upstream": {"mapped", "media", "renderer"},
     "values": set(),
     "views": {
         "admission",

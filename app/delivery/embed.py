@@ -5,7 +5,6 @@ base64 and document at once. Here small documents are bytes, and large ones are
 written piece by piece to a file that is then mapped.
 """
 
-import mmap
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -14,10 +13,11 @@ from itertools import zip_longest
 import orjson
 import pybase64
 
+from app import mapped
+
 Data = bytes | memoryview
 # A multiple of three: pieces of base64 join without padding between them.
 _STEP = 3 << 16
-_IN_MEMORY = 1 << 20
 
 
 def embed(document: object) -> Data:
@@ -36,17 +36,17 @@ def embed(document: object) -> Data:
 
     frame = orjson.dumps(document, default=slot).split(token.encode())
     pieces = _interleave(frame, found)
-    if sum(map(len, found)) < _IN_MEMORY:
+    if sum(map(len, found)) < mapped.LARGE:
         return b"".join(pieces)
-    return spool(pieces)
+    return _spool(pieces)
 
 
-def spool(pieces: Iterator[bytes]) -> memoryview:
+def _spool(pieces: Iterator[bytes]) -> memoryview:
     """Write pieces to a file without a name, and return a view of it."""
     with tempfile.TemporaryFile() as file:
         file.writelines(pieces)
         file.flush()
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return mapped.view(file.fileno())
 
 
 def _interleave(frame: list[bytes], found: list[Data]) -> Iterator[bytes]:

@@ -2,7 +2,6 @@
 
 import fcntl
 import logging
-import mmap
 import os
 import threading
 import time
@@ -13,13 +12,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from obstore.store import LocalStore
 
+from app import mapped
 from app.store.base import StoreError, fault
 from app.store.objects import BoundedStore
 
 _LOG = logging.getLogger("mimeo.store")
 _POLL_S = 0.005
-# From this size on an entry is a view of the file, which takes no memory of its own.
-_MAPPED = 1 << 20
 
 
 class FolderStore(BoundedStore):
@@ -85,10 +83,10 @@ class FolderStore(BoundedStore):
 
     def _get(self, path: str) -> bytes | memoryview:
         with open(self._root / path, "rb") as file:
-            if os.fstat(file.fileno()).st_size < _MAPPED:
+            if os.fstat(file.fileno()).st_size < mapped.LARGE:
                 return file.read()
             # Files are replaced and deleted, never changed: a map stays as it is.
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return mapped.view(file.fileno())
 
     def _read(self, path: str, start: int, stop: int) -> bytes:
         with open(self._root / path, "rb", buffering=0) as file:

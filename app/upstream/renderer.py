@@ -1,7 +1,6 @@
 """An upstream as a renderer: its parameters, and its images as they come."""
 
 import hashlib
-import mmap
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from app import mapped
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
 from app.upstream.answer import Found, Linked, read_answer, read_fetched
@@ -25,8 +25,6 @@ from app.upstream.wire import WireRequest, build
 
 # Limits are checked with it where the caller leaves the size to the service.
 _USUAL_SIDE = 1024
-# Larger images stay in their file.
-_MAPPED = 1 << 20
 
 
 def renderer_of(
@@ -189,14 +187,11 @@ def _told(request: WireRequest, surplus: int) -> Mapping[str, Any]:
 
 
 def _data(region: Region) -> bytes | memoryview:
-    """Return the bytes of an image; of a large one a view of its file.
-
-    The view outlives the file's closing: the pages belong to the map.
-    """
-    if region.length < _MAPPED:
+    """Return the bytes of an image; of a large one a view of its file."""
+    if region.length < mapped.LARGE:
         return region.read(0, region.length)
-    mapped = mmap.mmap(region.file.fileno(), 0, access=mmap.ACCESS_READ)
-    return memoryview(mapped)[region.offset : region.offset + region.length]
+    whole = mapped.view(region.file.fileno())
+    return whole[region.offset : region.offset + region.length]
 
 
 def _size(parameters: Any) -> tuple[int, int]:
