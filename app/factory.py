@@ -17,7 +17,7 @@ from app.purchases import Purchases
 from app.renderer.fonts import BrokenFont
 from app.shelf import Shelf
 from app.signature import Signer, key_of
-from app.store import StoreError, open_store
+from app.store import StoreError, open_store, sees_all
 from app.studio import Studio
 from app.views import (
     archives,
@@ -92,7 +92,7 @@ def build(
 def _signer(settings: Settings) -> Signer | None:
     """Return who signs URLs; None where no worker could find what another made."""
     store = open_store(settings.store, _KEYS_BYTES, "keys")
-    if not store.keeps or not (store.shared or settings.workers == 1):
+    if not sees_all(store, settings.workers):
         return None
     if settings.url_key is not None:
         return Signer(settings.url_key.encode)

@@ -5,6 +5,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
+
+import orjson
 
 from app import metrics
 from app.media import Media, Stored, pack, packed, peek, unpack
@@ -40,12 +43,28 @@ class MediaStore:
     def put(self, media: Media) -> bool:
         """Keep media; return whether that worked. What is in a file goes in pieces."""
         small = isinstance(media.data, bytes)
+        return self._put(media.fingerprint, pack(media) if small else packed(media))
+
+    def _put(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         try:
-            self._store.put(media.fingerprint, pack(media) if small else packed(media))
+            self._store.put(key, data)
         except StoreError as error:
             _warn(error)
             return False
         return True
+
+    def get_note(self, key: str) -> Any:
+        """Return the JSON value that is kept beside media, or None."""
+        try:
+            note = self._store.get(key)
+            return None if note is None else orjson.loads(note)
+        except (StoreError, ValueError) as error:
+            _warn(error)
+            return None
+
+    def put_note(self, key: str, value: object) -> bool:
+        """Keep a JSON value beside media; return whether that worked."""
+        return self._put(key, orjson.dumps(value))
 
     @contextmanager
     def lock(self, fingerprint: str, timeout_s: float) -> Iterator[bool | None]:

@@ -5,7 +5,6 @@ what is asked again within a window is a retry, for clients repeat what they bel
 lost; after it, somebody wants other images of the same prompt.
 """
 
-import hashlib
 import secrets
 import threading
 import time
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 
 import orjson
 
-from app.store import Store
+from app.store import Store, key_for
 
 _LOCK_S = 10.0
 
@@ -41,7 +40,7 @@ class Occasions:
 
         `request` is a digest of what is asked for.
         """
-        name = _digest(f"key {key}")
+        name = key_for(f"key {key}")
         with self._locked(name):
             known = self._store.get(name)
             if known is None:
@@ -58,7 +57,7 @@ class Occasions:
         """
         if not self._store.keeps:
             return ""
-        name = _digest(f"window {request}")
+        name = key_for(f"window {request}")
         with self._locked(name):
             known = self._store.get(name)
             if known is not None:
@@ -74,7 +73,3 @@ class Occasions:
         guard = self._guards[int(name[:2], 16)]
         with guard, self._store.lock(name, _LOCK_S):
             yield
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

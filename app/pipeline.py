@@ -140,7 +140,7 @@ class Pipeline:
     def _from_afar(self, request: ImageRequest, patience: Patience) -> Production:
         patient = patience.endless
         wanted = _wanted(request, 1, request.output.format, patient=patient)
-        purchase = self._purchases.buy(request, wanted, seated=patient)
+        purchase = self._purchases.buy(request, wanted)
         if not patient:
             # The service has used the time up; the drawing has its own.
             patience = self._gate.patience()

@@ -6,7 +6,6 @@ for it, between processes the leaders take turns at the store's lock and look in
 the store again. Every format that somebody wants is made from what is kept here.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -14,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-
-import orjson
 
 from app import metrics
 from app.admission import Busy
@@ -25,7 +22,7 @@ from app.media import Media, Stored
 from app.mediastore import MediaStore, media_of
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
-from app.store import Store, StoreError
+from app.store import Store, key_for
 
 _LOG = logging.getLogger("mimeo.purchases")
 # A service takes seconds to minutes.
@@ -55,18 +52,15 @@ class Purchases:
     """
 
     def __init__(self, store: Store, threads: int) -> None:
-        self._store = store
         self._kept = MediaStore(store)
         self._seats = threading.BoundedSemaphore(max(1, threads // 2))
         self._flights: Flights[Purchase] = Flights()
 
-    def buy(
-        self, request: ImageRequest, wanted: Wanted, *, seated: bool = False
-    ) -> Purchase:
+    def buy(self, request: ImageRequest, wanted: Wanted) -> Purchase:
         """Return the images of a request to a remote renderer.
 
-        The patient, and whoever is `seated` in threads of its own, take no seat.
-        Raises what the service raises, BadParameter before anything is sent, and Busy.
+        The patient have threads of their own and take no seat. Raises what the
+        service raises, BadParameter before anything is sent, and Busy.
         """
         remote = _remote(request)
         remote.check(request.parameters, wanted)
@@ -74,7 +68,7 @@ class Purchases:
         if found is not None:
             return found
         with ExitStack() as stack:
-            if not seated:
+            if not wanted.patient:
                 stack.enter_context(self._seat())
             keyed = replace(wanted, key=_album_key(request, wanted.count))
             flight, leads = self._flights.join(keyed.key)
@@ -85,9 +79,11 @@ class Purchases:
 
     def recall(self, request: ImageRequest, count: int) -> Purchase | None:
         """Return what is kept of an earlier purchase, or None."""
-        absent = self._recall_absent(request, count) if count > 1 else ()
-        if absent is None:
+        # Of one image alone, none can be missing.
+        note = self._kept.get_note(_album_key(request, count)) if count > 1 else ()
+        if note is None:
             return None
+        absent = tuple(Absent(**row) for row in note)
         kept = count - len(absent)
         media = [self.find(_key(request, count, place)) for place in range(1, kept + 1)]
         whole = tuple(image for image in media if image is not None)
@@ -143,30 +139,10 @@ class Purchases:
         """Keep the images, and last of all the note of them, if there may be others."""
         kept = [self._kept.put(image) for image in media]
         if wanted.count > 1 and all(kept):
-            kept.append(self._put_absent(wanted.key, absent))
+            kept.append(self._kept.put_note(wanted.key, absent))
         if not all(kept):
             # The one place where money is lost in silence, were it not said.
             _LOG.error("a paid image could not be kept")
-
-    def _put_absent(self, key: str, absent: tuple[Absent, ...]) -> bool:
-        try:
-            self._store.put(key, orjson.dumps(absent))
-        except StoreError as error:
-            _warn(error)
-            return False
-        return True
-
-    def _recall_absent(
-        self, request: ImageRequest, count: int
-    ) -> tuple[Absent, ...] | None:
-        try:
-            note = self._store.get(_album_key(request, count))
-        except StoreError as error:
-            _warn(error)
-            return None
-        if note is None:
-            return None
-        return tuple(Absent(**row) for row in orjson.loads(note))
 
 
 def _remote(request: ImageRequest) -> Remote:
@@ -199,17 +175,8 @@ def _call(
 
 def _key(request: ImageRequest, count: int, place: int) -> str:
     """Return the key of an image by its place, from 1, among so many."""
-    return _digest(f"{request.purchase} {place}/{count}")
+    return key_for(f"{request.purchase} {place}/{count}")
 
 
 def _album_key(request: ImageRequest, count: int) -> str:
-    return _digest(f"{request.purchase} {count}")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _warn(error: Exception) -> None:
-    _LOG.warning("store: %s", error)
-    metrics.count_store_error()
+    return key_for(f"{request.purchase} {count}")

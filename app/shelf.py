@@ -11,7 +11,7 @@ from app.collection.draft import Draft
 from app.collection.errors import ExpiredCollection, UnknownCollection
 from app.config import Settings
 from app.renderer.registry import Catalogue
-from app.store import Store
+from app.store import Store, sees_all
 
 _LOG = logging.getLogger("mimeo.shelf")
 _ID = re.compile(r"[0-9a-f]{64}\Z")
@@ -54,7 +54,7 @@ class Shelf:
         self._store = store
         self._catalogue = catalogue
         self._settings = settings
-        self.keeps = store.keeps and (store.shared or settings.workers == 1)
+        self.keeps = sees_all(store, settings.workers)
 
     def check(self) -> None:
         """Raise NoShelf where nothing can be kept."""

@@ -1,15 +1,14 @@
 """URLs that only this server can have made, and that end."""
 
-import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
-from app.store import Store
+from app.store import Store, key_for
 
-# The name of the key in its room: keys of a store are digests.
-_NAME = hashlib.sha256(b"key of signed URLs").hexdigest()
+# Where the key is in its room.
+_NAME = key_for("key of signed URLs")
 _LOCK_S = 10.0
 
 

@@ -13,7 +13,14 @@ from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 from obstore.store import ObjectStore as Backend
 
-from app.store.base import NoStore, Store, StoreError, reason
+from app.store.base import (
+    NoStore,
+    Store,
+    StoreError,
+    key_for,
+    reason,
+    sees_all,
+)
 from app.store.folder import FolderStore
 from app.store.objects import SWEEPER, BoundedStore, ObjectStore
 
@@ -28,7 +35,9 @@ __all__ = [
     "ObjectStore",
     "Store",
     "StoreError",
+    "key_for",
     "open_store",
+    "sees_all",
 ]
 
 # A bucket that does not answer costs seconds; obstore's own patience is minutes.

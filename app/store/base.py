@@ -1,5 +1,6 @@
 """What a store is, and the one that keeps nothing."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
@@ -73,6 +74,16 @@ class NoStore:
     def lock(self, key: str, timeout_s: float) -> AbstractContextManager[bool | None]:
         """Hold nothing."""
         return nullcontext()
+
+
+def key_for(text: str) -> str:
+    """Return the key of what has a name and not a content address."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sees_all(store: Store, workers: int) -> bool:
+    """Tell whether each of the workers finds what another one put."""
+    return store.keeps and (store.shared or workers == 1)
 
 
 def fault(verb: str, key: str, error: Exception) -> StoreError:
