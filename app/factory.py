@@ -10,14 +10,14 @@ from app import accesslog, problems
 from app.config import BadSetting, Settings
 from app.generation import Generations
 from app.occasion import Occasions
-from app.opening import open_catalogue
+from app.opening import open_catalogue, open_media, open_purchases, open_room
 from app.parsing import Parser
 from app.pipeline import Pipeline
 from app.purchases import Purchases
 from app.renderer.fonts import BrokenFont
 from app.shelf import Shelf
 from app.signature import Signer, key_of
-from app.store import StoreError, open_store, sees_all
+from app.store import sees_all
 from app.studio import Studio
 from app.views import (
     archives,
@@ -48,12 +48,8 @@ def build(
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)
     accesslog.configure()
-    try:
-        store = open_store(settings.store, settings.store_bytes)
-        kept = open_store(settings.store, settings.collections_bytes, "collections")
-        paid = open_store(settings.store, settings.purchases_bytes, "purchases")
-    except StoreError as error:
-        raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
+    store, paid = open_media(settings), open_purchases(settings)
+    kept = open_room(settings, settings.collections_bytes, "collections")
     try:
         catalogue = open_catalogue(settings, environ)
     except BrokenFont as error:
@@ -91,7 +87,7 @@ def build(
 
 def _signer(settings: Settings) -> Signer | None:
     """Return who signs URLs; None where no worker could find what another made."""
-    store = open_store(settings.store, _KEYS_BYTES, "keys")
+    store = open_room(settings, _KEYS_BYTES, "keys")
     if not sees_all(store, settings.workers):
         return None
     if settings.url_key is not None:

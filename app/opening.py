@@ -1,10 +1,11 @@
-"""Opens the catalogue with the services that an operator configured."""
+"""Opens what an operator configured: services, and rooms of the store."""
 
 from collections.abc import Mapping
 
 from app import metrics
 from app.config import BadSetting, Settings
 from app.renderer.registry import Catalogue, TakenName
+from app.store import Store, StoreError, open_store
 from app.upstream.configuration import read_upstreams
 from app.upstream.renderer import renderer_of
 from app.upstream.setting import UpstreamSettingError
@@ -26,3 +27,21 @@ def open_catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
         raise BadSetting(
             "MIMEO_UPSTREAMS", str(settings.upstreams), str(error)
         ) from error
+
+
+def open_room(settings: Settings, limit: int, room: str) -> Store:
+    """Open a room of the store, bounded to `limit` bytes; raise BadSetting."""
+    try:
+        return open_store(settings.store, limit, room)
+    except StoreError as error:
+        raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
+
+
+def open_media(settings: Settings) -> Store:
+    """Open the room of the images that are drawn here; raise BadSetting."""
+    return open_room(settings, settings.store_bytes, "media")
+
+
+def open_purchases(settings: Settings) -> Store:
+    """Open the room of the images that services made; raise BadSetting."""
+    return open_room(settings, settings.purchases_bytes, "purchases")

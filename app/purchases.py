@@ -64,7 +64,7 @@ class Purchases:
         """
         remote = _remote(request)
         remote.check(request.parameters, wanted)
-        found = self.recall(request, wanted.count)
+        found = self._recall(request, wanted.count)
         if found is not None:
             return found
         with ExitStack() as stack:
@@ -77,7 +77,7 @@ class Purchases:
                 return self._flights.lead(keyed.key, flight, work)
             return replace(flight.result.result(), source="collapsed")
 
-    def recall(self, request: ImageRequest, count: int) -> Purchase | None:
+    def _recall(self, request: ImageRequest, count: int) -> Purchase | None:
         """Return what is kept of an earlier purchase, or None."""
         # Of one image alone, none can be missing.
         note = self._kept.get_note(_album_key(request, count)) if count > 1 else ()
@@ -108,7 +108,7 @@ class Purchases:
 
     def _make(self, request: ImageRequest, wanted: Wanted) -> Purchase:
         with self._lock(wanted.key, wanted.deadline) as shared:
-            found = self.recall(request, wanted.count) if shared else None
+            found = self._recall(request, wanted.count) if shared else None
             if found is not None:
                 return replace(found, source="collapsed")
             started = time.perf_counter()

@@ -32,7 +32,6 @@ ALLOWED = {
         "purchases",
         "remote",
         "renderer",
-        "store",
         "studio",
     },
     "cli": {
@@ -99,7 +98,7 @@ ALLOWED = {
     "mediastore": {"media", "metrics", "renderer", "store"},
     "metrics": set(),
     "occasion": {"store"},
-    "opening": {"config", "metrics", "renderer", "upstream"},
+    "opening": {"config", "metrics", "renderer", "store", "upstream"},
     "original": {"media", "renderer"},
     "outcome": {"archive", "media", "renderer"},
     "parsing": {"config", "delivery", "imagerequest", "renderer"},

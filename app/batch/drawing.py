@@ -14,15 +14,14 @@ from app.batch.order import Order
 from app.batch.tally import Tally, say
 from app.collection.collection import Collection, Item
 from app.collection.upload import read_upload
-from app.config import BadSetting, Settings
+from app.config import Settings
 from app.delivery.archive import first_run
 from app.delivery.bundle import Bundle
-from app.opening import open_catalogue
+from app.opening import open_catalogue, open_media, open_purchases
 from app.outcome import Drawn, Outcome
 from app.pipeline import Pipeline
 from app.problems import describe
 from app.purchases import Purchases
-from app.store import StoreError, open_store
 from app.studio import Studio
 
 
@@ -55,12 +54,8 @@ def draw(order: Order, stream: IO[bytes], tally: Tally) -> None:
 
 
 def _pipeline(settings: Settings) -> Pipeline:
-    try:
-        store = open_store(settings.store, settings.store_bytes)
-        paid = open_store(settings.store, settings.purchases_bytes, "purchases")
-        return Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
-    except StoreError as error:
-        raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
+    store, paid = open_media(settings), open_purchases(settings)
+    return Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
 
 
 def _counted(
