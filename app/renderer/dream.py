@@ -12,13 +12,13 @@ from types import MappingProxyType
 from typing import Annotated, TypeVar
 
 from PIL import Image
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from app.renderer import scenes
 from app.renderer.base import Picture, Renderer, scaled
 from app.renderer.brush import Canvas
 from app.renderer.palette import PALETTES, Palette
-from app.renderer.params import Parameters, Text
+from app.renderer.params import Parameters, Words
 from app.renderer.scenes import Scene
 
 T = TypeVar("T")
@@ -62,18 +62,12 @@ _FITTING: Mapping[Scene, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is empty")
-    return text
-
-
 class Prompted(Parameters):
     """A prompt, the seed of chance, and a size."""
 
-    prompt: Annotated[
-        Text, Field(min_length=1, max_length=2000), AfterValidator(_said)
-    ] = Field(description="What to show, in words.")
+    prompt: Annotated[Words, Field(min_length=1, max_length=2000)] = Field(
+        description="What to show, in words."
+    )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
         0, description="Another one is another picture of the same prompt."
     )

@@ -64,6 +64,12 @@ def _carriage_returns(value: Any) -> Any:
     return value.replace("\r\n", "\n") if isinstance(value, str) else value
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
 def _image_bytes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -89,6 +95,8 @@ Color = Annotated[
     WithJsonSchema({"type": "string", "format": "color", "maxLength": 40}),
 ]
 Text = Annotated[str, BeforeValidator(_carriage_returns), AfterValidator(_printable)]
+# Text that says something.
+Words = Annotated[Text, AfterValidator(_not_blank)]
 # In a canonical dump an image stands as its digest: the fingerprint stays small.
 ImageBytes = Annotated[
     bytes,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import Field, create_model
 
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Parameters, Text
+from app.renderer.params import Parameters, Text, Words
 from app.upstream.dialect import RATIOS, Dialect, dialect_of
 from app.upstream.upstream import Upstream
 
@@ -58,14 +58,7 @@ def parameters(upstream: Upstream) -> type[Parameters]:
 
 def _prompt(dialect: Dialect) -> tuple[Any, Any]:
     length = Field(min_length=1, max_length=dialect.prompt_chars)
-    words = Annotated[Text, length, AfterValidator(_worded)]
-    return words, Field(description="What to show, in words.")
-
-
-def _worded(prompt: str) -> str:
-    if not prompt.strip():
-        raise ValueError("is empty")
-    return prompt
+    return Annotated[Words, length], Field(description="What to show, in words.")
 
 
 def _optional(dialect: Dialect) -> dict[str, tuple[Any, Any]]:
