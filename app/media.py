@@ -48,7 +48,7 @@ class Stored:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-BLOCK = 256 << 10
+_BLOCK = 256 << 10
 # Header and facts of nearly all blocks.
 _PEEK_BYTES = 1024
 _MAGIC = b"mimeo2\n"
@@ -57,10 +57,10 @@ _LENGTH = 4
 _PREFIX = len(_MAGIC) + 2 * _LENGTH
 
 
-def pieces(data: bytes | memoryview, start: int = 0) -> Iterator[bytes]:
-    """Yield data from `start` on in pieces of at most 256 KiB."""
-    for at in range(start, len(data), BLOCK):
-        yield bytes(data[at : at + BLOCK])
+def pieces(data: bytes | memoryview) -> Iterator[bytes]:
+    """Yield data in pieces of at most 256 KiB."""
+    for at in range(0, len(data), _BLOCK):
+        yield bytes(data[at : at + _BLOCK])
 
 
 def pack(media: Media) -> bytes:
@@ -98,8 +98,7 @@ def unpack(block: bytes | memoryview, fingerprint: str) -> Media | None:
     """
     if block[: len(_OLD_MAGIC)] == _OLD_MAGIC:
         return None
-    stored, facts_at = _header(block)
-    data_at = facts_at + int.from_bytes(block[_PREFIX - _LENGTH : _PREFIX], "big")
+    stored, facts_at, data_at = _header(block)
     facts, data = orjson.loads(block[facts_at:data_at]), block[data_at:]
     if len(data) != stored.size or zlib_ng.crc32(data) != stored.crc32:
         raise ValueError("the data of a stored block is damaged")
@@ -123,20 +122,21 @@ def peek(read: Callable[[int, int], bytes | None]) -> Stored | None:
     head = read(0, _PEEK_BYTES)
     if head is None or head.startswith(_OLD_MAGIC):
         return None
-    stored, facts_at = _header(head)
-    data_at = facts_at + int.from_bytes(head[_PREFIX - _LENGTH : _PREFIX], "big")
+    stored, facts_at, data_at = _header(head)
     facts = head[facts_at:data_at]
     if data_at > len(head):
         facts += read(len(head), data_at) or b""
     return replace(stored, facts=orjson.loads(facts))
 
 
-def _header(block: bytes | memoryview) -> tuple[Stored, int]:
-    """Return the header, and where it ends."""
+def _header(block: bytes | memoryview) -> tuple[Stored, int, int]:
+    """Return the header, and where facts and data begin."""
     if block[: len(_MAGIC)] != _MAGIC:
         raise ValueError("a stored block does not begin with its magic bytes")
-    end = _PREFIX + int.from_bytes(block[len(_MAGIC) : len(_MAGIC) + _LENGTH], "big")
+    first = len(_MAGIC) + _LENGTH
+    facts_at = _PREFIX + int.from_bytes(block[len(_MAGIC) : first], "big")
+    data_at = facts_at + int.from_bytes(block[first:_PREFIX], "big")
     try:
-        return Stored(**orjson.loads(block[_PREFIX:end])), end
+        return Stored(**orjson.loads(block[_PREFIX:facts_at])), facts_at, data_at
     except TypeError as error:
         raise ValueError("the header of a stored block is not ours") from error
