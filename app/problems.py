@@ -63,8 +63,6 @@ _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
 _BLOCK = 64 << 10
 _PATIENCE_S = 2.0
-_STORE_RETRY_S = "5"
-_UPSTREAM_RETRY_S = "10"
 
 
 class Row(NamedTuple):
@@ -124,6 +122,11 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         UpstreamUnavailable: Row(503, "upstream-unavailable", "No connection"),
         UpstreamTimeout: Row(504, "upstream-timeout", "The service was too slow"),
     }
+)
+
+# When to come back after errors that do not know it themselves.
+_RETRY_S: Mapping[type[Exception], int] = MappingProxyType(
+    {StoreError: 5, UpstreamUnavailable: 10, BrokenTemplate: 60}
 )
 
 
@@ -202,7 +205,7 @@ def _from_store(error: StoreError) -> Response:
     """Log what the store said, for it names paths; tell the client to come back."""
     _LOG.error("store: %s", error)
     detail = "What this needs cannot be read or kept now; the server's log says why."
-    return problem(PROBLEMS[StoreError], detail, (("Retry-After", _STORE_RETRY_S),))
+    return problem(PROBLEMS[StoreError], detail, headers_of(error))
 
 
 def _members(error: Exception) -> dict[str, Any]:
@@ -221,10 +224,8 @@ def headers_of(error: Exception) -> Iterable[tuple[str, str]]:
     """Return the headers that an error of the table has beside its problem."""
     if isinstance(error, (Busy, UpstreamBusy, CircuitOpen)):
         return (("Retry-After", str(error.retry_s)),)
-    if isinstance(error, UpstreamUnavailable):
-        return (("Retry-After", _UPSTREAM_RETRY_S),)
-    if isinstance(error, BrokenTemplate):
-        return (("Retry-After", "60"),)
+    if type(error) in _RETRY_S:
+        return (("Retry-After", str(_RETRY_S[type(error)])),)
     headers: Iterable[tuple[str, str]] = getattr(error, "headers", ())
     return headers
 
