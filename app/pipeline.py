@@ -137,6 +137,11 @@ class Pipeline:
         """Return what is kept under a fingerprint that some media have, or None."""
         return self._kept.get(fingerprint) or self._purchases.find(fingerprint)
 
+    def has(self, fingerprint: str) -> bool:
+        """Say whether `find` would find something, without reading it."""
+        drawn = self._kept.peek(fingerprint) is not None
+        return drawn or self._purchases.has(fingerprint)
+
     def _from_afar(self, request: ImageRequest, patience: Patience) -> Production:
         patient = patience.endless
         wanted = _wanted(request, 1, request.output.format, patient=patient)

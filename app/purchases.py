@@ -93,6 +93,10 @@ class Purchases:
         """Return what is known of a purchase of one image, without reading it."""
         return self._kept.peek(_key(request, 1, 1))
 
+    def has(self, key: str) -> bool:
+        """Say whether there is an image of this fingerprint, without reading it."""
+        return self._kept.peek(key) is not None
+
     def find(self, key: str) -> Media | None:
         """Return an image by the fingerprint that its media have here."""
         return self._kept.get(key)

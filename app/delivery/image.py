@@ -151,9 +151,7 @@ def send_json(
         wrapped = terms._replace(extensions=("json",))
         pairs.append(("Content-Disposition", _disposition(wrapped)))
     pairs += fact_headers(media.facts)
-    small = isinstance(media.data, bytes)
-    data = to_json(media, described) if small else embed(_document(media, described))
-    return _body(environ, terms, data, pairs)
+    return _body(environ, terms, embed(_document(media, described)), pairs)
 
 
 def to_json(media: Media, described: Mapping[str, object]) -> bytes:

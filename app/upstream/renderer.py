@@ -13,7 +13,7 @@ from app import mapped
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
 from app.upstream.answer import Found, Linked, read_answer, read_fetched
-from app.upstream.ask import Ask, parameters
+from app.upstream.ask import Ask, check, parameters
 from app.upstream.deadline import Deadline
 from app.upstream.dialect import dialect_of
 from app.upstream.errors import UpstreamError
@@ -70,7 +70,7 @@ class Service:
 
     def check(self, parameters: Parameters, wanted: Wanted) -> None:
         """Raise BadParameter for what the service cannot be told; nothing is sent."""
-        self._request(parameters, wanted)
+        check(self.upstream, _ask(parameters, wanted))
 
     def make(
         self, parameters: Parameters, wanted: Wanted
@@ -79,7 +79,7 @@ class Service:
 
         Together they are `wanted.count`. Raises UpstreamError.
         """
-        request = self._request(parameters, wanted)
+        request = build(self.upstream, _ask(parameters, wanted))
         if wanted.key:
             keyed = {**request.headers, "Idempotency-Key": wanted.key}
             request = replace(request, headers=keyed)
@@ -110,10 +110,6 @@ class Service:
             made, lost = self._collect(pieces, deadline, told)
         absent = (*lost, *(Absent(m.reason, m.filtered) for m in answer.missing))
         return tuple(made), absent[: wanted.count - len(made)]
-
-    def _request(self, parameters: Parameters, wanted: Wanted) -> WireRequest:
-        ask = Ask.of(parameters, n=wanted.count, format=wanted.format)
-        return build(self.upstream, ask)
 
     def _collect(
         self,
@@ -177,6 +173,10 @@ class Service:
         return Encoded(
             _data(image.region), image.media_type, image.width, image.height, known
         )
+
+
+def _ask(parameters: Parameters, wanted: Wanted) -> Ask:
+    return Ask.of(parameters, n=wanted.count, format=wanted.format)
 
 
 def _told(request: WireRequest, surplus: int) -> Mapping[str, Any]:

@@ -66,7 +66,7 @@ def link(
     except StoreError as error:
         _LOG.warning("store: %s", error)
         return None
-    if pipeline.find(media.fingerprint) is None:
+    if not pipeline.has(media.fingerprint):
         return None
     query = f"expires={expires}&signature={signature}"
     return {"url": f"{origin}/media/{name}?{query}", "expires_at": expires}

@@ -134,7 +134,7 @@ def _translate(answer: Response) -> Response:
 
 def _json(document: object) -> Response:
     pairs = (("Content-Type", JSON), ("Cache-Control", "no-store"))
-    return send_whole(embed(document), pairs)
+    return send_whole(orjson.dumps(document), pairs)
 
 
 def _fail(error: Exception) -> Response:
