@@ -4,14 +4,30 @@ import http.server
 import threading
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from benchmarks import (
+    against,
+    inprocess,
+    lines,
+    load,
+    machine,
+    memory,
+    render,
+    table,
+    tree,
+    walks,
+)
 from benchmarks import http as over_http
-from benchmarks import inprocess, load, machine, memory, render, table
 from benchmarks.load import Load, Target
+from benchmarks.servers import ROOT
 
-MODULES = ("card", "http", "inprocess", "load", "machine", "memory", "render")
+MODULES = (
+    *("against", "card", "http", "inprocess", "lines", "load", "machine", "memory"),
+    *("render", "tree", "walks"),
+)
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
@@ -139,3 +155,97 @@ def test_a_short_soak_samples_the_worker_and_its_slope() -> None:
     assert result.samples[-1].renders == len(memory.PLAN) * 2
     assert all(sample.rss_mib > 20 and sample.threads > 0 for sample in result.samples)
     assert isinstance(result.slope_mib, float)
+
+
+def test_every_trip_is_walked_and_its_modules_and_classes_are_named() -> None:
+    found = walks.measure(ROOT)
+
+    assert list(found) == [
+        "card, drawn",
+        "card, stored",
+        "card, 304",
+        "ZIP of 3 rows",
+        "/v1 over dream",
+        "/inference over a service",
+        "/v1 over a service",
+    ]
+    for walk in found.values():
+        assert walk.calls >= walk.functions >= len(walk.modules) > 1
+        assert walk.calls > walk.moves >= len(walk.modules) - 1
+        assert all(name.startswith("app.") for name in walk.classes)
+    drawn, stored = found["card, drawn"], found["card, stored"]
+    assert len(stored.modules) < len(drawn.modules)
+    # One that is made by a dataclass's own `__init__`, and one by pydantic's core.
+    shown = {name.rpartition(".")[2] for name in drawn.classes}
+    assert {"ImageRequest", "Output"} <= shown
+
+
+def test_what_was_there_before_a_trip_is_not_constructed_in_it() -> None:
+    ours = type("Ours", (), {"__module__": "app.made"})
+    there = ours()
+    recorder = walks.Recorder("/nowhere/")
+
+    kept = recorder.walk("kept", lambda: repr(there))
+    made = recorder.walk("made", lambda: setattr(there, "other", ours()))
+
+    assert kept.classes == []
+    assert made.classes == ["app.made.Ours"]
+
+
+MODULE = '''"""A module,
+
+described in three lines."""
+
+# Why it is so.
+LONG = """one
+two"""  # and why that
+
+
+class Thing:
+    """A thing."""
+
+    def do(self) -> None:
+        """Do it."""
+        self.do()  # type: ignore
+        return None
+'''
+
+
+def test_code_docstrings_and_comments_are_counted_apart() -> None:
+    found = lines.count(MODULE)
+
+    assert (found.lines, found.code) == (16, 6)
+    assert (found.docstrings, found.comments) == (5, 2)
+    assert (found.classes, found.functions) == (1, [3])
+
+
+def test_all_of_the_app_is_the_sum_of_its_packages() -> None:
+    whole, *parts = lines.packages(ROOT).values()
+
+    assert whole.code == sum(part.code for part in parts) > 1000
+    assert len(whole.functions) == sum(len(part.functions) for part in parts)
+
+
+def test_a_gain_is_judged_by_old_against_old_of_the_same_rounds() -> None:
+    old, again = [10.0, 10.0, 10.0], [10.0, 11.0, 10.0]
+
+    same = against.Beside("same", old, [10.2, 10.4, 10.1], again)
+    slower = against.Beside("slower", old, [11.5, 11.5, 11.5], again)
+
+    assert same.floor == slower.floor == pytest.approx(0.932, abs=0.001)
+    assert (round(same.gain, 2), same.met) == (0.99, True)
+    assert (round(slower.gain, 2), slower.met) == (0.87, False)
+
+
+def test_one_round_times_every_case_of_two_checkouts() -> None:
+    rows = against.compare(ROOT, ROOT, rounds=1, quick=True)
+
+    names = ["card", "solid", "304", "stored image", "ZIP of 10"]
+    assert [row.name for row in rows] == names
+    for row in rows:
+        assert all(0 < ms < 5000 for ms in (*row.old, *row.new, *row.again))
+
+
+def test_another_app_than_that_of_the_tree_is_never_measured(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="was imported instead of"):
+        tree.use(tmp_path)
