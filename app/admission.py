@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 
+from app.errors import with_fields
+
 # How soon somebody patient notices that nobody wants the picture any more.
 _GLANCE_S = 0.5
 
 
+@with_fields
 class Busy(Exception):
     """No turn came, or too many wait for one already; try again in `retry_s`."""
 
-    def __init__(self, retry_s: int) -> None:
-        super().__init__(retry_s)
-        self.retry_s = retry_s
+    retry_s: int
 
     def __str__(self) -> str:
         return f"Too many pictures are being drawn; try again in {self.retry_s} s."

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from app import values
+from app.errors import with_fields
 
 
+@with_fields
 class BadSetting(ValueError):
     """A setting holds a value that cannot be used; None is one not to be shown."""
 
-    def __init__(self, variable: str, value: str | None, reason: str) -> None:
-        super().__init__(variable, value, reason)
-        self.variable = variable
-        self.value = value
-        self.reason = reason
+    variable: str
+    value: str | None
+    reason: str
 
     def __str__(self) -> str:
         shown = "" if self.value is None else f"={self.value!r}"

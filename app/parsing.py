@@ -13,6 +13,7 @@ from app.config import Settings
 from app.delivery.errors import NotAcceptable
 from app.delivery.image import Terms
 from app.delivery.negotiation import JSON, negotiate, prefers_json
+from app.errors import with_fields
 from app.imagerequest import (
     ImageRequest,
     from_json,
@@ -41,12 +42,11 @@ class UnsupportedBody(Exception):
     """The body has a media type that no renderer takes."""
 
 
+@with_fields
 class StalePin(Exception):
     """A URL pins a fingerprint that its parameters no longer have."""
 
-    def __init__(self, current: str) -> None:
-        super().__init__(current)
-        self.current = current
+    current: str
 
     def __str__(self) -> str:
         return (

@@ -6,6 +6,7 @@ The tree is free of HTTP; `app.problems` maps each class to a status.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from app.errors import with_fields
 from app.renderer.errors import shorten
 
 # An answer repeats what was sent, so it must not grow with it.
@@ -51,48 +52,44 @@ class BadRows(CollectionError):
         return f"{said}; and {others:,} more" if others else said
 
 
+@with_fields
 class Unreadable(CollectionError):
     """A file cannot be read beyond a line; `BadRows` reports it as last fault."""
 
-    def __init__(self, line: int | None, reason: str) -> None:
-        super().__init__(line, reason)
-        self.line = line
-        self.reason = reason
+    line: int | None
+    reason: str
 
 
+@with_fields
 class UnknownCollection(CollectionError):
     """No collection is kept under this id."""
 
-    def __init__(self, id: str) -> None:
-        super().__init__(id)
-        self.id = id
+    id: str
 
     def __str__(self) -> str:
         return f"There is no collection {shorten(self.id)!r}, or not any more."
 
 
+@with_fields
 class NoSuchIndex(CollectionError):
     """A collection has no image of this number; they run from 1 to `count`."""
 
-    def __init__(self, index: int, count: int) -> None:
-        super().__init__(index, count)
-        self.index = index
-        self.count = count
+    index: int
+    count: int
 
     def __str__(self) -> str:
         return f"There is no image {self.index:,}: they run from 1 to {self.count:,}."
 
 
+@with_fields
 class ExpiredCollection(CollectionError):
     """An id pins pixels that this installation no longer makes.
 
     `current` is the id of the same rows on this installation.
     """
 
-    def __init__(self, id: str, current: str) -> None:
-        super().__init__(id, current)
-        self.id = id
-        self.current = current
+    id: str
+    current: str
 
     def __str__(self) -> str:
         return (

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from app.archive.layout import Layout, Member, Slice
 from app.archive.manifest import Entry, Failure, Manifest
 from app.delivery.bundle import Bundle, ImageFailed, Outcomes, reported
+from app.errors import with_fields
 from app.outcome import Drawn, Failed, Outcome, entry_of
 
 
+@with_fields
 class Changed(Exception):
     """An image no longer has the bytes that the archive was laid out with."""
 
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
-        self.index = index
+    index: int
 
     def __str__(self) -> str:
         return f"Image {self.index} is no longer what it was; the archive is not."

@@ -11,18 +11,18 @@ from typing import Any
 import orjson
 
 from app.delivery.image import to_json
+from app.errors import with_fields
 from app.outcome import Drawn, Failed, Outcome
 
 Outcomes = Iterator[Outcome | None]
 
 
+@with_fields
 class ImageFailed(Exception):
     """An image without which the answer cannot be given failed; see the cause."""
 
-    def __init__(self, index: int, error: Exception) -> None:
-        super().__init__(index, error)
-        self.index = index
-        self.error = error
+    index: int
+    error: Exception
 
     def __str__(self) -> str:
         return f"Image {self.index}: {self.error}"

@@ -5,6 +5,8 @@
 
 from collections.abc import Sequence
 
+from app.errors import with_fields
+
 # Without it a script on another origin sees a network error, not the problem.
 _CORS = ("Access-Control-Allow-Origin", "*")
 
@@ -22,27 +24,29 @@ class PreconditionFailed(DeliveryError):
         return "A condition in the request's headers does not hold for this image."
 
 
+@with_fields
 class RangeNotSatisfiable(DeliveryError):
     """The range begins beyond the last of `length` bytes (416)."""
 
-    def __init__(self, length: int) -> None:
-        super().__init__(length)
-        self.length = length
-        # RFC 9110, 15.5.17: tells the client the current length.
-        self.headers = (("Content-Range", f"bytes */{length}"), _CORS)
+    length: int
+
+    def __post_init__(self) -> None:
+        self.headers = (("Content-Range", f"bytes */{self.length}"), _CORS)
 
     def __str__(self) -> str:
         return f"The range lies outside the {self.length} bytes there are."
 
 
+@with_fields
 class NotAcceptable(DeliveryError):
     """The Accept header allows none of the media types on offer (406)."""
 
     headers = (("Vary", "Accept"), _CORS)
 
-    def __init__(self, offers: Sequence[str]) -> None:
-        super().__init__(tuple(offers))
-        self.offers = tuple(offers)
+    offers: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.offers = tuple(self.offers)
 
     def __str__(self) -> str:
         return f"Accept allows none of {', '.join(self.offers)}."

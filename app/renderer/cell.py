@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from app.errors import with_fields
+
 if sys.platform != "win32":
     import resource
 
@@ -32,15 +34,14 @@ class Expired(Exception):
     """The work was not done at the deadline; its process was killed."""
 
 
+@with_fields
 class Died(Exception):
     """The process ended in the middle of the work: out of memory, or a fault.
 
     `code` is what the system says: the negative number of a signal, or a status.
     """
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+    code: int
 
 
 class Cell:

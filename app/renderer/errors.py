@@ -7,6 +7,8 @@ process that draws untrusted HTML.
 
 from typing import ClassVar, NamedTuple
 
+from app.errors import with_fields
+
 
 class Fault(NamedTuple):
     """One thing wrong with one field of a request."""
@@ -36,13 +38,12 @@ class RendererError(Exception):
     transient: ClassVar[bool] = False
 
 
+@with_fields
 class UnknownName(RendererError):
     """Base of the errors that a name makes which is not among the `known`."""
 
-    def __init__(self, name: str, known: tuple[str, ...]) -> None:
-        super().__init__(name, known)
-        self.name = name
-        self.known = known
+    name: str
+    known: tuple[str, ...]
 
 
 class UnknownRenderer(UnknownName):
@@ -53,6 +54,7 @@ class UnknownRenderer(UnknownName):
         return f"No renderer is named {shorten(self.name)!r}; there are {known}."
 
 
+@with_fields
 class BrokenTemplate(RendererError):
     """A template folder exists but cannot be used.
 
@@ -60,12 +62,10 @@ class BrokenTemplate(RendererError):
     where the fault has no place.
     """
 
-    def __init__(self, name: str, file: str, line: int | None, reason: str) -> None:
-        super().__init__(name, file, line, reason)
-        self.name = name
-        self.file = file
-        self.line = line
-        self.reason = reason
+    name: str
+    file: str
+    line: int | None
+    reason: str
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}, line {self.line}"
@@ -89,18 +89,17 @@ class BadParameter(RendererError):
         return f"{said}; and {self.more} more" if self.more else said
 
 
+@with_fields
 class LimitExceeded(RendererError):
     """A request is larger than a configured limit.
 
     `limit` is the name of the setting, `allowed` and `value` are in its unit.
     """
 
-    def __init__(self, field: str, limit: str, allowed: float, value: float) -> None:
-        super().__init__(field, limit, allowed, value)
-        self.field = field
-        self.limit = limit
-        self.allowed = allowed
-        self.value = value
+    field: str
+    limit: str
+    allowed: float
+    value: float
 
     def __str__(self) -> str:
         return (
@@ -121,15 +120,14 @@ class Undrawable(RendererError):
     """The input is well-formed but the engine cannot draw it."""
 
 
+@with_fields
 class RenderTimeout(RendererError):
     """Drawing took longer than its limit and was stopped."""
 
     transient = True
 
-    def __init__(self, limit: str, allowed_s: float) -> None:
-        super().__init__(limit, allowed_s)
-        self.limit = limit
-        self.allowed_s = allowed_s
+    limit: str
+    allowed_s: float
 
     def __str__(self) -> str:
         return (

@@ -17,6 +17,8 @@ from typing import Literal
 
 import uharfbuzz as hb  # type: ignore[import-untyped]
 
+from app.errors import with_fields
+
 Source = Literal["packaged", "folder", "system"]
 
 # The first is the face of the user interface; the rest add scripts or a generic
@@ -50,12 +52,15 @@ _STYLED = re.compile(
 _EMOJI = re.compile(r"emoji|emj|colr")
 
 
+@with_fields
 class BrokenFont(ValueError):
     """A file that should be a font cannot be used; it stops the start."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"Font file {path} {reason}")
-        self.path = path
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"Font file {self.path} {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from app.config import Settings
+from app.errors import with_fields
 from app.renderer import (
     avatar,
     document,
@@ -26,12 +27,11 @@ from app.renderer.template import load_templates
 PACKAGED = Path(__file__).parent / "templates"
 
 
+@with_fields
 class TakenName(ValueError):
     """A service is named like a renderer of this server."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    name: str
 
     def __str__(self) -> str:
         return f"{self.name!r} is the name of a renderer of this server"

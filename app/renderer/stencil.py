@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from segno.encoder import DataOverflowError
 
+from app.errors import with_fields
 from app.renderer.avatar import initial
 from app.renderer.typeset import Fit, direction, families
 
@@ -25,21 +26,19 @@ _CODE_NAME = "<template>"
 _LEAST_MODULE = 2
 
 
+@with_fields
 class Flaw(Exception):
     """Something in the markup is wrong; `line` is 1-based, or None."""
 
-    def __init__(self, line: int | None, reason: str) -> None:
-        super().__init__(line, reason)
-        self.line = line
-        self.reason = reason
+    line: int | None
+    reason: str
 
 
+@with_fields
 class TooLong(Exception):
     """A text does not fit into a QR code; `data` is that text."""
 
-    def __init__(self, data: str) -> None:
-        super().__init__(data)
-        self.data = data
+    data: str
 
 
 def _environment() -> ImmutableSandboxedEnvironment:

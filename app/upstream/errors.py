@@ -8,6 +8,7 @@ survives the way between processes.
 import math
 import re
 
+from app.errors import with_fields
 from app.renderer.errors import RendererError
 
 # Longest Retry-After handed on, in seconds: the openai client gives up above it.
@@ -55,6 +56,7 @@ def scrub(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
+@with_fields
 class UpstreamError(RendererError):
     """Base of the errors of one upstream, by its name in the configuration.
 
@@ -63,12 +65,9 @@ class UpstreamError(RendererError):
     All are transient: nobody knows what a service does the next time.
     """
 
+    upstream: str
     transient = True
     outcome_unknown = False
-
-    def __init__(self, upstream: str, *values: object) -> None:
-        super().__init__(upstream, *values)
-        self.upstream = upstream
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -78,19 +77,16 @@ class UpstreamUnavailable(UpstreamError):
         return f"Upstream {self.upstream!r} cannot be reached."
 
 
+@with_fields
 class UpstreamTimeout(UpstreamError):
     """The upstream was too slow.
 
     `hop` is the limit that ran out: `connect`, `first byte`, `idle` or `total`.
     """
 
-    def __init__(
-        self, upstream: str, hop: str, allowed_s: float, outcome_unknown: bool = True
-    ) -> None:
-        super().__init__(upstream, hop, allowed_s, outcome_unknown)
-        self.hop = hop
-        self.allowed_s = allowed_s
-        self.outcome_unknown = outcome_unknown
+    hop: str
+    allowed_s: float
+    outcome_unknown: bool = True
 
     def __str__(self) -> str:
         return (
@@ -99,29 +95,31 @@ class UpstreamTimeout(UpstreamError):
         )
 
 
+@with_fields
 class UpstreamBroken(UpstreamError):
     """The upstream failed after the request was sent: a 5xx, a reset or a cut."""
 
     outcome_unknown = True
 
-    def __init__(
-        self, upstream: str, reason: str, upstream_status: int | None = None
-    ) -> None:
-        super().__init__(upstream, reason, upstream_status)
-        self.reason = scrub(reason)
-        self.upstream_status = upstream_status
+    reason: str
+    upstream_status: int | None = None
+
+    def __post_init__(self) -> None:
+        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return f"Upstream {self.upstream!r} failed: {self.reason}"
 
 
+@with_fields
 class UpstreamRefused(UpstreamError):
     """The upstream answered 4xx; `reason` is its message, scrubbed and short."""
 
-    def __init__(self, upstream: str, upstream_status: int, reason: str) -> None:
-        super().__init__(upstream, upstream_status, reason)
-        self.upstream_status = upstream_status
-        self.reason = scrub(reason)
+    upstream_status: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return (
@@ -134,12 +132,14 @@ class UpstreamDenied(UpstreamRefused):
     """A refusal that no other parameters mend: a key, an address, an empty account."""
 
 
+@with_fields
 class _Waiting(UpstreamError):
     """Base of the errors that say when to come back: 1 to 120 whole seconds."""
 
-    def __init__(self, upstream: str, retry_s: float) -> None:
-        super().__init__(upstream, retry_s)
-        self.retry_s = math.ceil(min(max(retry_s, 1), MOST_RETRY_S))
+    retry_s: float
+
+    def __post_init__(self) -> None:
+        self.retry_s = math.ceil(min(max(self.retry_s, 1), MOST_RETRY_S))
 
 
 class UpstreamBusy(_Waiting):
@@ -159,39 +159,42 @@ class CircuitOpen(_Waiting):
         )
 
 
+@with_fields
 class UpstreamFiltered(UpstreamError):
     """The upstream's content filter kept every image back."""
 
-    def __init__(self, upstream: str, reason: str) -> None:
-        super().__init__(upstream, reason)
-        self.reason = scrub(reason)
+    reason: str
+
+    def __post_init__(self) -> None:
+        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return f"Upstream {self.upstream!r} filtered the content: {self.reason}"
 
 
+@with_fields
 class BadMedia(UpstreamError):
     """The upstream reported success but sent no usable image."""
 
     outcome_unknown = True
 
-    def __init__(self, upstream: str, reason: str) -> None:
-        super().__init__(upstream, reason)
-        self.reason = scrub(reason)
+    reason: str
+
+    def __post_init__(self) -> None:
+        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return f"Upstream {self.upstream!r} sent no usable image: {self.reason}"
 
 
+@with_fields
 class TooLarge(UpstreamError):
     """The upstream's answer is over a limit, named with its bound."""
 
     outcome_unknown = True
 
-    def __init__(self, upstream: str, limit: str, allowed: int) -> None:
-        super().__init__(upstream, limit, allowed)
-        self.limit = limit
-        self.allowed = allowed
+    limit: str
+    allowed: int
 
     def __str__(self) -> str:
         return (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from app.errors import with_fields
 from app.upstream.upstream import Credential, Kind
 
 # Kinds whose requests have paths of their own, behind the base.
@@ -12,13 +13,12 @@ _BASED: tuple[Kind, ...] = ("openai", "stability", "sdwebui")
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
 
+@with_fields
 class UpstreamSettingError(ValueError):
     """A setting of an upstream cannot be used; `place` says which one."""
 
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(place, reason)
-        self.place = place
-        self.reason = reason
+    place: str
+    reason: str
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
