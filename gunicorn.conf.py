@@ -8,8 +8,7 @@ import sys
 import tempfile
 from typing import Any
 
-from app import allocator
-from app.config import BadSetting, Settings
+from app.config import BadSetting, Settings, allocator
 from app.listener import address
 from app.renderer.fonts import BrokenFont, load_fonts
 from app.renderer.html import Engine

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import allocator, doctor
+from app import doctor
 from app.arguments import Misuse, holds_bytes, read_options, variants
 from app.batch import command as batch
-from app.config import BadSetting, Settings
+from app.config import BadSetting, Settings, allocator
 from app.imagerequest import ImageRequest, from_strings
 from app.listener import CannotListen
 from app.opening import open_catalogue

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 
 from PIL import features
 
-from app import allocator, listener
-from app.config import BadSetting, Settings
+from app import listener
+from app.config import BadSetting, Settings, allocator
 from app.imagerequest import from_strings
 from app.opening import open_catalogue
 from app.pipeline import Pipeline

@@ -96,7 +96,8 @@ _STORED = "/images/card.png?title=Stored"
 
 def times(quick: bool) -> Iterator[tuple[str, float]]:
     """Yield each case and its processor time in ms, in this process."""
-    from app import allocator, create_app
+    from app import create_app
+    from app.config import allocator
 
     allocator.tune()
     with tempfile.TemporaryDirectory() as store:

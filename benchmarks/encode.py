@@ -16,7 +16,7 @@ from statistics import median
 
 from PIL import Image
 
-from app import allocator
+from app.config import allocator
 from app.renderer.base import Picture
 from app.renderer.encode.png import encode_png
 from benchmarks import table

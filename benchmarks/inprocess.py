@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import ExitStack
 
-from app import allocator
+from app.config import allocator
 from benchmarks import card
 from benchmarks.load import Load
 from benchmarks.servers import ROOT

@@ -1,7 +1,7 @@
 """Time drawing and encoding in-process: `python -m benchmarks.render`.
 
 Page faults stand beside time. Every row is measured in two processes, with and
-without `app.allocator.tune`, in turns.
+without `app.config.allocator.tune`, in turns.
 """
 
 import argparse
@@ -14,8 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from app import allocator
-from app.config import Settings
+from app.config import Settings, allocator
 from app.imagerequest import ImageRequest, from_strings
 from app.renderer.encode import encode
 from app.renderer.produce import formats, vector

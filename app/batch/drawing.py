@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlencode
 
-from app import allocator
 from app.batch.order import Order
 from app.batch.tally import Tally, say
 from app.collection.collection import Collection, Item
 from app.collection.upload import read_upload
-from app.config import Settings
+from app.config import Settings, allocator
 from app.delivery.archive import first_run
 from app.delivery.bundle import Bundle
 from app.opening import open_catalogue, open_media, open_purchases

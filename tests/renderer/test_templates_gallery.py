@@ -22,7 +22,7 @@ from app.renderer.html import Engine, Page
 from app.renderer.template import Template
 from app.renderer.typeset import direction, is_visible
 
-FOLDER = Path(template.__file__).parent / "templates"
+FOLDER = Path(template.__file__).parents[1] / "templates"
 NAMES = ("badge", "card", "certificate", "label", "quote")
 LIMITS = SimpleNamespace(max_image_pixels=50_000_000)
 FONTS = load_fonts(None, system=False)

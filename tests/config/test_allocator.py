@@ -10,7 +10,7 @@ GLIBC = platform.libc_ver()[0] == "glibc"
 # Prints the page faults of 50 buffers of 3 MB, the size of a card's pixels.
 COUNT_FAULTS = """
 import resource
-from app.allocator import tune
+from app.config.allocator import tune
 {setup}
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -49,7 +49,9 @@ def test_child_processes_inherit_the_setting():
 
 
 def test_other_platforms_are_left_alone():
-    program = "import sys; sys.platform = 'darwin'\nfrom app.allocator import tune"
+    program = (
+        "import sys; sys.platform = 'darwin'\nfrom app.config.allocator import tune"
+    )
     run = subprocess.run(
         [sys.executable, "-c", f"{program}\nprint(tune())"],
         capture_output=True,

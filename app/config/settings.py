@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from app import values
+from app.config import parsers
 from app.errors import with_fields
 
 
@@ -57,180 +57,182 @@ _BYTES = 1 << 40
 class Settings:
     """All that an operator can choose; each field's metadata names its variable."""
 
-    host: str = _setting("HOST", values.host, "127.0.0.1", "Address to listen on.")
-    port: int = _setting("PORT", values.whole(1, 65535), 8000, "TCP port to listen on.")
+    host: str = _setting("HOST", parsers.host, "127.0.0.1", "Address to listen on.")
+    port: int = _setting(
+        "PORT", parsers.whole(1, 65535), 8000, "TCP port to listen on."
+    )
     workers: int = _setting(
         "WEB_CONCURRENCY",
-        values.whole(1, 1024),
+        parsers.whole(1, 1024),
         lambda: os.cpu_count() or 1,
         "Worker processes; one for each core by default.",
     )
     threads: int = _setting(
         "MIMEO_THREADS",
-        values.whole(4, 1024),
+        parsers.whole(4, 1024),
         32,
         "Requests that one worker holds at a time; most of them wait or are sent.",
     )
     store: str = _setting(
         "MIMEO_STORE",
-        values.store,
+        parsers.store,
         _default_store,
         "Where encoded images are kept: a folder, a bucket, `memory:` or `none`.",
     )
     store_bytes: int = _setting(
         "MIMEO_STORE_BYTES",
-        values.whole(1 << 20, _BYTES),
+        parsers.whole(1 << 20, _BYTES),
         1 << 30,
         "Bytes that the store may hold; the oldest go first.",
     )
     templates: Path | None = _setting(
         "MIMEO_TEMPLATES",
-        values.folder,
+        parsers.folder,
         None,
         "Folder of your own templates, one folder each.",
     )
     fonts: Path | None = _setting(
         "MIMEO_FONTS",
-        values.folder,
+        parsers.folder,
         None,
         "Folder of font files to load beside the packaged ones.",
     )
     system_fonts: bool = _setting(
         "MIMEO_SYSTEM_FONTS",
-        values.switch,
+        parsers.switch,
         True,
         "Whether the system's font folders fill the gaps.",
     )
     development: bool = _setting(
         "MIMEO_DEVELOPMENT",
-        values.switch,
+        parsers.switch,
         False,
         "Read changed templates at the next request.",
     )
     access_log: bool = _setting(
         "MIMEO_ACCESS_LOG",
-        values.switch,
+        parsers.switch,
         True,
         "Write one JSON line for each request to standard error.",
     )
     max_age_s: int = _setting(
         "MIMEO_MAX_AGE_S",
-        values.whole(0, 31_536_000),
+        parsers.whole(0, 31_536_000),
         0,
         "Seconds a cache may keep an image whose URL does not pin it; 0: revalidate.",
     )
     max_side: int = _setting(
         "MIMEO_MAX_SIDE",
-        values.whole(1, 65_535),
+        parsers.whole(1, 65_535),
         8192,
         "Longest side of a picture, in device pixels.",
     )
     max_pixels: int = _setting(
         "MIMEO_MAX_PIXELS",
-        values.whole(1, 1 << 30),
+        parsers.whole(1, 1 << 30),
         1 << 24,
         "Largest area of a picture after scale, in device pixels.",
     )
     max_text_chars: int = _setting(
         "MIMEO_MAX_TEXT_CHARS",
-        values.whole(1, 1 << 20),
+        parsers.whole(1, 1 << 20),
         5000,
         "Characters of text in one request, HTML apart.",
     )
     max_html_bytes: int = _setting(
         "MIMEO_MAX_HTML_BYTES",
-        values.whole(1, 1 << 24),
+        parsers.whole(1, 1 << 24),
         1 << 18,
         "Bytes of a caller's own HTML.",
     )
     max_html_depth: int = _setting(
         "MIMEO_MAX_HTML_DEPTH",
-        values.whole(1, 512),
+        parsers.whole(1, 512),
         200,
         "How deep elements of a caller's own HTML may nest.",
     )
     max_image_pixels: int = _setting(
         "MIMEO_MAX_IMAGE_PIXELS",
-        values.whole(1, 1 << 30),
+        parsers.whole(1, 1 << 30),
         50_000_000,
         "Pixels of an image sent as a parameter.",
     )
     max_body_bytes: int = _setting(
         "MIMEO_MAX_BODY_BYTES",
-        values.whole(1024, 1 << 32),
+        parsers.whole(1024, 1 << 32),
         8 << 20,
         "Bytes of a request body.",
     )
     max_rows: int = _setting(
         "MIMEO_MAX_ROWS",
-        values.whole(1, 10_000_000),
+        parsers.whole(1, 10_000_000),
         100_000,
         "Images of one collection.",
     )
     max_collection_bytes: int = _setting(
         "MIMEO_MAX_COLLECTION_BYTES",
-        values.whole(1024, 1 << 36),
+        parsers.whole(1024, 1 << 36),
         1 << 26,
         "Bytes of a collection's upload.",
     )
     max_collection_pixels: int = _setting(
         "MIMEO_MAX_COLLECTION_PIXELS",
-        values.whole(1, 1 << 50),
+        parsers.whole(1, 1 << 50),
         10**11,
         "Area of all images of a collection together, in device pixels.",
     )
     max_frames: int = _setting(
         "MIMEO_MAX_FRAMES",
-        values.whole(1, 100_000),
+        parsers.whole(1, 100_000),
         1000,
         "Images of one animation or contact sheet.",
     )
     collections_bytes: int = _setting(
         "MIMEO_COLLECTIONS_BYTES",
-        values.whole(1 << 20, _BYTES),
+        parsers.whole(1 << 20, _BYTES),
         1 << 30,
         "Bytes that the store may hold of collections and their manifests.",
     )
     lookahead_bytes: int = _setting(
         "MIMEO_LOOKAHEAD_BYTES",
-        values.whole(1, 1 << 32),
+        parsers.whole(1, 1 << 32),
         1 << 24,
         "Bytes of images drawn ahead of one client; drawing pauses there.",
     )
     lookahead_images: int = _setting(
         "MIMEO_LOOKAHEAD_IMAGES",
-        values.whole(1, 256),
+        parsers.whole(1, 256),
         8,
         "Images drawn ahead of one client; drawing pauses there.",
     )
     layout_wait_s: float = _setting(
         "MIMEO_LAYOUT_WAIT_S",
-        values.seconds(0, 300),
+        parsers.seconds(0, 300),
         20.0,
         "Seconds a resumed download waits for an archive never sent whole; then 503.",
     )
     render_timeout_s: float = _setting(
         "MIMEO_RENDER_TIMEOUT_S",
-        values.seconds(0.1, 300),
+        parsers.seconds(0.1, 300),
         10.0,
         "Seconds after which drawing a caller's HTML is stopped; templates are not.",
     )
     queue_timeout_s: float = _setting(
         "MIMEO_QUEUE_TIMEOUT_S",
-        values.seconds(0, 300),
+        parsers.seconds(0, 300),
         10.0,
         "Seconds a request waits for its turn to draw before it gets a 503.",
     )
     html_memory_bytes: int = _setting(
         "MIMEO_HTML_MEMORY_BYTES",
-        values.whole(1 << 28, 1 << 36),
+        parsers.whole(1 << 28, 1 << 36),
         1 << 30,
         "Memory of the process that draws a caller's own HTML.",
     )
 
     upstreams: Path | None = _setting(
         "MIMEO_UPSTREAMS",
-        values.file,
+        parsers.file,
         None,
         "TOML file that names services that make images.",
     )
@@ -242,38 +244,38 @@ class Settings:
     )
     purchases_bytes: int = _setting(
         "MIMEO_PURCHASES_BYTES",
-        values.whole(1 << 20, _BYTES),
+        parsers.whole(1 << 20, _BYTES),
         1 << 31,
         "Bytes that the store may hold of images that services made.",
     )
     reuse_s: int = _setting(
         "MIMEO_REUSE_S",
-        values.whole(0, 86_400),
+        parsers.whole(0, 86_400),
         600,
         "Seconds in which a prompt that comes again without a key is not paid again.",
     )
     url_key: str | None = _setting(
         "MIMEO_URL_KEY",
-        values.secret,
+        parsers.secret,
         None,
         "Secret that signs the URLs of images; one of the store's own by default.",
         secret=True,
     )
     url_ttl_s: int = _setting(
         "MIMEO_URL_TTL_S",
-        values.whole(60, 604_800),
+        parsers.whole(60, 604_800),
         3600,
         "Seconds for which a signed URL of an image works.",
     )
     gateway_status: int | None = _setting(
         "MIMEO_GATEWAY_STATUS",
-        values.whole(500, 599),
+        parsers.whole(500, 599),
         None,
         "Status in place of 502 and 504, whose bodies some proxies replace.",
     )
     public_url: str | None = _setting(
         "MIMEO_PUBLIC_URL",
-        values.origin,
+        parsers.origin,
         None,
         "Origin that signed URLs begin with; that of the request by default.",
     )
