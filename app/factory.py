@@ -6,9 +6,10 @@ from functools import partial
 
 from flask import Flask
 
-from app import accesslog, problems
+from app import problems
 from app.config import BadSetting, Settings
 from app.generation import Generations
+from app.observability import access_log
 from app.occasion import Occasions
 from app.opening import open_catalogue, open_media, open_purchases, open_room
 from app.parsing import Parser
@@ -47,7 +48,7 @@ def build(
     """
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)
-    accesslog.configure()
+    access_log.configure()
     store, paid = open_media(settings), open_purchases(settings)
     kept = open_room(settings, settings.collections_bytes, "collections")
     try:
@@ -80,7 +81,7 @@ def build(
     app.register_blueprint(index.blueprint(catalogue))
     problems.install(app)
     app.extensions["mimeo"] = pipeline
-    wrapped = accesslog.AccessLog(app.wsgi_app, write=settings.access_log)
+    wrapped = access_log.AccessLog(app.wsgi_app, write=settings.access_log)
     app.wsgi_app = wrapped  # type: ignore[method-assign]
     return app
 

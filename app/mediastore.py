@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from app import metrics
 from app.media import Media, Stored, pack, packed, peek, unpack
+from app.observability import metrics
 from app.renderer.base import Encoded
 from app.store import Store, StoreError
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from app import metrics
 from app.config import BadSetting, Settings
+from app.observability import metrics
 from app.renderer.registry import Catalogue, TakenName
 from app.store import Store, StoreError, open_store
 from app.upstream.configuration import read_upstreams

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from app import metrics
 from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
 from app.easel import Easels
@@ -21,6 +20,7 @@ from app.flights import Flight, Flights
 from app.imagerequest import ImageRequest
 from app.media import Media, Stored
 from app.mediastore import MediaStore, media_of
+from app.observability import metrics
 from app.original import is_as_asked, redraw
 from app.purchases import Purchase, Purchases
 from app.renderer.base import Encoded, Wanted

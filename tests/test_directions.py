@@ -11,7 +11,6 @@ FILES = sorted((ROOT / "app").rglob("*.py"))
 
 # Room by room, what it may import of the others; `factory` is app/__init__.py.
 ALLOWED = {
-    "accesslog": set(),
     "admission": {"errors"},
     "archive": {"errors"},
     "arguments": {"parsing", "renderer"},
@@ -61,9 +60,9 @@ ALLOWED = {
     "errors": set(),
     "face": {"generation", "media", "renderer"},
     "factory": {
-        "accesslog",
         "config",
         "generation",
+        "observability",
         "occasion",
         "opening",
         "parsing",
@@ -92,10 +91,10 @@ ALLOWED = {
     "lookahead": {"collection", "imagerequest", "media", "outcome", "renderer"},
     "mapped": set(),
     "media": set(),
-    "mediastore": {"media", "metrics", "renderer", "store"},
-    "metrics": set(),
+    "mediastore": {"media", "observability", "renderer", "store"},
+    "observability": set(),
     "occasion": {"store"},
-    "opening": {"config", "metrics", "renderer", "store", "upstream"},
+    "opening": {"config", "observability", "renderer", "store", "upstream"},
     "original": {"media", "renderer"},
     "outcome": {"archive", "media", "renderer"},
     "parsing": {"config", "delivery", "errors", "imagerequest", "renderer"},
@@ -107,7 +106,7 @@ ALLOWED = {
         "imagerequest",
         "media",
         "mediastore",
-        "metrics",
+        "observability",
         "original",
         "purchases",
         "renderer",
@@ -132,7 +131,7 @@ ALLOWED = {
         "imagerequest",
         "media",
         "mediastore",
-        "metrics",
+        "observability",
         "renderer",
         "store",
     },
@@ -148,7 +147,7 @@ ALLOWED = {
         "collection",
         "config",
         "lookahead",
-        "metrics",
+        "observability",
         "outcome",
         "pipeline",
     },
@@ -163,7 +162,7 @@ ALLOWED = {
         "generation",
         "imagerequest",
         "media",
-        "metrics",
+        "observability",
         "occasion",
         "parsing",
         "pipeline",
@@ -177,14 +176,14 @@ ALLOWED = {
     },
 }
 # The rooms that may know the web framework; the rest serve a command line as well.
-WEB = {"accesslog", "delivery", "factory", "problems", "views"}
+WEB = {"delivery", "factory", "problems", "views"}
 FRAMEWORK = {"flask", "werkzeug"}
 # The parser of multipart is Werkzeug's; nothing else of it is known there.
 FREE = {"app/collection/multipart.py"}
 # Packages that one module alone may import.
 ONLY = {
     "gunicorn": "app/server.py",
-    "prometheus_client": "app/metrics.py",
+    "prometheus_client": "app/observability/metrics.py",
     "pytakumi": "app/renderer/html.py",
 }
 

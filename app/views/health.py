@@ -3,7 +3,7 @@
 import orjson
 from flask import Blueprint, Response
 
-from app import metrics
+from app.observability import metrics
 from app.renderer.registry import Catalogue
 from app.store import Store, StoreError
 

@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 import pytest
 from flask.testing import FlaskClient
 
-from app import metrics
+from app.observability import metrics
 from tests.gunicorn_server import ROOT, Reply, Server, serve
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 # A worker that has a drawing and a collection in hand, and says who it is.
 HELD = """
 import os, sys, threading
-from app import metrics
+from app.observability import metrics
 
 print("loaded", file=sys.stderr, flush=True)
 
