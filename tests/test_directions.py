@@ -46,7 +46,7 @@ ALLOWED = {
     },
     "collection": {"errors", "imagerequest", "parsing", "renderer"},
     "config": {"errors"},
-    "delivery": {"archive", "errors", "mapped", "media", "outcome", "renderer"},
+    "delivery": {"archive", "errors", "media", "outcome", "renderer", "store"},
     "doctor": {
         "config",
         "imagerequest",
@@ -89,7 +89,6 @@ ALLOWED = {
     "imagerequest": {"renderer"},
     "listener": set(),
     "lookahead": {"collection", "imagerequest", "media", "outcome", "renderer"},
-    "mapped": set(),
     "media": set(),
     "mediastore": {"media", "observability", "renderer", "store"},
     "observability": set(),
@@ -140,7 +139,7 @@ ALLOWED = {
     "server": {"config", "listener"},
     "shelf": {"archive", "collection", "config", "renderer", "store"},
     "signature": {"store"},
-    "store": {"mapped"},
+    "store": set(),
     "studio": {
         "admission",
         "archive",
@@ -151,7 +150,7 @@ ALLOWED = {
         "outcome",
         "pipeline",
     },
-    "upstream": {"errors", "mapped", "renderer"},
+    "upstream": {"errors", "renderer", "store"},
     "views": {
         "admission",
         "archive",

@@ -13,7 +13,7 @@ from itertools import zip_longest
 import orjson
 import pybase64
 
-from app import mapped
+from app.store import mapped
 
 Data = bytes | memoryview
 # A multiple of three: pieces of base64 join without padding between them.

@@ -13,16 +13,9 @@ from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 from obstore.store import ObjectStore as Backend
 
-from app.store.base import (
-    NoStore,
-    Store,
-    StoreError,
-    key_for,
-    reason,
-    sees_all,
-)
 from app.store.folder import FolderStore
 from app.store.objects import SWEEPER, BoundedStore, ObjectStore
+from app.store.store import NoStore, Store, StoreError, key_for, reason, sees_all
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig

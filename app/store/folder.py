@@ -12,9 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from obstore.store import LocalStore
 
-from app import mapped
-from app.store.base import StoreError, fault
+from app.store import mapped
 from app.store.objects import BoundedStore
+from app.store.store import StoreError, fault
 
 _LOG = logging.getLogger("mimeo.store")
 _POLL_S = 0.005

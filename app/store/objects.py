@@ -10,7 +10,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore as Backend
 
-from app.store.base import StoreError, fault
+from app.store.store import StoreError, fault
 
 _LOG = logging.getLogger("mimeo.store")
 SWEEPER = "mimeo-sweeper"

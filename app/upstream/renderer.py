@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from app import mapped
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
+from app.store import mapped
 from app.upstream.answer import Found, Linked, read_answer, read_fetched
 from app.upstream.ask import Ask, check, parameters
 from app.upstream.deadline import Deadline
