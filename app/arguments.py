@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.parsing import file_pair
+from app.parsing.image import file_pair
 from app.renderer.errors import BadParameter
 
 # What reads a parameter's JSON Schema by the parameter's name.

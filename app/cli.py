@@ -14,7 +14,7 @@ from app import doctor
 from app.arguments import Misuse, holds_bytes, read_options, variants
 from app.batch import command as batch
 from app.config import BadSetting, Settings, allocator
-from app.imagerequest import ImageRequest, from_strings
+from app.image_request import ImageRequest, from_strings
 from app.listener import CannotListen
 from app.opening import open_catalogue
 from app.pipeline import Pipeline

@@ -15,7 +15,7 @@ from PIL import features
 
 from app import listener
 from app.config import BadSetting, Settings, allocator
-from app.imagerequest import from_strings
+from app.image_request import from_strings
 from app.opening import open_catalogue
 from app.pipeline import Pipeline
 from app.renderer.errors import RendererError

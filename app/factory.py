@@ -12,7 +12,7 @@ from app.generation import Generations
 from app.observability import access_log
 from app.occasion import Occasions
 from app.opening import open_catalogue, open_media, open_purchases, open_room
-from app.parsing import Parser
+from app.parsing.image import Parser
 from app.pipeline import Pipeline
 from app.purchases import Purchases
 from app.renderer.fonts import BrokenFont

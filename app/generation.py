@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.config import Settings
-from app.imagerequest import ImageRequest, from_parts
+from app.image_request import ImageRequest, from_parts
 from app.media import Media
 from app.occasion import Occasions
 from app.pipeline import Pipeline

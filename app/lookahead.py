@@ -13,7 +13,7 @@ from itertools import islice
 from threading import Event
 
 from app.collection.collection import Item
-from app.imagerequest import ImageRequest
+from app.image_request import ImageRequest
 from app.media import Media
 from app.outcome import Drawn, Failed, Outcome
 from app.renderer.errors import RendererError

@@ -17,7 +17,7 @@ from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
 from app.easel import Easels
 from app.flights import Flight, Flights
-from app.imagerequest import ImageRequest
+from app.image_request import ImageRequest
 from app.media import Media, Stored
 from app.mediastore import MediaStore, media_of
 from app.observability import metrics

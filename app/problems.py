@@ -25,7 +25,7 @@ from app.delivery.errors import (
     RangeNotSatisfiable,
 )
 from app.occasion import KeyReused
-from app.parsing import BadBody, StalePin, UnsupportedBody
+from app.parsing.image import BadBody, StalePin, UnsupportedBody
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,

@@ -16,7 +16,7 @@ from functools import partial
 
 from app.admission import Busy
 from app.flights import Flights
-from app.imagerequest import ImageRequest
+from app.image_request import ImageRequest
 from app.media import Media, Stored
 from app.mediastore import MediaStore, media_of
 from app.observability import metrics

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 from app.config import Settings, allocator
-from app.imagerequest import ImageRequest, from_strings
+from app.image_request import ImageRequest, from_strings
 from app.renderer.encode import encode
 from app.renderer.produce import formats, vector
 from app.renderer.registry import Catalogue

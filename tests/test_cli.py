@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app.cli import main
-from app.imagerequest import from_strings
+from app.image_request import from_strings
 from app.renderer.produce import produce
 
 SOLID = ("render", "solid", "--width", "20", "--height=10", "--color", "f00")

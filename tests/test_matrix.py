@@ -11,7 +11,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from app.config import Settings
-from app.imagerequest import from_strings
+from app.image_request import from_strings
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.limits import device_size
 from app.renderer.produce import formats

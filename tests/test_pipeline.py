@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
-from app.imagerequest import ImageRequest, from_strings
+from app.image_request import ImageRequest, from_strings
 from app.pipeline import Pipeline, Production
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import admission, parsing
+from app import admission
 from app.delivery import errors as delivery_errors
+from app.parsing import image
 from app.problems import PROBLEMS
 from app.renderer import errors as renderer_errors
 from app.shelf import Shelf
@@ -31,7 +32,7 @@ def exceptions(module: ModuleType) -> Iterator[type[Exception]]:
 
 
 @pytest.mark.parametrize(
-    "module", [renderer_errors, delivery_errors, parsing, admission, upstream_errors]
+    "module", [renderer_errors, delivery_errors, image, admission, upstream_errors]
 )
 def test_every_error_class_has_a_row(module: ModuleType) -> None:
     for kind in exceptions(module):

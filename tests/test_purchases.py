@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.admission import Busy
 from app.config import Settings
-from app.imagerequest import ImageRequest, from_strings
+from app.image_request import ImageRequest, from_strings
 from app.media import Media
 from app.pipeline import Pipeline
 from app.purchases import Purchases

@@ -15,7 +15,7 @@ from app.batch.order import read_order
 from app.batch.tally import Tally, say
 from app.collection.errors import BadRows
 from app.delivery.bundle import ImageFailed
-from app.parsing import BadBody, UnsupportedBody
+from app.parsing.image import BadBody, UnsupportedBody
 from app.remote.errors import RemoteError
 from app.renderer.errors import BadParameter
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.collection.bounds import Bounds
 from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.header import Header, decode, edition_of, length_of
-from app.imagerequest import ImageRequest, faults_of
+from app.image_request import ImageRequest, faults_of
 from app.renderer.base import Output, Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import BadParameter, LimitExceeded, UnknownRenderer

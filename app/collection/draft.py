@@ -12,7 +12,7 @@ import orjson
 from app.collection.bounds import Bounds
 from app.collection.collection import Collection
 from app.collection.header import Header, edition_of
-from app.imagerequest import ImageRequest
+from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
 from app.renderer.registry import Catalogue
 

@@ -12,8 +12,8 @@ from app.collection.files import Files
 from app.collection.names import DEFAULT, Names
 from app.collection.rows import Row
 from app.collection.terms import Terms, image_fields, spell_options
-from app.imagerequest import ImageRequest, from_parts, from_strings
-from app.parsing import MAX_FIELDS
+from app.image_request import ImageRequest, from_parts, from_strings
+from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import (

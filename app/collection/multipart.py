@@ -20,7 +20,7 @@ from werkzeug.sansio.multipart import (
 from app.collection.bounds import Bounds
 from app.collection.files import Files, Place, Slice
 from app.collection.rows import Stream
-from app.parsing import MAX_FIELDS, BadBody, UnsupportedBody
+from app.parsing.image import MAX_FIELDS, BadBody, UnsupportedBody
 from app.renderer.errors import BadParameter, Fault, shorten
 
 _BLOCK = 64 << 10

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from app.collection.errors import Unreadable
-from app.parsing import BadBody, read_json
+from app.parsing.image import BadBody, read_json
 from app.renderer.errors import BadParameter, Fault
 
 _BLOCK = 64 << 10

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from app.collection.names import DEFAULT, Pattern
 from app.collection.table import Columns
-from app.imagerequest import faults_of, from_parts, unique, unknown_names
-from app.parsing import MAX_FIELDS
+from app.image_request import faults_of, from_parts, unique, unknown_names
+from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten

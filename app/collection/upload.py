@@ -14,7 +14,7 @@ from app.collection.multipart import read_multipart
 from app.collection.rows import Stream, read_ndjson
 from app.collection.table import read_csv
 from app.collection.terms import from_members, from_pairs
-from app.parsing import UnsupportedBody, read_pairs
+from app.parsing.image import UnsupportedBody, read_pairs
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.registry import Catalogue
 

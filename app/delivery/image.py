@@ -25,8 +25,8 @@ from app.delivery.disposition import content_disposition
 from app.delivery.embed import embed
 from app.delivery.errors import PreconditionFailed
 from app.delivery.facts import EXPOSED, fact_headers
-from app.delivery.negotiation import JSON
 from app.media import Media
+from app.parsing.accept import JSON
 
 # Pictures carry no credentials, and pages draw them onto a canvas (CORS); a page
 # that isolates itself loads them only with the resource policy.

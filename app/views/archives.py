@@ -19,8 +19,8 @@ from app.delivery.conditional import Conditions, select_range
 from app.delivery.errors import RangeNotSatisfiable
 from app.delivery.offer import Offer, answer_early
 from app.delivery.stream import stream
-from app.imagerequest import in_format, unique
-from app.parsing import read_pairs
+from app.image_request import in_format, unique
+from app.parsing.image import read_pairs
 from app.problems import describe
 from app.renderer.errors import shorten
 from app.renderer.registry import Catalogue

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, request
 from app.collection.collection import Collection
 from app.delivery.image import Terms, send_image
 from app.delivery.image import answer_early as answer_image_early
-from app.imagerequest import in_format, unique
-from app.parsing import Asked, read_pairs
+from app.image_request import in_format, unique
+from app.parsing.image import Asked, read_pairs
 from app.pipeline import Pipeline
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.registry import Catalogue

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from app.collection.collection import Collection
 from app.config import Settings
 from app.delivery.bundle import Bundle, drawn, json_text, ndjson
-from app.imagerequest import faults_of, in_format
+from app.image_request import faults_of, in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pages import Page, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded

@@ -12,7 +12,15 @@ from werkzeug.formparser import FormDataParser
 
 from app.delivery.answer import Pair
 from app.delivery.image import answer_early, send
-from app.parsing import MAX_FIELDS, Asked, BadBody, Body, Line, Parser, UnsupportedBody
+from app.parsing.image import (
+    MAX_FIELDS,
+    Asked,
+    BadBody,
+    Body,
+    Line,
+    Parser,
+    UnsupportedBody,
+)
 from app.pipeline import Pipeline, Production
 from app.renderer.errors import shorten
 

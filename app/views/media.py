@@ -8,9 +8,9 @@ from flask import Blueprint, Response, request
 from app.config import Settings
 from app.delivery.album import ending_of
 from app.delivery.image import Terms, answer_early, send_image
-from app.imagerequest import unique
+from app.image_request import unique
 from app.media import Media
-from app.parsing import read_pairs
+from app.parsing.image import read_pairs
 from app.pipeline import Pipeline
 from app.renderer.errors import BadParameter
 from app.signature import BadSignature, ExpiredUrl, Signer

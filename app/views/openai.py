@@ -14,11 +14,11 @@ from app.admission import Busy
 from app.delivery.album import pairs_of
 from app.delivery.answer import send_whole
 from app.delivery.embed import embed
-from app.delivery.negotiation import JSON
 from app.face import openai
 from app.generation import Album, Generations
 from app.media import Media
 from app.occasion import KeyReused
+from app.parsing.accept import JSON
 from app.problems import PROBLEMS, headers_of, shown
 from app.renderer.errors import (
     BadParameter,

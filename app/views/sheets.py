@@ -11,8 +11,8 @@ from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
 from app.delivery.bundle import Outcomes, drawn
 from app.delivery.offer import Offer, answer_early
-from app.imagerequest import in_format, unique
-from app.parsing import read_pairs
+from app.image_request import in_format, unique
+from app.parsing.image import read_pairs
 from app.renderer import sheet
 from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode

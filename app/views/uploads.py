@@ -9,8 +9,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app.collection.draft import Draft
 from app.collection.upload import read_upload
 from app.config import Settings
-from app.imagerequest import unique
-from app.parsing import BadBody, read_pairs
+from app.image_request import unique
+from app.parsing.image import BadBody, read_pairs
 from app.renderer.registry import Catalogue
 from app.views.images import raw_query, refuse_coding
 

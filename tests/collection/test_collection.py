@@ -12,7 +12,7 @@ from app.collection.collection import Collection
 from app.collection.draft import Draft, Writer
 from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.header import decode, length_of
-from app.imagerequest import ImageRequest, from_parts
+from app.image_request import ImageRequest, from_parts
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import (
     BadParameter,

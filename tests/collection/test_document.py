@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.collection.document import Document, spool
-from app.parsing import BadBody, read_json
+from app.parsing.image import BadBody, read_json
 from app.renderer.errors import BadParameter
 from tests.collection.uploads import Drips, Limits
 

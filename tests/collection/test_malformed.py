@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.collection.errors import BadRows
 from app.collection.upload import read_upload
-from app.parsing import BadBody, UnsupportedBody
+from app.parsing.image import BadBody, UnsupportedBody
 from app.renderer.errors import (
     BadParameter,
     LimitExceeded,

@@ -10,8 +10,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.collection.errors import BadRows
 from app.collection.upload import read_upload
-from app.imagerequest import from_json
-from app.parsing import UnsupportedBody
+from app.image_request import from_json
+from app.parsing.image import UnsupportedBody
 from app.renderer.errors import LimitExceeded
 from app.renderer.registry import Catalogue
 from tests.collection.uploads import (

@@ -7,7 +7,7 @@ import pytest
 
 from app.collection.errors import BadRows
 from app.collection.upload import READERS, read_upload
-from app.parsing import BadBody
+from app.parsing.image import BadBody
 from app.renderer.errors import BadParameter, LimitExceeded
 from app.renderer.registry import Catalogue
 from tests.collection.uploads import (

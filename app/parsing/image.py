@@ -12,9 +12,8 @@ from urllib.parse import parse_qsl
 from app.config import Settings
 from app.delivery.errors import NotAcceptable
 from app.delivery.image import Terms
-from app.delivery.negotiation import JSON, negotiate, prefers_json
 from app.errors import with_fields
-from app.imagerequest import (
+from app.image_request import (
     ImageRequest,
     from_json,
     from_parts,
@@ -22,6 +21,7 @@ from app.imagerequest import (
     unique,
     unknown_names,
 )
+from app.parsing.accept import JSON, negotiate, prefers_json
 from app.renderer.base import Output, Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import BadParameter, Fault

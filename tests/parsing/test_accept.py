@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.negotiation import Choice, choose, negotiate, prefers_json
+from app.parsing.accept import Choice, choose, negotiate, prefers_json
 from tests.growth import assert_linear
 
 PNG, JPEG, WEBP = OFFERS = ("image/png", "image/jpeg", "image/webp")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.config import Settings
-from app.imagerequest import ImageRequest, from_json, from_parts, from_strings
+from app.image_request import ImageRequest, from_json, from_parts, from_strings
 from app.renderer.base import Renderer
 from app.renderer.errors import BadParameter, LimitExceeded
 from app.renderer.registry import Catalogue

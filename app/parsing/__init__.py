@@ -1,0 +1,1 @@
+"""From strings to requests: what a caller wrote becomes an ImageRequest here."""
