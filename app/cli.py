@@ -17,7 +17,7 @@ from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
 from app.listener import CannotListen
 from app.opening import open_catalogue
-from app.pipeline import Pipeline
+from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
 from app.renderer.errors import BadParameter, RendererError

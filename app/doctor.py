@@ -17,7 +17,7 @@ from app import listener
 from app.config import BadSetting, Settings, allocator
 from app.image_request import from_strings
 from app.opening import open_catalogue
-from app.pipeline import Pipeline
+from app.pipeline.pipeline import Pipeline
 from app.renderer.errors import RendererError
 from app.renderer.fonts import BrokenFont, load_fonts
 from app.renderer.registry import Catalogue

@@ -8,16 +8,16 @@ from flask import Flask
 
 from app import problems
 from app.config import BadSetting, Settings
-from app.generation import Generations
 from app.observability import access_log
-from app.occasion import Occasions
 from app.opening import open_catalogue, open_media, open_purchases, open_room
 from app.parsing.image import Parser
-from app.pipeline import Pipeline
-from app.purchases import Purchases
+from app.pipeline.generation import Generations
+from app.pipeline.idempotency import Occasions
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.purchases import Purchases
+from app.pipeline.signed_url import Signer, key_of
 from app.renderer.fonts import BrokenFont
 from app.shelf import Shelf
-from app.signature import Signer, key_of
 from app.store import sees_all
 from app.studio import Studio
 from app.views import (

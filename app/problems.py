@@ -9,7 +9,6 @@ import orjson
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from app.admission import Busy
 from app.collection.errors import (
     BadRows,
     DamagedCollection,
@@ -24,8 +23,10 @@ from app.delivery.errors import (
     PreconditionFailed,
     RangeNotSatisfiable,
 )
-from app.occasion import KeyReused
 from app.parsing.image import BadBody, StalePin, UnsupportedBody
+from app.pipeline.admission import Busy
+from app.pipeline.idempotency import KeyReused
+from app.pipeline.signed_url import BadSignature, ExpiredUrl
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
@@ -36,7 +37,6 @@ from app.renderer.errors import (
     UnknownRenderer,
 )
 from app.shelf import NoShelf
-from app.signature import BadSignature, ExpiredUrl
 from app.store import StoreError
 from app.studio import Unfinished
 from app.upstream.errors import (

@@ -6,14 +6,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 
-from app.admission import Busy
 from app.archive.manifest import Entry, Failure, Manifest
 from app.collection.collection import Collection, Item
 from app.config import Settings
 from app.lookahead import Bounds, look_ahead
 from app.observability import metrics
 from app.outcome import Drawn, Outcome, entry_of, spell
-from app.pipeline import Pipeline
+from app.pipeline.admission import Busy
+from app.pipeline.pipeline import Pipeline
 
 # Streams last for seconds to minutes.
 _BUSY_RETRY_S = 5

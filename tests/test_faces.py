@@ -16,8 +16,8 @@ from PIL import Image
 
 from app import create_app
 from app.config import Settings
-from app.mediastore import MediaStore
-from app.signature import Signer
+from app.pipeline.media_store import MediaStore
+from app.pipeline.signed_url import Signer
 from app.store import StoreError
 from tests.test_services import serving
 from tests.upstream.doubles import double

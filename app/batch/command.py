@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from app.admission import Busy
 from app.archive.errors import ArchiveError
 from app.arguments import Misuse
 from app.batch.drawing import draw
@@ -16,6 +15,7 @@ from app.batch.tally import Tally, say
 from app.collection.errors import BadRows
 from app.delivery.bundle import ImageFailed
 from app.parsing.image import BadBody, UnsupportedBody
+from app.pipeline.admission import Busy
 from app.remote.errors import RemoteError
 from app.renderer.errors import BadParameter
 

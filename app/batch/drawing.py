@@ -18,9 +18,9 @@ from app.delivery.archive import first_run
 from app.delivery.bundle import Bundle
 from app.opening import open_catalogue, open_media, open_purchases
 from app.outcome import Drawn, Outcome
-from app.pipeline import Pipeline
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.purchases import Purchases
 from app.problems import describe
-from app.purchases import Purchases
 from app.studio import Studio
 
 

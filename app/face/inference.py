@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.generation import Album, Generation
 from app.media import Media
+from app.pipeline.generation import Album, Generation
 from app.renderer.base import Output
 from app.renderer.errors import BadParameter, Fault
 

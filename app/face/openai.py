@@ -10,8 +10,8 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from app.generation import Album, Generation
 from app.media import Media
+from app.pipeline.generation import Album, Generation
 from app.renderer.errors import BadParameter, Fault, shorten
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")

@@ -8,7 +8,7 @@ from app.delivery.image import Terms, send_image
 from app.delivery.image import answer_early as answer_image_early
 from app.image_request import in_format, unique
 from app.parsing.image import Asked, read_pairs
-from app.pipeline import Pipeline
+from app.pipeline.pipeline import Pipeline
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.registry import Catalogue
 from app.views.archives import Desk

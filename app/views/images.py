@@ -21,7 +21,7 @@ from app.parsing.image import (
     Parser,
     UnsupportedBody,
 )
-from app.pipeline import Pipeline, Production
+from app.pipeline.pipeline import Pipeline, Production
 from app.renderer.errors import shorten
 
 # RFC 9211, section 2: what the store had to do with an answer.

@@ -10,9 +10,9 @@ from app.delivery.errors import NotAcceptable
 from app.delivery.facts import fact_headers
 from app.delivery.image import repr_digest, safeguards
 from app.face import inference
-from app.generation import Album, Generation, Generations
 from app.parsing.accept import JSON, choose
 from app.parsing.image import UnsupportedBody, read_json
+from app.pipeline.generation import Album, Generation, Generations
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.views.images import CACHE_STATUS, read_data, refuse_coding
 

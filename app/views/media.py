@@ -11,9 +11,9 @@ from app.delivery.image import Terms, answer_early, send_image
 from app.image_request import unique
 from app.media import Media
 from app.parsing.image import read_pairs
-from app.pipeline import Pipeline
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer
 from app.renderer.errors import BadParameter
-from app.signature import BadSignature, ExpiredUrl, Signer
 from app.store import StoreError
 from app.views.images import raw_query
 

@@ -10,15 +10,15 @@ import orjson
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from app.admission import Busy
 from app.delivery.album import pairs_of
 from app.delivery.answer import send_whole
 from app.delivery.embed import embed
 from app.face import openai
-from app.generation import Album, Generations
 from app.media import Media
-from app.occasion import KeyReused
 from app.parsing.accept import JSON
+from app.pipeline.admission import Busy
+from app.pipeline.generation import Album, Generations
+from app.pipeline.idempotency import KeyReused
 from app.problems import PROBLEMS, headers_of, shown
 from app.renderer.errors import (
     BadParameter,

@@ -8,8 +8,8 @@ from PIL import Image
 
 from app.delivery.embed import embed
 from app.face.inference import read, write
-from app.generation import Album, Generation
 from app.media import Media
+from app.pipeline.generation import Album, Generation
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter
 from tests.upstream.pictures import JPEG, PNG, answered

@@ -3,8 +3,8 @@
 import pytest
 
 from app.face.openai import code_of, read, renamed, write, write_error, write_model
-from app.generation import Album, Generation
 from app.media import Media
+from app.pipeline.generation import Album, Generation
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter, Fault
 

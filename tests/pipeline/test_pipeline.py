@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
 from app.image_request import ImageRequest, from_strings
-from app.pipeline import Pipeline, Production
+from app.pipeline.admission import Busy, Cancelled, Gate, Patience
+from app.pipeline.pipeline import Pipeline, Production
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.signature import BadSignature, ExpiredUrl, Signer, key_of
+from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer, key_of
 from app.store import open_store
 
 

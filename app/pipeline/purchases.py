@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from app.admission import Busy
-from app.flights import Flights
 from app.image_request import ImageRequest
 from app.media import Media, Stored
-from app.mediastore import MediaStore, media_of
 from app.observability import metrics
+from app.pipeline.admission import Busy
+from app.pipeline.media_store import MediaStore, media_of
+from app.pipeline.singleflight import Flights
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
 from app.store import Store, key_for

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.admission import Busy
 from app.config import Settings
 from app.image_request import ImageRequest, from_strings
 from app.media import Media
-from app.pipeline import Pipeline
-from app.purchases import Purchases
+from app.pipeline.admission import Busy
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter, LimitExceeded, Undrawable
 from app.store import NoStore, Store, StoreError, open_store

@@ -12,8 +12,8 @@ from typing import Any
 from app.config import Settings
 from app.image_request import ImageRequest, from_parts
 from app.media import Media
-from app.occasion import Occasions
-from app.pipeline import Pipeline
+from app.pipeline.idempotency import Occasions
+from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Absent, Renderer
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.registry import Catalogue

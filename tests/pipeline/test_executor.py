@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from app.easel import Easels
+from app.pipeline.executor import Easels
 
 
 @pytest.fixture

@@ -13,16 +13,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from app.admission import Busy, Cancelled, Gate, Patience
 from app.config import Settings
-from app.easel import Easels
-from app.flights import Flight, Flights
 from app.image_request import ImageRequest
 from app.media import Media, Stored
-from app.mediastore import MediaStore, media_of
 from app.observability import metrics
-from app.original import is_as_asked, redraw
-from app.purchases import Purchase, Purchases
+from app.pipeline.admission import Busy, Cancelled, Gate, Patience
+from app.pipeline.executor import Easels
+from app.pipeline.media_store import MediaStore, media_of
+from app.pipeline.purchases import Purchase, Purchases
+from app.pipeline.singleflight import Flight, Flights
+from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
 from app.renderer.isolation import Isolation
 from app.renderer.produce import produce

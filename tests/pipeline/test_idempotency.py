@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app import occasion
-from app.occasion import KeyReused, Occasions
+from app.pipeline import idempotency
+from app.pipeline.idempotency import KeyReused, Occasions
 from app.store import NoStore, Store, open_store
 
 
@@ -19,7 +19,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 def test_a_key_has_one_occasion_however_late(store, monkeypatch):
     occasions = Occasions(store, window_s=1)
     first = occasions.of_key("k-1", "a ship")
-    monkeypatch.setattr(occasion.time, "time", lambda: 1e12)
+    monkeypatch.setattr(idempotency.time, "time", lambda: 1e12)
 
     assert occasions.of_key("k-1", "a ship") == first
 
@@ -41,7 +41,7 @@ def test_a_key_of_another_request_is_refused(store):
 def test_without_a_key_the_window_decides(store, monkeypatch):
     occasions = Occasions(store, window_s=600)
     times = iter((1000.0, 1599.0, 1601.0, 1601.0))
-    monkeypatch.setattr(occasion.time, "time", lambda: next(times))
+    monkeypatch.setattr(idempotency.time, "time", lambda: next(times))
 
     first, second, third = (occasions.of_request("a ship") for _ in range(3))
 
@@ -51,7 +51,7 @@ def test_without_a_key_the_window_decides(store, monkeypatch):
 def test_a_clock_that_was_set_back_begins_a_new_window(store, monkeypatch):
     occasions = Occasions(store, window_s=600)
     times = iter((1000.0, 500.0, 500.0))
-    monkeypatch.setattr(occasion.time, "time", lambda: next(times))
+    monkeypatch.setattr(idempotency.time, "time", lambda: next(times))
 
     assert occasions.of_request("a ship") != occasions.of_request("a ship")
 

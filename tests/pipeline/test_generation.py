@@ -8,10 +8,10 @@ from PIL import Image
 from pydantic import Field
 
 from app.config import Settings
-from app.generation import Generation, Generations
-from app.occasion import KeyReused, Occasions
-from app.pipeline import Pipeline
-from app.purchases import Purchases
+from app.pipeline.generation import Generation, Generations
+from app.pipeline.idempotency import KeyReused, Occasions
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent, Picture, Renderer
 from app.renderer.errors import BadParameter, UnknownRenderer
 from app.renderer.params import Canvas
