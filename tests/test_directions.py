@@ -52,6 +52,7 @@ ALLOWED = {
         "renderer",
         "store",
     },
+    "dialects": {"media", "pipeline", "renderer"},
     "doctor": {
         "config",
         "image_request",
@@ -62,7 +63,6 @@ ALLOWED = {
         "store",
     },
     "errors": set(),
-    "face": {"media", "pipeline", "renderer"},
     "factory": {
         "config",
         "observability",
@@ -124,7 +124,7 @@ ALLOWED = {
         "collection",
         "config",
         "delivery",
-        "face",
+        "dialects",
         "image_request",
         "media",
         "observability",

@@ -9,7 +9,7 @@ from app.delivery.embed import embed
 from app.delivery.errors import NotAcceptable
 from app.delivery.facts import fact_headers
 from app.delivery.image import repr_digest, safeguards
-from app.face import inference
+from app.dialects import inference
 from app.parsing.accept import JSON, choose
 from app.parsing.image import UnsupportedBody, read_json
 from app.pipeline.generation import Album, Generation, Generations

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from app.delivery.album import pairs_of
 from app.delivery.answer import send_whole
 from app.delivery.embed import embed
-from app.face import openai
+from app.dialects import openai
 from app.media import Media
 from app.parsing.accept import JSON
 from app.pipeline.admission import Busy

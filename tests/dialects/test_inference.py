@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app.delivery.embed import embed
-from app.face.inference import read, write
+from app.dialects.inference import read, write
 from app.media import Media
 from app.pipeline.generation import Album, Generation
 from app.renderer.base import Absent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.face.openai import code_of, read, renamed, write, write_error, write_model
+from app.dialects.openai import code_of, read, renamed, write, write_error, write_model
 from app.media import Media
 from app.pipeline.generation import Album, Generation
 from app.renderer.base import Absent

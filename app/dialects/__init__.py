@@ -1,0 +1,1 @@
+"""Wire schemas in which callers ask for images of a prompt."""

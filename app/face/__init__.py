@@ -1,1 +1,0 @@
-"""Wire formats of others over one function: names and shapes, no Flask."""
