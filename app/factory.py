@@ -7,6 +7,8 @@ from functools import partial
 from flask import Flask
 
 from app import problems
+from app.collection.drawing import Studio
+from app.collection.repository import Shelf
 from app.config import BadSetting, Settings
 from app.observability import access_log
 from app.opening import open_catalogue, open_media, open_purchases, open_room
@@ -17,9 +19,7 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.pipeline.signed_url import Signer, key_of
 from app.renderer.fonts import BrokenFont
-from app.shelf import Shelf
 from app.store import sees_all
-from app.studio import Studio
 from app.views import (
     archives,
     collections,

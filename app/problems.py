@@ -9,6 +9,7 @@ import orjson
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from app.collection.drawing import Unfinished
 from app.collection.errors import (
     BadRows,
     DamagedCollection,
@@ -16,8 +17,9 @@ from app.collection.errors import (
     NoSuchIndex,
     UnknownCollection,
 )
-from app.delivery.archive import Changed
-from app.delivery.bundle import ImageFailed
+from app.collection.export.base64_json import ImageFailed
+from app.collection.export.zip import Changed
+from app.collection.repository import NoShelf
 from app.delivery.errors import (
     NotAcceptable,
     PreconditionFailed,
@@ -36,9 +38,7 @@ from app.renderer.errors import (
     UnknownFormat,
     UnknownRenderer,
 )
-from app.shelf import NoShelf
 from app.store import StoreError
-from app.studio import Unfinished
 from app.upstream.errors import (
     BadMedia,
     CircuitOpen,

@@ -18,15 +18,12 @@ ALLOWED = {
         "arguments",
         "collection",
         "config",
-        "delivery",
         "opening",
-        "outcome",
         "parsing",
         "pipeline",
         "problems",
         "remote",
         "renderer",
-        "studio",
     },
     "cli": {
         "arguments",
@@ -41,17 +38,21 @@ ALLOWED = {
         "server",
         "store",
     },
-    "collection": {"errors", "image_request", "parsing", "renderer"},
-    "config": {"errors"},
-    "delivery": {
+    "collection": {
         "archive",
+        "config",
+        "delivery",
         "errors",
+        "image_request",
         "media",
-        "outcome",
+        "observability",
         "parsing",
+        "pipeline",
         "renderer",
         "store",
     },
+    "config": {"errors"},
+    "delivery": {"archive", "errors", "media", "parsing", "renderer", "store"},
     "dialects": {"media", "pipeline", "renderer"},
     "doctor": {
         "config",
@@ -64,6 +65,7 @@ ALLOWED = {
     },
     "errors": set(),
     "factory": {
+        "collection",
         "config",
         "observability",
         "opening",
@@ -71,18 +73,14 @@ ALLOWED = {
         "pipeline",
         "problems",
         "renderer",
-        "shelf",
         "store",
-        "studio",
         "views",
     },
     "image_request": {"renderer"},
     "listener": set(),
-    "lookahead": {"collection", "image_request", "media", "outcome", "renderer"},
     "media": set(),
     "observability": set(),
     "opening": {"config", "observability", "renderer", "store", "upstream"},
-    "outcome": {"archive", "media", "renderer"},
     "parsing": {"config", "delivery", "errors", "image_request", "renderer"},
     "pipeline": {
         "config",
@@ -99,25 +97,13 @@ ALLOWED = {
         "parsing",
         "pipeline",
         "renderer",
-        "shelf",
         "store",
-        "studio",
         "upstream",
     },
     "remote": {"archive", "collection", "renderer"},
     "renderer": {"config", "errors"},
     "server": {"config", "listener"},
-    "shelf": {"archive", "collection", "config", "renderer", "store"},
     "store": set(),
-    "studio": {
-        "archive",
-        "collection",
-        "config",
-        "lookahead",
-        "observability",
-        "outcome",
-        "pipeline",
-    },
     "upstream": {"errors", "renderer", "store"},
     "views": {
         "archive",
@@ -132,9 +118,7 @@ ALLOWED = {
         "pipeline",
         "problems",
         "renderer",
-        "shelf",
         "store",
-        "studio",
         "upstream",
     },
 }
@@ -142,7 +126,7 @@ ALLOWED = {
 WEB = {"delivery", "factory", "problems", "views"}
 FRAMEWORK = {"flask", "werkzeug"}
 # The parser of multipart is Werkzeug's; nothing else of it is known there.
-FREE = {"app/collection/multipart.py", "app/parsing/accept.py"}
+FREE = {"app/collection/ingest/multipart.py", "app/parsing/accept.py"}
 # Packages that one module alone may import.
 ONLY = {
     "gunicorn": "app/server.py",

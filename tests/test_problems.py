@@ -8,12 +8,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.collection.repository import Shelf
 from app.delivery import errors as delivery_errors
 from app.parsing import image
 from app.pipeline import admission
 from app.problems import PROBLEMS
 from app.renderer import errors as renderer_errors
-from app.shelf import Shelf
 from app.store import StoreError
 from app.upstream import errors as upstream_errors
 

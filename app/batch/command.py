@@ -13,7 +13,7 @@ from app.batch.fetching import fetch
 from app.batch.order import read_order
 from app.batch.tally import Tally, say
 from app.collection.errors import BadRows
-from app.delivery.bundle import ImageFailed
+from app.collection.export.base64_json import ImageFailed
 from app.parsing.image import BadBody, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.remote.errors import RemoteError

@@ -12,16 +12,16 @@ from urllib.parse import urlencode
 from app.batch.order import Order
 from app.batch.tally import Tally, say
 from app.collection.collection import Collection, Item
-from app.collection.upload import read_upload
+from app.collection.drawing import Studio
+from app.collection.export.base64_json import Bundle
+from app.collection.export.zip import first_run
+from app.collection.ingest.upload import read_upload
+from app.collection.outcome import Drawn, Outcome
 from app.config import Settings, allocator
-from app.delivery.archive import first_run
-from app.delivery.bundle import Bundle
 from app.opening import open_catalogue, open_media, open_purchases
-from app.outcome import Drawn, Outcome
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.problems import describe
-from app.studio import Studio
 
 
 def draw(order: Order, stream: IO[bytes], tally: Tally) -> None:

@@ -10,11 +10,14 @@ from werkzeug.exceptions import NotFound
 
 from app.archive.manifest import Manifest
 from app.collection.collection import Collection, Item
-from app.collection.draft import Draft
+from app.collection.drawing import Studio, Unfinished, Unsure
+from app.collection.export.base64_json import Bundle, Outcomes
+from app.collection.export.exports import FORMS, Form, Options, read_options
+from app.collection.export.zip import first_run, parts
+from app.collection.ingest.writer import Draft
+from app.collection.repository import Shelf
 from app.config import Settings
 from app.delivery.answer import Answer, Pair
-from app.delivery.archive import first_run, parts
-from app.delivery.bundle import Bundle, Outcomes
 from app.delivery.conditional import Conditions, select_range
 from app.delivery.errors import RangeNotSatisfiable
 from app.delivery.offer import Offer, answer_early
@@ -24,10 +27,7 @@ from app.parsing.image import read_pairs
 from app.problems import describe
 from app.renderer.errors import shorten
 from app.renderer.registry import Catalogue
-from app.shelf import Shelf
 from app.store import StoreError
-from app.studio import Studio, Unfinished, Unsure
-from app.views.forms import FORMS, Form, Options, read_options
 from app.views.images import raw_query
 from app.views.uploads import receive
 

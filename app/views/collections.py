@@ -4,6 +4,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from app.collection.collection import Collection
+from app.collection.export.exports import FORMS, Options, read_options
 from app.delivery.image import Terms, send_image
 from app.delivery.image import answer_early as answer_image_early
 from app.image_request import in_format, unique
@@ -12,7 +13,6 @@ from app.pipeline.pipeline import Pipeline
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.registry import Catalogue
 from app.views.archives import Desk
-from app.views.forms import FORMS, Options, read_options
 from app.views.images import PREFLIGHT, how_made, raw_query, settle
 from app.views.uploads import receive
 

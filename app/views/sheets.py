@@ -7,9 +7,10 @@ from flask import Blueprint, Response, request
 from PIL import Image
 
 from app.collection.collection import Collection, Item
+from app.collection.export.base64_json import Outcomes, drawn
+from app.collection.export.exports import Options, read_options
 from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
-from app.delivery.bundle import Outcomes, drawn
 from app.delivery.offer import Offer, answer_early
 from app.image_request import in_format, unique
 from app.parsing.image import read_pairs
@@ -19,7 +20,6 @@ from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.limits import device_size
 from app.views.archives import Desk
-from app.views.forms import Options, read_options
 from app.views.images import raw_query
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.

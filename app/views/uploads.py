@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app.collection.draft import Draft
-from app.collection.upload import read_upload
+from app.collection.ingest.upload import read_upload
+from app.collection.ingest.writer import Draft
 from app.config import Settings
 from app.image_request import unique
 from app.parsing.image import BadBody, read_pairs

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from app.collection.collection import Collection
-from app.collection.draft import Draft, Writer
 from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.header import decode, length_of
+from app.collection.ingest.writer import Draft, Writer
 from app.image_request import ImageRequest, from_parts
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import (

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.collection.errors import BadRows
-from app.collection.upload import read_upload
+from app.collection.ingest.upload import read_upload
 from app.parsing.image import BadBody, UnsupportedBody
 from app.renderer.errors import (
     BadParameter,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.collection.draft import Draft
 from app.collection.errors import BadRows, RowFault
-from app.collection.upload import read_upload
+from app.collection.ingest.upload import read_upload
+from app.collection.ingest.writer import Draft
 from app.renderer.registry import Catalogue
 
 CSV = "text/csv"

@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError
 
 from app.collection.collection import Collection
+from app.collection.export.base64_json import Bundle, drawn, json_text, ndjson
 from app.config import Settings
-from app.delivery.bundle import Bundle, drawn, json_text, ndjson
 from app.image_request import faults_of, in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pages import Page, pages

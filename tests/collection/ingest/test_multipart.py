@@ -9,7 +9,7 @@ import pytest
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.collection.errors import BadRows
-from app.collection.upload import read_upload
+from app.collection.ingest.upload import read_upload
 from app.image_request import from_json
 from app.parsing.image import UnsupportedBody
 from app.renderer.errors import LimitExceeded

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.names import LONGEST, Names, Pattern, safe
+from app.collection.ingest.names import LONGEST, Names, Pattern, safe
 from app.renderer.errors import BadParameter
 
 KNOWN = ("title", "size")

@@ -9,9 +9,9 @@ from contextlib import closing
 import pytest
 
 from app.collection.collection import Item
-from app.lookahead import Bounds, look_ahead
+from app.collection.lookahead import Bounds, look_ahead
+from app.collection.outcome import Drawn, Failed
 from app.media import Media
-from app.outcome import Drawn, Failed
 from app.renderer.errors import Undrawable
 
 SIZE = 100

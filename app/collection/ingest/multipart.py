@@ -18,8 +18,8 @@ from werkzeug.sansio.multipart import (
 )
 
 from app.collection.bounds import Bounds
-from app.collection.files import Files, Place, Slice
-from app.collection.rows import Stream
+from app.collection.ingest.files import Files, Place, Slice
+from app.collection.ingest.ndjson import Stream
 from app.parsing.image import MAX_FIELDS, BadBody, UnsupportedBody
 from app.renderer.errors import BadParameter, Fault, shorten
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from app.collection.names import DEFAULT, Pattern
-from app.collection.table import Columns
+from app.collection.ingest.csv import Columns
+from app.collection.ingest.names import DEFAULT, Pattern
 from app.image_request import faults_of, from_parts, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer

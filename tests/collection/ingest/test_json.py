@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.document import Document, spool
+from app.collection.ingest.json import Document, spool
 from app.parsing.image import BadBody, read_json
 from app.renderer.errors import BadParameter
 from tests.collection.uploads import Drips, Limits

@@ -8,7 +8,7 @@ import ijson  # type: ignore[import-untyped]
 
 from app.collection.bounds import Bounds
 from app.collection.errors import Unreadable
-from app.collection.rows import Row, Stream, row_of
+from app.collection.ingest.ndjson import Row, Stream, row_of
 from app.parsing.image import BadBody
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
+from app.collection.outcome import Drawn, Failed, Outcome
 from app.delivery.image import to_json
 from app.errors import with_fields
-from app.outcome import Drawn, Failed, Outcome
 
 Outcomes = Iterator[Outcome | None]
 

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from app.collection.bounds import Bounds
-from app.collection.document import Document, spool
-from app.collection.draft import Draft
 from app.collection.errors import BadRows, RowFault, Unreadable
-from app.collection.files import Files
-from app.collection.intake import Intake
-from app.collection.multipart import read_multipart
-from app.collection.rows import Stream, read_ndjson
-from app.collection.table import read_csv
-from app.collection.terms import from_members, from_pairs
+from app.collection.ingest.csv import read_csv
+from app.collection.ingest.files import Files
+from app.collection.ingest.json import Document, spool
+from app.collection.ingest.multipart import read_multipart
+from app.collection.ingest.ndjson import Stream, read_ndjson
+from app.collection.ingest.shared import from_members, from_pairs
+from app.collection.ingest.validate import Intake
+from app.collection.ingest.writer import Draft
 from app.parsing.image import UnsupportedBody, read_pairs
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.registry import Catalogue

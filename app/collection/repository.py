@@ -7,8 +7,8 @@ from itertools import chain
 from app.archive.errors import DamagedManifest
 from app.archive.manifest import Manifest
 from app.collection.collection import Collection
-from app.collection.draft import Draft
 from app.collection.errors import ExpiredCollection, UnknownCollection
+from app.collection.ingest.writer import Draft
 from app.config import Settings
 from app.renderer.registry import Catalogue
 from app.store import Store, sees_all

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from app.collection.errors import BadRows, Faults, RowFault, Unreadable
-from app.collection.rows import Lines, Row, Stream
+from app.collection.ingest.ndjson import Lines, Row, Stream
 from app.renderer.errors import Fault, shorten
 
 # The field size limit is the process's own; rows are bounded before they get here.

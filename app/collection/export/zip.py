@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from app.archive.layout import Layout, Member, Slice
 from app.archive.manifest import Entry, Failure, Manifest
-from app.delivery.bundle import Bundle, ImageFailed, Outcomes, reported
+from app.collection.export.base64_json import Bundle, ImageFailed, Outcomes, reported
+from app.collection.outcome import Drawn, Failed, Outcome, entry_of
 from app.errors import with_fields
-from app.outcome import Drawn, Failed, Outcome, entry_of
 
 
 @with_fields

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.collection.errors import BadRows
-from app.collection.upload import READERS, read_upload
+from app.collection.ingest.upload import READERS, read_upload
 from app.parsing.image import BadBody
 from app.renderer.errors import BadParameter, LimitExceeded
 from app.renderer.registry import Catalogue

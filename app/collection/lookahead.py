@@ -13,9 +13,9 @@ from itertools import islice
 from threading import Event
 
 from app.collection.collection import Item
+from app.collection.outcome import Drawn, Failed, Outcome
 from app.image_request import ImageRequest
 from app.media import Media
-from app.outcome import Drawn, Failed, Outcome
 from app.renderer.errors import RendererError
 
 # A third of the 20 seconds after which no connection may still be silent.

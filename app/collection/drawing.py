@@ -8,10 +8,10 @@ from functools import partial
 
 from app.archive.manifest import Entry, Failure, Manifest
 from app.collection.collection import Collection, Item
+from app.collection.lookahead import Bounds, look_ahead
+from app.collection.outcome import Drawn, Outcome, entry_of, spell
 from app.config import Settings
-from app.lookahead import Bounds, look_ahead
 from app.observability import metrics
-from app.outcome import Drawn, Outcome, entry_of, spell
 from app.pipeline.admission import Busy
 from app.pipeline.pipeline import Pipeline
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.collection.errors import BadRows, Unreadable
-from app.collection.rows import Row
-from app.collection.table import Columns, read_csv
+from app.collection.ingest.csv import Columns, read_csv
+from app.collection.ingest.ndjson import Row
 from tests.collection.uploads import Drips
 
 NAMES = Columns(frozenset({"name", "role", "qr"}))

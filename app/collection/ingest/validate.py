@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from app.collection.bounds import Bounds
-from app.collection.draft import Draft, Writer
 from app.collection.errors import Faults, Unreadable
-from app.collection.files import Files
-from app.collection.names import DEFAULT, Names
-from app.collection.rows import Row
-from app.collection.terms import Terms, image_fields, spell_options
+from app.collection.ingest.files import Files
+from app.collection.ingest.names import DEFAULT, Names
+from app.collection.ingest.ndjson import Row
+from app.collection.ingest.shared import Terms, image_fields, spell_options
+from app.collection.ingest.writer import Draft, Writer
 from app.image_request import ImageRequest, from_parts, from_strings
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Renderer

@@ -1,0 +1,1 @@
+"""From a collection's images to one answer: ZIP, JSON, PDF, animations."""

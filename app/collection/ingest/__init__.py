@@ -1,0 +1,1 @@
+"""From a table to a collection: readers, validation, rows at rest."""
