@@ -10,8 +10,8 @@ from typing import Any
 
 from app.config import BadSetting, Settings, allocator
 from app.listener import address
-from app.renderer.fonts import BrokenFont, load_fonts
-from app.renderer.html import Engine
+from app.renderer.engine.engine import Engine
+from app.renderer.engine.fonts import BrokenFont, load_fonts
 from app.store import StoreError, open_store
 
 try:

@@ -20,8 +20,8 @@ from app.opening import open_catalogue
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
+from app.renderer.engine.fonts import BrokenFont
 from app.renderer.errors import BadParameter, RendererError
-from app.renderer.fonts import BrokenFont
 from app.renderer.produce import formats
 from app.store import NoStore
 

@@ -18,9 +18,9 @@ from app.config import BadSetting, Settings, allocator
 from app.image_request import from_strings
 from app.opening import open_catalogue
 from app.pipeline.pipeline import Pipeline
+from app.renderer.catalogue import Catalogue
+from app.renderer.engine.fonts import BrokenFont, load_fonts
 from app.renderer.errors import RendererError
-from app.renderer.fonts import BrokenFont, load_fonts
-from app.renderer.registry import Catalogue
 from app.store import NoStore, StoreError, open_store
 
 State = Literal["ok", "warn", "fail"]

@@ -18,7 +18,7 @@ from app.pipeline.idempotency import Occasions
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.pipeline.signed_url import Signer, key_of
-from app.renderer.fonts import BrokenFont
+from app.renderer.engine.fonts import BrokenFont
 from app.store import sees_all
 from app.views import (
     archives,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from app.config import BadSetting, Settings
 from app.observability import metrics
-from app.renderer.registry import Catalogue, TakenName
+from app.renderer.catalogue import Catalogue, TakenName
 from app.store import Store, StoreError, open_store
 from app.upstream.configuration import read_upstreams
 from app.upstream.renderer import renderer_of

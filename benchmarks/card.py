@@ -11,11 +11,11 @@ import uharfbuzz as hb  # type: ignore[import-untyped]
 
 from app.config import Settings
 from app.renderer.base import Encoded, Output, Renderer
-from app.renderer.fonts import Fonts, load_fonts
-from app.renderer.html import Engine
+from app.renderer.catalogue import PACKAGED, Catalogue
+from app.renderer.engine.engine import Engine
+from app.renderer.engine.fonts import Fonts, load_fonts
 from app.renderer.produce import produce as draw_and_encode
-from app.renderer.registry import PACKAGED, Catalogue
-from app.renderer.template import Template
+from app.renderer.template.template import Template
 
 INTER = "Inter[opsz,wght].ttf"
 OUTPUT = Output.model_validate({"format": "png"})

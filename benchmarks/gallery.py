@@ -18,7 +18,7 @@ from PIL import Image, ImageChops, ImageFilter
 
 from app.config import Settings
 from app.renderer.base import Picture
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 
 CARD = (1200, 630)
 TITLE = "Ten thousand personalised badges from one spreadsheet, overnight"

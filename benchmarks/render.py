@@ -16,9 +16,9 @@ from statistics import median
 
 from app.config import Settings, allocator
 from app.image_request import ImageRequest, from_strings
+from app.renderer.catalogue import Catalogue
 from app.renderer.encode import encode
 from app.renderer.produce import formats, vector
-from app.renderer.registry import Catalogue
 from benchmarks import card, table
 from benchmarks.servers import ROOT
 

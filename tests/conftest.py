@@ -13,7 +13,7 @@ from PIL import Image
 
 from app import create_app
 from app.config import Settings
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from app import create_app
-from app.renderer import registry
+from app.renderer import catalogue
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import RenderTimeout, Undrawable
 from app.renderer.params import Canvas, Color
@@ -58,9 +58,9 @@ RENDERER = Renderer(
 
 def build() -> Flask:
     """Return the app with the renderer in its catalogue."""
-    known = registry.drawn
-    registry.drawn = lambda engine, settings: (*known(engine, settings), RENDERER)
+    known = catalogue.drawn
+    catalogue.drawn = lambda engine, settings: (*known(engine, settings), RENDERER)
     try:
         return create_app()
     finally:
-        registry.drawn = known
+        catalogue.drawn = known

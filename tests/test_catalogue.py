@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.config import Settings
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
-from app.renderer.registry import Catalogue
 
 DECLARED = 'title = "Own"\nwidth = 40\nheight = 20\n[parameters.word]\ntype = "text"\n'
 MARKUP = '<div style="width:40px;height:20px;background:{color}">{{{{ word }}}}</div>'

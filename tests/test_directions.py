@@ -131,7 +131,7 @@ FREE = {"app/collection/ingest/multipart.py", "app/parsing/accept.py"}
 ONLY = {
     "gunicorn": "app/server.py",
     "prometheus_client": "app/observability/metrics.py",
-    "pytakumi": "app/renderer/html.py",
+    "pytakumi": "app/renderer/engine/engine.py",
 }
 
 

@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS
-from app.renderer.registry import Catalogue
 
 # 10,000 in all: the two properties below share them.
 LINES, BODIES = 6_000, 4_000

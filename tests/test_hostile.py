@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.gunicorn_server import Server, serve
-from tests.renderer.test_isolation import SLOW, bomb
+from tests.renderer.sandbox.test_sandbox import SLOW, bomb
 
 LIMIT_S = 3.0
 MEMORY = 512 << 20

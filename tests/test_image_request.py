@@ -8,9 +8,9 @@ import pytest
 from app.config import Settings
 from app.image_request import ImageRequest, from_json, from_parts, from_strings
 from app.renderer.base import Renderer
+from app.renderer.builtin.solid import RENDERER as SOLID
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, LimitExceeded
-from app.renderer.registry import Catalogue
-from app.renderer.solid import RENDERER as SOLID
 
 BOUNDS = Settings()
 

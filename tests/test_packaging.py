@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.doctor import installed
-from app.renderer.fonts import PACKAGED
+from app.renderer.engine.fonts import PACKAGED
 
 ROOT = Path(__file__).parent.parent
 

@@ -14,9 +14,9 @@ from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.header import Header, decode, edition_of, length_of
 from app.image_request import ImageRequest, faults_of
 from app.renderer.base import Output, Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import BadParameter, LimitExceeded, UnknownRenderer
-from app.renderer.registry import Catalogue
 
 # Most heads come whole with the first read.
 _FIRST_READ = 64 << 10

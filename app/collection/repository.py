@@ -10,7 +10,7 @@ from app.collection.collection import Collection
 from app.collection.errors import ExpiredCollection, UnknownCollection
 from app.collection.ingest.writer import Draft
 from app.config import Settings
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 from app.store import Store, sees_all
 
 _LOG = logging.getLogger("mimeo.shelf")

@@ -15,8 +15,8 @@ from app.media import Media
 from app.pipeline.idempotency import Occasions
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Absent, Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.registry import Catalogue
 from app.store import StoreError
 
 _LOG = logging.getLogger("mimeo.generation")

@@ -24,8 +24,8 @@ from app.pipeline.purchases import Purchase, Purchases
 from app.pipeline.singleflight import Flight, Flights
 from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
-from app.renderer.isolation import Isolation
 from app.renderer.produce import produce
+from app.renderer.sandbox.sandbox import Isolation
 from app.store import NoStore, Store
 
 

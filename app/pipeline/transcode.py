@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.media import Media, Stored
-from app.renderer import photo
+from app.renderer import input_image
 from app.renderer.base import Output, Picture, Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import LimitExceeded
@@ -35,7 +35,7 @@ def redraw(
 
     def draw(parameters: Any, scale: float) -> Picture:
         facts = {**original.facts, "converted_from": original.media_type}
-        return Picture(photo.read(original.in_memory), facts=facts)
+        return Picture(input_image.read(original.in_memory), facts=facts)
 
     return replace(
         renderer, remote=None, cheap=False, size=lambda parameters: size, draw=draw

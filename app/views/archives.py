@@ -25,8 +25,8 @@ from app.delivery.stream import stream
 from app.image_request import in_format, unique
 from app.parsing.image import read_pairs
 from app.problems import describe
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
-from app.renderer.registry import Catalogue
 from app.store import StoreError
 from app.views.images import raw_query
 from app.views.uploads import receive

@@ -10,9 +10,9 @@ from werkzeug.exceptions import NotFound
 from app.config import Settings
 from app.problems import PROBLEMS, Row
 from app.renderer.base import Output, Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import formats
-from app.renderer.registry import Catalogue
 
 
 def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:

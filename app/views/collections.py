@@ -10,8 +10,8 @@ from app.delivery.image import answer_early as answer_image_early
 from app.image_request import in_format, unique
 from app.parsing.image import Asked, read_pairs
 from app.pipeline.pipeline import Pipeline
+from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.renderer.registry import Catalogue
 from app.views.archives import Desk
 from app.views.images import PREFLIGHT, how_made, raw_query, settle
 from app.views.uploads import receive

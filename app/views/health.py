@@ -4,7 +4,7 @@ import orjson
 from flask import Blueprint, Response
 
 from app.observability import metrics
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 from app.store import Store, StoreError
 
 

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, render_template
 
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 from app.views.catalogue import fault, summary
 
 

@@ -14,7 +14,7 @@ from app.delivery.answer import Answer, send_bytes
 from app.delivery.offer import Offer, answer_early
 from app.image_request import in_format, unique
 from app.parsing.image import read_pairs
-from app.renderer import sheet
+from app.renderer import contact_sheet
 from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
@@ -27,7 +27,7 @@ _OPENED = frozenset({"png", "jpg", "webp", "gif"})
 _SHEETS = tuple(name for name in FORMATS if name not in ("svg", "ico"))
 
 
-class SheetOptions(sheet.SheetParameters, Options):
+class SheetOptions(contact_sheet.SheetParameters, Options):
     """What a caller can say of a contact sheet."""
 
 
@@ -56,7 +56,7 @@ def blueprint(desk: Desk) -> Blueprint:
         if early is not None or request.method == "HEAD":
             return early or Answer("200 OK", offer.pairs(whole=True), ())
         with desk.studio.admit(), closing(desk.studio.draw(items)) as outcomes:
-            picture = sheet.draw(plan, _thumbnails(outcomes, options.cell))
+            picture = contact_sheet.draw(plan, _thumbnails(outcomes, options.cell))
         pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
         data = encode(picture, output)
         return send_bytes(request.environ, offer.representation, data, pairs)
@@ -94,15 +94,17 @@ def _opened(item: Item) -> Item:
     return item._replace(request=in_format(item.request, "png"))
 
 
-def _plan(items: list[Item], options: SheetOptions, settings: Settings) -> sheet.Plan:
+def _plan(
+    items: list[Item], options: SheetOptions, settings: Settings
+) -> contact_sheet.Plan:
     """Return the measures of the sheet; raise LimitExceeded where it is too large."""
     requests = (item.request for item in items)
     sizes = (
         device_size(made.renderer, made.parameters, made.output.scale)
         for made in requests
     )
-    room = sheet.measure(sizes, options.cell)
-    plan = sheet.plan(len(items), options.columns, options.cell, room)
+    room = contact_sheet.measure(sizes, options.cell)
+    plan = contact_sheet.plan(len(items), options.columns, options.cell, room)
     width, height = plan.size
     for name, side in (("columns", width), ("count", height)):
         if side > settings.max_side:
@@ -122,4 +124,4 @@ def _tag(options: SheetOptions) -> str:
 def _thumbnails(outcomes: Outcomes, cell: int) -> Iterator[tuple[Image.Image, str]]:
     for outcome in drawn(outcomes):
         if outcome is not None:
-            yield sheet.shrink(outcome.media.in_memory, cell), outcome.name
+            yield contact_sheet.shrink(outcome.media.in_memory, cell), outcome.name

@@ -11,7 +11,7 @@ from app.collection.ingest.writer import Draft
 from app.config import Settings
 from app.image_request import unique
 from app.parsing.image import BadBody, read_pairs
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 from app.views.images import raw_query, refuse_coding
 
 

@@ -14,13 +14,13 @@ from app.collection.header import decode, length_of
 from app.collection.ingest.writer import Draft, Writer
 from app.image_request import ImageRequest, from_parts
 from app.renderer.base import Output, Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import (
     BadParameter,
     LimitExceeded,
     RendererError,
     UnknownRenderer,
 )
-from app.renderer.registry import Catalogue
 from tests.collection.uploads import JSON, Limits, json_of, upload
 
 LIMITS = Limits()

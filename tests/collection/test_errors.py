@@ -11,7 +11,7 @@ from app.collection.errors import (
     RowFault,
     UnknownCollection,
 )
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 from tests.collection.uploads import JSON, json_of, upload
 
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from app.collection.errors import BadRows
 from app.collection.ingest.upload import read_upload
 from app.parsing.image import BadBody, UnsupportedBody
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import (
     BadParameter,
     LimitExceeded,
     UnknownRenderer,
 )
-from app.renderer.registry import Catalogue
 from tests.collection.uploads import (
     CSV,
     JSON,

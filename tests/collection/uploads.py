@@ -9,7 +9,7 @@ import orjson
 from app.collection.errors import BadRows, RowFault
 from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 
 CSV = "text/csv"
 JSON = "application/json"

@@ -13,9 +13,9 @@ from app.pipeline.idempotency import KeyReused, Occasions
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent, Picture, Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, UnknownRenderer
 from app.renderer.params import Canvas
-from app.renderer.registry import Catalogue
 from app.store import NoStore, StoreError, open_store
 from tests.far import Far, picture
 

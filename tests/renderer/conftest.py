@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from app.renderer.base import Picture, Renderer
-from app.renderer.fonts import load_fonts
-from app.renderer.html import Engine
+from app.renderer.engine.engine import Engine
+from app.renderer.engine.fonts import load_fonts
 
 
 @pytest.fixture(scope="session")

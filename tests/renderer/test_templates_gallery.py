@@ -15,12 +15,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.renderer import template
+from app.renderer.engine.engine import Engine, Page
+from app.renderer.engine.fonts import load_fonts
+from app.renderer.engine.text_fitting import direction, is_visible
 from app.renderer.errors import BadParameter
-from app.renderer.fonts import load_fonts
-from app.renderer.html import Engine, Page
-from app.renderer.template import Template
-from app.renderer.typeset import direction, is_visible
+from app.renderer.template import template
+from app.renderer.template.template import Template
 
 FOLDER = Path(template.__file__).parents[1] / "templates"
 NAMES = ("badge", "card", "certificate", "label", "quote")

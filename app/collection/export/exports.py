@@ -13,7 +13,7 @@ from app.collection.export.base64_json import Bundle, drawn, json_text, ndjson
 from app.config import Settings
 from app.image_request import faults_of, in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
-from app.renderer.encode.pages import Page, pages
+from app.renderer.encode.pdf import Page, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.limits import device_size
 from app.renderer.params import Parameters

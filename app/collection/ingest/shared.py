@@ -12,11 +12,11 @@ from app.collection.ingest.names import DEFAULT, Pattern
 from app.image_request import faults_of, from_parts, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 from app.renderer.limits import Limits
 from app.renderer.params import Parameters
-from app.renderer.registry import Catalogue
 
 _OWN = ("renderer", "name", "ignore")
 MEMBERS = ("renderer", "name", "defaults", "items")

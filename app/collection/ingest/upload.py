@@ -15,8 +15,8 @@ from app.collection.ingest.shared import from_members, from_pairs
 from app.collection.ingest.validate import Intake
 from app.collection.ingest.writer import Draft
 from app.parsing.image import UnsupportedBody, read_pairs
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
-from app.renderer.registry import Catalogue
 
 _Pairs = list[tuple[str, str]]
 _FORM = "application/x-www-form-urlencoded"

@@ -15,6 +15,7 @@ from app.collection.ingest.writer import Draft, Writer
 from app.image_request import ImageRequest, from_parts, from_strings
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Renderer
+from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import (
     BadParameter,
@@ -24,7 +25,6 @@ from app.renderer.errors import (
     shorten,
 )
 from app.renderer.limits import device_size
-from app.renderer.registry import Catalogue
 
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255

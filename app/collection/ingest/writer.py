@@ -14,7 +14,7 @@ from app.collection.collection import Collection
 from app.collection.header import Header, edition_of
 from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
-from app.renderer.registry import Catalogue
+from app.renderer.catalogue import Catalogue
 
 _BLOCK_ROWS = 128
 _BLOCK_BYTES = 256 << 10

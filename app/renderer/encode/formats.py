@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from app.renderer.base import Output, Picture
-from app.renderer.encode import palette
+from app.renderer.encode import quantize
 from app.renderer.encode.png import encode_png, encode_rgba
 from app.renderer.errors import UnknownFormat
 from app.renderer.params import rgba
@@ -104,7 +104,7 @@ def _save_avif(picture: Picture, output: Output) -> bytes:
 
 
 def _save_gif(picture: Picture, output: Output) -> bytes:
-    image = palette.reduce(_direct(picture.image))
+    image = quantize.reduce(_direct(picture.image))
     return _write(image, "GIF", optimize=False)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from zlib_ng import zlib_ng
 
 from app.renderer.base import Compression, Picture
-from app.renderer.encode import palette, plan
+from app.renderer.encode import quantize, strategy
 from app.renderer.encode.scanlines import Rows
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -29,7 +29,7 @@ _NO_ROWS = np.empty((0, 0), np.uint8)
 
 Deflate = Callable[[Rows, int], bytes]
 _DEFLATE: Mapping[Compression, Deflate] = MappingProxyType(
-    {"fast": plan.compress_fast, "small": plan.compress_small}
+    {"fast": strategy.compress_fast, "small": strategy.compress_small}
 )
 
 
@@ -52,7 +52,7 @@ def encode_png(picture: Picture, compression: Compression | None = None) -> byte
         return _blank(picture.image)
     flat = None if compression == "small" else _flat(picture)
     if flat is not None:
-        data = plan.compress_runs(flat.rows, flat.pixel)
+        data = strategy.compress_runs(flat.rows, flat.pixel)
         return _file(picture.image.size, flat, data)
     if compression is None:
         return _encode_default(picture)
@@ -78,7 +78,7 @@ def _blank(image: Image.Image) -> bytes:
 @lru_cache(256)
 def _blank_stream(width: int, height: int) -> bytes:
     rows = np.zeros((height, -(-width // 8)), np.uint8)
-    return plan.compress_indices(rows, 1)
+    return strategy.compress_indices(rows, 1)
 
 
 def encode_rgba(picture: Picture) -> bytes:
@@ -94,15 +94,15 @@ def compress(picture: Picture) -> bytes:
     For containers other than a PNG file; modes L, RGB and RGBA.
     """
     layout = _layout(picture)
-    return plan.choose(layout.rows, layout.pixel).run(layout.rows, layout.pixel)
+    return strategy.choose(layout.rows, layout.pixel).run(layout.rows, layout.pixel)
 
 
 def _encode_default(picture: Picture) -> bytes:
     layout = _layout(picture)
     if layout.color == _INDEXED or layout.depth < 8:
-        data = plan.compress_indices(layout.rows, layout.pixel)
+        data = strategy.compress_indices(layout.rows, layout.pixel)
         return _file(picture.image.size, layout, data)
-    chosen = plan.choose(layout.rows, layout.pixel)
+    chosen = strategy.choose(layout.rows, layout.pixel)
     if chosen.narrow:
         layout = _narrow(picture)
     data = chosen.run(layout.rows, layout.pixel)
@@ -164,7 +164,7 @@ def _flat(picture: Picture) -> Layout | None:
     """Write flat graphics as indices: a quarter of the bytes to deflate."""
     if picture.image.mode != "RGBA":
         return None
-    found = palette.from_runs(_packed(picture))
+    found = quantize.from_runs(_packed(picture))
     if found is None:
         return None
     indices, colors = found
@@ -247,7 +247,7 @@ def _palette(colors: bytes) -> bytes:
 def _shrunk(picture: Picture) -> Layout:
     """Like `_layout`, but up to 256 different colours become a palette."""
     image = picture.image
-    flat = palette.index(image) if image.mode in ("RGB", "RGBA") else None
+    flat = quantize.index(image) if image.mode in ("RGB", "RGBA") else None
     return _narrow(picture if flat is None else Picture(flat))
 
 

@@ -12,8 +12,8 @@ from app.collection.errors import BadRows
 from app.collection.ingest.upload import read_upload
 from app.image_request import from_json
 from app.parsing.image import UnsupportedBody
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import LimitExceeded
-from app.renderer.registry import Catalogue
 from tests.collection.uploads import (
     JSON,
     MULTIPART,

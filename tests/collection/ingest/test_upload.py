@@ -8,8 +8,8 @@ import pytest
 from app.collection.errors import BadRows
 from app.collection.ingest.upload import READERS, read_upload
 from app.parsing.image import BadBody
+from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, LimitExceeded
-from app.renderer.registry import Catalogue
 from tests.collection.uploads import (
     JSON,
     MULTIPART,

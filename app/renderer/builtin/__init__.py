@@ -1,0 +1,1 @@
+"""The renderers that come with Mimeo and are no templates."""

@@ -1,0 +1,136 @@
+"""The `avatar` renderer: a name's initials on a colour of their own."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Annotated
+
+import regex  # type: ignore[import-untyped]
+from pydantic import AfterValidator, Field
+
+from app.renderer.base import Renderer
+from app.renderer.builtin.identicon import PALETTE
+from app.renderer.engine.engine import Engine, Page
+from app.renderer.engine.text_fitting import Fit, fitter, is_visible
+from app.renderer.params import Color, Text, rgba
+from app.renderer.params import Parameters as Base
+
+_GRAPHEME = regex.compile(r"\X")
+# Scripts that join their letters: initials side by side would read as a syllable.
+_JOINING = regex.compile(r"[\p{Arabic}\p{Syriac}\p{Nko}\p{Mongolian}]")
+_LETTERS_SIZE = 0.42
+_LIGHT, _DARK = "#ffffff", "#0f172a"
+
+
+def _not_blank(name: str) -> str:
+    if not is_visible(name):
+        raise ValueError("holds no visible character")
+    return name
+
+
+class Parameters(Base):
+    """A name and the side of the square."""
+
+    name: Annotated[Text, AfterValidator(_not_blank)] = Field(
+        min_length=1, description="A person's name; initials of first and last word."
+    )
+    size: int = Field(256, ge=1, description="Side in CSS pixels.")
+    background: Color | None = Field(
+        None, description="Colour of the square; the name decides if left out."
+    )
+    color: Color | None = Field(
+        None, description="Colour of the letters; white or dark if left out."
+    )
+
+
+def initials(name: str) -> str:
+    """Return the first grapheme of the first and last word that have a letter.
+
+    A name without letters gives its first grapheme, an emoji perhaps.
+    """
+    found = [first for first in map(_initial, name.split()) if first]
+    letters = [found[0], found[-1]] if len(found) > 1 else [initial(name)]
+    return ("\u200c" if _JOINING.search(letters[0]) else "").join(letters)
+
+
+def initial(name: str) -> str:
+    """Return the first grapheme of the first word that has a letter or digit.
+
+    A name without gives its first visible grapheme, or nothing.
+    """
+    found = (first for first in map(_initial, name.split()) if first)
+    return next(found, "") or _first_visible(name)
+
+
+def _initial(word: str) -> str:
+    """Return the first grapheme of a word that begins with a letter or digit."""
+    for grapheme in _GRAPHEME.findall(word):
+        if grapheme[0].isalnum():
+            upper = grapheme.upper()
+            # Some letters grow when raised: the German sharp s becomes SS.
+            return str(upper if len(upper) == len(grapheme) else grapheme)
+    return ""
+
+
+def _first_visible(text: str) -> str:
+    return str(next(filter(is_visible, _GRAPHEME.findall(text)), ""))
+
+
+def palette_color(name: str) -> str:
+    """Return the colour of a name: equal names, equal colours."""
+    digest = hashlib.sha256(name.strip().casefold().encode("utf-8", "surrogatepass"))
+    return PALETTE[digest.digest()[0] % len(PALETTE)]
+
+
+def readable_on(background: str) -> str:
+    """Return white or a dark blue, whichever contrasts more (WCAG 2.2)."""
+    red, green, blue, alpha = rgba(background)
+    # What is transparent will most likely be seen on white.
+    seen = [channel * alpha + 255 * (255 - alpha) for channel in (red, green, blue)]
+    light = luminance([channel / 255**2 for channel in seen])
+    return _LIGHT if 1.05 / (light + 0.05) >= (light + 0.05) / 0.059 else _DARK
+
+
+def luminance(channels: Sequence[float]) -> float:
+    """Return the relative luminance of sRGB channels from 0 to 1 (WCAG 2.2)."""
+    linear = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
+    """Return the initials in the middle of their square."""
+    background = parameters.background or palette_color(parameters.name)
+    color = parameters.color or readable_on(background)
+    letters, side = initials(parameters.name), parameters.size
+    largest = max(1, round(side * _LETTERS_SIZE))
+    found = fit(letters, side * 0.8, side * 0.8, largest, 1, lines=1, weight=600)
+    style = (
+        "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
+        f"justify-content:center;background:{background};color:{color}"
+    )
+    return Page(
+        f'<div style="{style}"><div dir="{found.direction}"'
+        f' style="white-space:nowrap;{found.css}">{escape(letters)}</div></div>'
+    )
+
+
+def build(engine: Engine) -> Renderer:
+    """Return the renderer."""
+    fit = fitter(engine)
+    return Renderer(
+        name="avatar",
+        title="Initials of a name",
+        parameters=Parameters,
+        size=lambda parameters: (parameters.size, parameters.size),
+        draw=lambda parameters, scale: engine.draw(
+            page(parameters, fit), (parameters.size, parameters.size), scale
+        ),
+        vector=lambda parameters: engine.draw_svg(
+            page(parameters, fit), (parameters.size, parameters.size)
+        ),
+        version=f"2 {engine.version}",
+        example={"name": "Ada Lovelace", "size": "256"},
+    )

@@ -1,0 +1,115 @@
+"""The `placeholder` renderer: a box that states its size, or any text."""
+
+from bisect import bisect
+from html import escape
+
+from pydantic import Field
+
+from app.renderer.base import Renderer
+from app.renderer.engine.engine import Engine, Page
+from app.renderer.engine.text_fitting import direction, families
+from app.renderer.params import Canvas, Color, Text
+
+# Parts of the canvas that text may fill, and the part of the shorter side that
+# its letters take if the words are few.
+_ROOM = 0.88
+_HEADLINE = 0.17
+_LEADING = 1.25
+_WEIGHT = 600
+
+
+class Parameters(Canvas):
+    """A box with a text in its middle."""
+
+    text: Text | None = Field(
+        None, description="Any text, with line breaks; the size if left out."
+    )
+    background: Color = Field("#e2e8f0", description="Colour of the box.")
+    color: Color = Field("#475569", description="Colour of the text.")
+
+    @property
+    def words(self) -> str:
+        """The text to show."""
+        default = f"{self.width}\u00a0\u00d7\u00a0{self.height}"
+        return default if self.text is None else self.text.strip()
+
+
+def page(parameters: Parameters, engine: Engine) -> Page:
+    """Return the box with its text at the largest size that looks well."""
+    words = parameters.words
+    box = (
+        "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
+        f"justify-content:center;text-align:center;background:{parameters.background}"
+    )
+    text = (
+        f"font-family:{families(words, 'Inter')};font-weight:{_WEIGHT};"
+        f"font-size:{font_size(parameters, engine)}px;line-height:{_LEADING};"
+        f"max-width:{_ROOM:.0%};white-space:pre-line;"
+        f"overflow-wrap:anywhere;color:{parameters.color}"
+    )
+    return Page(
+        f'<div style="{box}"><div dir="{direction(words)}" style="{text}">'
+        f"{escape(words)}</div></div>"
+    )
+
+
+def font_size(parameters: Parameters, engine: Engine) -> int:
+    """Return the largest size in CSS pixels at which the text fits, at least 1.
+
+    Words are kept whole where that leaves at least half of the size at which
+    they may break anywhere.
+    """
+    largest = max(1, round(min(parameters.size) * _HEADLINE))
+    whole = _largest(parameters, engine, "normal", largest)
+    if whole == largest:
+        return whole
+    broken = _largest(parameters, engine, "anywhere", largest)
+    return max(1, whole if 2 * whole >= broken else broken)
+
+
+def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) -> int:
+    """Return the largest size at which the text fits with this wrapping, or 0."""
+
+    def overflows(size: int) -> bool:
+        return not _fits(parameters, engine, size, wrap)
+
+    return bisect(range(1, largest + 1), False, key=overflows)
+
+
+def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
+    words = parameters.words
+    width, height = (side * _ROOM for side in parameters.size)
+    style = {
+        "width": "100%",
+        "whiteSpace": "pre-line",
+        "overflowWrap": wrap,
+        "fontFamily": families(words, "Inter"),
+        "fontSize": f"{size}px",
+        "fontWeight": _WEIGHT,
+        "lineHeight": _LEADING,
+    }
+    measured = engine.measure({"type": "text", "text": words, "style": style}, width)
+    # A space at the end of a line may hang out; it is at most 0.3 em wide.
+    widths = (
+        run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))
+        for run in measured["runs"]
+    )
+    return measured["height"] <= height and max(widths, default=0) <= width
+
+
+def build(engine: Engine) -> Renderer:
+    """Return the renderer."""
+    return Renderer(
+        name="placeholder",
+        title="Placeholder that states its size",
+        parameters=Parameters,
+        size=lambda parameters: parameters.size,
+        draw=lambda parameters, scale: engine.draw(
+            page(parameters, engine), parameters.size, scale
+        ),
+        vector=lambda parameters: engine.draw_svg(
+            page(parameters, engine), parameters.size
+        ),
+        version=f"2 {engine.version}",
+        example={"width": "600", "height": "400", "text": "Hero image"},
+    )

@@ -1,0 +1,121 @@
+"""The `qr` renderer: a QR code of exactly the size asked for."""
+
+import math
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import segno
+from PIL import Image
+from pydantic import Field
+
+from app.renderer.base import Picture, Renderer, Vector, scaled
+from app.renderer.builtin.solid import fill
+from app.renderer.errors import BadParameter, Fault
+from app.renderer.params import Color, Text, rgba
+from app.renderer.params import Parameters as Base
+
+Level = Literal["L", "M", "Q", "H"]
+Matrix = tuple[bytes, ...]
+
+
+class Parameters(Base):
+    """What the code says and how it looks."""
+
+    data: Text = Field(
+        min_length=1, description="What the code says; UTF-8 beyond ASCII."
+    )
+    size: int = Field(
+        300, ge=21, description="Side in CSS pixels, margin included; at least 21."
+    )
+    margin: int = Field(
+        4, ge=0, le=64, description="Quiet zone in modules; readers expect 4."
+    )
+    level: Level = Field(
+        "M", description="Error correction: L 7 %, M 15 %, Q 25 % or H 30 %."
+    )
+    dark: Color = Field("#000000", description="Colour of the dark modules.")
+    light: Color = Field("#ffffff", description="Ground; may be transparent.")
+
+
+class Grid(NamedTuple):
+    """Pixels of one module, and of the margin before the first."""
+
+    module: int
+    margin: int
+
+
+@lru_cache(64)
+def encode(data: str, level: Level) -> Matrix:
+    """Return the code without margin, a row as bytes of 0 (light) and 1 (dark).
+
+    Raises BadParameter where the text is too long for the largest code.
+    """
+    # Readers guess the character set; ASCII and UTF-8 they guess right.
+    encoding = None if data.isascii() else "utf-8"
+    try:
+        code = segno.make_qr(data, error=level, encoding=encoding, boost_error=False)
+    except segno.DataOverflowError as error:
+        reason = f"is too long for a QR code with error correction {level}"
+        raise BadParameter(Fault("data", reason)) from error
+    return tuple(bytes(row) for row in code.matrix)
+
+
+def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Grid:
+    """Choose the largest whole module; what remains widens the margin.
+
+    Raises BadParameter where a module would be smaller than a pixel.
+    """
+    side = scaled((parameters.size, parameters.size), scale)[0]
+    modules = len(matrix) + 2 * parameters.margin
+    module = side // modules
+    if not module:
+        least = math.ceil(modules / scale)
+        reason = f"is too small for this code of {modules} modules: at least {least}"
+        raise BadParameter(Fault("size", reason))
+    return Grid(module, (side - len(matrix) * module) // 2)
+
+
+def draw(parameters: Parameters, scale: float) -> Picture:
+    """Draw the code in two palette entries."""
+    matrix = encode(parameters.data, parameters.level)
+    module, margin = grid(parameters, matrix, scale)
+    side = scaled((parameters.size, parameters.size), scale)[0]
+    image = Image.new("P", (side, side), 0)
+    image.putpalette((*rgba(parameters.light), *rgba(parameters.dark)), "RGBA")
+    code = Image.frombytes("P", (len(matrix),) * 2, b"".join(matrix))
+    large = code.resize((len(matrix) * module,) * 2, Image.Resampling.NEAREST)
+    image.paste(large, (margin, margin))
+    return Picture(image)
+
+
+def draw_svg(parameters: Parameters) -> Vector:
+    """Return the code as an SVG document."""
+    matrix = encode(parameters.data, parameters.level)
+    module, margin = grid(parameters, matrix, 1)
+    side, modules = parameters.size, len(matrix)
+    path = "".join(
+        f"M{x} {y}h1v1h-1z"
+        for y, row in enumerate(matrix)
+        for x in range(modules)
+        if row[x]
+    )
+    return Vector(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'
+        f' viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
+        f'<rect width="{side}" height="{side}" {fill(parameters.light)}/>'
+        f'<path transform="translate({margin} {margin}) scale({module})"'
+        f' {fill(parameters.dark)} d="{path}"/></svg>\n'
+    )
+
+
+RENDERER = Renderer(
+    name="qr",
+    title="QR code",
+    parameters=Parameters,
+    size=lambda parameters: (parameters.size, parameters.size),
+    draw=draw,
+    vector=draw_svg,
+    cheap=True,
+    version=f"1 segno {segno.__version__}",
+    example={"data": "https://example.org/", "size": "300"},
+)

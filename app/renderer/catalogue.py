@@ -1,0 +1,136 @@
+"""The catalogue: every renderer by name, in one table."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+
+from app.config import Settings
+from app.errors import with_fields
+from app.renderer.base import Renderer
+from app.renderer.builtin import (
+    avatar,
+    gradient,
+    html,
+    identicon,
+    placeholder,
+    qr,
+    solid,
+)
+from app.renderer.dream import dream
+from app.renderer.engine.engine import Engine
+from app.renderer.engine.fonts import load_fonts
+from app.renderer.errors import BrokenTemplate, UnknownRenderer
+from app.renderer.template.template import load_templates
+
+PACKAGED = Path(__file__).parent / "templates"
+
+
+@with_fields
+class TakenName(ValueError):
+    """A service is named like a renderer of this server."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name!r} is the name of a renderer of this server"
+
+
+class Catalogue:
+    """All renderers: drawn ones, services, packaged and the operator's templates.
+
+    An operator's template may replace a packaged one of the same name, not a
+    drawn one or a service. In development the operator's folder is looked at on each
+    call. Raises TakenName where a service has the name of another renderer.
+    """
+
+    def __init__(self, settings: Settings, services: Iterable[Renderer] = ()) -> None:
+        self._settings = settings
+        self._engine = Engine(load_fonts(settings.fonts, settings.system_fonts))
+        self._drawn = {row.name: row for row in drawn(self._engine, settings)}
+        self._packaged, broken = load_templates(PACKAGED, self._engine, settings)
+        if broken:
+            raise next(iter(broken.values()))
+        for service in services:
+            if service.name in self._drawn or service.name in self._packaged:
+                raise TakenName(service.name)
+            self._drawn[service.name] = service
+        self._guard = threading.Lock()
+        self._stamp: object = None
+        self._renderers: Mapping[str, Renderer] = MappingProxyType({})
+        self._broken: Mapping[str, BrokenTemplate] = MappingProxyType({})
+        self._load()
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all renderers that can be used, sorted."""
+        self._refresh()
+        return tuple(sorted(self._renderers))
+
+    def get(self, name: str) -> Renderer:
+        """Return a renderer; raise UnknownRenderer or BrokenTemplate."""
+        self._refresh()
+        renderer = self._renderers.get(name)
+        if renderer is not None:
+            return renderer
+        broken = self._broken.get(name)
+        if broken is not None:
+            # A new one each time: a raised exception keeps its traceback.
+            raise BrokenTemplate(*broken.args)
+        raise UnknownRenderer(name, self.names())
+
+    def broken(self) -> Mapping[str, BrokenTemplate]:
+        """Return the templates that cannot be used, by name."""
+        self._refresh()
+        return self._broken
+
+    def _refresh(self) -> None:
+        if not self._settings.development:
+            return
+        with self._guard:
+            if stamp(self._settings.templates) != self._stamp:
+                self._load()
+
+    def _load(self) -> None:
+        self._stamp = stamp(self._settings.templates)
+        own, broken = self._own()
+        for name in self._drawn.keys() & (own.keys() | broken.keys()):
+            own.pop(name, None)
+            reason = "the name belongs to a renderer that is not a template"
+            broken[name] = BrokenTemplate(name, name, None, reason)
+        renderers = {**self._drawn, **self._packaged, **own}
+        kept = {name: row for name, row in renderers.items() if name not in broken}
+        self._renderers = MappingProxyType({**kept, **self._drawn})
+        self._broken = MappingProxyType(broken)
+
+    def _own(self) -> tuple[dict[str, Renderer], dict[str, BrokenTemplate]]:
+        if self._settings.templates is None:
+            return {}, {}
+        return load_templates(self._settings.templates, self._engine, self._settings)
+
+
+def drawn(engine: Engine, settings: Settings) -> tuple[Renderer, ...]:
+    """Return the renderers that are code and not templates."""
+    return (
+        solid.RENDERER,
+        gradient.build(engine),
+        placeholder.build(engine),
+        identicon.RENDERER,
+        avatar.build(engine),
+        qr.RENDERER,
+        html.build(engine, settings),
+        dream.RENDERER,
+    )
+
+
+def stamp(folder: Path | None) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes when any file below a folder does."""
+    if folder is None:
+        return ()
+    found = []
+    for path in sorted(folder.rglob("*")):
+        # An editor may rename a file away between the listing and the look.
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(found)

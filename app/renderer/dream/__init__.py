@@ -1,0 +1,1 @@
+"""Procedural art of a prompt."""

@@ -1,0 +1,1 @@
+"""HTML and text through the layout engine, and its fonts."""

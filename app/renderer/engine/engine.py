@@ -1,0 +1,148 @@
+"""HTML and CSS to pixels: the only module that knows the layout engine."""
+
+import html
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, TypeVar
+
+import pytakumi
+from PIL import Image
+
+from app.renderer.base import Picture, Vector, scaled
+from app.renderer.engine.fonts import BrokenFont, FontFile, Fonts
+from app.renderer.errors import Undrawable
+
+_T = TypeVar("_T")
+_DEVANAGARI = re.compile("[\u0900-\u097f]")
+_TAG = re.compile(r"<[^<>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Markup, style sheets in cascading order, and images by the name in `src`.
+
+    The engine does not read `<style>` elements in the markup.
+    """
+
+    body: str
+    styles: tuple[str, ...] = ()
+    images: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Engine:
+    """Lays pages out and paints them; may be shared by threads.
+
+    It reaches neither files nor the network: only the fonts and images handed
+    to it. Raises BrokenFont where a font cannot be registered.
+    """
+
+    def __init__(self, fonts: Fonts) -> None:
+        self._fonts = fonts
+        self._renderer = pytakumi.Renderer()
+        self._families = _register(self._renderer, fonts)
+        self.version = f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
+
+    def draw(self, page: Page, size: tuple[int, int], scale: float) -> Picture:
+        """Paint a page of `size` CSS pixels with `scale` device pixels for each.
+
+        Raises Undrawable where the engine refuses the page.
+        """
+        device = scaled(size, scale)
+        pixels = _guard(
+            lambda: self._renderer.render_html(
+                page.body,
+                width=device[0],
+                height=device[1],
+                format="raw",
+                device_pixel_ratio=scale,
+                stylesheets=page.styles,
+                images=page.images,
+                font_families=self._order(page.body),
+            )
+        )
+        image = Image.frombuffer("RGBA", device, pixels, "raw", "RGBA", 0, 1)
+        return Picture(image, pixels, self._facts(page))
+
+    def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
+        """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
+        svg = _guard(
+            lambda: self._renderer.render_svg(
+                pytakumi.from_html(page.body),
+                width=size[0],
+                height=size[1],
+                stylesheets=page.styles,
+                images=page.images,
+                font_families=self._order(page.body),
+            )
+        )
+        return Vector(svg, self._facts(page))
+
+    def measure(self, node: Mapping[str, Any], width: float) -> Mapping[str, Any]:
+        """Lay a node of the engine's tree out in a column of `width` CSS pixels.
+
+        Returns its `height`, and its `runs` of text with `x`, `y`, `width`,
+        `height` and `text`, in CSS pixels.
+        """
+        return _guard(
+            lambda: self._renderer.measure(
+                dict(node), width=max(1, int(width)), font_families=self._families
+            )
+        )
+
+    def _order(self, text: str) -> list[str]:
+        """Return the families for a text whose style names none, best first.
+
+        Where the spaces come from another font than the letters, pytakumi 0.1.5
+        leaves a space or a fragment of a glyph at the ends of Devanagari lines.
+        """
+        if text.isascii() or not _DEVANAGARI.search(text):
+            return self._families
+        return sorted(self._families, key="Noto Sans Devanagari".__ne__)
+
+    def _facts(self, page: Page) -> dict[str, Any]:
+        missing = self._fonts.missing(visible_text(page.body))
+        return {"missing_glyphs": list(missing)} if missing else {}
+
+
+def visible_text(markup: str) -> str:
+    """Return markup without its tags and with its character references resolved."""
+    if markup.isascii() and "&" not in markup:
+        return markup
+    return html.unescape(_TAG.sub(" ", markup))
+
+
+def _register(renderer: pytakumi.Renderer, fonts: Fonts) -> list[str]:
+    """Hand the fonts over; return their family names, first choice first."""
+    names: dict[str, None] = {}
+    for face in fonts.faces:
+        for family in _families_of(renderer, face):
+            names[family] = None
+    return list(names)
+
+
+def _families_of(renderer: pytakumi.Renderer, face: FontFile) -> list[str]:
+    try:
+        families = _guard(
+            lambda: renderer.register_font(face.read(), generic=face.generic)
+        )
+    except Undrawable:
+        families = []
+    # A damaged font of the system's is not ours to complain about.
+    if not families and face.source != "system":
+        raise BrokenFont(face.path, "is damaged: the engine finds no face in it")
+    return [family["name"] for family in families]
+
+
+def _guard(call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except (RuntimeError, ValueError) as error:
+        raise Undrawable(str(error)) from error
+    except BaseException as error:
+        # A Rust panic arrives as pyo3_runtime.PanicException, a class that can
+        # not be imported and does not derive from Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise Undrawable("The engine gave up on this layout.") from None

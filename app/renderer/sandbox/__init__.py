@@ -1,0 +1,1 @@
+"""The process that draws callers' own HTML, and is killed at a deadline."""

@@ -1,0 +1,1 @@
+"""Templates: their files, declared parameters, and markup."""

@@ -1,0 +1,171 @@
+"""Read `parameters.toml`: what a template is called, its size, its parameters."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, create_model
+
+from app.renderer.errors import BrokenTemplate
+from app.renderer.params import Parameters
+from app.renderer.template.parameter_types import Entry, Strict
+
+FILE = "parameters.toml"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+_PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
+_HEADER = re.compile(r"\s*\[parameters\.(?P<name>[^\]]+)\]")
+_KEY = re.compile(r"\s*(?P<key>[A-Za-z0-9_-]+)\s*=")
+
+
+class Declaration(Strict):
+    """The content of `parameters.toml`; sides are in CSS pixels."""
+
+    title: str = Field(min_length=1)
+    width: int = Field(ge=1, le=65_535)
+    height: int = Field(ge=1, le=65_535)
+    version: str = ""
+    parameters: dict[str, Entry] = Field(default_factory=dict)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels."""
+        return self.width, self.height
+
+    @property
+    def example(self) -> dict[str, str]:
+        """All examples, as query strings."""
+        return {
+            name: entry.shown
+            for name, entry in self.parameters.items()
+            if entry.shown is not None
+        }
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the parameters that are images."""
+        return tuple(
+            name for name, entry in self.parameters.items() if entry.type == "image"
+        )
+
+    def model(self, name: str) -> type[Parameters]:
+        """Return the class of which a caller's parameters are instances."""
+        fields: dict[str, Any] = dict(self._fields())
+        title = "".join(part.capitalize() for part in re.split(r"[-_]", name))
+        return create_model(title, __base__=Parameters, __doc__=self.title, **fields)
+
+    def _fields(self) -> Iterator[tuple[str, tuple[Any, Any]]]:
+        for name, entry in self.parameters.items():
+            kind = entry.kind()
+            details: dict[str, Any] = {"description": entry.description or None}
+            if entry.example is not None:
+                details["examples"] = [entry.example]
+            if entry.required:
+                yield name, (kind, Field(**details))
+            elif entry.absent is None:
+                yield name, (kind | None, Field(None, **details))
+            else:
+                yield name, (kind, Field(entry.absent, **details))
+
+
+def read(folder: Path, reserved: frozenset[str]) -> Declaration:
+    """Read a template's declaration; raise BrokenTemplate naming the line.
+
+    `reserved` are names that no parameter may have.
+    """
+    source = text_of(folder, FILE)
+    try:
+        table = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax(folder, source, str(error)) from error
+    try:
+        declaration = Declaration.model_validate(table)
+    except ValidationError as error:
+        raise _fault(folder, source, error) from error
+    for name in declaration.parameters:
+        _check_name(folder, source, name, reserved)
+    return declaration
+
+
+def text_of(folder: Path, file: str) -> str:
+    """Return a template's file as text; raise BrokenTemplate where there is none."""
+    try:
+        return (folder / file).read_text("utf-8")
+    except FileNotFoundError as error:
+        raise broken(folder, file, None, "is missing") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise broken(folder, file, line, "is not UTF-8") from error
+    except OSError as error:
+        raise broken(folder, file, None, f"cannot be read: {error.strerror}") from error
+
+
+def broken(folder: Path, file: str, line: int | None, reason: str) -> BrokenTemplate:
+    """Build the error for a file of a template."""
+    return BrokenTemplate(folder.name, f"{folder.name}/{file}", line, reason)
+
+
+def check_values(
+    folder: Path, model: type[Parameters], values: Mapping[str, str]
+) -> Parameters:
+    """Build parameters from examples; raise BrokenTemplate at the line at fault."""
+    try:
+        return model.model_validate_strings(dict(values))
+    except ValidationError as error:
+        finding = error.errors(include_url=False)[0]
+        name = str(finding["loc"][0])
+        key = "example" if name in values else "default"
+        line = _line(text_of(folder, FILE), name, key)
+        reason = f"{key} of {name!r}: {_message(finding)}"
+        raise broken(folder, FILE, line, reason) from error
+
+
+def _check_name(folder: Path, source: str, name: str, reserved: frozenset[str]) -> None:
+    if not _NAME.match(name):
+        reason = f"{name!r} is no name: use a to z, 0 to 9 and _, up to 40"
+    elif name in reserved or hasattr(Parameters, name):
+        reason = f"{name!r} already means something else; choose another name"
+    else:
+        return
+    raise broken(folder, FILE, _line(source, name, None), reason)
+
+
+def _syntax(folder: Path, source: str, message: str) -> BrokenTemplate:
+    place = _PLACE.search(message)
+    line = int(place[1]) if place else source.count("\n") + 1
+    return broken(folder, FILE, line, _PLACE.sub("", message))
+
+
+def _fault(folder: Path, source: str, error: ValidationError) -> BrokenTemplate:
+    finding = error.errors(include_url=False)[0]
+    # A place is (key,), (parameters, name) or (parameters, name, type, key).
+    place = [str(part) for part in finding["loc"]]
+    name = place[1] if len(place) > 1 and place[0] == "parameters" else None
+    key = place[3] if len(place) > 3 else None if name else place[0]
+    if finding["type"].startswith("union_tag"):
+        key = "type"
+    subject = " of ".join(repr(part) for part in (key, name) if part)
+    line = _line(source, name, key)
+    return broken(folder, FILE, line, f"{subject}: {_message(finding)}")
+
+
+def _message(finding: Mapping[str, Any]) -> str:
+    known = {"missing": "is required", "extra_forbidden": "is not known here"}
+    text = str(finding["msg"]).removeprefix("Value error, ")
+    return known.get(finding["type"], text)
+
+
+def _line(source: str, name: str | None, key: str | None) -> int | None:
+    """Find `key` of parameter `name`, else the parameter's header, else nothing."""
+    section, header = None, None
+    for number, text in enumerate(source.splitlines(), 1):
+        if text.lstrip().startswith("["):
+            found = _HEADER.match(text)
+            section = found["name"].strip(" \"'") if found else text
+            header = number if section == name else header
+        matched = _KEY.match(text)
+        if matched and section == name and matched["key"] == key:
+            return number
+    return header

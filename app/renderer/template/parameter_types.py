@@ -1,0 +1,179 @@
+"""The kinds of parameters that a template can declare."""
+
+from abc import abstractmethod
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from app.renderer.engine.text_fitting import is_visible
+from app.renderer.params import Color, ImageBytes, Text
+
+# Smallest PNG there is: one transparent pixel, the example of every image.
+_DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4"
+    "2mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+
+
+class Strict(BaseModel):
+    """Base of what a file declares: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Declared(Strict):
+    """What every parameter may say about itself."""
+
+    description: str = ""
+    required: bool = False
+    default: Any = None
+    example: Any = None
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "_Declared":
+        if self.required and self.default is not None:
+            raise ValueError("is required and so cannot have a default")
+        if self.required and self.shown is None:
+            raise ValueError("is required and so needs an example")
+        return self
+
+    @property
+    def shown(self) -> str | None:
+        """The example as a query string has it, if there is one."""
+        value = self.example
+        return str(value).lower() if isinstance(value, bool) else _string(value)
+
+    @property
+    def absent(self) -> Any:
+        """The value when the caller gives none."""
+        return self.default
+
+    @abstractmethod
+    def kind(self) -> Any:
+        """Return the type that a caller's value must have."""
+
+
+def _string(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+class TextEntry(_Declared):
+    """Words without white space around them; absent is the empty string."""
+
+    type: Literal["text"]
+    max_length: int = Field(ge=1, le=100_000)
+    default: str | None = None
+    example: str | None = None
+
+    @property
+    def absent(self) -> str:
+        """The value when the caller gives none."""
+        return self.default or ""
+
+    def kind(self) -> Any:
+        """Text within its length; a required one shows something."""
+        least = 1 if self.required else 0
+        length = StringConstraints(
+            strip_whitespace=True, min_length=least, max_length=self.max_length
+        )
+        # Inside of what checks a text, so that pydantic speaks of characters.
+        base, *checks = get_args(Text)
+        seen = AfterValidator(_visible if self.required else _visible_or_empty)
+        annotated: Any = Annotated
+        return annotated[(base, length, *checks, seen)]
+
+
+def _visible(text: str) -> str:
+    if not is_visible(text):
+        raise ValueError("holds no visible character")
+    return text
+
+
+def _visible_or_empty(text: str) -> str:
+    return text if is_visible(text) else ""
+
+
+class ColorEntry(_Declared):
+    """A colour, handed over as `#rrggbb` or `#rrggbbaa`."""
+
+    type: Literal["color"]
+    default: str | None = None
+    example: str | None = None
+
+    def kind(self) -> Any:
+        """A colour in any spelling that Mimeo takes."""
+        return Color
+
+
+class NumberEntry(_Declared):
+    """A number between two bounds, both included."""
+
+    type: Literal["number"]
+    min: float | None = None
+    max: float | None = None
+    default: float | None = None
+    example: float | None = None
+
+    def kind(self) -> Any:
+        """A finite number within its bounds."""
+        return Annotated[float, Field(ge=self.min, le=self.max, allow_inf_nan=False)]
+
+
+class ChoiceEntry(_Declared):
+    """One of a few words."""
+
+    type: Literal["choice"]
+    choices: list[str] = Field(min_length=1)
+    default: str | None = None
+    example: str | None = None
+
+    def kind(self) -> Any:
+        """Exactly one of the choices."""
+        return Literal[tuple(self.choices)]
+
+
+class BooleanEntry(_Declared):
+    """Yes or no; absent is no."""
+
+    type: Literal["boolean"]
+    default: bool | None = None
+    example: bool | None = None
+
+    @property
+    def absent(self) -> bool:
+        """The value when the caller gives none."""
+        return bool(self.default)
+
+    def kind(self) -> Any:
+        """True or false."""
+        return bool
+
+
+class ImageEntry(_Declared):
+    """A picture that the caller sends."""
+
+    type: Literal["image"]
+    default: None = None
+    example: None = None
+
+    @property
+    def shown(self) -> str | None:
+        """One transparent pixel where the image is required."""
+        return _DOT if self.required else None
+
+    def kind(self) -> Any:
+        """Bytes, base64 or a data URI."""
+        return ImageBytes
+
+
+Entry = Annotated[
+    TextEntry | ColorEntry | NumberEntry | ChoiceEntry | BooleanEntry | ImageEntry,
+    Field(discriminator="type"),
+]

@@ -1,0 +1,157 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+
+from app.renderer.sandbox.process import Cell, Died, Expired
+from tests.renderer import cell_work as work
+
+ROOT = Path(__file__).parents[3]
+MEMORY = 256 * 1024 * 1024
+SCRIPT = """
+import sys, time
+from app.renderer.sandbox.process import Cell
+from tests.renderer import cell_work as work
+
+if __name__ == "__main__":
+    cell = Cell(work.prepare, memory_bytes=1 << 28)
+    print(cell.run(work.pid, timeout_s=30), flush=True)
+    time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def cell() -> Iterator[Cell]:
+    made = Cell(work.prepare, memory_bytes=MEMORY)
+    yield made
+    made.close()
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def ends(pid: int) -> bool:
+    for _ in range(100):
+        if not lives(pid):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_work_is_done_in_one_other_process(cell: Cell) -> None:
+    first, second = (cell.run(work.pid, timeout_s=9) for _ in range(2))
+
+    assert first == second != os.getpid()
+
+
+def test_nothing_can_be_opened(cell: Cell) -> None:
+    assert cell.run(work.doors, timeout_s=9) == []
+
+
+def test_no_core_is_dumped(cell: Cell) -> None:
+    assert cell.run(work.core_limit, timeout_s=9) == (0, 0)
+
+
+@pytest.mark.parametrize("function", [work.spin, work.sleep])
+def test_work_is_stopped_at_its_deadline(cell: Cell, function) -> None:
+    arguments = (60,) if function is work.sleep else ()
+    before = cell.run(work.pid, timeout_s=9)
+    started = time.perf_counter()
+
+    with pytest.raises(Expired):
+        cell.run(function, *arguments, timeout_s=0.5)
+
+    assert 0.5 <= time.perf_counter() - started < 3
+    assert ends(before)
+
+
+def test_memory_is_bounded(cell: Cell) -> None:
+    assert cell.run(work.take, MEMORY // 2, timeout_s=9) == MEMORY // 2
+    with pytest.raises(MemoryError):
+        cell.run(work.take, MEMORY * 2, timeout_s=9)
+
+
+def test_a_death_is_told_and_the_process_replaced(cell: Cell) -> None:
+    with pytest.raises(Died) as caught:
+        cell.run(work.abort, timeout_s=9)
+
+    assert caught.value.code == -signal.SIGABRT
+    assert cell.run(work.pid, timeout_s=9)
+
+
+def test_a_process_killed_in_its_sleep_is_replaced(cell: Cell) -> None:
+    os.kill(cell.run(work.pid, timeout_s=9), signal.SIGKILL)
+    time.sleep(0.4)
+
+    assert cell.run(work.pid, timeout_s=9)
+
+
+def test_errors_come_back_as_themselves(cell: Cell) -> None:
+    with pytest.raises(work.Refused) as caught:
+        cell.run(work.refuse, timeout_s=9)
+
+    assert (caught.value.one, caught.value.two) == ("a", 1)
+
+
+def test_threads_take_turns(cell: Cell) -> None:
+    found: list[int] = []
+
+    def ask() -> None:
+        found.append(cell.run(work.pid, timeout_s=9))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 8
+    assert len(set(found)) == 1
+
+
+def test_a_closed_cell_leaves_no_process_and_opens_again() -> None:
+    cell = Cell(work.prepare, memory_bytes=MEMORY)
+    pid = cell.run(work.pid, timeout_s=9)
+
+    cell.close()
+
+    assert ends(pid)
+    assert cell.run(work.pid, timeout_s=9) != pid
+    cell.close()
+    cell.close()
+
+
+def test_a_process_that_cannot_get_ready_is_an_error_soon() -> None:
+    cell = Cell(work.fail, memory_bytes=MEMORY)
+
+    with pytest.raises(BrokenProcessPool):
+        cell.run(work.pid, timeout_s=9)
+    cell.close()
+
+
+@pytest.mark.parametrize("death", [None, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_its_parent(death, tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), "0" if death is None else "60"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        if death is not None:
+            parent.send_signal(death)
+        parent.wait(20)
+
+    assert ends(child)
