@@ -6,7 +6,7 @@ from app.config import BadSetting, Settings
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue, TakenName
 from app.store import Store, StoreError, open_store
-from app.upstream.configuration import read_upstreams
+from app.upstream.config.environment import read_upstreams
 from app.upstream.renderer import renderer_of
 from app.upstream.setting import UpstreamSettingError
 

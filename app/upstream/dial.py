@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from app.upstream.address import is_public
+from app.upstream.transport.addresses import is_public
 
 # A name with more addresses than these is tried no further.
 _MOST_TRIED = 4

@@ -12,16 +12,16 @@ import orjson
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
 from app.store import mapped
-from app.upstream.answer import Found, Linked, read_answer, read_fetched
-from app.upstream.ask import Ask, check, parameters
 from app.upstream.deadline import Deadline
-from app.upstream.dialect import dialect_of
 from app.upstream.errors import UpstreamError
-from app.upstream.gate import Gate
-from app.upstream.region import Region
-from app.upstream.transport import call, fetch_url
-from app.upstream.upstream import Upstream
-from app.upstream.wire import WireRequest, build
+from app.upstream.probe.byte_range import Region
+from app.upstream.request.adapters import WireRequest, build
+from app.upstream.request.capabilities import dialect_of
+from app.upstream.request.prompt import Ask, check, parameters
+from app.upstream.resilience.concurrency import Gate
+from app.upstream.response.reader import Found, Linked, read_answer, read_fetched
+from app.upstream.service import Upstream
+from app.upstream.transport.call import call, fetch_url
 
 # Limits are checked with it where the caller leaves the size to the service.
 _USUAL_SIDE = 1024

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from app.errors import with_fields
-from app.upstream.upstream import Credential, Kind
+from app.upstream.service import Credential, Kind
 
 # Kinds whose requests have paths of their own, behind the base.
 _BASED: tuple[Kind, ...] = ("openai", "stability", "sdwebui")

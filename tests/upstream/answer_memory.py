@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import pybase64
 
-from app.upstream.answer import read_answer
 from app.upstream.caps import Caps
 from app.upstream.errors import UpstreamError
+from app.upstream.response.reader import read_answer
 from tests.upstream.pictures import PNG, b64, dump
 
 _BIG = 200_000_000

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from app.upstream.caps import Caps
 from app.upstream.deadline import Deadline
 from app.upstream.endpoint import Endpoint
-from app.upstream.gate import Gate
-from app.upstream.transport import call, fetch_url
+from app.upstream.resilience.concurrency import Gate
+from app.upstream.transport.call import call, fetch_url
 
 KEY = "canary-Zx81-4711"
 PROMPT = "canary-a-red-fox"
@@ -19,7 +19,7 @@ LATE_S = 20
 
 @dataclass(frozen=True)
 class Wanted:
-    """A paid request, as `app.upstream.wire` builds them."""
+    """A paid request, as `app.upstream.request.adapters` builds them."""
 
     path: str
     method: str = "POST"

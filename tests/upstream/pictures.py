@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from app.upstream.answer import Answer, Found, Linked, read_answer
 from app.upstream.caps import Caps
-from app.upstream.region import Region, whole
+from app.upstream.probe.byte_range import Region, whole
+from app.upstream.response.reader import Answer, Found, Linked, read_answer
 
 SIZE = (40, 24)
 CAPS = Caps(1 << 20, 1 << 19, 4, 1_000_000)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.address import is_public, origin, parse
 from app.upstream.caps import Caps
 from app.upstream.deadline import Deadline
 from app.upstream.dial import Forbidden, dial, resolve
 from app.upstream.endpoint import Endpoint
 from app.upstream.errors import ForbiddenAddress, UpstreamError
-from app.upstream.transport import fetch_url
+from app.upstream.transport.addresses import is_public, origin, parse
+from app.upstream.transport.call import fetch_url
 from tests.upstream.doubles import PNG, double
 
 # Host and port as they stand between the scheme and the path.

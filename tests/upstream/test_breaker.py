@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.breaker import Breaker
 from app.upstream.budget import Budget
 from app.upstream.deadline import Deadline
 from app.upstream.errors import (
@@ -22,7 +21,8 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.gate import Gate
+from app.upstream.resilience.circuit_breaker import Breaker
+from app.upstream.resilience.concurrency import Gate
 
 ALIVE = (
     UpstreamRefused("far", 400, "no"),

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.base64file import OverBytes
 from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
-from app.upstream.jsonscan import scan
-from app.upstream.region import BLOCK, whole
-from app.upstream.zipped import extract
+from app.upstream.probe.byte_range import BLOCK, whole
+from app.upstream.response.base64_stream import OverBytes
+from app.upstream.response.streaming_json import scan
+from app.upstream.response.unzip import extract
 from tests.upstream.pictures import CAPS, PNG, SIZE, WEBP, answered, b64, dump, held
 from tests.upstream.wire_forms import URL, zipped
 
@@ -125,7 +125,7 @@ def test_much_beside_the_images_is_refused(beside):
         pass
 
 
-# The bounds that the docstring of app.upstream.answer states.
+# The bounds that the docstring of app.upstream.response.reader states.
 _REFUSED = 2 << 20
 _ORDINARY = 8 << 20
 _HOSTILE = 32 << 20

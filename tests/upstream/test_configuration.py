@@ -6,10 +6,10 @@ import pytest
 
 from app.config import BadSetting, Settings
 from app.opening import open_catalogue
-from app.upstream.ask import parameters
-from app.upstream.configuration import documented, read_upstreams
+from app.upstream.config.environment import documented, read_upstreams
+from app.upstream.request.prompt import parameters
+from app.upstream.service import Upstream
 from app.upstream.setting import UpstreamSettingError
-from app.upstream.upstream import Upstream
 
 CANARY = "sk-canary-42"
 GOOD = """\

@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from app.renderer.errors import BadParameter
-from app.upstream.ask import Ask, check, parameters
-from app.upstream.dialect import RATIOS, dialect_of, open_fields
-from app.upstream.upstream import Upstream
-from app.upstream.wire import build
+from app.upstream.request.adapters import build
+from app.upstream.request.capabilities import RATIOS, dialect_of, open_fields
+from app.upstream.request.prompt import Ask, check, parameters
+from app.upstream.service import Upstream
 
 
 def upstream(kind: str, **more: Any) -> Upstream:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.upstream.answer import Linked, Missing, read_fetched
 from app.upstream.errors import BadMedia, UpstreamFiltered
+from app.upstream.response.reader import Linked, Missing, read_fetched
 from tests.upstream.pictures import (
     CAPS,
     JPEG,

@@ -14,7 +14,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.exchange import roots
+from app.upstream.transport.http import roots
 from tests.upstream.caller import (
     ask,
     soon,

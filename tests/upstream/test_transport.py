@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.upstream.breaker import Breaker
 from app.upstream.budget import Budget
 from app.upstream.caps import Caps
 from app.upstream.deadline import Deadline
@@ -24,9 +23,10 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.gate import Gate
-from app.upstream.patience import retry_after
-from app.upstream.transport import call
+from app.upstream.resilience.circuit_breaker import Breaker
+from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.retry import retry_after
+from app.upstream.transport.call import call
 from tests.upstream.caller import (
     KEY,
     LATE_S,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.upstream.ask import Ask
-from app.upstream.upstream import Credential, Upstream
-from app.upstream.wire import WireRequest, build
+from app.upstream.request.adapters import WireRequest, build
+from app.upstream.request.prompt import Ask
+from app.upstream.service import Credential, Upstream
 
 CANARY = "sk-canary-77"
 

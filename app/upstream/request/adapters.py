@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from app.upstream.ask import Ask, check, ratio
-from app.upstream.dialect import Dialect, dialect_of
-from app.upstream.upstream import Upstream
+from app.upstream.request.capabilities import Dialect, dialect_of
+from app.upstream.request.prompt import Ask, check, ratio
+from app.upstream.service import Upstream
 
 _JSON = "application/json"
 

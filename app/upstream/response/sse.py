@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from app.upstream.region import Region
+from app.upstream.probe.byte_range import Region
 
 _BREAK = re.compile(rb"[\r\n]")
 _FIELD = b"data:"

@@ -7,15 +7,15 @@ from types import MappingProxyType
 from typing import Any, NoReturn, get_args
 
 from app.renderer.errors import BadParameter
-from app.upstream.ask import Ask, check
-from app.upstream.dialect import open_fields
+from app.upstream.request.capabilities import open_fields
+from app.upstream.request.prompt import Ask, check
+from app.upstream.service import Api, Credential, Kind, Upstream
 from app.upstream.setting import (
     UpstreamSettingError,
     read_credential,
     read_model,
     read_url,
 )
-from app.upstream.upstream import Api, Credential, Kind, Upstream
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")

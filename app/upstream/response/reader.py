@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 
 from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
-from app.upstream.finish import is_filter
-from app.upstream.forms import READERS, Pieces, Reading
-from app.upstream.jsonscan import BOM
-from app.upstream.pictures import Found, Linked, Missing, Pictures
-from app.upstream.refusal import refuse
-from app.upstream.region import Region, whole
-from app.upstream.sniff import HEAD, sniff
+from app.upstream.probe.byte_range import Region, whole
+from app.upstream.probe.sniff import HEAD, sniff
+from app.upstream.response.decode import Found, Linked, Missing, Pictures
+from app.upstream.response.finish_reason import is_filter
+from app.upstream.response.forms import READERS, Pieces, Reading
+from app.upstream.response.refusal import refuse
+from app.upstream.response.streaming_json import BOM
 
 __all__ = ["Answer", "Found", "Linked", "Missing", "read_answer", "read_fetched"]
 

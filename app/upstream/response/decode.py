@@ -5,7 +5,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import BinaryIO
 
-from app.upstream.base64file import (
+from app.upstream.caps import Caps
+from app.upstream.errors import TooLarge, scrub
+from app.upstream.probe.byte_range import Region
+from app.upstream.probe.raster import Damaged
+from app.upstream.probe.sniff import HEAD, IMAGES, Measured, measure, sniff
+from app.upstream.response.base64_stream import (
     Decoded,
     NotBase64,
     OverBytes,
@@ -13,13 +18,8 @@ from app.upstream.base64file import (
     decode,
     media_type_of,
 )
-from app.upstream.caps import Caps
-from app.upstream.errors import TooLarge, scrub
-from app.upstream.finish import FILTERED
-from app.upstream.items import BASE64_KEYS, URL_KEYS, Item, Said
-from app.upstream.raster import Damaged
-from app.upstream.region import Region
-from app.upstream.sniff import HEAD, IMAGES, Measured, measure, sniff
+from app.upstream.response.finish_reason import FILTERED
+from app.upstream.response.json_images import BASE64_KEYS, URL_KEYS, Item, Said
 
 _MOST_URL = 8_192
 _UNSAID = Said(None, None, "")

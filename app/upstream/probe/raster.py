@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from app.upstream.region import Region
+from app.upstream.probe.byte_range import Region
 
 Size = tuple[int, int]
 

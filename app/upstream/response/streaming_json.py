@@ -8,8 +8,8 @@ reads the outline. So the structure is checked strictly, and images cost nothing
 import json
 from typing import Any
 
-from app.upstream.base64file import Text
-from app.upstream.region import Region
+from app.upstream.probe.byte_range import Region
+from app.upstream.response.base64_stream import Text
 
 # Longer strings stay in the file.
 _KEPT = 1_024

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.upstream.breaker import Breaker
 from app.upstream.budget import Budget
 from app.upstream.deadline import Deadline
 from app.upstream.errors import UpstreamBusy
+from app.upstream.resilience.circuit_breaker import Breaker
 
 # What an upstream that is full is given to get a call done.
 _RETRY_S = 5

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.upstream.answer import Found, Linked, read_fetched
+from app.upstream.response.reader import Found, Linked, read_fetched
 from tests.upstream.pictures import (
     CAPS,
     JPEG,

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from app.upstream.boxes import measure_heif, measure_jxl
-from app.upstream.raster import (
+from app.upstream.probe.byte_range import Region
+from app.upstream.probe.isobmff import measure_heif, measure_jxl
+from app.upstream.probe.raster import (
     Damaged,
     Size,
     measure_bmp,
@@ -15,8 +16,7 @@ from app.upstream.raster import (
     measure_png,
     measure_webp,
 )
-from app.upstream.region import Region
-from app.upstream.tiff import measure_tiff
+from app.upstream.probe.tiff import measure_tiff
 
 # So many bytes decide what all of them are.
 HEAD = 4096

@@ -13,7 +13,6 @@ from urllib.parse import urljoin
 
 import requests
 
-from app.upstream.address import Target, origin, parse
 from app.upstream.caps import Caps
 from app.upstream.deadline import Deadline
 from app.upstream.endpoint import Endpoint, Received, Sendable
@@ -28,9 +27,10 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.exchange import exchange
-from app.upstream.gate import Gate
-from app.upstream.patience import backoff, retry_after
+from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.retry import backoff, retry_after
+from app.upstream.transport.addresses import Target, origin, parse
+from app.upstream.transport.http import exchange
 
 _LOG = logging.getLogger("mimeo.upstream")
 MOST_ATTEMPTS = 3

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.upstream.raster import Damaged
-from app.upstream.sniff import IMAGES, Measured, measure, sniff
+from app.upstream.probe.raster import Damaged
+from app.upstream.probe.sniff import IMAGES, Measured, measure, sniff
 from tests.upstream.pictures import (
     JPEG,
     JXL_BOXES,

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import pybase64
 
-from app.upstream.region import Region
+from app.upstream.probe.byte_range import Region
 
 _HEAD = re.compile(rb"\s*data:([^,;\s]*)(?:;[^,;]*)*?;base64,", re.IGNORECASE)
 # Media type and parameters together; real ones have under 100 characters.

@@ -13,8 +13,8 @@ from pydantic import Field, create_model
 
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.params import Parameters, Text, Words
-from app.upstream.dialect import RATIOS, Dialect, dialect_of
-from app.upstream.upstream import Upstream
+from app.upstream.request.capabilities import RATIOS, Dialect, dialect_of
+from app.upstream.service import Upstream
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import struct
 
-from app.upstream.raster import Damaged, Size
-from app.upstream.region import Region
+from app.upstream.probe.byte_range import Region
+from app.upstream.probe.raster import Damaged, Size
 
 _WIDTH, _HEIGHT = 256, 257
 # Offsets and byte counts: of strips, and of tiles.

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from app.upstream import zipped
-from app.upstream.base64file import OverBytes, Text
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered, scrub
-from app.upstream.events import OverLines, data_lines
-from app.upstream.finish import classify, explain, is_filter
-from app.upstream.items import Said, find, tell
-from app.upstream.jsonscan import BOM, NotJson, OverOutline, scan
-from app.upstream.pictures import Missing, Pictures, Piece, digest
-from app.upstream.refusal import message
-from app.upstream.region import Region
-from app.upstream.sniff import IMAGES
+from app.upstream.probe.byte_range import Region
+from app.upstream.probe.sniff import IMAGES
+from app.upstream.response import unzip
+from app.upstream.response.base64_stream import OverBytes, Text
+from app.upstream.response.decode import Missing, Pictures, Piece, digest
+from app.upstream.response.finish_reason import classify, explain, is_filter
+from app.upstream.response.json_images import Said, find, tell
+from app.upstream.response.refusal import message
+from app.upstream.response.sse import OverLines, data_lines
+from app.upstream.response.streaming_json import BOM, NotJson, OverOutline, scan
 
 _UNFINISHED = frozenset(
     (
@@ -93,12 +93,12 @@ def read_zip(reading: Reading) -> Pieces:
     pictures, pieces = reading.pictures, list[Piece]()
     most = pictures.caps.max_image_bytes
     try:
-        for region, sha in zipped.extract(reading.body, pictures.target, most):
+        for region, sha in unzip.extract(reading.body, pictures.target, most):
             pieces.append(pictures.look(region, sha, "zip"))
             pictures.check_count(len(pieces))
     except OverBytes as error:
         raise TooLarge(reading.upstream, "max_image_bytes", most) from error
-    except zipped.NotZip as error:
+    except unzip.NotZip as error:
         raise BadMedia(reading.upstream, str(error)) from error
     return Pieces(pieces, {})
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import IO, BinaryIO
 
-from app.upstream.base64file import OverBytes
-from app.upstream.region import BLOCK, Region
+from app.upstream.probe.byte_range import BLOCK, Region
+from app.upstream.response.base64_stream import OverBytes
 
 _END = 22
 _LOCATOR = 20

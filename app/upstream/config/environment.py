@@ -7,14 +7,14 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from app.upstream.config.file import Table
+from app.upstream.service import Api, Kind, Upstream
 from app.upstream.setting import (
     UpstreamSettingError,
     read_credential,
     read_model,
     read_url,
 )
-from app.upstream.table import Table
-from app.upstream.upstream import Api, Kind, Upstream
 
 
 def documented() -> tuple[tuple[str, str], ...]:

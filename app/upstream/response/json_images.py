@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.upstream.base64file import Text
-from app.upstream.finish import FILTERED, classify
+from app.upstream.response.base64_stream import Text
+from app.upstream.response.finish_reason import FILTERED, classify
 
 BASE64_KEYS = (
     "b64_json",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from app.upstream.upstream import Size, Upstream
+from app.upstream.service import Size, Upstream
 
 FIELDS = ("negative_prompt", "seed", "width", "height", "n")
 # Aspect ratios of Stability's v2beta, by their reduced sides.

@@ -1,0 +1,1 @@
+"""Services as an operator configured them: environment and file."""

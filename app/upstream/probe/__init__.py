@@ -1,0 +1,1 @@
+"""What bytes are: format, size, and whether they are whole."""

@@ -1,0 +1,1 @@
+"""From a prompt to the request that a service understands."""

@@ -1,0 +1,1 @@
+"""Concurrency, circuit breaker and retry around the calls of a service."""

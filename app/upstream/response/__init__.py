@@ -1,0 +1,1 @@
+"""From a service's answer to images, whatever its form."""

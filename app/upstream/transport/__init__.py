@@ -1,0 +1,1 @@
+"""One HTTP exchange with a service: addresses, connection, deadline."""
