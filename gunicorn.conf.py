@@ -8,8 +8,8 @@ import sys
 import tempfile
 from typing import Any
 
+from app.cli.listener import address
 from app.config import BadSetting, Settings, allocator
-from app.listener import address
 from app.renderer.engine.engine import Engine
 from app.renderer.engine.fonts import BrokenFont, load_fonts
 from app.store import StoreError, open_store

@@ -7,11 +7,11 @@ from functools import partial
 from flask import Flask
 
 from app import problems
+from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
 from app.collection.drawing import Studio
 from app.collection.repository import Shelf
 from app.config import BadSetting, Settings
 from app.observability import access_log
-from app.opening import open_catalogue, open_media, open_purchases, open_room
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import Occasions

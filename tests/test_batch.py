@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
+from app.cli.main import main
 
 ROWS = "color,width\n" + "".join(f"%06x,{20 + n}\n" % (n * 999) for n in range(12))
 
@@ -115,7 +115,7 @@ def test_ctrl_c_on_a_terminal_says_that_the_same_command_goes_on(folder):
     control, terminal = pty.openpty()
     # A new one has no columns, and so no room for a bar.
     termios.tcsetwinsize(terminal, (24, 100))
-    command = [sys.executable, "-m", "app.cli", "batch", "cards.csv"]
+    command = [sys.executable, "-m", "app.cli.main", "batch", "cards.csv"]
     process = subprocess.Popen(
         [*command, "--renderer", "card", "-o", "cards.zip"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},

@@ -12,30 +12,17 @@ FILES = sorted((ROOT / "app").rglob("*.py"))
 # Room by room, what it may import of the others; `factory` is app/__init__.py.
 ALLOWED = {
     "archive": {"errors"},
-    "arguments": {"parsing", "renderer"},
-    "batch": {
+    "bootstrap": {"config", "observability", "renderer", "store", "upstream"},
+    "cli": {
         "archive",
-        "arguments",
+        "bootstrap",
         "collection",
         "config",
-        "opening",
+        "image_request",
         "parsing",
         "pipeline",
         "problems",
-        "remote",
         "renderer",
-    },
-    "cli": {
-        "arguments",
-        "batch",
-        "config",
-        "doctor",
-        "image_request",
-        "listener",
-        "opening",
-        "pipeline",
-        "renderer",
-        "server",
         "store",
     },
     "collection": {
@@ -54,21 +41,12 @@ ALLOWED = {
     "config": {"errors"},
     "delivery": {"archive", "errors", "media", "parsing", "renderer", "store"},
     "dialects": {"media", "pipeline", "renderer"},
-    "doctor": {
-        "config",
-        "image_request",
-        "listener",
-        "opening",
-        "pipeline",
-        "renderer",
-        "store",
-    },
     "errors": set(),
     "factory": {
+        "bootstrap",
         "collection",
         "config",
         "observability",
-        "opening",
         "parsing",
         "pipeline",
         "problems",
@@ -77,10 +55,8 @@ ALLOWED = {
         "views",
     },
     "image_request": {"renderer"},
-    "listener": set(),
     "media": set(),
     "observability": set(),
-    "opening": {"config", "observability", "renderer", "store", "upstream"},
     "parsing": {"config", "delivery", "errors", "image_request", "renderer"},
     "pipeline": {
         "config",
@@ -100,9 +76,7 @@ ALLOWED = {
         "store",
         "upstream",
     },
-    "remote": {"archive", "collection", "renderer"},
     "renderer": {"config", "errors"},
-    "server": {"config", "listener"},
     "store": set(),
     "upstream": {"errors", "renderer", "store"},
     "views": {
@@ -129,7 +103,7 @@ FRAMEWORK = {"flask", "werkzeug"}
 FREE = {"app/collection/ingest/multipart.py", "app/parsing/accept.py"}
 # Packages that one module alone may import.
 ONLY = {
-    "gunicorn": "app/server.py",
+    "gunicorn": "app/cli/server.py",
     "prometheus_client": "app/observability/metrics.py",
     "pytakumi": "app/renderer/engine/engine.py",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.doctor import installed
+from app.cli.doctor import installed
 from app.renderer.engine.fonts import PACKAGED
 
 ROOT = Path(__file__).parent.parent

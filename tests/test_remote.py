@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.cli import main
+from app.cli.main import main
 from tests.gunicorn_server import Server, listening, serve
 
 APP = "tests.faulty:build()"

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app import listener, server
+from app.cli import listener, server
 
 ROOT = Path(__file__).parent.parent
-MIMEO = (sys.executable, "-m", "app.cli")
+MIMEO = (sys.executable, "-m", "app.cli.main")
 GUNICORN = (sys.executable, "-m", "gunicorn", "wsgi:app")
 FOREIGN = ("GUNICORN_CMD_ARGS", "HOST", "PORT", "WEB_CONCURRENCY")
 

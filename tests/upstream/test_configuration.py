@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from app.bootstrap import open_catalogue
 from app.config import BadSetting, Settings
-from app.opening import open_catalogue
 from app.upstream.config.environment import documented, read_upstreams
 from app.upstream.request.prompt import parameters
 from app.upstream.service import Upstream

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from requests import RequestException, Response
 
 from app.archive.errors import ArchiveError
-from app.remote.errors import BrokenOff, RemoteError, reason_of
-from app.remote.part import Part
-from app.remote.server import Server, read_object
+from app.cli.client.api import Server, read_object
+from app.cli.client.errors import BrokenOff, RemoteError, reason_of
+from app.cli.client.part import Part
 
 # Small, because what a broken connection has brought of a block is lost.
 _BLOCK = 16 << 10

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 
 from PIL import features
 
-from app import listener
+from app.bootstrap import open_catalogue
+from app.cli import listener
 from app.config import BadSetting, Settings, allocator
 from app.image_request import from_strings
-from app.opening import open_catalogue
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.engine.fonts import BrokenFont, load_fonts
@@ -28,7 +28,7 @@ _MIB = 1 << 20
 # A worker held 252 MiB after 1,000 cards in 8 threads; beside it stands the process
 # for callers' HTML.
 _WORKER_BYTES = 400 * _MIB
-_PINS = Path(__file__).resolve().parent.parent / "requirements.txt"
+_PINS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
 # Scripts that the packaged fonts draw, and some that want a font of the operator's.
 SCRIPTS: Mapping[str, str] = {

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlencode
 
-from app.batch.order import Order
-from app.batch.tally import Tally, say
+from app.bootstrap import open_catalogue, open_media, open_purchases
+from app.cli.batch.order import Order
+from app.cli.batch.tally import Tally, say
 from app.collection.collection import Collection, Item
 from app.collection.drawing import Studio
 from app.collection.export.base64_json import Bundle
@@ -18,7 +19,6 @@ from app.collection.export.zip import first_run
 from app.collection.ingest.upload import read_upload
 from app.collection.outcome import Drawn, Outcome
 from app.config import Settings, allocator
-from app.opening import open_catalogue, open_media, open_purchases
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.problems import describe

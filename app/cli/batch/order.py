@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.arguments import Misuse, read_files, split_options
+from app.bootstrap import open_catalogue
+from app.cli.client.api import Server
+from app.cli.options import Misuse, read_files, split_options
 from app.config import Settings
-from app.opening import open_catalogue
-from app.remote.server import Server
 from app.renderer.errors import BadParameter
 
 _JSON = "application/json"

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, quote, urlsplit
 import requests
 from requests import RequestException, Response
 
+from app.cli.client.errors import RemoteError, reason_of
 from app.collection.errors import BadRows, RowFault
-from app.remote.errors import RemoteError, reason_of
 from app.renderer.errors import BadParameter, Fault
 
 # Seconds to connect, and between two bytes. The server is silent while it lays an

@@ -9,8 +9,8 @@ from typing import Any
 from gunicorn.app.base import Application
 from gunicorn.util import import_app
 
+from app.cli.listener import address, open_listener
 from app.config import Settings
-from app.listener import address, open_listener
 
 # Shown once the server listens; each answers 200 (tests/test_serve.py).
 TO_TRY = (
@@ -52,7 +52,7 @@ class Server(Application):
 
 def configuration() -> Path:
     """Find gunicorn.conf.py: in a checkout, or where an installation puts it."""
-    checkout = Path(__file__).resolve().parent.parent / _NAME
+    checkout = Path(__file__).resolve().parents[2] / _NAME
     installed = Path(sys.prefix, "share", "mimeo", _NAME)
     return checkout if checkout.is_file() else installed
 

@@ -6,8 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from app import doctor, listener
-from app.doctor import Finding
+from app.cli import doctor, listener
+from app.cli.doctor import Finding
 
 
 @pytest.fixture

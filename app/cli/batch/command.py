@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import IO
 
 from app.archive.errors import ArchiveError
-from app.arguments import Misuse
-from app.batch.drawing import draw
-from app.batch.fetching import fetch
-from app.batch.order import read_order
-from app.batch.tally import Tally, say
+from app.cli.batch.local import draw
+from app.cli.batch.order import read_order
+from app.cli.batch.remote import fetch
+from app.cli.batch.tally import Tally, say
+from app.cli.client.errors import RemoteError
+from app.cli.options import Misuse
 from app.collection.errors import BadRows
 from app.collection.export.base64_json import ImageFailed
 from app.parsing.image import BadBody, UnsupportedBody
 from app.pipeline.admission import Busy
-from app.remote.errors import RemoteError
 from app.renderer.errors import BadParameter
 
 _USAGE = """\

@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 import ijson  # type: ignore[import-untyped]
 
 from app.archive.manifest import MANIFEST
-from app.batch.order import Order
-from app.batch.tally import Tally, say
-from app.remote.download import Download
-from app.remote.part import Part
-from app.remote.server import Made, Server
+from app.cli.batch.order import Order
+from app.cli.batch.tally import Tally, say
+from app.cli.client.api import Made, Server
+from app.cli.client.download import Download
+from app.cli.client.part import Part
 
 
 def fetch(order: Order, url: str, stream: IO[bytes], tally: Tally) -> None:

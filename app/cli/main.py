@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app import doctor
-from app.arguments import Misuse, holds_bytes, read_options, variants
-from app.batch import command as batch
+from app.bootstrap import open_catalogue
+from app.cli import doctor
+from app.cli.batch import command as batch
+from app.cli.listener import CannotListen
+from app.cli.options import Misuse, holds_bytes, read_options, variants
 from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
-from app.listener import CannotListen
-from app.opening import open_catalogue
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
@@ -122,7 +122,7 @@ def _serve(options: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     # Gunicorn reads WEB_CONCURRENCY while it is imported, and fails on a bad one:
     # the settings have to be right before.
-    from app import server
+    from app.cli import server
 
     server.serve(settings, fixed=bool(os.environ.get("PORT")))
     return 0

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from app.cli import main
+from app.cli.main import main
 from app.image_request import from_strings
 from app.renderer.produce import produce
 

@@ -1,1 +1,0 @@
-"""`mimeo batch`: an image of every row of a table, in one ZIP."""

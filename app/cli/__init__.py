@@ -1,0 +1,1 @@
+"""The command line: `mimeo serve`, `render`, `renderers`, `batch`, `doctor`."""

@@ -1,0 +1,1 @@
+"""`mimeo batch`: a table becomes an archive on disk."""

@@ -1,0 +1,1 @@
+"""A Mimeo server elsewhere, asked over HTTP."""

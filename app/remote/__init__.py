@@ -1,1 +1,0 @@
-"""The client of a Mimeo server: collections made there and fetched from there."""
