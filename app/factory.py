@@ -66,7 +66,7 @@ def build(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
-    app.register_blueprint(images.blueprint(parser, pipeline))
+    app.register_blueprint(images.blueprint(parser, pipeline, settings.max_age_s))
     app.register_blueprint(inference.blueprint(generations))
     app.register_blueprint(
         openai.blueprint(generations, _link(pipeline, signer, settings))

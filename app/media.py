@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
+import pybase64
 from zlib_ng import zlib_ng
 
 
@@ -61,6 +62,26 @@ def pieces(data: bytes | memoryview) -> Iterator[bytes]:
     """Yield data in pieces of at most 256 KiB."""
     for at in range(0, len(data), _BLOCK):
         yield bytes(data[at : at + _BLOCK])
+
+
+def document(media: Media, described: Mapping[str, object]) -> dict[str, object]:
+    """Describe media for JSON; `described` are members that media cannot know."""
+    return {
+        **described,
+        "media_type": media.media_type,
+        "width": media.width,
+        "height": media.height,
+        "sha256": media.sha256,
+        "fingerprint": media.fingerprint,
+        "facts": media.facts,
+        "data": media.data,
+    }
+
+
+def to_json(media: Media, described: Mapping[str, object]) -> bytes:
+    """Describe media as a JSON object; the last member, `data`, is base64."""
+    data = pybase64.b64encode_as_string(media.data)
+    return orjson.dumps({**document(media, described), "data": data})
 
 
 def pack(media: Media) -> bytes:

@@ -21,10 +21,10 @@ from app.collection.export.base64_json import ImageFailed
 from app.collection.export.zip import Changed
 from app.collection.repository import NoShelf
 from app.delivery.errors import (
-    NotAcceptable,
     PreconditionFailed,
     RangeNotSatisfiable,
 )
+from app.parsing.accept import NotAcceptable
 from app.parsing.image import BadBody, StalePin, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.pipeline.idempotency import KeyReused

@@ -28,7 +28,6 @@ ALLOWED = {
     "collection": {
         "archive",
         "config",
-        "delivery",
         "errors",
         "image_request",
         "media",
@@ -57,7 +56,7 @@ ALLOWED = {
     "image_request": {"renderer"},
     "media": set(),
     "observability": set(),
-    "parsing": {"config", "delivery", "errors", "image_request", "renderer"},
+    "parsing": {"config", "errors", "image_request", "renderer"},
     "pipeline": {
         "config",
         "errors",

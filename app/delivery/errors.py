@@ -3,8 +3,6 @@
 `headers` must go out with the problem.
 """
 
-from collections.abc import Sequence
-
 from app.errors import with_fields
 
 # Without it a script on another origin sees a network error, not the problem.
@@ -35,18 +33,3 @@ class RangeNotSatisfiable(DeliveryError):
 
     def __str__(self) -> str:
         return f"The range lies outside the {self.length} bytes there are."
-
-
-@with_fields
-class NotAcceptable(DeliveryError):
-    """The Accept header allows none of the media types on offer (406)."""
-
-    headers = (("Vary", "Accept"), _CORS)
-
-    offers: Sequence[str]
-
-    def __post_init__(self) -> None:
-        self.offers = tuple(self.offers)
-
-    def __str__(self) -> str:
-        return f"Accept allows none of {', '.join(self.offers)}."

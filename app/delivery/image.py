@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import orjson
 import pybase64
 from flask import Response
 
@@ -25,7 +24,7 @@ from app.delivery.disposition import content_disposition
 from app.delivery.embed import embed
 from app.delivery.errors import PreconditionFailed
 from app.delivery.facts import EXPOSED, fact_headers
-from app.media import Media
+from app.media import Media, document
 from app.parsing.accept import JSON
 
 # Pictures carry no credentials, and pages draw them onto a canvas (CORS); a page
@@ -151,26 +150,7 @@ def send_json(
         wrapped = terms._replace(extensions=("json",))
         pairs.append(("Content-Disposition", _disposition(wrapped)))
     pairs += fact_headers(media.facts)
-    return _body(environ, terms, embed(_document(media, described)), pairs)
-
-
-def to_json(media: Media, described: Mapping[str, object]) -> bytes:
-    """Describe media as a JSON object; the last member, `data`, is base64."""
-    data = pybase64.b64encode_as_string(media.data)
-    return orjson.dumps({**_document(media, described), "data": data})
-
-
-def _document(media: Media, described: Mapping[str, object]) -> dict[str, object]:
-    return {
-        **described,
-        "media_type": media.media_type,
-        "width": media.width,
-        "height": media.height,
-        "sha256": media.sha256,
-        "fingerprint": media.fingerprint,
-        "facts": media.facts,
-        "data": media.data,
-    }
+    return _body(environ, terms, embed(document(media, described)), pairs)
 
 
 def _body(

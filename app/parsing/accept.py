@@ -7,15 +7,32 @@ the type that the client spelt out over the server's order, drops `q=0.` and `q=
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from werkzeug.http import parse_list_header, parse_options_header
 
+from app.errors import with_fields
+
 JSON = "application/json"
 
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]*)?|\.[0-9]+|1(?:\.0*)?)\Z", re.ASCII)
+
+
+@with_fields
+class NotAcceptable(Exception):
+    """The Accept header allows none of the media types on offer (406)."""
+
+    headers = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"))
+
+    offers: Sequence[str]
+
+    def __post_init__(self) -> None:
+        self.offers = tuple(self.offers)
+
+    def __str__(self) -> str:
+        return f"Accept allows none of {', '.join(self.offers)}."
 
 
 class Choice(NamedTuple):

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from app.config import Settings
-from app.delivery.errors import NotAcceptable
-from app.delivery.image import Terms
 from app.errors import with_fields
 from app.image_request import (
     ImageRequest,
@@ -21,7 +19,7 @@ from app.image_request import (
     unique,
     unknown_names,
 )
-from app.parsing.accept import JSON, negotiate, prefers_json
+from app.parsing.accept import JSON, NotAcceptable, negotiate, prefers_json
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
@@ -57,10 +55,16 @@ class StalePin(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An image request, and the terms on which its answer is delivered."""
+    """An image request, and how its answer is to be delivered.
+
+    `pinned` says that the URL names the fingerprint, `as_json` that base64 in JSON is
+    preferred; `download` is the file name that was asked for.
+    """
 
     request: ImageRequest
-    terms: Terms
+    pinned: bool = False
+    as_json: bool = False
+    download: str | None = None
 
 
 class Line(NamedTuple):
@@ -190,16 +194,12 @@ class Parser:
     ) -> Asked:
         _check_pin(delivery.get("v"), request.fingerprint)
         row = FORMATS[request.output.format]
-        terms = Terms(
-            fingerprint=request.fingerprint,
-            name=request.renderer.name,
-            extensions=tuple(row.extensions),
+        return Asked(
+            request,
             pinned="v" in delivery,
             as_json=prefers_json(line.accept, row.media_type),
             download=delivery.get("download"),
-            max_age_s=self._settings.max_age_s,
         )
-        return Asked(request, terms)
 
 
 def _format(renderer: Renderer, line: Line, values: Container[str]) -> str | None:

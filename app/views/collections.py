@@ -8,7 +8,7 @@ from app.collection.export.exports import FORMS, Options, read_options
 from app.delivery.image import Terms, send_image
 from app.delivery.image import answer_early as answer_image_early
 from app.image_request import in_format, unique
-from app.parsing.image import Asked, read_pairs
+from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
@@ -54,13 +54,13 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
             pinned=True,
             download=options.download,
         )
-        asked, production = settle(Asked(made, terms), pipeline)
-        early = answer_image_early(request.environ, asked.terms)
+        terms, production = settle(made, terms, pipeline)
+        early = answer_image_early(request.environ, terms)
         if early is not None:
             return early
         production = production or pipeline.produce(made)
         about = how_made(production)
-        return send_image(request.environ, asked.terms, production.media, about)
+        return send_image(request.environ, terms, production.media, about)
 
     @bp.route("", methods=["OPTIONS"])
     def preflight() -> Response:

@@ -1,7 +1,6 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +10,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from app.delivery.answer import Pair
-from app.delivery.image import answer_early, send
+from app.delivery.image import Terms, answer_early, send
+from app.image_request import ImageRequest
 from app.parsing.image import (
     MAX_FIELDS,
     Asked,
@@ -22,6 +22,7 @@ from app.parsing.image import (
     UnsupportedBody,
 )
 from app.pipeline.pipeline import Pipeline, Production
+from app.renderer.encode import FORMATS
 from app.renderer.errors import shorten
 
 # RFC 9211, section 2: what the store had to do with an answer.
@@ -40,19 +41,29 @@ PREFLIGHT = {
 }
 
 
-def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
-    """Return the routes of single images."""
+def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
+    """Return the routes of single images; those not pinned may be kept so long."""
     bp = Blueprint("images", __name__, url_prefix="/images")
     # OPTIONS has a route of its own, below.
     plain: dict[str, Any] = {"provide_automatic_options": False}
 
     def answer(asked: Asked) -> Response:
-        environ = request.environ
-        asked, production = settle(asked, pipeline)
-        early = answer_early(environ, asked.terms)
+        environ, made = request.environ, asked.request
+        terms = Terms(
+            made.fingerprint,
+            made.renderer.name,
+            FORMATS[made.output.format].extensions,
+            pinned=asked.pinned,
+            as_json=asked.as_json,
+            download=asked.download,
+            max_age_s=max_age_s,
+        )
+        terms, production = settle(made, terms, pipeline)
+        early = answer_early(environ, terms)
         if early is not None:
             return early
-        return _deliver(environ, asked, production or pipeline.produce(asked.request))
+        production = production or pipeline.produce(made)
+        return _deliver(environ, made, terms, production)
 
     @bp.get("/<name>.<ending>", **plain)
     @bp.get("/<name>", defaults={"ending": None}, **plain)
@@ -83,23 +94,22 @@ def blueprint(parser: Parser, pipeline: Pipeline) -> Blueprint:
     return bp
 
 
-def settle(asked: Asked, pipeline: Pipeline) -> tuple[Asked, Production | None]:
+def settle(
+    made: ImageRequest, terms: Terms, pipeline: Pipeline
+) -> tuple[Terms, Production | None]:
     """Return the terms of an image with its entity tag, and the image if need be.
 
     What a service makes is known by its bytes alone: made anew, it is another image.
     So the tag is their digest, and no URL pins them.
     """
-    if asked.request.renderer.remote is None:
-        return asked, None
-    known = pipeline.peek(asked.request)
+    if made.renderer.remote is None:
+        return terms, None
+    known = pipeline.peek(made)
     if known is not None:
-        return _tagged(asked, known.sha256), None
-    production = pipeline.produce(asked.request)
-    return _tagged(asked, production.media.sha256), production
-
-
-def _tagged(asked: Asked, sha256: str) -> Asked:
-    return replace(asked, terms=asked.terms._replace(fingerprint=sha256, pinned=False))
+        return terms._replace(fingerprint=known.sha256, pinned=False), None
+    production = pipeline.produce(made)
+    sha256 = production.media.sha256
+    return terms._replace(fingerprint=sha256, pinned=False), production
 
 
 def _line(name: str, ending: str | None) -> Line:
@@ -180,15 +190,17 @@ def _utf8(name: str, text: str) -> tuple[str, str]:
 
 
 def _deliver(
-    environ: Mapping[str, Any], asked: Asked, production: Production
+    environ: Mapping[str, Any],
+    made: ImageRequest,
+    terms: Terms,
+    production: Production,
 ) -> Response:
-    made = asked.request
     described = {"renderer": made.renderer.name, "format": made.output.format}
     about = how_made(production)
     if made.url is not None and made.renderer.remote is None:
         described["url"] = made.url
         about.append(("Link", f'<{made.url}>; rel="canonical"'))
-    return send(environ, asked.terms, production.media, about, **described)
+    return send(environ, terms, production.media, about, **described)
 
 
 def how_made(production: Production) -> list[Pair]:

@@ -6,11 +6,10 @@ from app.delivery.album import archive, ending_of, pairs_of
 from app.delivery.answer import Answer, Pair, send_whole
 from app.delivery.disposition import content_disposition
 from app.delivery.embed import embed
-from app.delivery.errors import NotAcceptable
 from app.delivery.facts import fact_headers
 from app.delivery.image import repr_digest, safeguards
 from app.dialects import inference
-from app.parsing.accept import JSON, choose
+from app.parsing.accept import JSON, NotAcceptable, choose
 from app.parsing.image import UnsupportedBody, read_json
 from app.pipeline.generation import Album, Generation, Generations
 from app.renderer.encode import EXTENSIONS, FORMATS

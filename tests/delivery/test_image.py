@@ -10,12 +10,12 @@ from werkzeug.test import run_wsgi_app
 
 from app.delivery.errors import (
     DeliveryError,
-    NotAcceptable,
     PreconditionFailed,
     RangeNotSatisfiable,
 )
 from app.delivery.image import Terms, answer_early, send
 from app.media import Media
+from app.parsing.accept import NotAcceptable
 
 DATA = bytes(range(100))
 PRINT = "a" * 64
@@ -273,6 +273,6 @@ def test_json_is_named_only_for_a_download():
     [PreconditionFailed(), RangeNotSatisfiable(5), NotAcceptable(["image/png"])],
 )
 def test_an_error_can_be_read_across_origins(error):
-    assert isinstance(error, DeliveryError)
+    assert isinstance(error, DeliveryError | NotAcceptable)
     assert ("Access-Control-Allow-Origin", "*") in error.headers
     assert str(error).endswith(".")

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from app.collection.outcome import Drawn, Failed, Outcome
-from app.delivery.image import to_json
 from app.errors import with_fields
+from app.media import to_json
 
 Outcomes = Iterator[Outcome | None]
 
