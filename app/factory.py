@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from flask import Flask
+from flask import Flask, request
+from werkzeug.routing import IntegerConverter
 
 from app import problems
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
@@ -12,6 +13,7 @@ from app.collection.drawing import Studio
 from app.collection.repository import Shelf
 from app.config import BadSetting, Settings
 from app.observability import access_log
+from app.parsing import framing
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import Occasions
@@ -32,6 +34,16 @@ from app.views import (
     sheets,
 )
 from app.views import catalogue as catalogue_view
+
+
+class _Whole(IntegerConverter):
+    """A number in a path, in its one spelling.
+
+    Werkzeug's own fails on more than the 4,300 digits that int() takes.
+    """
+
+    regex = r"0|[1-9][0-9]{0,17}"
+
 
 # Room for one key, which is never swept.
 _KEYS_BYTES = 1 << 20
@@ -63,6 +75,8 @@ def build(
     shelf = Shelf(kept, catalogue, settings)
     desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
     app = Flask(__name__, static_folder=None)
+    app.url_map.converters["int"] = _Whole
+    app.before_request(lambda: framing.check(request.environ))
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
