@@ -120,6 +120,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 def _serve(options: argparse.Namespace) -> int:
     os.environ |= dict(_environment(options))
     settings = Settings.from_env(os.environ)
+    if not os.environ.get("WEB_CONCURRENCY", "").strip():
+        os.environ.pop("WEB_CONCURRENCY", None)
     # Gunicorn reads WEB_CONCURRENCY while it is imported, and fails on a bad one:
     # the settings have to be right before.
     from app.cli import server

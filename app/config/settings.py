@@ -153,7 +153,8 @@ class Settings:
     )
     max_image_pixels: int = _setting(
         "MIMEO_MAX_IMAGE_PIXELS",
-        parsers.whole(1, 1 << 30),
+        # Beyond twice its own MAX_IMAGE_PIXELS, Pillow refuses to open an image.
+        parsers.whole(1, 178_956_970),
         50_000_000,
         "Pixels of an image sent as a parameter.",
     )
@@ -319,7 +320,8 @@ def _read(environ: Mapping[str, str]) -> Any:
         try:
             yield item.name, item.metadata["parse"](text)
         except ValueError as error:
-            shown = text if item.repr else None
+            # A URL may hold a user and a password.
+            shown = text if item.repr and "@" not in text else None
             raise BadSetting(variable, shown, str(error)) from error
 
 
@@ -327,4 +329,5 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = {item.metadata["variable"] for item in fields(Settings)}
     for variable in sorted(environ):
         if variable.startswith("MIMEO_") and variable not in known:
-            raise BadSetting(variable, environ[variable], "is not a setting of Mimeo")
+            # Without the value: it may be the secret of a misspelt MIMEO_URL_KEY.
+            raise BadSetting(variable, None, "is not a setting of Mimeo")

@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.config import BadSetting, Settings, variables
 
@@ -12,6 +13,14 @@ BAD = [
     ("PORT", "0"),
     ("PORT", "65536"),
     ("PORT", "9" * 5000),
+    ("PORT", "+80"),
+    ("PORT", "8_0"),
+    ("PORT", "080"),
+    ("PORT", "80.0"),
+    ("WEB_CONCURRENCY", "0000000000000000001999999"),
+    ("MIMEO_RENDER_TIMEOUT_S", "1_0"),
+    ("MIMEO_RENDER_TIMEOUT_S", "+1"),
+    ("MIMEO_RENDER_TIMEOUT_S", "1e400"),
     ("WEB_CONCURRENCY", "-1"),
     ("WEB_CONCURRENCY", "٣"),
     ("HOST", "127.0.0.1 8000"),
@@ -36,9 +45,27 @@ def test_bad_value_is_named_with_its_variable(variable: str, value: str) -> None
     assert str(caught.value).startswith(f"{variable}='{value}': ")
 
 
-def test_misspelt_setting_is_refused() -> None:
-    with pytest.raises(BadSetting, match="MIMEO_MAX_PIXEL='5': is not a setting"):
-        Settings.from_env({"MIMEO_MAX_PIXEL": "5"})
+def test_misspelt_setting_is_refused_without_its_value() -> None:
+    with pytest.raises(BadSetting, match="MIMEO_URLKEY: is not a setting") as caught:
+        Settings.from_env({"MIMEO_URLKEY": "hunter2"})
+
+    assert "hunter2" not in f"{caught.value} {caught.value!r}"
+
+
+def test_password_in_a_bad_url_is_not_told() -> None:
+    with pytest.raises(BadSetting, match="MIMEO_PUBLIC_URL: must be") as caught:
+        Settings.from_env({"MIMEO_PUBLIC_URL": "https://me:hunter2@host.example"})
+
+    assert "hunter2" not in f"{caught.value} {caught.value!r}"
+
+
+def test_image_pixels_end_where_pillow_does() -> None:
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    variable = "MIMEO_MAX_IMAGE_PIXELS"
+
+    assert Settings.from_env({variable: str(most)}).max_image_pixels == most
+    with pytest.raises(BadSetting, match=variable):
+        Settings.from_env({variable: str(most + 1)})
 
 
 def test_empty_value_counts_as_unset() -> None:
