@@ -8,20 +8,18 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote_plus
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from app.renderer import encode, limits
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import BadParameter, Fault, shorten
 from app.renderer.limits import Limits, device_size, size_field
-from app.renderer.params import Parameters
+from app.renderer.params import Parameters, validate
 from app.renderer.produce import ENCODERS, formats
-
-Model = TypeVar("Model", bound=BaseModel)
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
@@ -185,10 +183,15 @@ def _build(
         # `jpeg` and `jpg` are one format, so they make one fingerprint.
         name = output["format"]
         output = {**output, "format": encode.EXTENSIONS.get(name, name)}
-    drawn = _validate(renderer.parameters, parameters, strict, faults)
-    encoded = _validate(Output, output, strict, faults)
-    if drawn is None or encoded is None:
+    models: list[Any] = []
+    for model, values in ((renderer.parameters, parameters), (Output, output)):
+        try:
+            models.append(validate(model, values, strict=strict))
+        except BadParameter as error:
+            faults += error.args
+    if faults:
         raise BadParameter(*faults)
+    drawn, encoded = models
     _check_format(renderer, encoded)
     limits.check(renderer, drawn, encoded, bounds)
     _check_size(renderer, drawn, encoded)
@@ -205,27 +208,6 @@ def _check_size(renderer: Renderer, parameters: Parameters, output: Output) -> N
         }
         renamed = [Fault(sides.get(name, name), why) for name, why in error.faults]
         raise BadParameter(*renamed) from error
-
-
-def _validate(
-    model: type[Model], values: Mapping[str, Any], strict: bool, faults: list[Fault]
-) -> Model | None:
-    try:
-        if strict:
-            return model.model_validate(values, strict=True)
-        return model.model_validate_strings(values)
-    except ValidationError as error:
-        faults.extend(faults_of(error))
-        return None
-
-
-def faults_of(error: ValidationError) -> Iterable[Fault]:
-    """Translate pydantic's findings to field and reason."""
-    for finding in error.errors(include_url=False, include_input=False):
-        field = ".".join(str(part) for part in finding["loc"])
-        reasons = {"missing": "is required", "extra_forbidden": "is not known"}
-        message = finding["msg"].removeprefix("Value error, ")
-        yield Fault(field, reasons.get(finding["type"], message))
 
 
 def unknown_names(names: Iterable[str], known: Iterable[str]) -> Iterator[Fault]:

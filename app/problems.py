@@ -1,11 +1,14 @@
 """Every error as an RFC 9457 problem, from one table."""
 
+import json
 import logging
+import socket
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from threading import Timer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import orjson
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -63,6 +66,7 @@ _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
 _BLOCK = 64 << 10
 _PATIENCE_S = 2.0
+_MOST_DRAINING_S = 10.0
 
 
 class Row(NamedTuple):
@@ -144,7 +148,9 @@ def problem(
         "request_id": request.environ.get("mimeo.request_id", ""),
         **more,
     }
-    data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    # Not by orjson, which refuses whole numbers beyond 64 bits: errors repeat them.
+    text = json.dumps(body, ensure_ascii=False, indent=2)
+    data = f"{text}\n".encode(errors="backslashreplace")
     response = Response(data, row.status, content_type="application/problem+json")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -255,18 +261,29 @@ def _too_large(error: RequestEntityTooLarge) -> Response:
 def _drain(environ: dict[str, Any]) -> None:
     """Read what is still coming: a client that sends on would see a reset, no answer.
 
-    Up to 64 MiB, in bounded memory, and for as long as something comes.
+    Up to 64 MiB, in bounded memory, for 10 seconds at most and for as long as
+    something comes.
     """
     connection = environ.get("gunicorn.socket")
+    # A read waits for a whole block, so it is ended from outside.
+    timer = Timer(_MOST_DRAINING_S, _end_reading, (connection,))
     if connection is not None:
         connection.settimeout(_PATIENCE_S)
+        timer.start()
     unread = _DRAINED
     try:
         while unread > 0 and (block := environ["wsgi.input"].read(_BLOCK)):
             unread -= len(block)
-    except OSError:
+    except (OSError, BadBody):
         # Nothing more comes, or nobody is there: the answer goes out all the same.
         return
+    finally:
+        timer.cancel()
+
+
+def _end_reading(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)
 
 
 def _unexpected(error: Exception) -> Response:

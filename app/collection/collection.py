@@ -7,16 +7,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import orjson
-from pydantic import ValidationError
 
 from app.collection.bounds import Bounds
 from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.header import Header, decode, edition_of, length_of
-from app.image_request import ImageRequest, faults_of
+from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
-from app.renderer.errors import BadParameter, LimitExceeded, UnknownRenderer
+from app.renderer.errors import LimitExceeded, UnknownRenderer
+from app.renderer.params import validate
 
 # Most heads come whole with the first read.
 _FIRST_READ = 64 << 10
@@ -129,10 +129,7 @@ class Collection:
         renderer = self._renderer(number)
         for each, digest in images.items():
             values[each] = self._asset(digest)
-        try:
-            made = renderer.parameters.model_validate(values, strict=True)
-        except ValidationError as error:
-            raise BadParameter(*faults_of(error)) from error
+        made = validate(renderer.parameters, values, strict=True)
         request = ImageRequest(renderer, made, self._output)
         return Item(index, name + self._ending, request)
 

@@ -1,8 +1,14 @@
 """What a setting's text may be; each parser raises ValueError that says it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+
+# Numbers in text as in JSON (RFC 8259, section 6), wherever text is read: `+1`, `1_0`,
+# `01`, `1.0` for a whole number and ` 1` are what only some other program would take.
+WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 # Schemes of the URLs of buckets.
 _BUCKETS = ("s3", "gs", "az")
@@ -13,9 +19,11 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """Return a parser of whole numbers, both bounds included."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text[:19]) <= most):
+        # int() itself refuses more than 4,300 digits, with a text of its own.
+        value = int(text) if len(text) < 20 and WHOLE.fullmatch(text) else None
+        if value is None or not least <= value <= most:
             raise ValueError(f"must be a whole number from {least:,} to {most:,}")
-        return int(text)
+        return value
 
     return parse
 
@@ -24,11 +32,8 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     """Return a parser of seconds, both bounds included."""
 
     def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
+        value = float(text) if NUMBER.fullmatch(text) else None
+        if value is None or not least <= value <= most:
             raise ValueError(f"must be a number of seconds from {least:g} to {most:g}")
         return value
 

@@ -5,7 +5,10 @@ import binascii
 import hashlib
 import re
 import unicodedata
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from PIL import ImageColor
 from pydantic import (
@@ -16,8 +19,14 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationError,
     WithJsonSchema,
 )
+
+from app.config.parsers import NUMBER, WHOLE
+from app.renderer.errors import BadParameter, Fault
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
 
@@ -126,3 +135,60 @@ class Canvas(Parameters):
     def size(self) -> tuple[int, int]:
         """Width and height in CSS pixels."""
         return self.width, self.height
+
+
+def validate(
+    model: type[Model], values: Mapping[str, Any], *, strict: bool, prefix: str = ""
+) -> Model:
+    """Build a model of JSON's own types, or of texts where it is not `strict`.
+
+    Raises BadParameter with every fault; `prefix` stands before the fields' names.
+    """
+    try:
+        if strict:
+            return model.model_validate(values, strict=True)
+        return model.model_validate_strings(_with_plain_numbers(model, values))
+    except ValidationError as error:
+        faults = [Fault(prefix + name, why) for name, why in _faults_of(error)]
+        raise BadParameter(*faults) from error
+
+
+def _faults_of(error: ValidationError) -> Iterator[Fault]:
+    """Translate pydantic's findings to field and reason."""
+    for finding in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in finding["loc"])
+        reasons = {"missing": "is required", "extra_forbidden": "is not known"}
+        message = finding["msg"].removeprefix("Value error, ")
+        yield Fault(field, reasons.get(finding["type"], message))
+
+
+def _with_plain_numbers(
+    model: type[BaseModel], values: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Replace what pydantic takes for a number and this project does not."""
+    grammars = _grammars(model)
+    return {
+        name: text if name not in grammars or grammars[name].fullmatch(text) else "?"
+        for name, text in values.items()
+    }
+
+
+@lru_cache(256)
+def _grammars(model: type[BaseModel]) -> Mapping[str, re.Pattern[str]]:
+    """Return how the texts of a model's numbers are spelt."""
+    grammars = {}
+    for name, field in model.model_fields.items():
+        kinds = {*_kinds(field.annotation)}
+        if kinds & {int, float}:
+            grammars[name] = NUMBER if float in kinds else WHOLE
+    return MappingProxyType(grammars)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        inner = inner[:1]
+    if not inner:
+        yield annotation
+    for each in inner:
+        yield from _kinds(each)

@@ -205,7 +205,7 @@ CASES = {
         b"[" * 4000 + b"\n", "row 1, line 1: The JSON is nested"
     ),
     "NUL in JSON": lines(b'{"seed":"\\u0000"}\n', "seed: holds", "renderer=identicon"),
-    "half a pair": lines(b'{"seed":"\\ud800"}\n', "seed: Input", "renderer=identicon"),
+    "half a pair": lines(b'{"seed":"\\ud800"}\n', "seed: holds", "renderer=identicon"),
     "CSV sent as NDJSON": lines(b"width\n1\n", "row 1, line 1: the line is not JSON"),
     "ignored in NDJSON": Case(
         NDJSON, f"{SOLID}&ignore=a", b"{}\n", BadParameter, "ignore: is for tables"

@@ -1,10 +1,15 @@
 """Requests are read strictly: what is wrong is named, nothing is dropped."""
 
 import io
+import tracemalloc
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+
+from app.config import Settings
+from app.parsing.image import Line, Parser
+from app.renderer.catalogue import Catalogue
 
 GOOD = {"color": "ff0000", "width": "20", "height": "10"}
 URL = "/images/solid.png"
@@ -276,3 +281,16 @@ def test_body_over_the_limit_is_413(client: FlaskClient) -> None:
 
     assert answer.status_code == 413
     assert answer.content_type == "application/problem+json"
+
+
+def test_a_long_query_is_not_kept_in_memory(catalogue: Catalogue) -> None:
+    parser = Parser(catalogue, Settings())
+    tracemalloc.start()
+
+    for number in range(300):
+        query = b"data=" + b"x" * 2000 + b"%d" % number
+        parser.query(Line("qr", "png", query, None))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 1 << 20

@@ -6,17 +6,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from app.collection.collection import Collection
 from app.collection.export.base64_json import Bundle, drawn, json_text, ndjson
 from app.config import Settings
-from app.image_request import faults_of, in_format
+from app.image_request import in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf import Page, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.limits import device_size
-from app.renderer.params import Parameters
+from app.renderer.params import Parameters, validate
 
 
 class Options(Parameters):
@@ -133,7 +133,4 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 
 def read_options(model: type[Chosen], given: Mapping[str, str]) -> Chosen:
     """Return the options of a query; raise BadParameter naming what is wrong."""
-    try:
-        return model.model_validate_strings(given)
-    except ValidationError as error:
-        raise BadParameter(*faults_of(error)) from error
+    return validate(model, given, strict=False)

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, create_model
 
 from app.collection.ingest.csv import Columns
 from app.collection.ingest.names import DEFAULT, Pattern
-from app.image_request import faults_of, from_parts, unique, unknown_names
+from app.image_request import from_parts, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 from app.renderer.limits import Limits
-from app.renderer.params import Parameters
+from app.renderer.params import Parameters, validate
 
 _OWN = ("renderer", "name", "ignore")
 MEMBERS = ("renderer", "name", "defaults", "items")
@@ -154,7 +154,7 @@ def _output(given: Mapping[str, Any], *, strict: bool) -> Output:
     values = dict(given)
     if isinstance(values.get("format"), str):
         values["format"] = EXTENSIONS.get(values["format"], values["format"])
-    made: Output = _validate(Output, values, strict=strict)
+    made = validate(Output, values, strict=strict)
     if made.format not in FORMATS:
         reason = f"{shorten(made.format)!r} is not one of {', '.join(FORMATS)}"
         raise BadParameter(Fault("format", reason))
@@ -171,20 +171,8 @@ def _shared(
         name: (model.model_fields[name].rebuild_annotation(), ...) for name in rest
     }
     partial = create_model("Shared", __base__=Parameters, **fields)
-    made = _validate(partial, rest, strict=bool(prefix), prefix=prefix)
+    made = validate(partial, rest, strict=bool(prefix), prefix=prefix)
     return {**{name: getattr(made, name) for name in rest}, **named}
-
-
-def _validate(
-    model: type[Any], values: Mapping[str, Any], *, strict: bool, prefix: str = ""
-) -> Any:
-    try:
-        if strict:
-            return model.model_validate(dict(values), strict=True)
-        return model.model_validate_strings(dict(values))
-    except ValidationError as error:
-        faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
-        raise BadParameter(*faults) from error
 
 
 def _rehearse(renderer: Renderer, output: Output, bounds: Limits) -> None:

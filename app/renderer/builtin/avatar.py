@@ -34,7 +34,7 @@ class Parameters(Base):
     name: Annotated[Text, AfterValidator(_not_blank)] = Field(
         min_length=1, description="A person's name; initials of first and last word."
     )
-    size: int = Field(256, ge=1, description="Side in CSS pixels.")
+    size: int = Field(256, ge=1, le=65_535, description="Side in CSS pixels.")
     background: Color | None = Field(
         None, description="Colour of the square; the name decides if left out."
     )

@@ -42,7 +42,9 @@ class Parameters(Base):
     seed: Text = Field(
         min_length=1, description="Decides the pattern: a name, an address, an id."
     )
-    size: int = Field(256, ge=16, description="Side in CSS pixels, at least 16.")
+    size: int = Field(
+        256, ge=16, le=65_535, description="Side in CSS pixels, at least 16."
+    )
 
 
 class Pattern(NamedTuple):

@@ -25,7 +25,10 @@ class Parameters(Base):
         min_length=1, description="What the code says; UTF-8 beyond ASCII."
     )
     size: int = Field(
-        300, ge=21, description="Side in CSS pixels, margin included; at least 21."
+        300,
+        ge=21,
+        le=65_535,
+        description="Side in CSS pixels, margin included; at least 21.",
     )
     margin: int = Field(
         4, ge=0, le=64, description="Quiet zone in modules; readers expect 4."
