@@ -95,6 +95,14 @@ def test_the_urls_to_try_all_answer(tmp_path):
     assert set(statuses.values()) == {200}, statuses
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_number_of_workers_counts_as_unset(empty):
+    with serving(PORT=str(free_port()), WEB_CONCURRENCY=empty) as run:
+        status = get(run.urls[-1])
+
+    assert status == 200
+
+
 def test_a_signal_ends_it_without_a_word():
     with serving(PORT=str(free_port())) as run:
         run.process.terminate()

@@ -33,7 +33,8 @@ def check(environ: dict[str, Any]) -> None:
     if length is not None and not _LENGTH.fullmatch(length):
         raise BadBody("The header Content-Length is not a length.")
     expected = None if length is None else int(length)
-    environ["wsgi.input"] = _Body(environ["wsgi.input"], expected)
+    body = _Body(environ["wsgi.input"], expected)
+    environ["wsgi.input"] = io.BufferedReader(body)
 
 
 def _is_host(text: str) -> bool:
@@ -62,15 +63,7 @@ class _Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            return self.readall()
-        if self._left is not None:
-            size = min(size, self._left)
+        size = len(buffer) if self._left is None else min(len(buffer), self._left)
         try:
             block: bytes = self._stream.read(size)
         except Exception as error:
@@ -79,9 +72,10 @@ class _Body(io.RawIOBase):
             with suppress(AttributeError):
                 self._stream.read = _be_silent
             raise BadBody(f"The body is broken off or badly framed: {error}") from error
+        buffer[: len(block)] = block
         if self._left is not None:
             self._left -= len(block)
             if size and not block:
                 reason = f"{self._left:,} bytes before its Content-Length"
                 raise BadBody(f"The body ended {reason}.")
-        return block
+        return len(block)

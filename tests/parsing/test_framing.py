@@ -1,7 +1,9 @@
 """What HTTP/1.1 asks of any request: a host, and a body framed as the head says."""
 
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -60,6 +62,14 @@ CHUNKS = {
 def server() -> Iterator[Server]:
     """A real gunicorn: a test client frames no bodies."""
     chosen = {"WEB_CONCURRENCY": "1", "MIMEO_STORE": "memory:"}
+    with serve(settings=chosen) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Server]:
+    """One that takes bodies of a kibibyte."""
+    chosen = {"WEB_CONCURRENCY": "1", "MIMEO_MAX_BODY_BYTES": "1024"}
     with serve(settings=chosen) as running:
         yield running
 
@@ -179,3 +189,34 @@ def test_nothing_after_a_bad_chunk_is_taken_for_a_request(server: Server) -> Non
 
     assert first.startswith(b"HTTP/1.1 400 ")
     assert second == b"" or not second.startswith(b"HTTP/1.1")
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, b"200"), (1, b"413")])
+def test_chunked_body_may_have_exactly_the_limit(
+    small: Server, more: int, status: bytes
+) -> None:
+    head = "POST /images/solid.png HTTP/1.1\nHost: a\nContent-Type: application/json"
+    body = b'{"width": 9, "height": 9}'.ljust(1024 + more)
+    chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+    answer = send(small, f"{head}\nTransfer-Encoding: chunked", chunk)
+
+    assert answer.split(b" ", 2)[1] == status
+
+
+def test_body_that_drips_in_is_refused_within_ten_seconds(small: Server) -> None:
+    head = "POST /images HTTP/1.1\nHost: a\nContent-Type: application/json"
+    place = urlsplit(small.url)
+    started = time.monotonic()
+    with socket.create_connection((place.hostname, place.port), timeout=30) as wire:
+        head += "\nContent-Length: 200000\n\n"
+        wire.sendall(head.replace("\n", "\r\n").encode())
+        wire.settimeout(0.5)
+        answer = b""
+        while not answer and time.monotonic() - started < 20:
+            with suppress(TimeoutError):
+                wire.sendall(b"x")
+                answer = wire.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert time.monotonic() - started < 15
