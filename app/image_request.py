@@ -14,10 +14,11 @@ from urllib.parse import quote_plus
 import orjson
 from pydantic import BaseModel
 
+from app.config import Settings
 from app.renderer import encode, limits
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import BadParameter, Fault, shorten
-from app.renderer.limits import Limits, device_size, size_field
+from app.renderer.limits import device_size, size_field
 from app.renderer.params import Parameters, validate
 from app.renderer.produce import ENCODERS, formats
 
@@ -80,7 +81,7 @@ def from_strings(
     renderer: Renderer,
     pairs: Iterable[tuple[str, str]],
     format_name: str | None,
-    bounds: Limits,
+    bounds: Settings,
 ) -> ImageRequest:
     """Build a request from text values, as a query, a form or a command line has them.
 
@@ -96,7 +97,7 @@ def from_json(
     renderer: Renderer,
     values: Mapping[str, Any],
     format_name: str | None,
-    bounds: Limits,
+    bounds: Settings,
 ) -> ImageRequest:
     """Build a request from one flat JSON object; types must be JSON's own."""
     parameters, output = _split(renderer, values, format_name)
@@ -107,7 +108,7 @@ def from_parts(
     renderer: Renderer,
     parameters: Mapping[str, Any],
     output: Mapping[str, Any],
-    bounds: Limits,
+    bounds: Settings,
 ) -> ImageRequest:
     """Build a request from JSON that keeps parameters and output apart."""
     return _build(renderer, parameters, output, bounds, strict=True)
@@ -174,7 +175,7 @@ def _build(
     renderer: Renderer,
     parameters: Mapping[str, Any],
     output: Mapping[str, Any],
-    bounds: Limits,
+    bounds: Settings,
     *,
     strict: bool,
 ) -> ImageRequest:

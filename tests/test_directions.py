@@ -53,7 +53,7 @@ ALLOWED = {
         "store",
         "views",
     },
-    "image_request": {"renderer"},
+    "image_request": {"config", "renderer"},
     "media": set(),
     "observability": set(),
     "parsing": {"config", "errors", "image_request", "renderer"},

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from app.collection.bounds import Bounds
 from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.header import Header, decode, edition_of, length_of
+from app.config import Settings
 from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -62,7 +62,9 @@ class Collection:
         self._asset = lru_cache(2)(self._read_asset)
 
     @classmethod
-    def open(cls, source: Source, catalogue: Catalogue, bounds: Bounds) -> "Collection":
+    def open(
+        cls, source: Source, catalogue: Catalogue, bounds: Settings
+    ) -> "Collection":
         """Read the head of a collection.
 
         Raises DamagedCollection, and LimitExceeded where limits are lower now than
@@ -192,7 +194,7 @@ class _Items:
         return self._collection.item(index)
 
 
-def _check(header: Header, bounds: Bounds) -> None:
+def _check(header: Header, bounds: Settings) -> None:
     if header.count > bounds.max_rows:
         raise LimitExceeded("rows", "MIMEO_MAX_ROWS", bounds.max_rows, header.count)
     most = bounds.max_collection_pixels

@@ -1,27 +1,12 @@
 """Bounds on a request, checked before any work."""
 
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
+from app.config import Settings
 from app.renderer.base import Output, Renderer, scaled
 from app.renderer.errors import LimitExceeded
 from app.renderer.params import Parameters
-
-
-class Limits(Protocol):
-    """The part of the settings that bounds a picture."""
-
-    @property
-    def max_side(self) -> int:
-        """Longest side in device pixels."""
-
-    @property
-    def max_pixels(self) -> int:
-        """Largest area in device pixels."""
-
-    @property
-    def max_text_chars(self) -> int:
-        """Characters in all text parameters together."""
 
 
 def device_size(
@@ -32,7 +17,7 @@ def device_size(
 
 
 def check(
-    renderer: Renderer, parameters: Parameters, output: Output, limits: Limits
+    renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
 ) -> None:
     """Raise LimitExceeded where the canvas or the text is over a limit."""
     _check_canvas(renderer, parameters, output, limits)
@@ -42,7 +27,7 @@ def check(
 
 
 def _check_canvas(
-    renderer: Renderer, parameters: Parameters, output: Output, limits: Limits
+    renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
 ) -> None:
     size = device_size(renderer, parameters, output.scale)
     names = [size_field(renderer, name, "scale") for name in ("width", "height")]
@@ -60,7 +45,7 @@ def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
     return next((name for name in (side, "size") if name in known), otherwise)
 
 
-def _check_text(parameters: Parameters, limits: Limits) -> None:
+def _check_text(parameters: Parameters, limits: Settings) -> None:
     values = vars(parameters)
     texts = {name: len(values[name] or "") for name in text_fields(type(parameters))}
     total = sum(texts.values())

@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
 from app.collection.errors import BadRows, RowFault
 from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
+from app.config import Settings
 from app.renderer.catalogue import Catalogue
 
 CSV = "text/csv"
@@ -17,17 +18,8 @@ NDJSON = "application/x-ndjson"
 MULTIPART = "multipart/form-data; boundary=B"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Small bounds that a test can reach."""
-
-    max_side: int = 8192
-    max_pixels: int = 1 << 24
-    max_text_chars: int = 5000
-    max_body_bytes: int = 1 << 20
-    max_rows: int = 100_000
-    max_collection_bytes: int = 64 << 20
-    max_collection_pixels: int = 10**11
+# Settings with the bound of a row that a test can reach.
+Limits = partial(Settings, max_body_bytes=1 << 20)
 
 
 class Endless:
@@ -63,7 +55,7 @@ def upload(
     body: bytes | str,
     kind: str = CSV,
     query: str = "renderer=badge",
-    bounds: Limits | None = None,
+    bounds: Settings | None = None,
 ) -> Draft:
     """Read a body; a table of badges unless said otherwise."""
     data = body.encode() if isinstance(body, str) else body

@@ -6,9 +6,9 @@ from typing import IO, Any
 
 import ijson  # type: ignore[import-untyped]
 
-from app.collection.bounds import Bounds
 from app.collection.errors import Unreadable
 from app.collection.ingest.ndjson import Row, Stream, row_of
+from app.config import Settings
 from app.parsing.image import BadBody
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 
@@ -33,7 +33,7 @@ class Document:
     too many.
     """
 
-    def __init__(self, file: IO[bytes], bounds: Bounds) -> None:
+    def __init__(self, file: IO[bytes], bounds: Settings) -> None:
         self._file = file
         self._most = bounds.max_body_bytes
         self._most_rows = bounds.max_rows

@@ -17,9 +17,9 @@ from werkzeug.sansio.multipart import (
     NeedData,
 )
 
-from app.collection.bounds import Bounds
 from app.collection.ingest.files import Files, Place, Slice
 from app.collection.ingest.ndjson import Stream
+from app.config import Settings
 from app.parsing.image import MAX_FIELDS, BadBody, UnsupportedBody
 from app.renderer.errors import BadParameter, Fault, shorten
 
@@ -71,7 +71,7 @@ def _named(pattern: re.Pattern[str], filename: str | None) -> bool:
 
 
 def read_multipart(
-    stream: Stream, content_type: str, file: IO[bytes], bounds: Bounds
+    stream: Stream, content_type: str, file: IO[bytes], bounds: Settings
 ) -> Sent:
     """Write the parts into `file`, which stays the caller's to close.
 
@@ -92,7 +92,7 @@ def read_multipart(
 class _Sorting:
     """Puts each part where it belongs."""
 
-    def __init__(self, file: IO[bytes], bounds: Bounds) -> None:
+    def __init__(self, file: IO[bytes], bounds: Settings) -> None:
         self._file = file
         self._size = 0
         self._most_text = bounds.max_body_bytes
@@ -168,7 +168,7 @@ class _Sorting:
         self._places[name] = place
 
 
-def _events(stream: Stream, content_type: str, bounds: Bounds) -> Iterator[Event]:
+def _events(stream: Stream, content_type: str, bounds: Settings) -> Iterator[Event]:
     boundary = parse_options_header(content_type)[1].get("boundary", "")
     if not boundary.isascii() or not 1 <= len(boundary) <= 200:
         raise BadBody("The body is not multipart/form-data: it names no boundary.")

@@ -9,13 +9,13 @@ from pydantic import BaseModel, create_model
 
 from app.collection.ingest.csv import Columns
 from app.collection.ingest.names import DEFAULT, Pattern
+from app.config import Settings
 from app.image_request import from_parts, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
-from app.renderer.limits import Limits
 from app.renderer.params import Parameters, validate
 
 _OWN = ("renderer", "name", "ignore")
@@ -43,7 +43,7 @@ class Terms:
 def from_pairs(
     pairs: Iterable[tuple[str, str]],
     catalogue: Catalogue,
-    bounds: Limits,
+    bounds: Settings,
     files: Iterable[str] = (),
 ) -> Terms:
     """Read the terms of CSV and NDJSON, which are in the query or in text fields.
@@ -74,7 +74,7 @@ def from_pairs(
 
 
 def from_members(
-    members: Mapping[str, Any], catalogue: Catalogue, bounds: Limits
+    members: Mapping[str, Any], catalogue: Catalogue, bounds: Settings
 ) -> Terms:
     """Read the terms of JSON: all members of the object but `items`.
 
@@ -106,7 +106,7 @@ def _terms(
     output: Output,
     pattern: str,
     columns: Columns,
-    bounds: Limits,
+    bounds: Settings,
 ) -> Terms:
     if renderer is not None:
         _rehearse(renderer, output, bounds)
@@ -175,7 +175,7 @@ def _shared(
     return {**{name: getattr(made, name) for name in rest}, **named}
 
 
-def _rehearse(renderer: Renderer, output: Output, bounds: Limits) -> None:
+def _rehearse(renderer: Renderer, output: Output, bounds: Settings) -> None:
     """Raise what is wrong with the output whatever the rows say."""
     example = renderer.parameters.model_validate_strings(dict(renderer.example))
     values = {name: getattr(example, name) for name in example.model_fields_set}

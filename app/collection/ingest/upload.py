@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from app.collection.bounds import Bounds
 from app.collection.errors import BadRows, RowFault, Unreadable
 from app.collection.ingest.csv import read_csv
 from app.collection.ingest.files import Files
@@ -14,6 +13,7 @@ from app.collection.ingest.ndjson import Stream, read_ndjson
 from app.collection.ingest.shared import from_members, from_pairs
 from app.collection.ingest.validate import Intake
 from app.collection.ingest.writer import Draft
+from app.config import Settings
 from app.parsing.image import UnsupportedBody, read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
@@ -28,7 +28,7 @@ def read_upload(
     content_type: str,
     query: bytes,
     catalogue: Catalogue,
-    bounds: Bounds,
+    bounds: Settings,
 ) -> Draft:
     """Read an upload row by row; whoever gets the draft closes it.
 
@@ -63,7 +63,7 @@ class _Upload:
         content_type: str,
         pairs: _Pairs,
         catalogue: Catalogue,
-        bounds: Bounds,
+        bounds: Settings,
     ) -> None:
         self.stream = stream
         self.content_type = content_type

@@ -5,13 +5,13 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from app.collection.bounds import Bounds
 from app.collection.errors import Faults, Unreadable
 from app.collection.ingest.files import Files
 from app.collection.ingest.names import DEFAULT, Names
 from app.collection.ingest.ndjson import Row
 from app.collection.ingest.shared import Terms, image_fields, spell_options
 from app.collection.ingest.writer import Draft, Writer
+from app.config import Settings
 from app.image_request import ImageRequest, from_parts, from_strings
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Renderer
@@ -48,7 +48,7 @@ class Intake:
         self,
         terms: Terms,
         catalogue: Catalogue,
-        bounds: Bounds,
+        bounds: Settings,
         files: Files | None = None,
     ) -> None:
         self._terms = terms

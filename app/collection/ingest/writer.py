@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import orjson
 
-from app.collection.bounds import Bounds
 from app.collection.collection import Collection
 from app.collection.header import Header, edition_of
+from app.config import Settings
 from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -48,7 +48,7 @@ class Draft:
         data = os.pread(self._file.fileno(), last - first, first)
         return self._head[start:stop] + data
 
-    def collection(self, catalogue: Catalogue, bounds: Bounds) -> Collection:
+    def collection(self, catalogue: Catalogue, bounds: Settings) -> Collection:
         """Read it as it is; it must not be closed meanwhile."""
         return Collection.open(self, catalogue, bounds)
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
 
 from pydantic import Field
 
+from app.config import Settings
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.errors import LimitExceeded
@@ -58,18 +58,6 @@ _ENDS: Mapping[str, frozenset[str]] = MappingProxyType(
         "option": frozenset({"option"}),
     }
 )
-
-
-class HtmlLimits(Protocol):
-    """The part of the settings that bounds a caller's document."""
-
-    @property
-    def max_html_bytes(self) -> int:
-        """Longest document, in bytes of UTF-8."""
-
-    @property
-    def max_html_depth(self) -> int:
-        """Deepest nesting of elements."""
 
 
 class Parameters(Canvas):
@@ -130,7 +118,7 @@ def depth(document: str, most: int) -> int:
     return deepest
 
 
-def check(document: str, limits: HtmlLimits) -> None:
+def check(document: str, limits: Settings) -> None:
     """Raise LimitExceeded where a document is too long or nests too deep."""
     size = len(document.encode("utf-8", "surrogatepass"))
     if size > limits.max_html_bytes:
@@ -142,7 +130,7 @@ def check(document: str, limits: HtmlLimits) -> None:
         )
 
 
-def build(engine: Engine, limits: HtmlLimits) -> Renderer:
+def build(engine: Engine, limits: Settings) -> Renderer:
     """Return the renderer; it must run in a process that can be killed."""
 
     def draw(parameters: Parameters, scale: float) -> Picture:

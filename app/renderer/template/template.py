@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
+from app.config import Settings
 from app.renderer import input_image
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.engine.engine import Engine, Page
@@ -27,18 +28,10 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 _TOOLS = f"templates 2 jinja2 {version('jinja2')} segno {version('segno')}"
 
 
-class ImageLimits(Protocol):
-    """The part of the settings that bounds an image sent as a parameter."""
-
-    @property
-    def max_image_pixels(self) -> int:
-        """Largest area in pixels."""
-
-
 class Template:
     """A declaration and its markup, ready to be filled in and drawn."""
 
-    def __init__(self, folder: Path, engine: Engine, limits: ImageLimits) -> None:
+    def __init__(self, folder: Path, engine: Engine, limits: Settings) -> None:
         self._folder = folder
         self.declaration: Declaration = declaration.read(folder, HELPERS)
         self.model = self.declaration.model(folder.name)
@@ -106,7 +99,7 @@ class Template:
 
 
 def load_templates(
-    folder: Path, engine: Engine, limits: ImageLimits
+    folder: Path, engine: Engine, limits: Settings
 ) -> tuple[dict[str, Renderer], dict[str, BrokenTemplate]]:
     """Load each template in a folder; return those that work, and what ails the rest.
 
@@ -124,7 +117,7 @@ def load_templates(
     return renderers, faults
 
 
-def load_template(folder: Path, engine: Engine, limits: ImageLimits) -> Renderer:
+def load_template(folder: Path, engine: Engine, limits: Settings) -> Renderer:
     """Load one template and draw its example; raise BrokenTemplate if that fails."""
     if not _FOLDER.match(folder.name):
         reason = "the folder's name must be a to z, 0 to 9, - and _, up to 40"
