@@ -5,6 +5,7 @@ and `growth`, the peak of resident memory above what was resident before, in byt
 """
 
 import json
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -65,6 +66,17 @@ def _quotes() -> Iterator[bytes]:
     yield b'"}'
 
 
+def _directory() -> Iterator[bytes]:
+    tags = range(1, 65_536)
+    yield b"II*\0\x08\0\0\0" + b"\xff\xff"
+    yield b"".join(struct.pack("<HHII", tag, 4, 65_536, 8) for tag in tags)
+
+
+def _segment() -> Iterator[bytes]:
+    yield b"\xff\xd8\xff\xe0\0\x01"
+    yield from [_BLOCK[0]] * _BLOCK[1]
+
+
 # What is sent, under which label, within which caps.
 CASES = {
     "over the wire": (_base64, Caps()),
@@ -77,6 +89,8 @@ CASES = {
     "spaces": (_spaces, _ALL),
     "escapes": (_escapes, _ALL),
     "quotes": (_quotes, _ALL),
+    "directory": (_directory, _ALL),
+    "segment": (_segment, _ALL),
 }
 
 

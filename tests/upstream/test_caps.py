@@ -145,6 +145,8 @@ _HOSTILE = 32 << 20
         ("spaces", "BadMedia", _ORDINARY),
         ("escapes", "BadMedia", _ORDINARY),
         ("quotes", "BadMedia", _ORDINARY),
+        ("directory", "BadMedia", _HOSTILE),
+        ("segment", "BadMedia", _ORDINARY),
     ],
 )
 def test_memory_is_bounded_however_large_the_answer(kind, outcome, bound):

@@ -19,8 +19,9 @@ def measure_heif(image: Region) -> Size:
 
     An image in tiles has the size of a tile too, so the largest size counts.
     """
-    found = dict(_walk(image))
-    if b"meta" not in found or b"mdat" not in found:
+    wanted = (b"meta", b"mdat")
+    found = {kind: box for kind, box in _walk(image) if kind in wanted}
+    if len(found) < len(wanted):
         raise Damaged("the image has no pixels")
     meta = found[b"meta"]
     properties = _child(_child(meta.part(4, meta.length), b"iprp"), b"ipco")

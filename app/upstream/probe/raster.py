@@ -3,6 +3,10 @@
 No pixel is decoded: each reader walks the parts of a format up to its end, which
 finds every cut and costs a fraction of decoding (PNG: its CRCs too, so a flipped
 byte as well). Sizes are as stored; a rotation in the metadata is not applied.
+
+Pillow's lazy opening is no substitute where strangers choose the bytes: version 13
+spends 0.75 s on each MiB of a JPEG's fill bytes, and its readers of WebP and AVIF
+take two copies of the file into memory.
 """
 
 import struct
@@ -26,7 +30,7 @@ class Damaged(ValueError):
 
 def take(reader: BinaryIO, size: int) -> bytes:
     """Return exactly `size` bytes; raise Damaged where the file ends before."""
-    data = reader.read(size)
+    data = reader.read(size) if size > 0 else b""
     if len(data) != size:
         raise Damaged("the image is cut off")
     return data
@@ -75,8 +79,9 @@ def measure_jpeg(image: Region) -> Size:
     size: Size | None = None
     with image.open() as reader:
         take(reader, 2)
-        for _ in counted():
-            marker = _next_marker(reader)
+        parts = counted()
+        for _ in parts:
+            marker = _next_marker(reader, parts)
             body = take(reader, int.from_bytes(take(reader, 2), "big") - 2)
             if _is_frame(marker) and len(body) >= 5:
                 height, width = struct.unpack(">HH", body[1:5])
@@ -90,12 +95,12 @@ def measure_jpeg(image: Region) -> Size:
     return size
 
 
-def _next_marker(reader: BinaryIO) -> int:
+def _next_marker(reader: BinaryIO, parts: Iterator[None]) -> int:
+    """Return the code of a marker; the fill bytes before it count as parts."""
     if take(reader, 1) != b"\xff":
         raise Damaged("the JPEG has no marker where one is due")
-    marker = 0xFF
-    while marker == 0xFF:
-        marker = take(reader, 1)[0]
+    while (marker := take(reader, 1)[0]) == 0xFF:
+        next(parts)
     if marker == 0xD9:
         raise Damaged("the JPEG has no pixels")
     return marker

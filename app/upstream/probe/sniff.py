@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
+from xml.parsers import expat
 
 from app.upstream.probe.byte_range import Region
 from app.upstream.probe.isobmff import measure_heif, measure_jxl
@@ -108,41 +110,45 @@ def measure(image: Region) -> Measured:
     return Measured(media_type, width, height)
 
 
-_ROOT = re.compile(r"<svg\b[^>]*>", re.IGNORECASE)
 # Comments may follow the end.
 _SVG_END = re.compile(rb"</svg\s*>")
-_LENGTH = r"\b{}\s*=\s*[\"']\s*([\d.]+)(?:px)?\s*[\"']"
-_VIEW_BOX = re.compile(
-    r"viewBox\s*=\s*[\"'][\s,]*(?:[-\d.e]+[\s,]+){2}([\d.]+)[\s,]+([\d.]+)"
-)
+_PIXELS = re.compile(r"\s*([\d.]+)(?:px)?\s*")
+_VIEW_BOX = re.compile(r"[\s,]*(?:[-\d.e]+[\s,]+){2}([\d.]+)[\s,]+([\d.]+)")
 # CSS 2.2, 10.3.2: the size of replaced content that has none.
 _NO_SIZE = (300, 150)
 
 
 def _measure_svg(image: Region) -> Size:
     """Read the size in CSS pixels from the root of an SVG that has its end."""
-    root = _ROOT.search(image.read(0, HEAD * 4).decode("utf-8", "replace"))
-    if root is None:
+    begun, ended = list[dict[str, str]](), list[str]()
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda name, attributes: begun.append(attributes)
+    parser.EndElementHandler = ended.append
+    # What is wrong behind the root is the drawing engine's to judge.
+    with suppress(expat.ExpatError):
+        parser.Parse(image.read(0, HEAD * 4), False)
+    if not begun:
         raise Damaged("the SVG has no root")
     tail = image.read(max(0, image.length - HEAD), HEAD)
-    if not root[0].endswith("/>") and not _SVG_END.search(tail):
+    if "svg" not in ended and not _SVG_END.search(tail):
         raise Damaged("the SVG is cut off")
-    return _svg_size(root[0])
+    return _svg_size(begun[0])
 
 
-def _svg_size(root: str) -> Size:
-    sides = [re.search(_LENGTH.format(name), root) for name in ("width", "height")]
-    box = _VIEW_BOX.search(root)
+def _svg_size(root: Mapping[str, str]) -> Size:
+    sides = [_PIXELS.fullmatch(root.get(name, "")) for name in ("width", "height")]
+    box = _VIEW_BOX.match(root.get("viewBox", ""))
+    if all(sides):
+        texts = [side[1] for side in sides if side]
+    elif box:
+        texts = [box[1], box[2]]
+    else:
+        return _NO_SIZE
     try:
-        if all(sides):
-            width, height = (float(side[1]) for side in sides if side)
-        elif box:
-            width, height = float(box[1]), float(box[2])
-        else:
-            return _NO_SIZE
-    except ValueError as error:
+        width, height = (round(float(text)) for text in texts)
+    except (ValueError, OverflowError) as error:
         raise Damaged("the SVG has no size") from error
-    return round(width), round(height)
+    return width, height
 
 
 _READERS: Mapping[str, Callable[[Region], Size]] = MappingProxyType(

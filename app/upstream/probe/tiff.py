@@ -8,6 +8,7 @@ from app.upstream.probe.raster import Damaged, Size
 _WIDTH, _HEIGHT = 256, 257
 # Offsets and byte counts: of strips, and of tiles.
 _PLACES = ((273, 279), (324, 325))
+_WANTED = frozenset((_WIDTH, _HEIGHT, *sum(_PLACES, ())))
 # TIFF's type of a number, as struct spells it.
 _TYPES = {3: "H", 4: "I"}
 _MOST_VALUES = 1 << 16
@@ -30,16 +31,19 @@ def measure_tiff(image: Region) -> Size:
 
 
 def _read_directory(image: Region) -> Directory:
+    """Return what is wanted of the first directory; of a repeated tag the first."""
     order = "<" if image.read(0, 2) == b"II" else ">"
     start = _unpack(f"{order}I", image.read(4, 4))[0]
     count = _unpack(f"{order}H", image.read(start, 2))[0]
     entries = image.read(start + 2, 12 * count)
+    if len(entries) != 12 * count:
+        raise Damaged("the TIFF is cut off")
     tags: Directory = {}
-    for at in range(0, 12 * count, 12):
-        tag, kind, length, _ = _unpack(f"{order}HHII", entries[at : at + 12])
-        if kind in _TYPES:
+    # Every one of 65,535 entries may claim 65,536 values of its own.
+    for tag, kind, length, field in struct.iter_unpack(f"{order}HHI4s", entries):
+        if tag in _WANTED and tag not in tags and kind in _TYPES:
             spelt = f"{order}{length}{_TYPES[kind]}"
-            tags[tag] = _read_values(image, order, spelt, length, entries[at + 8 :])
+            tags[tag] = _read_values(image, order, spelt, length, field)
     return tags
 
 

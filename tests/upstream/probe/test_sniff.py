@@ -1,6 +1,7 @@
 """Types are told by bytes, sizes by structure, and cuts are found."""
 
 import io
+import struct
 import zlib
 
 import pytest
@@ -104,9 +105,12 @@ def test_jpeg_xl_has_sizes_of_several_kinds(bits, size):
         (b'<svg viewBox="0 0 12.4 7">', (12, 7)),
         (b'<svg width="100%" height="100%" viewBox="-1,-1,30,20">', (30, 20)),
         (b"<svg>", (300, 150)),
+        (b'<svg stroke-width="2" width="100" height="50">', (100, 50)),
+        (b"<svg aria-label='width=\"2\"' width='100' height='50'>", (100, 50)),
+        (b'<!-- <svg width="1" height="1"> --><svg viewBox="0 0 12 7">', (12, 7)),
     ],
 )
-def test_svg_without_a_size_has_that_of_its_view(root, size):
+def test_svg_has_the_size_of_its_root_or_that_of_its_view(root, size):
     assert read(root + b"</svg>") == Measured("image/svg+xml", *size)
 
 
@@ -154,6 +158,37 @@ def test_noise_behind_a_beginning_is_never_another_error(media_type, kept, noise
 
 def test_bytes_behind_the_end_are_no_damage():
     assert read(PNG + b"\0" * 9) == Measured("image/png", *SIZE)
+
+
+def test_a_jpeg_has_fill_bytes_before_its_markers():
+    data = JPEG[:2] + b"\xff" * 9 + JPEG[2:]
+
+    assert read(data) == Measured("image/jpeg", *SIZE)
+
+
+def test_a_jpeg_of_fill_bytes_does_not_cost_seconds():
+    with pytest.raises(Damaged, match="too many parts"):
+        read(JPEG[:2] + b"\xff" * (8 << 20) + JPEG[2:])
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_segment_that_is_shorter_than_its_length_is_no_other_error(length):
+    segment = b"\xff\xe1" + length.to_bytes(2, "big")
+
+    assert_read_or_damaged(JPEG[:2] + segment + JPEG[2:])
+
+
+def test_an_svg_of_endless_size_is_damaged():
+    with pytest.raises(Damaged, match="no size"):
+        read(SVG.replace(b"40px", b"9" * 400))
+
+
+def test_a_tiff_that_repeats_a_tag_does_not_cost_seconds():
+    entry = struct.pack("<HHII", 273, 4, 65_536, 8)
+    data = b"II*\0\x08\0\0\0" + b"\xff\xff" + entry * 65_535
+
+    with pytest.raises(Damaged, match="no size"):
+        read(data)
 
 
 def test_a_png_of_empty_chunks_does_not_cost_seconds():
