@@ -7,7 +7,6 @@ from functools import partial
 from flask import Flask, request
 from werkzeug.routing import IntegerConverter
 
-from app import problems
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
 from app.collection.drawing import Studio
 from app.collection.repository import Shelf
@@ -25,6 +24,7 @@ from app.store import sees_all
 from app.views import (
     archives,
     collections,
+    errors,
     health,
     images,
     index,
@@ -34,6 +34,7 @@ from app.views import (
     sheets,
 )
 from app.views import catalogue as catalogue_view
+from app.views.cors import CrossOrigin, OpenFlask
 
 
 class _Whole(IntegerConverter):
@@ -74,7 +75,7 @@ def build(
     signer = _signer(settings)
     shelf = Shelf(kept, catalogue, settings)
     desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
-    app = Flask(__name__, static_folder=None)
+    app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _Whole
     app.before_request(lambda: framing.check(request.environ))
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -93,9 +94,10 @@ def build(
     app.register_blueprint(catalogue_view.blueprint(catalogue, settings))
     app.register_blueprint(health.blueprint(catalogue, store))
     app.register_blueprint(index.blueprint(catalogue))
-    problems.install(app)
+    errors.install(app)
     app.extensions["mimeo"] = pipeline
-    wrapped = access_log.AccessLog(app.wsgi_app, write=settings.access_log)
+    open_to_all = CrossOrigin(app.wsgi_app)
+    wrapped = access_log.AccessLog(open_to_all, write=settings.access_log)
     app.wsgi_app = wrapped  # type: ignore[method-assign]
     return app
 

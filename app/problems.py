@@ -1,16 +1,8 @@
-"""Every error as an RFC 9457 problem, from one table."""
+"""Every error as an RFC 9457 problem, from one table; knows nothing of the web."""
 
-import json
-import logging
-import socket
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from threading import Timer
 from types import MappingProxyType
 from typing import Any, NamedTuple
-
-from flask import Flask, Response, current_app, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.collection.drawing import Unfinished
 from app.collection.errors import (
@@ -20,7 +12,6 @@ from app.collection.errors import (
     NoSuchIndex,
     UnknownCollection,
 )
-from app.collection.export.base64_json import ImageFailed
 from app.collection.export.zip import Changed
 from app.collection.repository import NoShelf
 from app.delivery.errors import (
@@ -28,9 +19,10 @@ from app.delivery.errors import (
     RangeNotSatisfiable,
 )
 from app.parsing.accept import NotAcceptable
-from app.parsing.image import BadBody, StalePin, UnsupportedBody
+from app.parsing.image import BadBody, BodyTooLarge, StalePin, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.pipeline.idempotency import KeyReused
+from app.pipeline.purchases import NotBought
 from app.pipeline.signed_url import BadSignature, ExpiredUrl
 from app.renderer.errors import (
     BadParameter,
@@ -62,11 +54,6 @@ _TOLD = (
     *("file", "line", "current", "index", "count"),
     *("upstream", "hop", "upstream_status", "outcome_unknown"),
 )
-_LOG = logging.getLogger("mimeo")
-_DRAINED = 64 << 20
-_BLOCK = 64 << 10
-_PATIENCE_S = 2.0
-_MOST_DRAINING_S = 10.0
 
 
 class Row(NamedTuple):
@@ -105,12 +92,13 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         StalePin: Row(410, "stale-pin", "The pinned image no longer exists"),
         NotAcceptable: Row(406, "not-acceptable", "No accepted type can be had"),
         PreconditionFailed: Row(412, "precondition-failed", "A precondition failed"),
-        RequestEntityTooLarge: Row(413, "body-too-large", "The body is too large"),
+        BodyTooLarge: Row(413, "body-too-large", "The body is too large"),
         RangeNotSatisfiable: Row(416, "range-not-satisfiable", "The range is outside"),
         BrokenTemplate: Row(503, "broken-template", "The template is broken"),
         Busy: Row(503, "busy", "The server is busy"),
         Unfinished: Row(503, "unfinished", "The archive is being drawn"),
         BadSignature: Row(403, "bad-signature", "The URL is not signed"),
+        NotBought: Row(403, "not-bought", "The image is not bought yet"),
         ExpiredUrl: Row(410, "expired-url", "The URL has expired"),
         StoreError: Row(503, "store-unavailable", "The store cannot be used"),
         KeyReused: Row(422, "key-reused", "The key is of another request"),
@@ -134,39 +122,15 @@ _RETRY_S: Mapping[type[Exception], int] = MappingProxyType(
 )
 
 
-def problem(
-    row: Row, detail: str, headers: Iterable[tuple[str, str]] = (), **more: Any
-) -> Response:
-    """Return an `application/problem+json` response (RFC 9457 section 3).
-
-    `more` are extension members, such as the `field` at fault.
-    """
-    row = row._replace(status=shown(row.status))
-    body = {
-        **_core(row, detail),
-        "instance": request.path,
-        "request_id": request.environ.get("mimeo.request_id", ""),
-        **more,
-    }
-    # Not by orjson, which refuses whole numbers beyond 64 bits: errors repeat them.
-    text = json.dumps(body, ensure_ascii=False, indent=2)
-    data = f"{text}\n".encode(errors="backslashreplace")
-    response = Response(data, row.status, content_type="application/problem+json")
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    # Without it a script on another origin sees a network error, not the problem.
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers.update(headers)
-    return response
+def row_of(error: Exception) -> Row | None:
+    """Return the row of an error's class, or of one that it is derived from."""
+    return next(
+        (PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None
+    )
 
 
-def shown(status: int) -> int:
-    """Return the status to answer with: an operator's own in place of 502 and 504."""
-    own: int | None = current_app.config.get("GATEWAY_STATUS")
-    return own if own is not None and status in (502, 504) else status
-
-
-def _core(row: Row, detail: str) -> dict[str, Any]:
+def core(row: Row, detail: str) -> dict[str, Any]:
+    """Return the members that every problem has."""
     return {
         "type": row.type,
         "title": row.title,
@@ -180,41 +144,10 @@ def describe(error: Exception) -> dict[str, Any]:
 
     The same every time: no path, no request id.
     """
-    return {**_core(PROBLEMS[type(error)], str(error)), **_members(error)}
+    return {**core(PROBLEMS[type(error)], str(error)), **members(error)}
 
 
-def install(app: Flask) -> None:
-    """Answer every error of an app with a problem."""
-    for kind in PROBLEMS:
-        app.register_error_handler(kind, _from_table)
-    app.register_error_handler(RequestEntityTooLarge, _too_large)
-    app.register_error_handler(StoreError, _from_store)
-    app.register_error_handler(ImageFailed, _from_image)
-    app.register_error_handler(HTTPException, _from_http)
-    app.register_error_handler(Exception, _unexpected)
-
-
-def _from_table(error: Exception) -> Response:
-    row = PROBLEMS[type(error)]
-    return problem(row, str(error), headers_of(error), **_members(error))
-
-
-def _from_image(error: ImageFailed) -> Response:
-    """Answer with the problem of the image, and say which one it is."""
-    cause = error.error
-    row = PROBLEMS[type(cause)]
-    more = {**_members(cause), "index": error.index}
-    return problem(row, str(error), headers_of(cause), **more)
-
-
-def _from_store(error: StoreError) -> Response:
-    """Log what the store said, for it names paths; tell the client to come back."""
-    _LOG.error("store: %s", error)
-    detail = "What this needs cannot be read or kept now; the server's log says why."
-    return problem(PROBLEMS[StoreError], detail, headers_of(error))
-
-
-def _members(error: Exception) -> dict[str, Any]:
+def members(error: Exception) -> dict[str, Any]:
     """Pick the extension members that help a client to mend its request."""
     if isinstance(error, BadParameter):
         errors = [fault._asdict() for fault in error.faults]
@@ -234,61 +167,3 @@ def headers_of(error: Exception) -> Iterable[tuple[str, str]]:
         return (("Retry-After", str(_RETRY_S[type(error)])),)
     headers: Iterable[tuple[str, str]] = getattr(error, "headers", ())
     return headers
-
-
-def _from_http(error: HTTPException) -> Response:
-    """Translate Werkzeug's own errors, keeping headers such as `Allow`."""
-    status = error.code or 500
-    title = error.name
-    headers = [
-        (name, value)
-        for name, value in error.get_headers()
-        if name.lower() not in ("content-type", "content-length")
-    ]
-    return problem(Row(status, None, title), error.description or title, headers)
-
-
-def _too_large(error: RequestEntityTooLarge) -> Response:
-    name = getattr(error, "limit", "MIMEO_MAX_BODY_BYTES")
-    allowed = getattr(error, "allowed", current_app.config["MAX_CONTENT_LENGTH"])
-    if (request.content_length or 0) <= _DRAINED:
-        _drain(request.environ)
-    detail = f"The body is over the limit {name} of {allowed:,} bytes."
-    row = PROBLEMS[RequestEntityTooLarge]
-    return problem(row, detail, limit=name, allowed=allowed)
-
-
-def _drain(environ: dict[str, Any]) -> None:
-    """Read what is still coming: a client that sends on would see a reset, no answer.
-
-    Up to 64 MiB, in bounded memory, for 10 seconds at most and for as long as
-    something comes.
-    """
-    connection = environ.get("gunicorn.socket")
-    # A read waits for a whole block, so it is ended from outside.
-    timer = Timer(_MOST_DRAINING_S, _end_reading, (connection,))
-    if connection is not None:
-        connection.settimeout(_PATIENCE_S)
-        timer.start()
-    unread = _DRAINED
-    try:
-        while unread > 0 and (block := environ["wsgi.input"].read(_BLOCK)):
-            unread -= len(block)
-    except (OSError, BadBody):
-        # Nothing more comes, or nobody is there: the answer goes out all the same.
-        return
-    finally:
-        timer.cancel()
-
-
-def _end_reading(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)
-
-
-def _unexpected(error: Exception) -> Response:
-    """Log what happened; tell the client only how to find it in the log."""
-    request_id = request.environ.get("mimeo.request_id", "")
-    _LOG.error("request %s failed", request_id, exc_info=error)
-    row = Row(500, None, "Internal Server Error")
-    return problem(row, f"Request {request_id} failed; the server's log has the cause.")

@@ -233,10 +233,10 @@ def test_openai_errors_have_openais_shape(client, body, status, code, param):
         ("GET", "/v1/", 404, None),
         ("GET", "/v1/nothing", 404, None),
         ("GET", "/v1/models/a/b", 404, None),
-        ("DELETE", "/v1/models/ai-service", 405, "GET"),
+        ("DELETE", "/v1/models/ai-service", 405, "GET, HEAD, OPTIONS"),
         ("GET", "/v1/models/nope", 404, None),
-        ("GET", "/v1/images/generations", 405, "POST"),
-        ("POST", "/v1/models", 405, "GET"),
+        ("GET", "/v1/images/generations", 405, "OPTIONS, POST"),
+        ("POST", "/v1/models", 405, "GET, HEAD, OPTIONS"),
     ],
 )
 def test_there_is_nothing_in_openais_shape_too(client, method, path, status, allow):

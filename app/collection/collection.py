@@ -94,6 +94,12 @@ class Collection:
         return self._output
 
     @property
+    def buys(self) -> bool:
+        """Whether services make some of the images."""
+        names = self.header.renderers
+        return any(self._catalogue.get(name).remote is not None for name in names)
+
+    @property
     def edition_is_current(self) -> bool:
         """Whether this installation makes the bytes that the id pins."""
         try:

@@ -9,7 +9,6 @@ from zlib_ng import zlib_ng
 from app.archive.layout import Layout, Member
 from app.archive.manifest import MANIFEST
 from app.delivery.answer import Pair
-from app.delivery.facts import EXPOSED
 from app.media import Media
 from app.renderer.base import Absent
 from app.renderer.encode import FORMATS
@@ -17,9 +16,6 @@ from app.renderer.encode import FORMATS
 _FIXED: tuple[Pair, ...] = (
     ("Cache-Control", "no-store"),
     ("Vary", "Accept"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Expose-Headers", f"{EXPOSED}, X-Media-Missing, X-Request-ID"),
 )
 ENDINGS = {row.media_type: row.extensions[0] for row in FORMATS.values()}
 

@@ -1,14 +1,23 @@
-"""A response whose headers are final."""
+"""Responses whose headers are final: bytes, parts of them, JSON documents."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
 from flask import Response
 from werkzeug.datastructures import Headers
 
-from app.delivery.conditional import Conditions, Representation, select_range
-from app.delivery.errors import RangeNotSatisfiable
+from app.delivery.conditional import (
+    NOT_MODIFIED,
+    Conditions,
+    Representation,
+    precondition,
+    select_range,
+)
+from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.media import pieces
+from app.parsing.accept import JSON
 
 Pair = tuple[str, str]
 
@@ -61,6 +70,33 @@ def send_bytes(
 def send_whole(data: bytes | memoryview, pairs: Iterable[Pair]) -> Answer:
     """Return all of the bytes."""
     return Answer("200 OK", (*pairs, _length(len(data))), _body(data))
+
+
+def send_json(
+    value: object, status: str = "200 OK", pairs: Iterable[Pair] = ()
+) -> Answer:
+    """Return a JSON document that no cache keeps unless `pairs` say otherwise."""
+    given = tuple(pairs)
+    kept = any(name == "Cache-Control" for name, _ in given)
+    fixed = () if kept else (("Cache-Control", "no-store"),)
+    data = orjson.dumps(value)
+    whole = (("Content-Type", JSON), *fixed, *given, _length(len(data)))
+    return Answer(status, whole, (data,))
+
+
+def send_page(environ: Mapping[str, Any], data: bytes, media_type: str) -> Answer:
+    """Return a page that is the same for everybody; a cache asks whether it still is.
+
+    The entity tag is the digest of the bytes. Raises PreconditionFailed.
+    """
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    validators = (("ETag", tag), ("Cache-Control", "no-cache"))
+    decision = precondition(Conditions.from_environ(environ), Representation(tag))
+    if decision is NOT_MODIFIED:
+        return Answer("304 NOT MODIFIED", validators, ())
+    if decision is not None:
+        raise PreconditionFailed
+    return send_whole(data, (("Content-Type", media_type), *validators))
 
 
 def _body(data: bytes | memoryview) -> Iterable[bytes]:

@@ -5,14 +5,11 @@
 
 from app.errors import with_fields
 
-# Without it a script on another origin sees a network error, not the problem.
-_CORS = ("Access-Control-Allow-Origin", "*")
-
 
 class DeliveryError(Exception):
     """Base of all errors that the delivery package raises on purpose."""
 
-    headers: tuple[tuple[str, str], ...] = (_CORS,)
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class PreconditionFailed(DeliveryError):
@@ -29,7 +26,7 @@ class RangeNotSatisfiable(DeliveryError):
     length: int
 
     def __post_init__(self) -> None:
-        self.headers = (("Content-Range", f"bytes */{self.length}"), _CORS)
+        self.headers = (("Content-Range", f"bytes */{self.length}"),)
 
     def __str__(self) -> str:
         return f"The range lies outside the {self.length} bytes there are."

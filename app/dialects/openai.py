@@ -11,8 +11,25 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from app.media import Media
+from app.pipeline.admission import Busy
 from app.pipeline.generation import Album, Generation
-from app.renderer.errors import BadParameter, Fault, shorten
+from app.pipeline.idempotency import KeyReused
+from app.renderer.errors import (
+    BadParameter,
+    Fault,
+    LimitExceeded,
+    RenderTimeout,
+    Undrawable,
+    UnknownRenderer,
+    shorten,
+)
+from app.upstream.errors import (
+    CircuitOpen,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamFiltered,
+    UpstreamRefused,
+)
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
 _FORMATS = ("png", "jpeg", "webp")
@@ -44,6 +61,21 @@ _NAMES = MappingProxyType(
 )
 # What of an image's facts is told beside it.
 _TOLD = ("revised_prompt", "seed", "finish_reason", "repairs", "warnings")
+
+
+# Where OpenAI's status or code is not that of the problem.
+_OWN: Mapping[type[Exception], tuple[int, str]] = MappingProxyType(
+    {
+        BadParameter: (400, _INVALID),
+        LimitExceeded: (400, "limit_exceeded"),
+        Undrawable: (400, "undrawable"),
+        RenderTimeout: (400, "render_timeout"),
+        UnknownRenderer: (404, "model_not_found"),
+        UpstreamFiltered: (400, "content_policy_violation"),
+        UpstreamRefused: (400, "upstream_refused"),
+        UpstreamBusy: (429, "rate_limit_exceeded"),
+    }
+)
 
 
 class BadField(BadParameter):
@@ -93,9 +125,35 @@ def renamed(error: BadParameter) -> BadParameter:
     return BadParameter(*(Fault(name_of(field), why) for field, why in error.faults))
 
 
-def code_of(error: BadParameter) -> str:
-    """Return OpenAI's word for what is wrong with the first field."""
-    return error.code if isinstance(error, BadField) else _INVALID
+def status_of(error: Exception, status: int, word: str) -> tuple[int, str]:
+    """Return OpenAI's status and code of an error.
+
+    `status` is the one of its problem, `word` the problem's type, or its title.
+    """
+    if isinstance(error, BadField):
+        return 400, error.code
+    own = _OWN.get(type(error))
+    return own or (status, re.sub(r"[^a-z]+", "_", word.lower()))
+
+
+def param_of(error: Exception) -> str | None:
+    """Return the field that an error is about, by its name here."""
+    if isinstance(error, UnknownRenderer):
+        return "model"
+    if isinstance(error, BadParameter):
+        return error.faults[0].field
+    field = getattr(error, "field", None)
+    return None if field is None else name_of(field)
+
+
+def retry_headers(error: Exception) -> tuple[tuple[str, str], ...]:
+    """Say what OpenAI's clients ask before they count attempts, or nothing."""
+    if isinstance(error, (Busy, UpstreamBusy, CircuitOpen)):
+        return (("x-should-retry", "true"),)
+    paid = isinstance(error, UpstreamError) and error.outcome_unknown
+    if paid or isinstance(error, KeyReused):
+        return (("x-should-retry", "false"),)
+    return ()
 
 
 def write(

@@ -24,7 +24,7 @@ _QVALUE = re.compile(r"(?:0(?:\.[0-9]*)?|\.[0-9]+|1(?:\.0*)?)\Z", re.ASCII)
 class NotAcceptable(Exception):
     """The Accept header allows none of the media types on offer (406)."""
 
-    headers = (("Vary", "Accept"), ("Access-Control-Allow-Origin", "*"))
+    headers = (("Vary", "Accept"),)
 
     offers: Sequence[str]
 

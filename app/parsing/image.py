@@ -44,6 +44,17 @@ class UnsupportedBody(Exception):
 
 
 @with_fields
+class BodyTooLarge(Exception):
+    """The body has more than the `allowed` bytes; `limit` names the setting."""
+
+    limit: str
+    allowed: int
+
+    def __str__(self) -> str:
+        return f"The body is over the limit {self.limit} of {self.allowed:,} bytes."
+
+
+@with_fields
 class StalePin(Exception):
     """A URL pins a fingerprint that its parameters no longer have."""
 

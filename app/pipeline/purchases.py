@@ -29,6 +29,13 @@ _LOG = logging.getLogger("mimeo.purchases")
 _BUSY_RETRY_S = 5
 
 
+class NotBought(Exception):
+    """A prefetch asks for an image that a service would have to be paid for."""
+
+    def __str__(self) -> str:
+        return "A prefetch does not buy images; ask again without it."
+
+
 @dataclass(frozen=True, slots=True)
 class Purchase:
     """Images as a service sent them, and what it did not send.

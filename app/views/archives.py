@@ -20,16 +20,16 @@ from app.config import Settings
 from app.delivery.answer import Answer, Pair
 from app.delivery.conditional import Conditions, select_range
 from app.delivery.errors import RangeNotSatisfiable
-from app.delivery.offer import Offer, answer_early
 from app.delivery.stream import stream
+from app.delivery.terms import Terms, answer_early
 from app.image_request import in_format, unique
 from app.parsing.image import read_pairs
 from app.problems import describe
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
 from app.store import StoreError
-from app.views.images import raw_query
-from app.views.uploads import receive
+from app.views.body import raw_query, receive
+from app.views.images import refuse_prefetch
 
 # Drawing stops when nobody waits for it.
 _UNFINISHED_RETRY_S = 1
@@ -100,15 +100,16 @@ class Order:
     options: Options
     kept: bool
 
-    def offer(self) -> Offer:
+    def terms(self) -> Terms:
         """Return the terms of the answer."""
         key = self.collection.id
-        return Offer(
-            f"{key}-{self.form.tag(self.options)}",
-            self.form.media_type,
+        pinned = self.kept and not self.desk.shelf.is_flawed(key)
+        return Terms(
+            f"{key}-{self.form.tag(self.options)}" if pinned else None,
             key[:12],
-            self.form.name,
-            pinned=self.kept and not self.desk.shelf.is_flawed(key),
+            (self.form.name,),
+            pinned=pinned,
+            shared=False,
             download=self.options.download,
             attachment=self.form.attachment,
         )
@@ -148,34 +149,51 @@ def deliver(order: Order, ending: ExitStack) -> Response:
     `ending` holds what has to be closed when the last byte is sent; it is emptied
     where the answer takes that over. Raises what making the first image raises.
     """
-    offer = order.offer()
-    early = answer_early(request.environ, offer)
+    terms = order.terms()
+    early = answer_early(request.environ, terms)
     if early is not None:
         return early
+    if order.collection.buys:
+        refuse_prefetch(request.environ)
     order.form.check(order.collection, order.options, order.desk.settings)
     if order.form.make is None:
-        return _archive(order, offer, ending)
+        return _archive(order, terms, ending)
+    pairs = _pairs(order, terms, whole=False)
     if request.method == "HEAD":
-        return Answer("200 OK", offer.pairs(whole=False), ())
+        return Answer("200 OK", pairs, ())
     ending.enter_context(order.desk.studio.admit())
     chunks = order.form.make(order.bundle(), order.collection, order.options)
-    return _stream("200 OK", offer.pairs(whole=False), chunks, None, ending)
+    return _stream("200 OK", pairs, chunks, None, ending)
 
 
-def _archive(order: Order, offer: Offer, ending: ExitStack) -> Response:
-    manifest = _known(order) if offer.pinned else None
+def _archive(order: Order, terms: Terms, ending: ExitStack) -> Response:
+    manifest = _known(order) if terms.pinned else None
     if manifest is None and request.method == "HEAD":
-        return Answer("200 OK", offer.pairs(whole=False), ())
+        return Answer("200 OK", _pairs(order, terms, whole=False), ())
     ending.enter_context(order.desk.studio.admit())
-    if manifest is None and offer.pinned and _wants_range(offer):
+    if manifest is None and terms.pinned and _wants_range(terms):
         manifest = _completed(order)
         if manifest is None:
             order.flaw()
-            offer = offer._replace(pinned=False)
+            terms = terms._replace(tag=None, pinned=False)
     if manifest is None:
         chunks = first_run(order.bundle(), order.keep)
-        return _stream("200 OK", offer.pairs(whole=False), chunks, None, ending)
-    return _laid_out(order, offer, manifest, ending)
+        pairs = _pairs(order, terms, whole=False)
+        return _stream("200 OK", pairs, chunks, None, ending)
+    return _laid_out(order, terms, manifest, ending)
+
+
+def _pairs(order: Order, terms: Terms, *, whole: bool) -> list[Pair]:
+    """Return the headers; only what is `whole` may be kept for good.
+
+    A stream that breaks off has told its status long before.
+    """
+    kept = terms if whole else terms._replace(pinned=False)
+    return [
+        ("Content-Type", order.form.media_type),
+        ("Content-Disposition", terms.disposition),
+        *kept.validators(),
+    ]
 
 
 def _known(order: Order) -> Manifest | None:
@@ -206,21 +224,21 @@ def _completed(order: Order) -> Manifest | None:
     return manifest
 
 
-def _wants_range(offer: Offer) -> bool:
+def _wants_range(terms: Terms) -> bool:
     asked = Conditions.from_environ(request.environ)
-    return select_range(asked, offer.representation, _ANY_LENGTH).status != 200
+    return select_range(asked, terms.representation, _ANY_LENGTH).status != 200
 
 
 def _laid_out(
-    order: Order, offer: Offer, manifest: Manifest, ending: ExitStack
+    order: Order, terms: Terms, manifest: Manifest, ending: ExitStack
 ) -> Response:
     """Send an archive whose every byte is known, or the range that was asked for."""
     layout = manifest.layout()
     asked = Conditions.from_environ(request.environ)
-    decision = select_range(asked, offer.representation, layout.length)
+    decision = select_range(asked, terms.representation, layout.length)
     if decision.status == 416:
         raise RangeNotSatisfiable(layout.length)
-    pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
+    pairs = [*_pairs(order, terms, whole=True), ("Accept-Ranges", "bytes")]
     start, stop = decision.span or (0, layout.length)
     if request.method == "HEAD":
         return Answer("200 OK", [*pairs, ("Content-Length", str(layout.length))], ())

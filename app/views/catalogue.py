@@ -4,10 +4,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from app.config import Settings
+from app.delivery.answer import send_page
+from app.parsing.accept import JSON
 from app.problems import PROBLEMS, Row
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -94,6 +96,4 @@ def _problem(row: Row) -> dict[str, Any]:
 
 def _json(value: Any) -> Response:
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    response = Response(data, content_type="application/json")
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return send_page(request.environ, data, JSON)

@@ -1,20 +1,19 @@
 """Collections: created, described, one image of them, a sheet of all."""
 
-import orjson
 from flask import Blueprint, Response, request
 
 from app.collection.collection import Collection
 from app.collection.export.exports import FORMS, Options, read_options
-from app.delivery.image import Terms, send_image
-from app.delivery.image import answer_early as answer_image_early
+from app.delivery.answer import send_json
+from app.delivery.terms import Terms
 from app.image_request import in_format, unique
 from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.views.archives import Desk
-from app.views.images import PREFLIGHT, how_made, raw_query, settle
-from app.views.uploads import receive
+from app.views.body import raw_query, receive
+from app.views.images import deliver
 
 
 def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
@@ -29,14 +28,14 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
         try:
             new = desk.shelf.add(draft)
             collection = draft.collection(catalogue, desk.settings)
-            return _described(collection, 201 if new else 200)
+            return _described(collection, "201 CREATED" if new else "200 OK")
         finally:
             draft.close()
 
     @bp.get("/<key>")
     def show(key: str) -> Response:
         """Describe a collection."""
-        return _described(desk.shelf.open(key), 200)
+        return _described(desk.shelf.open(key), "200 OK")
 
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
@@ -48,29 +47,19 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
         if name != made.output.format:
             made = in_format(made, name)
         terms = Terms(
-            fingerprint=made.fingerprint,
-            name=item.name.rpartition(".")[0],
-            extensions=FORMATS[name].extensions,
+            made.fingerprint,
+            item.name.rpartition(".")[0],
+            FORMATS[name].extensions,
             pinned=True,
+            shared=False,
             download=options.download,
         )
-        terms, production = settle(made, terms, pipeline)
-        early = answer_image_early(request.environ, terms)
-        if early is not None:
-            return early
-        production = production or pipeline.produce(made)
-        about = how_made(production)
-        return send_image(request.environ, terms, production.media, about)
-
-    @bp.route("", methods=["OPTIONS"])
-    def preflight() -> Response:
-        """Say what may be sent."""
-        return Response(status=204, headers=PREFLIGHT)
+        return deliver(request.environ, made, terms, pipeline)
 
     return bp
 
 
-def _described(collection: Collection, status: int) -> Response:
+def _described(collection: Collection, status: str) -> Response:
     place = f"/collections/{collection.id}"
     body = {
         "id": collection.id,
@@ -81,12 +70,8 @@ def _described(collection: Collection, status: int) -> Response:
         "pixels": collection.header.pixels,
         "links": _links(collection, place),
     }
-    data = orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    response = Response(data, status, content_type="application/json")
-    response.headers["Location"] = place
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    return response
+    pairs = (("Location", place), ("Cache-Control", "private, no-cache"))
+    return send_json(body, status, pairs)
 
 
 def _links(collection: Collection, place: str) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """Whether this worker lives and can serve, and what all have done."""
 
-import orjson
+import logging
+
 from flask import Blueprint, Response
 
+from app.delivery.answer import send_json
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
 from app.store import Store, StoreError
+
+_LOG = logging.getLogger("mimeo.health")
 
 
 def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
@@ -15,14 +19,17 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     @bp.get("/health/live")
     def live() -> Response:
         """Answer as long as the process runs."""
-        return _state(200, {"status": "live"})
+        return send_json({"status": "live"})
 
     @bp.get("/health/ready")
     def ready() -> Response:
         """Answer 200 where the store can be read; report broken templates."""
         checks = {"store": _store_state(store), "broken": sorted(catalogue.broken())}
         fine = checks["store"] == "ok"
-        return _state(200 if fine else 503, {"status": "ready", **checks})
+        if fine:
+            return send_json({"status": "ready", **checks})
+        retry = (("Retry-After", "5"),)
+        return send_json({"status": "unready", **checks}, "503 UNAVAILABLE", retry)
 
     @bp.get("/metrics")
     def show_metrics() -> Response:
@@ -43,13 +50,7 @@ def _store_state(store: Store) -> str:
     try:
         store.get("0" * 64)
     except StoreError as error:
-        return str(error)
+        # The log may say where the store is; the world may not know.
+        _LOG.error("store: %s", error)
+        return "cannot be used; the server's log says why"
     return "ok"
-
-
-def _state(status: int, body: dict[str, object]) -> Response:
-    response = Response(orjson.dumps(body), status, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    if status != 200:
-        response.headers["Retry-After"] = "5"
-    return response

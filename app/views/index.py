@@ -1,7 +1,8 @@
 """The page at `/`: every renderer's example, to look at and to copy."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Response, render_template, request
 
+from app.delivery.answer import send_page
 from app.renderer.catalogue import Catalogue
 from app.views.catalogue import fault, summary
 
@@ -11,10 +12,11 @@ def blueprint(catalogue: Catalogue) -> Blueprint:
     bp = Blueprint("index", __name__, template_folder="pages")
 
     @bp.get("/")
-    def index() -> str:
+    def index() -> Response:
         """Show what can be drawn."""
         renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
         broken = [fault(error) for error in catalogue.broken().values()]
-        return render_template("index.html", renderers=renderers, broken=broken)
+        page = render_template("index.html", renderers=renderers, broken=broken)
+        return send_page(request.environ, page.encode(), "text/html; charset=utf-8")
 
     return bp

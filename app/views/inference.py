@@ -7,13 +7,13 @@ from app.delivery.answer import Answer, Pair, send_whole
 from app.delivery.disposition import content_disposition
 from app.delivery.embed import embed
 from app.delivery.facts import fact_headers
-from app.delivery.image import repr_digest, safeguards
+from app.delivery.image import describe
 from app.dialects import inference
 from app.parsing.accept import JSON, NotAcceptable, choose
-from app.parsing.image import UnsupportedBody, read_json
 from app.pipeline.generation import Album, Generation, Generations
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.views.images import CACHE_STATUS, read_data, refuse_coding
+from app.views.body import read_document
+from app.views.images import CACHE_STATUS
 
 ZIP = "application/zip"
 _IMAGES = tuple(row.media_type for name, row in FORMATS.items() if name != "svg")
@@ -40,14 +40,6 @@ def blueprint(generations: Generations) -> Blueprint:
         return _archive(album, pairs) if media_type == ZIP else _image(album, pairs)
 
     return bp
-
-
-def read_document() -> dict[str, object]:
-    """Return the JSON object of a request's body."""
-    if request.mimetype != JSON:
-        raise UnsupportedBody(f"{request.path} takes {JSON}.")
-    refuse_coding()
-    return read_json(read_data())
 
 
 def _choose(accept: str | None, asked: Generation) -> str:
@@ -77,11 +69,9 @@ def _image(album: Album, pairs: list[Pair]) -> Answer:
         album.renderer, (ending_of(media),), attachment=False
     )
     pairs += (
-        ("Content-Type", media.media_type),
         ("Content-Disposition", disposition),
-        ("Repr-Digest", repr_digest(media.sha256)),
         ("ETag", f'"{media.sha256}"'),
-        *safeguards(media.media_type),
+        *describe(media),
         *fact_headers(media.facts),
     )
     return send_whole(media.data, pairs)

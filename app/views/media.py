@@ -7,7 +7,8 @@ from flask import Blueprint, Response, request
 
 from app.config import Settings
 from app.delivery.album import ending_of
-from app.delivery.image import Terms, answer_early, send_image
+from app.delivery.image import send
+from app.delivery.terms import Terms, answer_early
 from app.image_request import unique
 from app.media import Media
 from app.parsing.image import read_pairs
@@ -15,7 +16,7 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer
 from app.renderer.errors import BadParameter
 from app.store import StoreError
-from app.views.images import raw_query
+from app.views.body import raw_query
 
 _LOG = logging.getLogger("mimeo.media")
 
@@ -31,9 +32,9 @@ def blueprint(pipeline: Pipeline, signer: Signer) -> Blueprint:
         media = pipeline.find(fingerprint)
         if media is None or ending_of(media) != ending:
             raise ExpiredUrl
-        terms = Terms(media.sha256, "image", (ending,), pinned=True)
+        terms = Terms(media.sha256, "image", (ending,), pinned=True, shared=False)
         early = answer_early(request.environ, terms)
-        answer = early or send_image(request.environ, terms, media)
+        answer = early or send(request.environ, terms, media)
         left = max(0, expires - int(time.time()))
         answer.headers["Cache-Control"] = f"private, max-age={left}"
         return answer

@@ -11,7 +11,7 @@ from app.collection.export.base64_json import Outcomes, drawn
 from app.collection.export.exports import Options, read_options
 from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
-from app.delivery.offer import Offer, answer_early
+from app.delivery.terms import Terms, answer_early
 from app.image_request import in_format, unique
 from app.parsing.image import read_pairs
 from app.renderer import contact_sheet
@@ -20,7 +20,8 @@ from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.limits import device_size
 from app.views.archives import Desk
-from app.views.images import raw_query
+from app.views.body import raw_query
+from app.views.images import refuse_prefetch
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.
 _OPENED = frozenset({"png", "jpg", "webp", "gif"})
@@ -45,21 +46,29 @@ def blueprint(desk: Desk) -> Blueprint:
         plan = _plan(items, options, desk.settings)
         check(output, *plan.size)
         row = FORMATS[output.format]
-        offer = Offer(
+        terms = Terms(
             f"{collection.id}-{_tag(options)}-{output.format}",
-            row.media_type,
             f"{collection.id[:12]}-sheet",
-            row.extensions[0],
+            row.extensions,
+            pinned=True,
+            shared=False,
             download=options.download,
         )
-        early = answer_early(request.environ, offer)
+        early = answer_early(request.environ, terms)
+        pairs = [
+            ("Content-Type", row.media_type),
+            ("Content-Disposition", terms.disposition),
+            *terms.validators(),
+        ]
         if early is not None or request.method == "HEAD":
-            return early or Answer("200 OK", offer.pairs(whole=True), ())
+            return early or Answer("200 OK", pairs, ())
+        if collection.buys:
+            refuse_prefetch(request.environ)
         with desk.studio.admit(), closing(desk.studio.draw(items)) as outcomes:
             picture = contact_sheet.draw(plan, _thumbnails(outcomes, options.cell))
-        pairs = [*offer.pairs(whole=True), ("Accept-Ranges", "bytes")]
-        data = encode(picture, output)
-        return send_bytes(request.environ, offer.representation, data, pairs)
+            data = encode(picture, output)
+        pairs.append(("Accept-Ranges", "bytes"))
+        return send_bytes(request.environ, terms.representation, data, pairs)
 
     return bp
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from app.dialects.openai import code_of, read, renamed, write, write_error, write_model
+from app.dialects.openai import (
+    read,
+    renamed,
+    status_of,
+    write,
+    write_error,
+    write_model,
+)
 from app.media import Media
 from app.pipeline.generation import Album, Generation
 from app.renderer.base import Absent
@@ -116,7 +123,7 @@ def test_an_error_has_openais_word_for_what_is_wrong(name, value, code):
     with pytest.raises(BadParameter) as caught:
         read({"prompt": "a", name: value}, None)
 
-    assert code_of(caught.value) == code
+    assert status_of(caught.value, 422, "bad-parameter") == (400, code)
 
 
 def test_a_prompt_is_required():

@@ -1,0 +1,83 @@
+"""What pages of other origins may send and read: one policy for every route.
+
+Pictures carry no credentials, so every origin may read them, and errors too: without
+the header a script sees a network error instead of the problem (Fetch, section 3.2).
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, request
+
+from app.delivery.facts import EXPOSED
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# What the figures of a server in somebody's own network say is not for every page.
+_CLOSED = frozenset({"/metrics"})
+_SAFE = (("X-Content-Type-Options", "nosniff"),)
+_SHARED = (
+    *_SAFE,
+    ("Access-Control-Allow-Origin", "*"),
+    (
+        "Access-Control-Expose-Headers",
+        "Accept-Ranges, Cache-Status, Content-Disposition, Content-Length, "
+        "Content-Location, Content-Range, ETag, Link, Location, Repr-Digest, "
+        f"Retry-After, Server-Timing, X-Media-Missing, X-Request-ID, {EXPOSED}",
+    ),
+)
+_ACCEPTED = (
+    *("Accept", "Authorization", "Cache-Control", "Content-Type", "Idempotency-Key"),
+    *("If-Match", "If-None-Match", "If-Range", "Prefer", "Range", "X-API-Key"),
+    *("X-Request-ID", "X-Requested-With"),
+)
+_NAMES = frozenset(name.lower() for name in _ACCEPTED)
+# What the clients of OpenAI's API say of themselves.
+_PREFIXES = ("x-stainless-", "openai-")
+_DAY_S = 86400
+
+
+class CrossOrigin:
+    """WSGI middleware that gives every answer the headers of the policy."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Serve one request."""
+        policy = _SAFE if environ["PATH_INFO"] in _CLOSED else _SHARED
+
+        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            return start_response(status, [*headers, *policy], exc_info)
+
+        return self._app(environ, start)
+
+
+class OpenFlask(Flask):
+    """A Flask app that answers OPTIONS for each route, preflights among them."""
+
+    def make_default_options_response(self) -> Response:
+        """Say which methods a route answers, and what may be sent to it."""
+        allowed = super().make_default_options_response().headers["Allow"]
+        methods = ", ".join(sorted(allowed.split(", ")))
+        headers = {
+            "Allow": methods,
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": ", ".join((*_ACCEPTED, *_asked_for())),
+            "Access-Control-Max-Age": str(_DAY_S),
+            "Vary": "Access-Control-Request-Headers",
+        }
+        answer = Response(status=204, headers=headers)
+        # RFC 9110, 8.3: nothing is sent that could have a type.
+        del answer.headers["Content-Type"]
+        return answer
+
+
+def _asked_for() -> list[str]:
+    """Return the headers that a preflight names and that stand for a whole family."""
+    names = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
+    bare = (name.strip() for name in names[:64])
+    return [n for n in bare if n.startswith(_PREFIXES) and n.replace("-", "").isalnum()]

@@ -1,0 +1,123 @@
+"""Answers every error: a problem (RFC 9457), or what OpenAI's clients expect."""
+
+import json
+import logging
+import socket
+from contextlib import suppress
+from threading import Timer
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+)
+
+from app.collection.export.base64_json import ImageFailed
+from app.delivery.answer import Pair
+from app.dialects import openai
+from app.parsing.accept import JSON
+from app.parsing.image import BadBody, BodyTooLarge
+from app.problems import PROBLEMS, Row, core, headers_of, members, row_of
+from app.store import StoreError
+
+_LOG = logging.getLogger("mimeo")
+_DRAINED = 64 << 20
+_BLOCK = 64 << 10
+_PATIENCE_S = 2.0
+_MOST_DRAINING_S = 10.0
+
+
+def install(app: Flask) -> None:
+    """Answer every error of an app."""
+    app.register_error_handler(Exception, _answer)
+
+
+def _answer(error: Exception) -> Response:
+    if isinstance(error, RequestEntityTooLarge):
+        allowed = current_app.config["MAX_CONTENT_LENGTH"]
+        error = BodyTooLarge("MIMEO_MAX_BODY_BYTES", allowed)
+    if isinstance(error, BodyTooLarge) and (request.content_length or 0) <= _DRAINED:
+        _drain(request.environ)
+    cause = error.error if isinstance(error, ImageFailed) else error
+    row, detail, pairs = _seen(error, cause)
+    own: int | None = current_app.config.get("GATEWAY_STATUS")
+    if own is not None and row.status in (502, 504):
+        row = row._replace(status=own)
+    pairs.append(("Cache-Control", "no-store"))
+    more = {"index": error.index} if isinstance(error, ImageFailed) else {}
+    if request.path == "/v1" or request.path.startswith("/v1/"):
+        status, code = openai.status_of(cause, row.status, row.slug or row.title)
+        answer = openai.write_error(detail, status, code, openai.param_of(cause))
+        pairs += openai.retry_headers(cause)
+        return _send(status, JSON, answer, pairs)
+    document = {
+        **core(row, detail),
+        "instance": request.path,
+        "request_id": request.environ.get("mimeo.request_id", ""),
+        **members(cause),
+        **more,
+    }
+    return _send(row.status, "application/problem+json", document, pairs)
+
+
+def _send(status: int, media_type: str, document: Any, pairs: list[Pair]) -> Response:
+    # Not by orjson, which refuses whole numbers beyond 64 bits: errors repeat them.
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    data = f"{text}\n".encode(errors="backslashreplace")
+    return Response(data, status, pairs, content_type=media_type)
+
+
+def _seen(error: Exception, cause: Exception) -> tuple[Row, str, list[Pair]]:
+    """Return the row, what the client is told, and headers; log what it is not told."""
+    row = row_of(cause)
+    request_id = request.environ.get("mimeo.request_id", "")
+    if isinstance(cause, StoreError):
+        # The store names paths, which are nobody else's business.
+        _LOG.error("request %s: store: %s", request_id, cause)
+        detail = (
+            "What this needs cannot be read or kept now; the server's log says why."
+        )
+        return PROBLEMS[StoreError], detail, [*headers_of(cause)]
+    if row is not None:
+        return row, str(error), [*headers_of(cause)]
+    if isinstance(error, HTTPException):
+        kept = ("content-type", "content-length")
+        pairs = [pair for pair in error.get_headers() if pair[0].lower() not in kept]
+        if isinstance(error, MethodNotAllowed):
+            pairs = [("Allow", ", ".join(sorted(error.valid_methods or ())))]
+        title = error.name
+        row = Row(error.code or 500, None, title)
+        return row, error.description or title, pairs
+    _LOG.error("request %s failed", request_id, exc_info=error)
+    detail = f"Request {request_id} failed; the server's log has the cause."
+    return Row(500, None, "Internal Server Error"), detail, []
+
+
+def _drain(environ: dict[str, Any]) -> None:
+    """Read what is still coming: a client that sends on would see a reset, no answer.
+
+    Up to 64 MiB, in bounded memory, for 10 seconds at most and for as long as
+    something comes.
+    """
+    connection = environ.get("gunicorn.socket")
+    # A read waits for a whole block, so it is ended from outside.
+    timer = Timer(_MOST_DRAINING_S, _end_reading, (connection,))
+    if connection is not None:
+        connection.settimeout(_PATIENCE_S)
+        timer.start()
+    unread = _DRAINED
+    try:
+        while unread > 0 and (block := environ["wsgi.input"].read(_BLOCK)):
+            unread -= len(block)
+    except (OSError, BadBody):
+        # Nothing more comes, or nobody is there: the answer goes out all the same.
+        return
+    finally:
+        timer.cancel()
+
+
+def _end_reading(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RD)

@@ -1,0 +1,108 @@
+"""Pages of other origins may send to and read of every route, by one policy."""
+
+import pytest
+
+ROUTES = [
+    ("/", "GET"),
+    ("/images/card.png", "GET, HEAD, OPTIONS, POST"),
+    ("/images/card", "GET, HEAD, OPTIONS, POST"),
+    ("/images", "OPTIONS, POST"),
+    ("/inference", "OPTIONS, POST"),
+    ("/v1/images/generations", "OPTIONS, POST"),
+    ("/v1/models", "GET, HEAD, OPTIONS"),
+    ("/v1/models/dream", "GET, HEAD, OPTIONS"),
+    ("/collections", "OPTIONS, POST"),
+    ("/collections.zip", "OPTIONS, POST"),
+    ("/collections/abc", "GET, HEAD, OPTIONS"),
+    ("/collections/abc.zip", "GET, HEAD, OPTIONS"),
+    ("/collections/abc/1.png", "GET, HEAD, OPTIONS"),
+    ("/collections/abc/sheet.png", "GET, HEAD, OPTIONS"),
+    ("/renderers", "GET, HEAD, OPTIONS"),
+    ("/renderers/card", "GET, HEAD, OPTIONS"),
+    ("/problems", "GET, HEAD, OPTIONS"),
+    ("/health/live", "GET, HEAD, OPTIONS"),
+]
+SENT = (
+    *("authorization", "content-type", "idempotency-key", "if-match", "if-none-match"),
+    *("if-range", "range", "prefer", "x-api-key"),
+)
+READ = (
+    *("Cache-Status", "Content-Location", "Content-Range", "ETag", "Link", "Location"),
+    *("Retry-After", "X-Media-Missing", "X-Missing-Glyphs", "X-Request-ID"),
+)
+
+
+@pytest.mark.parametrize(("path", "methods"), ROUTES, ids=[path for path, _ in ROUTES])
+def test_a_preflight_is_answered_on_every_route(client, path, methods):
+    headers = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type, x-stainless-lang",
+    }
+
+    answer = client.options(path, headers=headers)
+
+    allowed = answer.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert set(SENT) <= set(allowed) and "x-stainless-lang" in allowed
+    assert "Content-Type" not in answer.headers
+    if methods != "GET":
+        assert answer.headers["Allow"] == methods
+        assert answer.headers["Access-Control-Allow-Methods"] == methods
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/images/solid.png", 200),
+        ("/images/nothing.png", 404),
+        ("/images/solid.png?color=no", 422),
+        ("/v1/models", 200),
+        ("/v1/nothing", 404),
+        ("/inference", 405),
+        ("/collections/abc", 404),
+        ("/renderers", 200),
+        ("/problems", 200),
+        ("/health/live", 200),
+        ("/nowhere", 404),
+    ],
+)
+def test_every_answer_can_be_read_and_none_is_sniffed(client, path, status):
+    answer = client.get(path)
+
+    exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
+    assert answer.status_code == status
+    assert answer.headers.getlist("Access-Control-Allow-Origin") == ["*"]
+    assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]
+    assert set(READ) <= set(exposed)
+
+
+def test_what_a_preflight_asks_for_is_not_echoed_at_will(client):
+    asked = "x-evil, x-stainless-a:b, x-stainless-os, openai-organization"
+
+    answer = client.options(
+        "/inference", headers={"Access-Control-Request-Headers": asked}
+    )
+
+    allowed = answer.headers["Access-Control-Allow-Headers"]
+    assert allowed.endswith("x-stainless-os, openai-organization")
+    assert "evil" not in allowed and ":" not in allowed
+
+
+def test_the_figures_of_the_server_are_not_for_other_pages(client):
+    answer = client.get("/metrics")
+
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/renderers", "/renderers/card", "/problems"])
+def test_a_page_that_has_to_be_asked_for_again_has_a_validator(client, path):
+    tag = client.get(path).headers["ETag"]
+
+    again = client.get(path, headers={"If-None-Match": tag})
+
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Cache-Control"] == "no-cache"
