@@ -5,10 +5,19 @@ service's own records, has no effect. `seed` and `negative_prompt` are additions
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from app.media import Media
 from app.pipeline.admission import Busy
@@ -21,8 +30,8 @@ from app.renderer.errors import (
     RenderTimeout,
     Undrawable,
     UnknownRenderer,
-    shorten,
 )
+from app.renderer.params import faults_of
 from app.upstream.errors import (
     CircuitOpen,
     UpstreamBusy,
@@ -32,22 +41,10 @@ from app.upstream.errors import (
 )
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
-_FORMATS = ("png", "jpeg", "webp")
-FORMS = ("b64_json", "url")
 _INVALID = "invalid_value"
-# Fields of OpenAI's that choose between things there is no choice of here.
-_FIXED = MappingProxyType(
-    {
-        "quality": ("auto", "standard"),
-        "style": ("auto",),
-        "background": ("auto",),
-        "moderation": ("auto",),
-        "stream": (False,),
-        "partial_images": (0,),
-    }
-)
-_CHOICES = MappingProxyType(
-    {"response_format": FORMS, "output_format": _FORMATS, **_FIXED}
+# OpenAI's words for what pydantic finds, where it is not an invalid value.
+_CODES = MappingProxyType(
+    {"extra_forbidden": "unknown_parameter", "literal_error": "unsupported_value"}
 )
 # What the fields of a Generation are called here.
 _NAMES = MappingProxyType(
@@ -93,26 +90,67 @@ class Asked(NamedTuple):
     form: str
 
 
+def _size(text: str) -> str:
+    if text != "auto" and not _SIZE.match(text):
+        raise ValueError("must be auto, or like 1024x1024")
+    return text
+
+
+def _boolean(value: Any) -> Any:
+    # A Literal takes 0 for False.
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+class _Request(BaseModel):
+    """The fields; a Literal of one value chooses where there is no choice here."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    prompt: str
+    model: str | None = None
+    n: int = 1
+    size: Annotated[str, AfterValidator(_size)] = "auto"
+    output_compression: int | None = Field(None, ge=1, le=100)
+    seed: int | None = None
+    negative_prompt: str | None = None
+    user: str | None = None
+    response_format: Literal["b64_json", "url"] = "b64_json"
+    output_format: Literal["png", "jpeg", "webp"] | None = None
+    quality: Literal["auto", "standard"] = "auto"
+    style: Literal["auto"] = "auto"
+    background: Literal["auto"] = "auto"
+    moderation: Literal["auto"] = "auto"
+    stream: Annotated[Literal[False], BeforeValidator(_boolean)] = False
+    partial_images: Literal[0] = 0
+
+
 def read(document: Mapping[str, Any], key: str | None) -> Asked:
     """Return what is asked for; raise BadField that names OpenAI's fields."""
-    given = {name: value for name, value in document.items() if value is not None}
-    faults = tuple(_faults(given))
-    if faults:
-        raise BadField(faults[0][0], *(fault for _, fault in faults))
-    parameters: dict[str, Any] = {
-        name: given[name]
-        for name in ("prompt", "negative_prompt", "seed")
-        if name in given
-    }
-    size = _SIZE.match(given.get("size", "auto"))
+    values = {name: value for name, value in document.items() if value is not None}
+    try:
+        given = _Request.model_validate(values)
+    except ValidationError as error:
+        code = _CODES.get(error.errors(include_input=False)[0]["type"], _INVALID)
+        raise BadField(code, *_faults(error)) from error
+    parameters = given.model_dump(
+        include={"prompt", "negative_prompt", "seed"}, exclude_none=True
+    )
+    size = _SIZE.match(given.size)
     if size is not None:
         parameters |= {"width": int(size[1]), "height": int(size[2])}
-    names = {"format": "output_format", "quality": "output_compression"}
-    output = {name: given[theirs] for name, theirs in names.items() if theirs in given}
-    generation = Generation(
-        parameters, given.get("model"), given.get("n", 1), output, key
-    )
-    return Asked(generation, given.get("response_format", "b64_json"))
+    output = {"format": given.output_format, "quality": given.output_compression}
+    output = {name: value for name, value in output.items() if value is not None}
+    generation = Generation(parameters, given.model, given.n, output, key)
+    return Asked(generation, given.response_format)
+
+
+def _faults(error: ValidationError) -> Iterator[Fault]:
+    for name, reason in faults_of(error):
+        if name not in _Request.model_fields:
+            reason = f"is not known; known are {', '.join(_Request.model_fields)}"
+        yield Fault(name, reason)
 
 
 def name_of(field: str) -> str:
@@ -197,61 +235,3 @@ def _told(media: Media) -> dict[str, Any]:
     if "seed" in media.facts:
         told["seed"] = media.facts["seed"]
     return told
-
-
-def _faults(given: Mapping[str, Any]) -> Iterator[tuple[str, Fault]]:
-    for name, value in given.items():
-        check = _CHECKS.get(name)
-        if check is None:
-            reason = f"is not known; known are {', '.join(_CHECKS)}"
-            yield "unknown_parameter", Fault(name, reason)
-        elif reason := check(value):
-            code = "unsupported_value" if name in _CHOICES else _INVALID
-            yield code, Fault(name, reason)
-    if "prompt" not in given:
-        yield _INVALID, Fault("prompt", "is required")
-
-
-def _text(value: Any) -> str:
-    return "" if isinstance(value, str) else "must be a text"
-
-
-def _whole(value: Any) -> str:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return "" if whole else "must be a whole number"
-
-
-def _one_of(*known: Any) -> Callable[[Any], str]:
-    names = ", ".join(map(str, known))
-
-    def check(value: Any) -> str:
-        fits = any(value == one and type(value) is type(one) for one in known)
-        return "" if fits else f"{shorten(str(value))} is not supported; say {names}"
-
-    return check
-
-
-def _size(value: Any) -> str:
-    fits = isinstance(value, str) and (value == "auto" or _SIZE.match(value))
-    return "" if fits else "must be auto, or like 1024x1024"
-
-
-def _compression(value: Any) -> str:
-    if _whole(value) or not 1 <= value <= 100:
-        return "must be a whole number from 1 to 100"
-    return ""
-
-
-_CHECKS: Mapping[str, Callable[[Any], str]] = MappingProxyType(
-    {
-        "prompt": _text,
-        "model": _text,
-        "n": _whole,
-        "size": _size,
-        "output_compression": _compression,
-        "seed": _whole,
-        "negative_prompt": _text,
-        "user": _text,
-        **{name: _one_of(*known) for name, known in _CHOICES.items()},
-    }
-)

@@ -149,11 +149,11 @@ def validate(
             return model.model_validate(values, strict=True)
         return model.model_validate_strings(_with_plain_numbers(model, values))
     except ValidationError as error:
-        faults = [Fault(prefix + name, why) for name, why in _faults_of(error)]
+        faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
         raise BadParameter(*faults) from error
 
 
-def _faults_of(error: ValidationError) -> Iterator[Fault]:
+def faults_of(error: ValidationError) -> Iterator[Fault]:
     """Translate pydantic's findings to field and reason."""
     for finding in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in finding["loc"])
