@@ -23,83 +23,67 @@ from prometheus_client.multiprocess import MultiProcessCollector
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 # Of this project's own: a module that is loaded anew registers nothing twice.
 _REGISTRY = CollectorRegistry()
-# The sum over the living: what a killed worker had in hand is gone with it.
-_LIVE: Final = "livesum"
 
-_renders = Counter(
-    "mimeo_renders",
-    "Pictures drawn, those included that failed.",
-    ["renderer"],
-    registry=_REGISTRY,
+
+def _counter(name: str, doc: str, *labels: str) -> Counter:
+    return Counter(f"mimeo_{name}", doc, labels, registry=_REGISTRY)
+
+
+def _gauge(name: str, doc: str, *labels: str) -> Gauge:
+    # The sum over the living: what a killed worker had in hand is gone with it.
+    mode: Final = "livesum"
+    return Gauge(
+        f"mimeo_{name}", doc, labels, multiprocess_mode=mode, registry=_REGISTRY
+    )
+
+
+_renders = _counter(
+    "renders", "Pictures drawn, those included that failed.", "renderer"
 )
-_rendering = Gauge(
-    "mimeo_renders_in_flight",
-    "Pictures that are being drawn.",
-    multiprocess_mode=_LIVE,
-    registry=_REGISTRY,
-)
+_rendering = _gauge("renders_in_flight", "Pictures that are being drawn.")
 _render_seconds = Histogram(
     "mimeo_render_seconds",
     "Seconds that drawing and encoding took, without the wait for a turn.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=_REGISTRY,
 )
-_streams = Gauge(
-    "mimeo_streams_in_flight",
-    "Collections that are being sent.",
-    multiprocess_mode=_LIVE,
-    registry=_REGISTRY,
+_streams = _gauge("streams_in_flight", "Collections that are being sent.")
+_requests = _counter("requests", "Requests answered.", "status")
+_store_errors = _counter(
+    "store_errors", "Times that the store could not be read, written or locked."
 )
-_requests = Counter(
-    "mimeo_requests", "Requests answered.", ["status"], registry=_REGISTRY
+_attempts = _counter(
+    "upstream_attempts", "Requests sent to a service, retries included.", "upstream"
 )
-_store_errors = Counter(
-    "mimeo_store_errors",
-    "Times that the store could not be read, written or locked.",
-    registry=_REGISTRY,
-)
-_attempts = Counter(
-    "mimeo_upstream_attempts",
-    "Requests sent to a service, retries included.",
-    ["upstream"],
-    registry=_REGISTRY,
-)
-_open = Gauge(
-    "mimeo_upstream_open",
+_open = _gauge(
+    "upstream_open",
     "Workers that leave a service alone, because it failed again and again.",
-    ["upstream"],
-    multiprocess_mode=_LIVE,
-    registry=_REGISTRY,
+    "upstream",
 )
-_calls = Counter(
-    "mimeo_upstream_calls",
+_calls = _counter(
+    "upstream_calls",
     "Calls of a service by what came of them: ok, or the class of the error.",
-    ["upstream", "outcome"],
-    registry=_REGISTRY,
+    *("upstream", "outcome"),
 )
-_images = Counter(
-    "mimeo_upstream_images",
+_images = _counter(
+    "upstream_images",
     "Images that a service sent, by the form they came in.",
-    ["upstream", "form"],
-    registry=_REGISTRY,
+    *("upstream", "form"),
 )
-_image_bytes = Counter(
-    "mimeo_upstream_image_bytes",
+_image_bytes = _counter(
+    "upstream_image_bytes",
     "Bytes of the images that a service sent, by the form they came in.",
-    ["upstream", "form"],
-    registry=_REGISTRY,
+    *("upstream", "form"),
 )
-_repairs = Counter(
-    "mimeo_upstream_repairs",
+_repairs = _counter(
+    "upstream_repairs",
     "What was wrong with images of a service and was mended.",
-    ["upstream", "repair"],
-    registry=_REGISTRY,
+    *("upstream", "repair"),
 )
-_absent = Counter(
-    "mimeo_upstream_missing",
+_absent = _counter(
+    "upstream_missing",
     "Images that a service did not send, by whether its filter kept them.",
-    ["upstream", "filtered"],
-    registry=_REGISTRY,
+    *("upstream", "filtered"),
 )
 
 
