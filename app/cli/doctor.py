@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -87,11 +86,7 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         settings = Settings()
         mend = f"correct or unset {error.variable}; the rest is checked without it"
         yield Finding("fail", "settings", str(error), mend)
-    yield from _python()
-    yield from _pip()
-    yield from _packages()
-    yield from _machine(settings)
-    yield from _allocator()
+    yield from _environment(settings)
     yield from _codecs()
     yield from _fonts(settings)
     yield from _port(settings, fixed=bool(environ.get("PORT")))
@@ -99,34 +94,45 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _drawing(settings, environ)
 
 
-def _python() -> Iterator[Finding]:
-    found = ".".join(map(str, sys.version_info[:3]))
-    if (3, 11) <= sys.version_info < (3, 15):
-        yield Finding("ok", "python", f"{found}, {sys.executable}")
-    else:
-        yield Finding("warn", "python", found, "Mimeo is tested on Python 3.11 to 3.14")
+def _judge(
+    subject: str, fine: object, detail: str, mend: str, state: State = "warn"
+) -> Finding:
+    """Return what was found; where it is not fine, its state and how to mend it."""
+    if fine:
+        return Finding("ok", subject, detail)
+    return Finding(state, subject, detail, mend)
 
 
-def _pip() -> Iterator[Finding]:
-    if find_spec("pip"):
-        yield Finding("ok", "pip", version("pip"))
-    else:
-        mend = "remove .venv and run bin/serve; it says what is missing"
-        yield Finding("warn", "pip", "is not in this environment", mend)
-
-
-def _packages() -> Iterator[Finding]:
+def _environment(settings: Settings) -> Iterator[Finding]:
+    """Look at what Mimeo runs on, and what was installed."""
+    python = f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
+    tested = (3, 11) <= sys.version_info < (3, 15)
+    yield _judge("python", tested, python, "Mimeo is tested on Python 3.11 to 3.14")
+    pip = installed("pip")
+    mend = "remove .venv and run bin/serve; it says what is missing"
+    yield _judge("pip", pip, pip or "is not in this environment", mend)
     pins = dict(_pins())
-    others = [name for name, pin in pins.items() if installed(name) != pin]
-    if others:
-        detail = "not as pinned: " + ", ".join(
-            f"{name} {installed(name) or 'missing'} instead of {pins[name]}"
-            for name in others
-        )
+    others = ", ".join(
+        f"{name} {installed(name) or 'missing'} instead of {pin}"
+        for name, pin in pins.items()
+        if installed(name) != pin
+    )
+    if pins:
+        detail = f"not as pinned: {others}" if others else f"{len(pins)}, all as pinned"
         mend = f"{sys.executable} -m pip install -r requirements.txt"
-        yield Finding("warn", "packages", detail, mend)
-    elif pins:
-        yield Finding("ok", "packages", f"{len(pins)}, all as pinned")
+        yield _judge("packages", not others, detail, mend)
+    memory, cores = memory_bytes(), os.cpu_count() or 1
+    detail = f"{cores} cores, {memory // _MIB:,} MiB, {settings.workers} workers"
+    few = max(1, memory // _WORKER_BYTES)
+    enough = memory >= settings.workers * _WORKER_BYTES
+    yield _judge("machine", enough, detail, f"set WEB_CONCURRENCY={few}")
+    tuned = allocator.tune()
+    detail = (
+        "glibc keeps the memory of pictures"
+        if tuned
+        else "the C library is not glibc: drawing takes up to twice the time"
+    )
+    yield _judge("allocator", tuned, detail, "run on a glibc Linux for speed")
 
 
 def _pins() -> Iterator[tuple[str, str]]:
@@ -149,17 +155,6 @@ def installed(name: str) -> str | None:
         return None
 
 
-def _machine(settings: Settings) -> Iterator[Finding]:
-    memory = memory_bytes()
-    cores = os.cpu_count() or 1
-    detail = f"{cores} cores, {memory // _MIB:,} MiB, {settings.workers} workers"
-    if memory < settings.workers * _WORKER_BYTES:
-        few = max(1, memory // _WORKER_BYTES)
-        yield Finding("warn", "machine", detail, f"set WEB_CONCURRENCY={few}")
-    else:
-        yield Finding("ok", "machine", detail)
-
-
 def memory_bytes() -> int:
     """Return the memory this process may use: the machine's, or its cgroup's."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -169,14 +164,6 @@ def memory_bytes() -> int:
         if text.isdigit():
             return min(total, int(text))
     return total
-
-
-def _allocator() -> Iterator[Finding]:
-    if allocator.tune():
-        yield Finding("ok", "allocator", "glibc keeps the memory of pictures")
-    else:
-        detail = "the C library is not glibc: drawing takes up to twice the time"
-        yield Finding("warn", "allocator", detail, "run on a glibc Linux for speed")
 
 
 def _codecs() -> Iterator[Finding]:
@@ -202,13 +189,11 @@ def _fonts(settings: Settings) -> Iterator[Finding]:
     except BrokenFont as error:
         yield Finding("fail", "fonts", str(error), "replace or remove that file")
         return
-    lacking = [name for name, text in SCRIPTS.items() if fonts.missing(text)]
-    if lacking:
-        mend = _reinstall("-r requirements.txt")
-        yield Finding("fail", "fonts", f"none for {', '.join(lacking)}", mend)
-    else:
-        detail = f"{len(fonts.faces)} files draw {', '.join(SCRIPTS)}"
-        yield Finding("ok", "fonts", detail)
+    lacking = ", ".join(name for name, text in SCRIPTS.items() if fonts.missing(text))
+    detail = f"{len(fonts.faces)} files draw {', '.join(SCRIPTS)}"
+    detail = f"none for {lacking}" if lacking else detail
+    mend = _reinstall("-r requirements.txt")
+    yield _judge("fonts", not lacking, detail, mend, "fail")
     for name, (text, package) in MORE_SCRIPTS.items():
         if fonts.missing(text):
             mend = f"apt-get install {package}, or put a font into MIMEO_FONTS"
@@ -222,13 +207,11 @@ def _port(settings: Settings, *, fixed: bool) -> Iterator[Finding]:
     except OSError as error:
         yield Finding("fail", "port", f"{place}: {error.strerror}", "set HOST and PORT")
         return
-    if free:
-        yield Finding("ok", "port", f"{place} is free")
-    elif fixed:
+    mend = "mimeo serve takes the next"
+    if fixed:
         mend = "stop the program that listens there, or set another PORT"
-        yield Finding("fail", "port", f"{place} is taken", mend)
-    else:
-        yield Finding("warn", "port", f"{place} is taken", "mimeo serve takes the next")
+    detail = f"{place} is {'free' if free else 'taken'}"
+    yield _judge("port", free, detail, mend, "fail" if fixed else "warn")
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
@@ -243,10 +226,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(settings.store).free
     detail = f"{settings.store} is writable, {free // _MIB:,} MiB free"
-    if free < settings.store_bytes:
-        yield Finding("warn", "store", detail, "make room, or lower MIMEO_STORE_BYTES")
-    else:
-        yield Finding("ok", "store", detail)
+    mend = "make room, or lower MIMEO_STORE_BYTES"
+    yield _judge("store", free >= settings.store_bytes, detail, mend)
 
 
 def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
