@@ -239,7 +239,7 @@ def _colors(image: Image.Image, count: int) -> bytes:
 
 def _palette(colors: bytes) -> bytes:
     """Return PLTE and, unless all colours are opaque, tRNS."""
-    rgb = bytes(value for index, value in enumerate(colors) if index % 4 != 3)
+    rgb = np.frombuffer(colors, np.uint8).reshape(-1, 4)[:, :3].tobytes()
     alpha = colors[3::4].rstrip(b"\xff")
     return chunk(b"PLTE", rgb) + (chunk(b"tRNS", alpha) if alpha else b"")
 

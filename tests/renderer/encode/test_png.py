@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 from collections.abc import Iterator
 
@@ -171,3 +172,22 @@ def test_one_color_is_exact_at_any_size(
 
     assert read.size == size
     assert pixels == [(size[0] * size[1], (*color, 255)[:4])]
+
+
+def test_a_palette_takes_no_step_for_each_of_its_colours() -> None:
+    image = Image.linear_gradient("L").convert("P")
+    image.putpalette(bytes(range(256)) * 3)
+    encode_png(Picture(image))
+    steps = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal steps
+        steps += event == "call"
+
+    sys.setprofile(count)
+    try:
+        encode_png(Picture(image))
+    finally:
+        sys.setprofile(None)
+
+    assert steps < 100
