@@ -153,7 +153,7 @@ class Settings:
     )
     max_image_pixels: int = _setting(
         "MIMEO_MAX_IMAGE_PIXELS",
-        # Beyond twice its own MAX_IMAGE_PIXELS, Pillow refuses to open an image.
+        # 700 MB decoded.
         parsers.whole(1, 178_956_970),
         50_000_000,
         "Pixels of an image sent as a parameter.",

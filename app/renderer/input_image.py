@@ -1,7 +1,10 @@
 """Read images that others made: callers, to be drawn into a picture, and services."""
 
+import hashlib
 import io
-import warnings
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
@@ -18,13 +21,64 @@ _SENT = (*FORMATS, "BMP", "TIFF")
 _SRGB = ImageCms.createProfile("sRGB")
 
 
+class Prepared:
+    """What was made of images lately, up to a number of bytes; safe in threads.
+
+    The first who asks makes it, those who ask meanwhile wait for that.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._guard = threading.Lock()
+        # The one used last stands last.
+        self._made: dict[object, Future[bytes]] = {}
+
+    def get(self, key: object, make: Callable[[], bytes]) -> bytes:
+        """Return what was made for this key; raise what making it raises."""
+        with self._guard:
+            known = self._made.pop(key, None)
+            made = self._made[key] = known or Future()
+        if known is not None:
+            return made.result()
+        try:
+            made.set_result(make())
+        except BaseException as error:
+            with self._guard:
+                self._made.pop(key, None)
+            made.set_exception(error)
+            raise
+        self._forget()
+        return made.result()
+
+    def _forget(self) -> None:
+        with self._guard:
+            done = {k: len(m.result()) for k, m in self._made.items() if m.done()}
+            total = sum(done.values())
+            for key, size in done.items():
+                if total > self._most_bytes:
+                    total -= size
+                    del self._made[key]
+
+
+# To decode and reduce a photograph of 1600x1200 takes 91 ms, the card it stands on
+# 4 ms; a collection has one logo for ten thousand badges.
+_PREPARED = Prepared(32 << 20)
+
+
 def prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -> bytes:
     """Return the image upright, in sRGB and no larger than covers `cover`.
+
+    Equal arguments are worked on once while they are remembered.
 
     Raises BadParameter where the bytes are not one still image in a known
     format or are too long and thin for the engine, LimitExceeded before decoding
     more than `max_pixels`.
     """
+    key = (hashlib.sha256(data).digest(), field, cover, max_pixels)
+    return _PREPARED.get(key, lambda: _prepare(data, field, cover, max_pixels))
+
+
+def _prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -> bytes:
     image = _open(data, field)
     pixels = image.width * image.height
     if pixels > max_pixels:
@@ -47,28 +101,21 @@ def read(data: bytes) -> Image.Image:
     of pixels is the caller's to check.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_SENT)
+        image = Image.open(io.BytesIO(data), formats=_SENT)
         image.load()
         profile = image.info.get("icc_profile")
         return _to_srgb(ImageOps.exif_transpose(image), profile)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise Undrawable("The image that the service sent cannot be read.") from error
 
 
 def _open(data: bytes, field: str) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            # Our own bound comes next; Pillow's warning would be an error.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)
         reason = f"is not an image in a known format: {known}"
         raise BadParameter(Fault(field, reason)) from error
-    except Image.DecompressionBombError as error:
-        raise BadParameter(Fault(field, "has far too many pixels")) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise BadParameter(Fault(field, "is a damaged image")) from error
 

@@ -259,7 +259,6 @@ def _rgba_stream(data: bytes, size: Size) -> bytes:
 
     As it stands in the file, where the file has this colour type and no interlacing.
     """
-    # Not Image.open, which has an opinion on pixels; our limits were checked before.
     image = PngImageFile(BytesIO(data))
     _require(image.size, size)
     if data[24:29] == b"\x08\x06\0\0\0":

@@ -216,7 +216,6 @@ def _read(png: bytes) -> _Image:
 
 def _decoded(png: bytes) -> _Image:
     """Split colour and alpha; what is opaque all over needs no mask."""
-    # Not Image.open, which has an opinion on pixels; our limits were checked before.
     image = PngImageFile(BytesIO(png)).convert("RGBA")
     alpha = image.getchannel("A")
     opaque = alpha.getextrema() == (255, 255)
