@@ -5,7 +5,6 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from app.renderer import params
 from app.renderer.base import Picture
-from app.renderer.engine.fonts import load_fonts
+from app.renderer.engine.fonts import interface_font
 
 _PAPER = "#f7f6f3"
 _INK = "#57534e"
@@ -248,12 +247,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     is not in every build of Pillow and file names need none.
     """
     font = ImageFont.truetype(
-        _face(), size * _FINER, layout_engine=ImageFont.Layout.BASIC
+        interface_font(), size * _FINER, layout_engine=ImageFont.Layout.BASIC
     )
     font.set_variation_by_axes([_OPTICAL_SIZE, _MEDIUM])
     return font
-
-
-@lru_cache(1)
-def _face() -> Path:
-    return load_fonts(None, system=False).faces[0].path

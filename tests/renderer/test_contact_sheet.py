@@ -1,6 +1,7 @@
 """Contact sheets, measured and looked at pixel by pixel."""
 
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -134,6 +135,21 @@ def test_a_name_that_fits_stays_whole() -> None:
 
     assert fit("card-0001.png", 10_000, font) == "card-0001.png"
     assert fit("card-0001.png", 1, font) == ""
+
+
+def test_the_face_of_captions_is_found_without_reading_every_font(monkeypatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise AssertionError(f"{path} is read")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    assert draw(plan(1, 1, 100), [(red(), "a.png")]).image.size[0] > 100
+
+
+def test_a_picture_over_pillows_bound_of_pixels_is_shrunk() -> None:
+    data = stored(Image.new("1", (20_000, 9_000)))
+
+    assert shrink(data, 50).size == (50, 22)
 
 
 def test_cells_too_small_for_names_have_no_line_for_them() -> None:

@@ -149,6 +149,11 @@ def system_folders() -> tuple[Path, ...]:
     )
 
 
+def interface_font() -> Path:
+    """Return the packaged face of the user interface; reads no file."""
+    return next(_packaged()).path
+
+
 def _packaged() -> Iterator[FontFile]:
     for name, generic in PACKAGED:
         package, _, inside = name.partition("/")
