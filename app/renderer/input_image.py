@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import struct
 import threading
+import warnings
+import zlib
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -18,7 +21,20 @@ _LOSSY = ("JPEG", "MPO")
 _LONGEST = 8192
 # What services send beside them.
 _SENT = (*FORMATS, "BMP", "TIFF")
+# Whatever the parsing of strange bytes meets is an error of Pillow's readers.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, RuntimeError, LookupError, ArithmeticError),
+    *(TypeError, AttributeError, EOFError, struct.error, zlib.error),
+)
+# Pillow reads parts one by one, fill bytes too, at 0.7 us each or more; a GIF of
+# 32 MiB is read 263,000 times.
+_MOST_READS = 500_000
+# A file has one, a photograph in several pictures one in each. Pillow appends the
+# further ones one by one to a copy of all.
+_MOST_EXIFS = 64
 _SRGB = ImageCms.createProfile("sRGB")
+# Strangers choose what Pillow warns of, mostly in metadata that nobody reads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 class Prepared:
@@ -79,7 +95,7 @@ def prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) ->
 
 
 def _prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -> bytes:
-    image = _open(data, field)
+    image = _open_sent(data, field)
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise LimitExceeded(field, "MIMEO_MAX_IMAGE_PIXELS", max_pixels, pixels)
@@ -90,7 +106,7 @@ def _prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -
         if image.format not in _LOSSY and getattr(image, "is_animated", False):
             raise BadParameter(Fault(field, "is animated: send one still image"))
         return _save(_upright(image, cover))
-    except (OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         raise BadParameter(Fault(field, "is a damaged image")) from error
 
 
@@ -101,22 +117,40 @@ def read(data: bytes) -> Image.Image:
     of pixels is the caller's to check.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=_SENT)
+        image = _open(data, _SENT)
         image.load()
         profile = image.info.get("icc_profile")
         return _to_srgb(ImageOps.exif_transpose(image), profile)
-    except (OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         raise Undrawable("The image that the service sent cannot be read.") from error
 
 
-def _open(data: bytes, field: str) -> Image.Image:
+class _Counted(io.BytesIO):
+    """Bytes that may be read in so many steps; OSError beyond."""
+
+    _left = _MOST_READS
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("the image has too many parts")
+        return super().read(size)
+
+
+def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    if data.count(b"Exif\0\0") > _MOST_EXIFS:
+        raise OSError("the image has too many parts")
+    return Image.open(_Counted(data), formats=formats)
+
+
+def _open_sent(data: bytes, field: str) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return _open(data, FORMATS)
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)
         reason = f"is not an image in a known format: {known}"
         raise BadParameter(Fault(field, reason)) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         raise BadParameter(Fault(field, "is a damaged image")) from error
 
 
