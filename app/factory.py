@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from flask import Flask, request
+from flask import Flask
 from werkzeug.routing import IntegerConverter
 
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
@@ -12,7 +12,6 @@ from app.collection.drawing import Studio
 from app.collection.repository import Shelf
 from app.config import BadSetting, Settings
 from app.observability import access_log
-from app.parsing import framing
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import Occasions
@@ -23,6 +22,7 @@ from app.renderer.engine.fonts import BrokenFont
 from app.store import sees_all
 from app.views import (
     archives,
+    body,
     collections,
     errors,
     health,
@@ -34,7 +34,7 @@ from app.views import (
     sheets,
 )
 from app.views import catalogue as catalogue_view
-from app.views.cors import CrossOrigin, OpenFlask
+from app.views.cors import BY_PATH, SHARED, OpenFlask
 
 
 class _Whole(IntegerConverter):
@@ -77,7 +77,7 @@ def build(
     desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _Whole
-    app.before_request(lambda: framing.check(request.environ))
+    app.before_request(body.check_frame)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
@@ -96,8 +96,9 @@ def build(
     app.register_blueprint(index.blueprint(catalogue))
     errors.install(app)
     app.extensions["mimeo"] = pipeline
-    open_to_all = CrossOrigin(app.wsgi_app)
-    wrapped = access_log.AccessLog(open_to_all, write=settings.access_log)
+    wrapped = access_log.AccessLog(
+        app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH
+    )
     app.wsgi_app = wrapped  # type: ignore[method-assign]
     return app
 

@@ -15,12 +15,11 @@ import orjson
 from pydantic import BaseModel
 
 from app.config import Settings
-from app.renderer import encode, limits
+from app.renderer import encode, produce
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import BadParameter, Fault, shorten
-from app.renderer.limits import device_size, size_field
 from app.renderer.params import Parameters, validate
-from app.renderer.produce import ENCODERS, formats
+from app.renderer.produce import ENCODERS, device_size, formats, size_field
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
@@ -194,7 +193,7 @@ def _build(
         raise BadParameter(*faults)
     drawn, encoded = models
     _check_format(renderer, encoded)
-    limits.check(renderer, drawn, encoded, bounds)
+    produce.check(renderer, drawn, encoded, bounds)
     _check_size(renderer, drawn, encoded)
     return ImageRequest(renderer, drawn, encoded)
 

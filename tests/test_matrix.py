@@ -14,8 +14,7 @@ from app.config import Settings
 from app.image_request import from_strings
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.renderer.limits import device_size
-from app.renderer.produce import formats
+from app.renderer.produce import device_size, formats
 
 NAMES = (
     *("avatar", "badge", "card", "certificate", "gradient", "html", "identicon"),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.media import Media, Stored, pack, packed, peek, unpack
+from app.media import Media
+from app.pipeline.media_store import Stored, pack, packed, peek, unpack
 
 
 @given(st.binary(max_size=300), st.dictionaries(st.text(), st.text()))

@@ -5,17 +5,22 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import orjson
+
+from app.observability import metrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 _STDERR = 2
+Pairs = tuple[tuple[str, str], ...]
+_NONE: Mapping[str, Pairs] = MappingProxyType({})
 
 
 class JsonFormatter(logging.Formatter):
@@ -48,12 +53,22 @@ class AccessLog:
     """Gives each request an id and logs it when its last byte is handed over.
 
     A caller's own `X-Request-ID` is kept where it is 1 to 128 plain characters.
-    The query stays out of the log: it holds what people had drawn.
+    The query stays out of the log: it holds what people had drawn. Every answer has
+    the `usual` headers, or those that are `fixed` for its path.
     """
 
-    def __init__(self, app: "WSGIApplication", *, write: bool) -> None:
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        *,
+        write: bool,
+        usual: Pairs = (),
+        fixed: Mapping[str, Pairs] = _NONE,
+    ) -> None:
         self._app = app
         self._write = write
+        self._usual = usual
+        self._fixed = fixed
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -64,10 +79,13 @@ class AccessLog:
         request_id = given if _REQUEST_ID.match(given) else os.urandom(16).hex()
         environ["mimeo.request_id"] = request_id
         seen: dict[str, int] = {}
+        fixed = self._fixed.get(environ["PATH_INFO"], self._usual)
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+            headers.extend(fixed)
             headers.append(("X-Request-ID", request_id))
             seen["status"] = int(status[:3])
+            metrics.count_request(seen["status"])
             return start_response(status, headers, exc_info)
 
         body = self._app(environ, start)

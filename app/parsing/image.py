@@ -24,8 +24,7 @@ from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.limits import text_fields
-from app.renderer.produce import formats
+from app.renderer.produce import formats, text_fields
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 MAX_FIELDS = 200

@@ -15,11 +15,11 @@ from functools import partial
 
 from app.config import Settings
 from app.image_request import ImageRequest
-from app.media import Media, Stored
+from app.media import Media
 from app.observability import metrics
 from app.pipeline.admission import Busy, Cancelled, Gate, Patience
 from app.pipeline.executor import Easels
-from app.pipeline.media_store import MediaStore, media_of
+from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.purchases import Purchase, Purchases
 from app.pipeline.singleflight import Flight, Flights
 from app.pipeline.transcode import is_as_asked, redraw

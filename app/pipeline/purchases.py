@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from app.image_request import ImageRequest
-from app.media import Media, Stored
+from app.media import Media
 from app.observability import metrics
 from app.pipeline.admission import Busy
-from app.pipeline.media_store import MediaStore, media_of
+from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.singleflight import Flights
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError

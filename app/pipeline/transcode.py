@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from app.media import Media, Stored
+from app.media import Media
+from app.pipeline.media_store import Stored
 from app.renderer import input_image
 from app.renderer.base import Output, Picture, Renderer
 from app.renderer.encode import FORMATS

@@ -28,6 +28,8 @@ from app.renderer.errors import BadParameter, Fault
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
 
 
@@ -95,6 +97,31 @@ def _image_bytes(value: Any) -> Any:
 
 def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def is_visible(text: str) -> bool:
+    """Tell whether any character leaves ink, going by its Unicode category."""
+    return any(
+        unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
+        for character in text
+    )
+
+
+def visible(text: str) -> str:
+    """Return a text that shows something; raise ValueError otherwise."""
+    if not is_visible(text):
+        raise ValueError("holds no visible character")
+    return text
+
+
+def visible_or_empty(text: str) -> str:
+    """Return a text, or the empty one where nothing of it would be seen."""
+    return text if is_visible(text) else ""
+
+
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return a size in CSS pixels as device pixels, at least one each."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 Color = Annotated[

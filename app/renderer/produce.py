@@ -1,20 +1,83 @@
-"""One renderer, one request: draw and encode, here or in another process."""
+"""One renderer, one request: check its bounds, draw, encode; here or elsewhere."""
 
 import time
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
+from app.config import Settings
+from app.renderer import encode
 from app.renderer.base import Encoded, Output, Renderer, Vector
-from app.renderer.encode import FORMATS, check, encode
-from app.renderer.errors import BadParameter, UnknownFormat
-from app.renderer.limits import device_size
-from app.renderer.params import Parameters
+from app.renderer.errors import BadParameter, LimitExceeded, UnknownFormat
+from app.renderer.params import Parameters, scaled
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 ENCODERS = tuple(
     f"{package} {version(package)}"
     for package in ("pillow", "isal", "zlib-ng", "deflate")
 )
+
+
+def device_size(
+    renderer: Renderer, parameters: Parameters, scale: float
+) -> tuple[int, int]:
+    """Return width and height in device pixels, each at least 1."""
+    return scaled(renderer.size(parameters), scale)
+
+
+def check(
+    renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
+) -> None:
+    """Raise LimitExceeded where the canvas or the text is over a limit."""
+    _check_canvas(renderer, parameters, output, limits)
+    if not renderer.isolated:
+        _check_text(parameters, limits)
+    if renderer.check is not None:
+        renderer.check(parameters)
+
+
+def _check_canvas(
+    renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
+) -> None:
+    size = device_size(renderer, parameters, output.scale)
+    names = [size_field(renderer, name, "scale") for name in ("width", "height")]
+    for name, side in zip(names, size, strict=True):
+        if side > limits.max_side:
+            raise LimitExceeded(name, "MIMEO_MAX_SIDE", limits.max_side, side)
+    pixels = size[0] * size[1]
+    if pixels > limits.max_pixels:
+        raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
+
+
+def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
+    """Name the parameter that decides a side; `otherwise` where the side is fixed."""
+    known = renderer.parameters.model_fields
+    return next((name for name in (side, "size") if name in known), otherwise)
+
+
+def _check_text(parameters: Parameters, limits: Settings) -> None:
+    values = vars(parameters)
+    texts = {name: len(values[name] or "") for name in text_fields(type(parameters))}
+    total = sum(texts.values())
+    if total > limits.max_text_chars:
+        longest = max(texts, key=texts.__getitem__)
+        raise LimitExceeded(
+            longest, "MIMEO_MAX_TEXT_CHARS", limits.max_text_chars, total
+        )
+
+
+@lru_cache(256)
+def text_fields(model: type[Parameters]) -> tuple[str, ...]:
+    """Name the parameters that are free text: no colour, choice or image."""
+    schema = model.model_json_schema()["properties"]
+    return tuple(name for name, property in schema.items() if _is_text(property))
+
+
+def _is_text(schema: dict[str, Any]) -> bool:
+    if "anyOf" in schema:
+        return any(map(_is_text, schema["anyOf"]))
+    bound = schema.keys() & {"enum", "const", "format", "contentEncoding"}
+    return schema.get("type") == "string" and not bound
 
 
 def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encoded:
@@ -25,7 +88,7 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
     """
     started = time.perf_counter()
     size = device_size(renderer, parameters, output.scale)
-    media_type = FORMATS[output.format].media_type
+    media_type = encode.FORMATS[output.format].media_type
     if output.format == "svg":
         drawing = vector(renderer, parameters)
         drawn_s = time.perf_counter() - started
@@ -33,7 +96,7 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
         return Encoded(svg, media_type, *size, drawing.facts, drawn_s)
     picture = renderer.draw(parameters, output.scale)
     drawn = time.perf_counter()
-    data = encode(picture, output)
+    data = encode.encode(picture, output)
     encoded = time.perf_counter()
     return Encoded(
         data, media_type, *size, picture.facts, drawn - started, encoded - drawn
@@ -50,7 +113,7 @@ def vector(renderer: Renderer, parameters: Parameters) -> Vector:
 @lru_cache(256)
 def formats(renderer: Renderer) -> tuple[str, ...]:
     """Name the formats that a renderer can be had in."""
-    return tuple(name for name in FORMATS if _can(renderer, name))
+    return tuple(name for name in encode.FORMATS if _can(renderer, name))
 
 
 def _can(renderer: Renderer, name: str) -> bool:
@@ -63,7 +126,7 @@ def _can(renderer: Renderer, name: str) -> bool:
     example = renderer.parameters.model_validate_strings(dict(renderer.example))
     output = Output.model_validate({"format": name})
     try:
-        check(output, *device_size(renderer, example, 1))
+        encode.check(output, *device_size(renderer, example, 1))
     except BadParameter:
         return False
     return True

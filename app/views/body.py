@@ -13,6 +13,7 @@ from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
 from app.config import Settings
 from app.image_request import unique
+from app.parsing import framing
 from app.parsing.accept import JSON
 from app.parsing.image import (
     MAX_FIELDS,
@@ -27,6 +28,11 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
 
 _LIMIT = "MIMEO_MAX_COLLECTION_BYTES"
+
+
+def check_frame() -> None:
+    """Raise BadBody where the request is not framed as HTTP asks."""
+    framing.check(request.environ)
 
 
 def raw_query() -> bytes:

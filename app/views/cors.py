@@ -4,20 +4,14 @@ Pictures carry no credentials, so every origin may read them, and errors too: wi
 the header a script sees a network error instead of the problem (Fetch, section 3.2).
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
 
 from flask import Flask, Response, request
 
-from app.delivery.facts import EXPOSED
+from app.delivery.image import EXPOSED
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-# What the figures of a server in somebody's own network say is not for every page.
-_CLOSED = frozenset({"/metrics"})
 _SAFE = (("X-Content-Type-Options", "nosniff"),)
-_SHARED = (
+SHARED = (
     *_SAFE,
     ("Access-Control-Allow-Origin", "*"),
     (
@@ -27,6 +21,8 @@ _SHARED = (
         f"Retry-After, Server-Timing, X-Media-Missing, X-Request-ID, {EXPOSED}",
     ),
 )
+# What the figures of a server in somebody's own network say is not for every page.
+BY_PATH = MappingProxyType({"/metrics": _SAFE})
 _ACCEPTED = (
     *("Accept", "Authorization", "Cache-Control", "Content-Type", "Idempotency-Key"),
     *("If-Match", "If-None-Match", "If-Range", "Prefer", "Range", "X-API-Key"),
@@ -36,24 +32,6 @@ _NAMES = frozenset(name.lower() for name in _ACCEPTED)
 # What the clients of OpenAI's API say of themselves.
 _PREFIXES = ("x-stainless-", "openai-")
 _DAY_S = 86400
-
-
-class CrossOrigin:
-    """WSGI middleware that gives every answer the headers of the policy."""
-
-    def __init__(self, app: "WSGIApplication") -> None:
-        self._app = app
-
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Serve one request."""
-        policy = _SAFE if environ["PATH_INFO"] in _CLOSED else _SHARED
-
-        def start(status: str, headers: Any, exc_info: Any = None) -> Any:
-            return start_response(status, [*headers, *policy], exc_info)
-
-        return self._app(environ, start)
 
 
 class OpenFlask(Flask):

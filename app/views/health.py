@@ -38,11 +38,6 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    @bp.after_app_request
-    def count(response: Response) -> Response:
-        metrics.count_request(response.status_code)
-        return response
-
     return bp
 
 

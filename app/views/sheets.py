@@ -18,7 +18,7 @@ from app.renderer import contact_sheet
 from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
-from app.renderer.limits import device_size
+from app.renderer.produce import device_size
 from app.views.archives import Desk
 from app.views.body import raw_query
 from app.views.images import refuse_prefetch

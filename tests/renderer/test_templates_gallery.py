@@ -17,8 +17,9 @@ from PIL import Image
 
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.fonts import load_fonts
-from app.renderer.engine.text_fitting import direction, is_visible
+from app.renderer.engine.text_fitting import direction
 from app.renderer.errors import BadParameter
+from app.renderer.params import is_visible
 from app.renderer.template import template
 from app.renderer.template.template import Template
 

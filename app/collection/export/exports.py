@@ -15,8 +15,8 @@ from app.image_request import in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf import Page, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
-from app.renderer.limits import device_size
 from app.renderer.params import Parameters, validate
+from app.renderer.produce import device_size
 
 
 class Options(Parameters):

@@ -24,7 +24,7 @@ from app.renderer.errors import (
     RendererError,
     shorten,
 )
-from app.renderer.limits import device_size
+from app.renderer.produce import device_size
 
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field
 from app.renderer.base import Renderer
 from app.renderer.builtin.identicon import PALETTE
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.engine.text_fitting import Fit, fitter, is_visible
-from app.renderer.params import Color, Text, rgba
+from app.renderer.engine.text_fitting import Fit, fitter
+from app.renderer.params import Color, Text, is_visible, rgba
 from app.renderer.params import Parameters as Base
 
 _GRAPHEME = regex.compile(r"\X")

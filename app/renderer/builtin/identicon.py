@@ -6,9 +6,9 @@ from typing import NamedTuple
 from PIL import Image
 from pydantic import Field
 
-from app.renderer.base import Picture, Renderer, Vector, scaled
+from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.params import Parameters as Base
-from app.renderer.params import Text, rgba
+from app.renderer.params import Text, rgba, scaled
 
 # Colours of about equal lightness, dark enough for white text (contrast 4.5:1).
 PALETTE = (

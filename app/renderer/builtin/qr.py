@@ -8,10 +8,10 @@ import segno
 from PIL import Image
 from pydantic import Field
 
-from app.renderer.base import Picture, Renderer, Vector, scaled
+from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Color, Text, rgba
+from app.renderer.params import Color, Text, rgba, scaled
 from app.renderer.params import Parameters as Base
 
 Level = Literal["L", "M", "Q", "H"]

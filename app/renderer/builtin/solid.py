@@ -3,8 +3,8 @@
 from PIL import Image
 from pydantic import Field
 
-from app.renderer.base import Picture, Renderer, Vector, scaled
-from app.renderer.params import Canvas, Color, rgba
+from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.params import Canvas, Color, rgba, scaled
 
 
 class Parameters(Canvas):

@@ -14,12 +14,12 @@ from typing import Annotated, TypeVar
 from PIL import Image
 from pydantic import Field
 
-from app.renderer.base import Picture, Renderer, scaled
+from app.renderer.base import Picture, Renderer
 from app.renderer.dream import scenes
 from app.renderer.dream.brush import Canvas
 from app.renderer.dream.palette import PALETTES, Palette
 from app.renderer.dream.scenes import Scene
-from app.renderer.params import Parameters, Words
+from app.renderer.params import Parameters, Words, scaled
 
 T = TypeVar("T")
 _WORD = re.compile(r"[^\W\d_]+")

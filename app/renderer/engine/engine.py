@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import pytakumi
 from PIL import Image
 
-from app.renderer.base import Picture, Vector, scaled
+from app.renderer.base import Picture, Vector
 from app.renderer.engine.fonts import BrokenFont, FontFile, Fonts
 from app.renderer.errors import Undrawable
+from app.renderer.params import scaled
 
 _T = TypeVar("_T")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")
@@ -102,6 +103,8 @@ class Engine:
         return sorted(self._families, key="Noto Sans Devanagari".__ne__)
 
     def _facts(self, page: Page) -> dict[str, Any]:
+        if page.body.isascii() and "&" not in page.body:
+            return {}
         missing = self._fonts.missing(visible_text(page.body))
         return {"missing_glyphs": list(missing)} if missing else {}
 

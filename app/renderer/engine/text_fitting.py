@@ -16,8 +16,6 @@ _STEP = 0.92
 _REMEMBERED = 1024
 # Half a pixel: the engine rounds the heights of lines.
 _SLACK = 0.5
-# By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # Beyond Latin, Greek, Cyrillic and punctuation, letters join, stack or fill a square,
 # and emoji are sequences: none of them may be moved apart.
 _UNSPACED = re.compile(r"[^\u0000-\u052f\u1e00-\u1fff\u2010-\u205f\u20a0-\u20cf]")
@@ -151,14 +149,6 @@ def direction(text: str) -> str:
         if strength in ("R", "AL"):
             return "rtl"
     return "ltr"
-
-
-def is_visible(text: str) -> bool:
-    """Tell whether any character leaves ink, going by its Unicode category."""
-    return any(
-        unicodedata.category(character)[0] in "LNPS" and character not in _BLANK
-        for character in text
-    )
 
 
 def families(text: str, family: str) -> Markup:

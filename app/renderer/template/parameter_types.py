@@ -12,8 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.renderer.engine.text_fitting import is_visible
-from app.renderer.params import Color, ImageBytes, Text
+from app.renderer.params import Color, ImageBytes, Text, visible, visible_or_empty
 
 # Smallest PNG there is: one transparent pixel, the example of every image.
 _DOT = (
@@ -85,19 +84,9 @@ class TextEntry(_Declared):
         )
         # Inside of what checks a text, so that pydantic speaks of characters.
         base, *checks = get_args(Text)
-        seen = AfterValidator(_visible if self.required else _visible_or_empty)
+        seen = AfterValidator(visible if self.required else visible_or_empty)
         annotated: Any = Annotated
         return annotated[(base, length, *checks, seen)]
-
-
-def _visible(text: str) -> str:
-    if not is_visible(text):
-        raise ValueError("holds no visible character")
-    return text
-
-
-def _visible_or_empty(text: str) -> str:
-    return text if is_visible(text) else ""
 
 
 class ColorEntry(_Declared):

@@ -35,6 +35,8 @@ class Template:
         self._folder = folder
         self.declaration: Declaration = declaration.read(folder, HELPERS)
         self.model = self.declaration.model(folder.name)
+        self._size = self.declaration.size
+        self._image_names = self.declaration.images
         self._engine = engine
         self._limits = limits
         self._files = _pictures(folder)
@@ -48,11 +50,11 @@ class Template:
     def draw(self, parameters: Parameters, scale: float) -> Picture:
         """Paint the template with these parameters."""
         page = self.page(parameters, scale)
-        return self._engine.draw(page, self.declaration.size, scale)
+        return self._engine.draw(page, self._size, scale)
 
     def draw_svg(self, parameters: Parameters) -> Vector:
         """Return the template with these parameters as an SVG document."""
-        return self._engine.draw_svg(self.page(parameters, 1), self.declaration.size)
+        return self._engine.draw_svg(self.page(parameters, 1), self._size)
 
     def page(self, parameters: Parameters, scale: float) -> Page:
         """Fill the markup in.
@@ -78,7 +80,7 @@ class Template:
         try:
             page = self.page(parameters, 1)
             self._stencil.check_images(page.body, frozenset(page.images))
-            self._engine.draw(page, self.declaration.size, 1)
+            self._engine.draw(page, self._size, 1)
         except Flaw as flaw:
             raise self._broken(flaw) from flaw
         except (Undrawable, BadParameter) as error:
@@ -88,12 +90,12 @@ class Template:
         return broken(self._folder, MARKUP, flaw.line, flaw.reason)
 
     def _images(self, values: Mapping[str, Any], scale: float) -> dict[str, bytes]:
-        width, height = self.declaration.size
+        width, height = self._size
         cover = (round(width * scale), round(height * scale))
         most = self._limits.max_image_pixels
         return {
             name: input_image.prepare(values[name], name, cover, most)
-            for name in self.declaration.images
+            for name in self._image_names
             if values[name] is not None
         }
 
@@ -129,12 +131,12 @@ def load_template(folder: Path, engine: Engine, limits: Settings) -> Renderer:
 
 
 def _renderer(folder: Path, template: Template, engine: Engine) -> Renderer:
-    declared = template.declaration
+    declared, size = template.declaration, template.declaration.size
     return Renderer(
         name=folder.name,
         title=declared.title,
         parameters=template.model,
-        size=lambda parameters: declared.size,
+        size=lambda parameters: size,
         draw=template.draw,
         vector=template.draw_svg,
         version=f"{_digest(folder)} {_TOOLS} {engine.version}",

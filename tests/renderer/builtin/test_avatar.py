@@ -17,8 +17,8 @@ from app.renderer.builtin.avatar import (
     readable_on,
 )
 from app.renderer.builtin.identicon import PALETTE
-from app.renderer.engine.text_fitting import fitter, is_visible
-from app.renderer.params import rgba
+from app.renderer.engine.text_fitting import fitter
+from app.renderer.params import is_visible, rgba
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from app.renderer.engine.engine import Engine
 from app.renderer.engine.fonts import load_fonts
-from app.renderer.engine.text_fitting import Fit, fitter, is_visible
+from app.renderer.engine.text_fitting import Fit, fitter
+from app.renderer.params import is_visible
 
 RULER = pytakumi.Renderer()
 FAMILIES = [
