@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.routing import IntegerConverter
 
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
@@ -12,6 +12,7 @@ from app.collection.drawing import Studio
 from app.collection.repository import Shelf
 from app.config import BadSetting, Settings
 from app.observability import access_log
+from app.parsing import framing
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import Occasions
@@ -22,7 +23,6 @@ from app.renderer.engine.fonts import BrokenFont
 from app.store import sees_all
 from app.views import (
     archives,
-    body,
     collections,
     errors,
     health,
@@ -77,7 +77,7 @@ def build(
     desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _Whole
-    app.before_request(body.check_frame)
+    app.before_request(partial(framing.check, request))
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status

@@ -18,8 +18,12 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 
 
-def check(environ: dict[str, Any]) -> None:
-    """Raise BadBody for a bad head; put a stream that checks before the body."""
+def check(request: Any) -> None:
+    """Raise BadBody for a bad head; put a stream that checks before the body.
+
+    `request` has an `environ` of WSGI.
+    """
+    environ: dict[str, Any] = request.environ
     version = environ.get("SERVER_PROTOCOL", "HTTP/1.1")
     if version not in _VERSIONS:
         raise BadBody("The version is neither HTTP/1.1 nor HTTP/1.0.")

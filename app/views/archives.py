@@ -28,7 +28,7 @@ from app.problems import describe
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
 from app.store import StoreError
-from app.views.body import raw_query, receive
+from app.views.body import receive
 from app.views.images import refuse_prefetch
 
 # Drawing stops when nobody waits for it.
@@ -55,7 +55,7 @@ def blueprint(desk: Desk, catalogue: Catalogue) -> Blueprint:
     def send(key: str, form: str) -> Response:
         """Send a collection that is kept."""
         row = _form(form)
-        options = read_options(row.options, unique(read_pairs(raw_query())))
+        options = read_options(row.options, unique(read_pairs(request.query_string)))
         with ExitStack() as ending:
             order = Order(desk, desk.shelf.open(key), row, options, kept=True)
             return deliver(order, ending)

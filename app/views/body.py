@@ -13,7 +13,6 @@ from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
 from app.config import Settings
 from app.image_request import unique
-from app.parsing import framing
 from app.parsing.accept import JSON
 from app.parsing.image import (
     MAX_FIELDS,
@@ -28,17 +27,6 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
 
 _LIMIT = "MIMEO_MAX_COLLECTION_BYTES"
-
-
-def check_frame() -> None:
-    """Raise BadBody where the request is not framed as HTTP asks."""
-    framing.check(request.environ)
-
-
-def raw_query() -> bytes:
-    """Return the query as it came over the wire (PEP 3333: a byte a character)."""
-    query: str = request.environ.get("QUERY_STRING", "")
-    return query.encode("latin-1")
 
 
 def read_body() -> Body:
@@ -148,7 +136,7 @@ def receive(
     the second value.
     """
     _refuse_coding()
-    pairs = read_pairs(raw_query())
+    pairs = read_pairs(request.query_string)
     delivery = unique(pair for pair in pairs if pair[0] in own)
     query = urlencode([pair for pair in pairs if pair[0] not in own]).encode()
     most = settings.max_collection_bytes

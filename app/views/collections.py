@@ -12,7 +12,7 @@ from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.views.archives import Desk
-from app.views.body import raw_query, receive
+from app.views.body import receive
 from app.views.images import deliver
 
 
@@ -40,7 +40,7 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
         """Draw one image of a collection."""
-        options = read_options(Options, unique(read_pairs(raw_query())))
+        options = read_options(Options, unique(read_pairs(request.query_string)))
         item = desk.shelf.open(key).item(index)
         made = item.request
         name = EXTENSIONS.get(ending, ending)

@@ -14,7 +14,7 @@ from app.parsing.image import Asked, Line, Parser, UnsupportedBody
 from app.pipeline.pipeline import Pipeline, Production
 from app.pipeline.purchases import NotBought
 from app.renderer.encode import FORMATS
-from app.views.body import raw_query, read_body
+from app.views.body import read_body
 
 # RFC 9211, section 2: what the store had to do with an answer.
 CACHE_STATUS = {
@@ -109,7 +109,7 @@ def refuse_prefetch(environ: Mapping[str, Any]) -> None:
 
 
 def _line(name: str, ending: str | None) -> Line:
-    return Line(name, ending, raw_query(), request.environ.get("HTTP_ACCEPT"))
+    return Line(name, ending, request.query_string, request.environ.get("HTTP_ACCEPT"))
 
 
 def how_made(production: Production) -> list[Pair]:

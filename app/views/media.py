@@ -16,7 +16,6 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer
 from app.renderer.errors import BadParameter
 from app.store import StoreError
-from app.views.body import raw_query
 
 _LOG = logging.getLogger("mimeo.media")
 
@@ -44,7 +43,7 @@ def blueprint(pipeline: Pipeline, signer: Signer) -> Blueprint:
 
 def _check(signer: Signer, name: str) -> int:
     try:
-        given = unique(read_pairs(raw_query()))
+        given = unique(read_pairs(request.query_string))
     except BadParameter:
         raise BadSignature from None
     if given.keys() != {"expires", "signature"}:

@@ -20,7 +20,6 @@ from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.produce import device_size
 from app.views.archives import Desk
-from app.views.body import raw_query
 from app.views.images import refuse_prefetch
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.
@@ -40,7 +39,7 @@ def blueprint(desk: Desk) -> Blueprint:
     def show(key: str, ending: str) -> Response:
         """Draw a contact sheet."""
         output = _output(ending)
-        options = read_options(SheetOptions, unique(read_pairs(raw_query())))
+        options = read_options(SheetOptions, unique(read_pairs(request.query_string)))
         collection = desk.shelf.open(key)
         items = _items(collection, options, desk.settings)
         plan = _plan(items, options, desk.settings)
