@@ -12,9 +12,13 @@ from app.renderer.errors import BadParameter, LimitExceeded, UnknownFormat
 from app.renderer.params import Parameters, scaled
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
-ENCODERS = tuple(
-    f"{package} {version(package)}"
-    for package in ("pillow", "isal", "zlib-ng", "deflate")
+# Raise the first number when this package encodes a picture in another way.
+ENCODERS = (
+    "mimeo 2",
+    *(
+        f"{package} {version(package)}"
+        for package in ("pillow", "isal", "zlib-ng", "deflate")
+    ),
 )
 
 

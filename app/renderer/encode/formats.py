@@ -11,6 +11,7 @@ from PIL import Image
 
 from app.renderer.base import Output, Picture
 from app.renderer.encode import quantize
+from app.renderer.encode.pdf import Page, pages
 from app.renderer.encode.png import encode_png, encode_rgba
 from app.renderer.errors import BadParameter, Fault, UnknownFormat
 from app.renderer.params import rgba
@@ -67,25 +68,16 @@ def _save_png(picture: Picture, output: Output) -> bytes:
 
 
 def _save_jpg(picture: Picture, output: Output) -> bytes:
-    return _write(_opaque(picture), "JPEG", **_jpeg_options(output))
+    image = flatten(picture, "#ffffff").image
+    direct = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    quality = _quality(output)
+    sampling = "4:4:4" if quality >= _FULL_COLOR_QUALITY else "4:2:0"
+    return _write(direct, "JPEG", quality=quality, subsampling=sampling)
 
 
 def _save_pdf(picture: Picture, output: Output) -> bytes:
-    """One page of one JPEG, in points of CSS size, so that `scale` sharpens it."""
-    return _write(
-        _opaque(picture),
-        "PDF",
-        resolution=72 * output.scale,
-        creationDate=None,
-        modDate=None,
-        **_jpeg_options(output),
-    )
-
-
-def _jpeg_options(output: Output) -> dict[str, Any]:
-    quality = _quality(output)
-    full = quality >= _FULL_COLOR_QUALITY
-    return {"quality": quality, "subsampling": "4:4:4" if full else "4:2:0"}
+    """One page, in points of CSS size, so that `scale` sharpens it."""
+    return b"".join(pages(iter([Page(encode_png(picture), output.scale)])))
 
 
 def _save_webp(picture: Picture, output: Output) -> bytes:
@@ -142,12 +134,6 @@ def _direct(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _opaque(picture: Picture) -> Image.Image:
-    """Return mode L or RGB; what is still transparent is laid on white."""
-    image = flatten(picture, "#ffffff").image
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
-
-
 def _quality(output: Output) -> int:
     return output.quality or FORMATS[output.format].quality or 0
 
@@ -179,17 +165,7 @@ _ROWS = (
     Format("avif", "image/avif", ("avif",), _save_avif, _LOSSY, quality=65, side=32768),
     Format("gif", "image/gif", ("gif",), _save_gif, _RASTER, side=65535),
     Format("tiff", "image/tiff", ("tiff", "tif"), _save_tiff, _RASTER),
-    # ISO 32000-1, annex C: 14,400 units, here points.
-    Format(
-        "pdf",
-        "application/pdf",
-        ("pdf",),
-        _save_pdf,
-        _LOSSY,
-        alpha=False,
-        quality=95,
-        side=14400,
-    ),
+    Format("pdf", "application/pdf", ("pdf",), _save_pdf, _RASTER),
     Format(
         "ico",
         "image/vnd.microsoft.icon",

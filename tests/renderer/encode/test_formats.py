@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from app.renderer.base import Output, Picture
-from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
+from app.renderer.encode import EXTENSIONS, FORMATS, check, encode, encode_png
+from app.renderer.encode.pdf import Page, pages
 from app.renderer.errors import BadParameter, UnknownFormat
 from tests.renderer.encode.pictures import MODES
 
@@ -63,6 +64,15 @@ def test_a_pdf_has_one_page_of_the_picture(mode: str) -> None:
     assert (page.mediabox.width, page.mediabox.height) == (48, 48)
     assert page.images[0].image is not None
     assert page.images[0].image.size == (48, 48)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_pdf_of_one_picture_is_that_of_a_collection_of_it(mode: str) -> None:
+    picture = drawn(mode)
+
+    data = encode(picture, Output(format="pdf"))
+
+    assert data == b"".join(pages(iter([Page(encode_png(picture), 1)])))
 
 
 def test_scale_sharpens_a_pdf_and_keeps_its_page() -> None:
@@ -171,7 +181,7 @@ def test_many_colours_in_a_gif_stay_near() -> None:
 
 
 def test_quality_decides_the_size_of_lossy_formats() -> None:
-    for name in ("jpg", "webp", "avif", "pdf"):
+    for name in ("jpg", "webp", "avif"):
         low, high = (
             len(encode(drawn(size=(200, 200)), Output(format=name, quality=quality)))
             for quality in (10, 95)
@@ -208,7 +218,7 @@ def test_all_faults_are_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("name", "longest"),
-    [("webp", 16383), ("jpg", 65500), ("gif", 65535), ("avif", 32768), ("pdf", 14400)],
+    [("webp", 16383), ("jpg", 65500), ("gif", 65535), ("avif", 32768)],
 )
 def test_the_longest_side_of_a_format_is_named(name: str, longest: int) -> None:
     check(Output(format=name), longest, 1)
