@@ -117,7 +117,7 @@ class Pipeline:
         """Return an image that a service made, in the format of the request.
 
         The service's own bytes, where they are in that format and no option asks for
-        other ones. Raises Undrawable where they cannot be read.
+        other ones. Raises BadMedia where they cannot be read.
         """
         return self._converted(request, original, self._gate.patience())
 
@@ -130,7 +130,7 @@ class Pipeline:
         if stored is not None:
             return Production(stored, "hit")
         bounds = (self._settings.max_image_pixels, self._settings.max_pixels)
-        renderer = redraw(request.renderer, original, *bounds)
+        renderer = redraw(request.renderer, original, *bounds, self._isolation)
         return self._from_here(replace(request, renderer=renderer), patience)
 
     def find(self, fingerprint: str) -> Media | None:

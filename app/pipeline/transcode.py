@@ -8,7 +8,9 @@ from app.pipeline.media_store import Stored
 from app.renderer import input_image
 from app.renderer.base import Output, Picture, Renderer
 from app.renderer.encode import FORMATS
-from app.renderer.errors import LimitExceeded
+from app.renderer.errors import LimitExceeded, RenderTimeout, Undrawable
+from app.renderer.sandbox.sandbox import Isolation
+from app.upstream.errors import BadMedia
 
 
 def is_as_asked(original: Media | Stored, output: Output) -> bool:
@@ -18,12 +20,17 @@ def is_as_asked(original: Media | Stored, output: Output) -> bool:
 
 
 def redraw(
-    renderer: Renderer, original: Media, most_read: int, most_made: int
+    renderer: Renderer,
+    original: Media,
+    most_read: int,
+    most_made: int,
+    isolation: Isolation,
 ) -> Renderer:
     """Return a renderer that draws an original, whatever its parameters.
 
-    Of one that moves it draws the first frame. Raises LimitExceeded where it has more
-    pixels than may be read, or made.
+    Of one that moves it draws the first frame; an SVG is drawn in the process for
+    untrusted input. Raises LimitExceeded where it has more pixels than may be read,
+    or made; drawing raises BadMedia where nothing here can read it.
     """
     pixels = original.width * original.height
     for limit, allowed in (
@@ -36,7 +43,15 @@ def redraw(
 
     def draw(parameters: Any, scale: float) -> Picture:
         facts = {**original.facts, "converted_from": original.media_type}
-        return Picture(input_image.read(original.in_memory), facts=facts)
+        try:
+            if original.media_type == FORMATS["svg"].media_type:
+                image = isolation.draw_svg(original.in_memory, size)
+            else:
+                image = input_image.read(original.in_memory)
+        except (Undrawable, RenderTimeout) as error:
+            service = str(original.facts.get("upstream", renderer.name))
+            raise BadMedia(service, f"its {original.media_type}: {error}") from error
+        return Picture(image, facts=facts)
 
     return replace(
         renderer, remote=None, cheap=False, size=lambda parameters: size, draw=draw

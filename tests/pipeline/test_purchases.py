@@ -4,6 +4,7 @@ import io
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter, LimitExceeded, Undrawable
 from app.store import NoStore, Store, StoreError, open_store
+from app.upstream.errors import BadMedia
 from tests.far import Far, picture
 
 Line = Callable[..., Pipeline]
@@ -46,6 +48,11 @@ def line(tmp_path: Path) -> Line:
 def ask(far: Far, format: str = "png", prompt: str = "a ship", **more: str):
     pairs = [("prompt", prompt), *more.items()]
     return from_strings(far.renderer(), pairs, format, Settings())
+
+
+def svg(inside: str) -> bytes:
+    root = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">'
+    return f"{root}{inside}</svg>".encode()
 
 
 def test_bytes_in_the_format_asked_for_are_handed_on_untouched(far, line):
@@ -247,8 +254,30 @@ def test_an_image_is_found_by_its_fingerprint(far, line):
 def test_bytes_that_nobody_here_reads_are_named(far, line):
     far.data, far.format = b"\xff\x0a" + bytes(99), "JXL"
 
-    with pytest.raises(Undrawable, match="cannot be read"):
+    with pytest.raises(BadMedia, match=r"'far' sent .* image/jxl: .* cannot be read"):
         line().produce(ask(far))
+
+
+def test_a_drawing_is_drawn_in_the_format_asked_for(far, line):
+    far.data, far.format = svg('<rect width="8" height="8" fill="red"/>'), "SVG+XML"
+
+    pipeline = line()
+    with closing(pipeline):
+        media = pipeline.produce(ask(far)).media
+
+    assert Image.open(io.BytesIO(media.in_memory)).convert("RGB").getcolors() == [
+        (64, (255, 0, 0))
+    ]
+    assert (media.media_type, media.facts["seed"]) == ("image/png", 1)
+    assert media.facts["converted_from"] == "image/svg+xml"
+
+
+def test_a_drawing_that_cannot_be_drawn_is_the_fault_of_the_service(far, line):
+    far.data, far.format = svg("<unclosed>"), "SVG+XML"
+
+    pipeline = line()
+    with closing(pipeline), pytest.raises(BadMedia, match="'far' sent no usable"):
+        pipeline.produce(ask(far))
 
 
 def test_too_many_pixels_to_convert_are_named_before_decoding(far, line):

@@ -1,10 +1,15 @@
 """Draw untrusted input in a process of its own, killed at the deadline."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from PIL import Image
+
 from app.config import Settings
 from app.renderer.base import Encoded, Output, Renderer
 from app.renderer.catalogue import drawn
 from app.renderer.encode import FORMATS
-from app.renderer.engine.engine import Engine
+from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.fonts import load_fonts
 from app.renderer.errors import RenderTimeout, Undrawable
 from app.renderer.params import Parameters
@@ -13,6 +18,9 @@ from app.renderer.sandbox.process import Cell, Died, Expired
 
 # Filled in the isolated process only, before its first drawing.
 _ROWS: dict[str, Renderer] = {}
+_ENGINES: list[Engine] = []
+
+_T = TypeVar("_T")
 
 
 class Isolation:
@@ -30,10 +38,11 @@ class Isolation:
         Raises RenderTimeout at the deadline, Undrawable where the process died,
         and what drawing raises.
         """
+        return self._run(draw, renderer.name, parameters, output)
+
+    def _run(self, function: Callable[..., _T], *arguments: Any) -> _T:
         try:
-            return self._cell.run(
-                draw, renderer.name, parameters, output, timeout_s=self._timeout_s
-            )
+            return self._cell.run(function, *arguments, timeout_s=self._timeout_s)
         except Expired as error:
             raise RenderTimeout("MIMEO_RENDER_TIMEOUT_S", self._timeout_s) from error
         except (Died, MemoryError) as error:
@@ -41,6 +50,10 @@ class Isolation:
                 "Drawing was stopped: it needs more memory than is allowed, or the"
                 " engine cannot cope with it."
             ) from error
+
+    def draw_svg(self, data: bytes, size: tuple[int, int]) -> Image.Image:
+        """Return an SVG document, drawn in the other process; raises as `produce`."""
+        return self._run(draw_svg, data, size)
 
     def close(self) -> None:
         """End the process."""
@@ -50,6 +63,7 @@ class Isolation:
 def prepare(settings: Settings) -> None:
     """Load fonts and engine, and whatever encoders load late, in this process."""
     engine = Engine(load_fonts(settings.fonts, settings.system_fonts))
+    _ENGINES.append(engine)
     for row in drawn(engine, settings):
         if row.isolated:
             _ROWS[row.name] = row
@@ -59,6 +73,13 @@ def prepare(settings: Settings) -> None:
 def draw(name: str, parameters: Parameters, output: Output) -> Encoded:
     """Draw and encode in this process, which `prepare` made ready."""
     return produce(_ROWS[name], parameters, output)
+
+
+def draw_svg(data: bytes, size: tuple[int, int]) -> Image.Image:
+    """Draw an SVG document in this process, which `prepare` made ready."""
+    body = '<img src="drawing" style="width: 100%; height: 100%">'
+    # An image by name, as the engine leaves out what it cannot read of a data URI.
+    return _ENGINES[0].draw(Page(body, images={"drawing": data}), size, 1).image
 
 
 def _rehearse(row: Renderer) -> None:
