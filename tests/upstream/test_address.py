@@ -102,7 +102,6 @@ FORBIDDEN = (
 )
 OTHER_SCHEMES = (
     "file:///etc/passwd",
-    "/root/outputs/1.png",
     "gs://bucket/1.png",
     "ftp://8.8.8.8/1.png",
     "gopher://127.0.0.1:6379/_FLUSHALL",

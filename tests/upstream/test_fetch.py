@@ -38,6 +38,27 @@ def test_a_url_is_fetched_without_credentials(upstream):
     )
 
 
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/images?key=k"])
+def test_a_relative_url_is_one_of_the_service_itself(upstream, path):
+    assert fetch("/image?e=1", f"{upstream.url}{path}") == PNG
+
+    assert [one.path for one in upstream.seen] == ["/image?e=1"]
+
+
+def test_the_scheme_of_a_url_may_be_in_capitals(upstream):
+    url = upstream.url.replace("http:", "HTTP:")
+
+    assert fetch(f"{url}/image", upstream.url) == PNG
+
+
+@pytest.mark.parametrize("url", ["//169.254.169.254/image", "//localhost:1/image"])
+def test_a_relative_url_leads_to_no_forbidden_address(upstream, url):
+    with soon(), pytest.raises(ForbiddenAddress):
+        fetch(url, upstream.url)
+
+    assert not upstream.seen
+
+
 def test_a_url_is_fetched_through_a_redirect_without_its_cookies(upstream):
     assert fetch(f"{upstream.url}/cookie", upstream.url) == PNG
 

@@ -129,7 +129,11 @@ def test_a_filtered_image_in_the_middle_does_not_move_the_seeds():
         ),
         (dump({"image": b64(b'{"error": 1}' * 9)}), "", "json"),
         (dump({"data": [{"url": "gs://bucket/a.png"}]}), "", "cannot be fetched"),
-        (dump({"data": [{"url": "/root/images/a.png"}]}), "", "cannot be fetched"),
+        (
+            dump({"data": [{"url": "file:///root/images/a.png"}]}),
+            "",
+            "cannot be fetched",
+        ),
         (dump({"data": [{"url": "file:///etc/passwd"}]}), "", "cannot be fetched"),
         (dump({"data": [{"url": "https://a/" + "x" * 9_000}]}), "", "too long"),
         (dump({"status": "processing", "output": [URL]}), "", "not finished"),

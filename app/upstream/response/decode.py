@@ -55,7 +55,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """An image that has to be fetched from an address which strangers chose."""
+    """An image that has to be fetched from an address which strangers chose.
+
+    The address may be relative to that of the service.
+    """
 
     url: str
     seed: int | None = None
@@ -114,8 +117,8 @@ class Pictures:
             return _absent(said)
         if isinstance(item.payload, Text):
             return self._read_text(item.payload, item, said)
-        if item.payload.startswith(("https:", "http:")):
-            return self._link(item.payload, item, said)
+        if item.is_address:
+            return self._link(item.payload.strip(), item, said)
         return self._read_text(self._spill(item.payload), item, said)
 
     def read_bare(self, text: Text) -> Piece:
@@ -138,7 +141,7 @@ class Pictures:
     def _read_text(
         self, text: Text, item: Item, said: Said, form: str = "base64"
     ) -> Piece:
-        if text.head(8).startswith((b"http:", b"https:")):
+        if text.head(8).lower().startswith((b"http:", b"https:")):
             url = text.head(_MOST_URL + 1).decode("utf-8", "replace")
             return self._link(url.strip(), item, said)
         try:

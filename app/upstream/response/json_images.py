@@ -5,6 +5,7 @@ One walk over the keys that services use, in place of one parser for each servic
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,11 @@ _LEAST_CHARACTERS = 32
 _MOST_INFO = 256 << 10
 _MOST_PROMPT = 32_768
 
+_WEB = re.compile(r"\s*https?:", re.IGNORECASE)
+_RELATIVE = re.compile(
+    r"(?![a-z][a-z0-9+.-]*:|/9j/|/wo)(?=/|[^?]*\.)[^\s\\]+", re.IGNORECASE
+)
+
 Around = tuple[Mapping[str, Any], ...]
 
 
@@ -54,9 +60,22 @@ class Item:
     def is_plausible(self) -> bool:
         """Whether the payload can be an image, an address or a data URI."""
         if isinstance(self.payload, str):
-            is_address = self.payload.startswith(("data:", "http:", "https:"))
-            return is_address or len(self.payload) >= _LEAST_CHARACTERS
+            is_short = len(self.payload) < _LEAST_CHARACTERS
+            return not is_short or self.is_address or is_data_uri(self.payload)
         return self.payload is not None
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the payload is an address that can be fetched.
+
+        Under a key for addresses it may be relative to the service's own: that has
+        a point, which base64 has not, or begins with a slash, as base64 of a JPEG
+        (`/9j/`) or of a bare JPEG XL (`/wo`) does.
+        """
+        if not isinstance(self.payload, str):
+            return False
+        relative = self.key in URL_KEYS and _RELATIVE.fullmatch(self.payload)
+        return bool(relative or _WEB.match(self.payload))
 
     def tell(self, *keys: str) -> Any:
         """Return the nearest simple value under one of the keys, or None."""
@@ -87,6 +106,11 @@ class Item:
         if isinstance(prompt, Text):
             prompt = read_text(prompt, _MOST_PROMPT)
         return prompt if isinstance(prompt, str) else None
+
+
+def is_data_uri(text: str) -> bool:
+    """Tell whether a text begins as a data URI does."""
+    return text[:5].lower() == "data:"
 
 
 def _with_metadata(around: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

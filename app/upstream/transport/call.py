@@ -6,6 +6,7 @@ nowhere; a URL found in an answer leads to public addresses only and gets none.
 
 import logging
 import math
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from app.upstream.transport.http import exchange
 _LOG = logging.getLogger("mimeo.upstream")
 MOST_ATTEMPTS = 3
 MOST_REDIRECTS = 3
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -69,12 +71,13 @@ def fetch_url(
 ) -> Received:
     """Fetch an image from a URL that an answer of this endpoint named; status 200.
 
-    The endpoint's own origin is as trusted as it is; any other must be public, in
-    every redirect (three at most). Fetching is free, so it is tried again whatever
+    A relative one is resolved against the endpoint's. The endpoint's own origin is as
+    trusted as it is; any other must be public, in every redirect (three at most).
+    Fetching is free, so it is tried again whatever
     went wrong on the way. Raises ForbiddenAddress, BadMedia, TooLarge,
     UpstreamTimeout and UpstreamBroken, all with `outcome_unknown`: the image is paid.
     """
-    first = _parse(url, endpoint.name)
+    first = _parse(url and _absolute(endpoint.url, url), endpoint.name)
     try:
         return _persist(
             lambda: _follow(first, endpoint, deadline, caps), deadline, _on_the_way
@@ -185,7 +188,7 @@ def _follow(
             return _fetched(received, endpoint.name)
         received.body.close()
         location = received.headers.get("location", "")
-        target = _parse(_absolute(target, location), endpoint.name)
+        target = _parse(_absolute(target.url, location), endpoint.name)
     raise BadMedia(endpoint.name, "the address of its image redirects too often")
 
 
@@ -212,9 +215,14 @@ def _fetched(received: Received, upstream: str) -> Received:
     raise BadMedia(upstream, f"the address of its image answers {received.status}")
 
 
-def _absolute(base: Target, location: str) -> str:
-    """Resolve a Location (RFC 9110, section 10.2.2), which may be relative."""
+def _absolute(base: str, reference: str) -> str:
+    """Resolve a reference, as in a Location, where it is relative (RFC 3986, 5.2).
+
+    An absolute one stays as it is written: `urljoin` would leave out characters.
+    """
+    if _SCHEME.match(reference):
+        return reference
     try:
-        return urljoin(base.url, location)
+        return urljoin(base, reference)
     except ValueError:
-        return location
+        return reference

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.upstream.errors import BadMedia
 from app.upstream.response.reader import Found, Linked, read_fetched
 from tests.upstream.pictures import (
     CAPS,
@@ -114,6 +115,34 @@ def test_more_images_than_asked_are_all_kept():
 def test_an_address_is_found_in_other_shapes(body, content_type):
     with answered(body, content_type) as answer:
         assert [content(image) for image in answer.images] == [URL]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("HTTPS://cdn.example/a.png", "/files/a", "/a.png", "a.png?sig=1", "./a.png"),
+        *("//cdn.example/a.png", "a/b.png"),
+    ],
+)
+def test_an_address_may_be_in_capitals_or_relative(url):
+    with answered(dump({"data": [{"url": url}]})) as answer:
+        assert [content(image) for image in answer.images] == [url]
+
+
+def test_base64_in_the_place_of_an_address_is_no_relative_address():
+    with answered(dump({"data": [{"url": b64(JPEG)}]})) as answer:
+        assert [content(image) for image in answer.images] == [JPEG]
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example/a.png", "gs://b/a.png", "a b.png"])
+def test_an_address_of_another_kind_is_named(url):
+    reason = "of a kind that cannot be fetched"
+
+    with (
+        pytest.raises(BadMedia, match=reason),
+        answered(dump({"data": [{"url": url}]})),
+    ):
+        pass
 
 
 def test_a_stream_without_a_last_line_break_is_read_to_its_end():
