@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.archive.errors import BadName
-from app.archive.texts import Texts
 
 
 class Member(NamedTuple):
@@ -28,6 +27,33 @@ class Member(NamedTuple):
     name: str
     size: int
     crc32: int
+
+
+class Texts:
+    """An append-only list of ASCII texts without line feeds.
+
+    Many short texts in two buffers instead of as many objects.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._ends = array("Q")
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def append(self, text: str) -> None:
+        """Take a text."""
+        self._data += text.encode("ascii")
+        self._ends.append(len(self._data))
+
+    def __getitem__(self, index: int) -> str:
+        start = self._ends[index - 1] if index else 0
+        return self._data[start : self._ends[index]].decode("ascii")
+
+    def lines(self) -> bytes:
+        """Return the texts, a line feed after each."""
+        return b"".join(self[i].encode("ascii") + b"\n" for i in range(len(self)))
 
 
 @dataclass(frozen=True, slots=True)

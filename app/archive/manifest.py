@@ -13,8 +13,7 @@ import orjson
 from zlib_ng import zlib_ng
 
 from app.archive.errors import DamagedManifest
-from app.archive.layout import Layout, Member
-from app.archive.texts import Texts
+from app.archive.layout import Layout, Member, Texts
 
 MANIFEST = "manifest.json"
 _MAGIC = b"mimeoa2\n"

@@ -53,6 +53,4 @@ def redraw(
             raise BadMedia(service, f"its {original.media_type}: {error}") from error
         return Picture(image, facts=facts)
 
-    return replace(
-        renderer, remote=None, cheap=False, size=lambda parameters: size, draw=draw
-    )
+    return replace(renderer, remote=None, cheap=False, size=size, draw=draw)

@@ -127,8 +127,8 @@ class Remote(Protocol):
 class Renderer:
     """A named recipe: typed parameters and a pure function from them to a picture.
 
-    `size` gives width and height in CSS pixels before any work, so that limits
-    can be checked, and `check` raises where other bounds of the renderer's own are
+    `size` is width and height in CSS pixels, or gives them before any work, so that
+    limits can be checked; `check` raises where other bounds of the renderer's own are
     exceeded. `draw` takes the parameters and the scale. `vector` gives the
     same drawing as an SVG document, where the renderer can. `version` changes
     when equal parameters give other pixels. A `cheap` renderer draws in less time than
@@ -141,7 +141,7 @@ class Renderer:
     name: str
     title: str
     parameters: type[Parameters]
-    size: Callable[[Any], tuple[int, int]]
+    size: tuple[int, int] | Callable[[Any], tuple[int, int]]
     draw: Callable[[Any, float], Picture]
     vector: Callable[[Any], Vector] | None = None
     version: str = "1"

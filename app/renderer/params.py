@@ -119,11 +119,6 @@ def visible_or_empty(text: str) -> str:
     return text if is_visible(text) else ""
 
 
-def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Return a size in CSS pixels as device pixels, at least one each."""
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 Color = Annotated[
     str,
     StringConstraints(max_length=40),

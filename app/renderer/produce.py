@@ -9,7 +9,7 @@ from app.config import Settings
 from app.renderer import encode
 from app.renderer.base import Encoded, Output, Renderer, Vector
 from app.renderer.errors import BadParameter, LimitExceeded, UnknownFormat
-from app.renderer.params import Parameters, scaled
+from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
@@ -22,11 +22,17 @@ ENCODERS = (
 )
 
 
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return a size in CSS pixels as device pixels, at least one each."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def device_size(
     renderer: Renderer, parameters: Parameters, scale: float
 ) -> tuple[int, int]:
     """Return width and height in device pixels, each at least 1."""
-    return scaled(renderer.size(parameters), scale)
+    size = renderer.size
+    return scaled(size if isinstance(size, tuple) else size(parameters), scale)
 
 
 def check(

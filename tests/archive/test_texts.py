@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.archive.texts import Texts
+from app.archive.layout import Texts
 
 texts = st.lists(
     st.text(st.characters(max_codepoint=127, exclude_characters="\n"), max_size=20)

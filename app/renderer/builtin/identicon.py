@@ -8,7 +8,8 @@ from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.params import Parameters as Base
-from app.renderer.params import Text, rgba, scaled
+from app.renderer.params import Text, rgba
+from app.renderer.produce import scaled
 
 # Colours of about equal lightness, dark enough for white text (contrast 4.5:1).
 PALETTE = (

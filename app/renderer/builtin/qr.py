@@ -11,8 +11,9 @@ from pydantic import Field
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Color, Text, rgba, scaled
+from app.renderer.params import Color, Text, rgba
 from app.renderer.params import Parameters as Base
+from app.renderer.produce import scaled
 
 Level = Literal["L", "M", "Q", "H"]
 Matrix = tuple[bytes, ...]

@@ -4,7 +4,8 @@ from PIL import Image
 from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
-from app.renderer.params import Canvas, Color, rgba, scaled
+from app.renderer.params import Canvas, Color, rgba
+from app.renderer.produce import scaled
 
 
 class Parameters(Canvas):

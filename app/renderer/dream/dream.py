@@ -19,7 +19,8 @@ from app.renderer.dream import scenes
 from app.renderer.dream.brush import Canvas
 from app.renderer.dream.palette import PALETTES, Palette
 from app.renderer.dream.scenes import Scene
-from app.renderer.params import Parameters, Words, scaled
+from app.renderer.params import Parameters, Words
+from app.renderer.produce import scaled
 
 T = TypeVar("T")
 _WORD = re.compile(r"[^\W\d_]+")

@@ -13,7 +13,7 @@ from PIL import Image
 from app.renderer.base import Picture, Vector
 from app.renderer.engine.fonts import BrokenFont, FontFile, Fonts
 from app.renderer.errors import Undrawable
-from app.renderer.params import scaled
+from app.renderer.produce import scaled
 
 _T = TypeVar("_T")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")

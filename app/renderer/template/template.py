@@ -131,12 +131,12 @@ def load_template(folder: Path, engine: Engine, limits: Settings) -> Renderer:
 
 
 def _renderer(folder: Path, template: Template, engine: Engine) -> Renderer:
-    declared, size = template.declaration, template.declaration.size
+    declared = template.declaration
     return Renderer(
         name=folder.name,
         title=declared.title,
         parameters=template.model,
-        size=lambda parameters: size,
+        size=declared.size,
         draw=template.draw,
         vector=template.draw_svg,
         version=f"{_digest(folder)} {_TOOLS} {engine.version}",

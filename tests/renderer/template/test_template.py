@@ -88,7 +88,7 @@ def test_template_becomes_a_renderer(write: Write, engine: Engine) -> None:
 
     assert (renderer.name, renderer.title) == ("note", "Note")
     assert dict(renderer.example) == {"words": "Hello"}
-    assert renderer.size(None) == (200, 100)
+    assert renderer.size == (200, 100)
     assert picture.image.size == (400, 200)
 
 
@@ -507,4 +507,4 @@ def test_example_of_the_guide_works(tmp_path: Path, engine: Engine) -> None:
     renderer = load_template(folder, engine, LIMITS)
 
     parameters = renderer.parameters.model_validate_strings(dict(renderer.example))
-    assert renderer.draw(parameters, 1).image.size == renderer.size(parameters)
+    assert renderer.draw(parameters, 1).image.size == renderer.size

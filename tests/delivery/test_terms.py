@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
-from app.delivery.disposition import content_disposition, safe_name
+from app.delivery.terms import content_disposition, safe_name
 
 PNG = ("png",)
 JPG = ("jpg", "jpeg")
