@@ -46,4 +46,3 @@ class Received:
     content_type: str
     headers: Mapping[str, str]
     body: BinaryIO
-    size: int

@@ -1,6 +1,7 @@
 """An upstream as a renderer: its parameters, and its images as they come."""
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -93,17 +94,16 @@ class Service:
                 gate=self.gate,
                 patient=wanted.patient,
             )
-            answer = stack.enter_context(
-                read_answer(
-                    stack.enter_context(received.body),
-                    upstream=self.upstream.name,
-                    status=received.status,
-                    content_type=received.content_type,
-                    headers=received.headers,
-                    pointer=self.upstream.pointer,
-                    asked=wanted.count,
-                    caps=self.upstream.caps,
-                )
+            answer = read_answer(
+                stack.enter_context(received.body),
+                stack.enter_context(tempfile.TemporaryFile()),
+                upstream=self.upstream.name,
+                status=received.status,
+                content_type=received.content_type,
+                headers=received.headers,
+                pointer=self.upstream.pointer,
+                asked=wanted.count,
+                caps=self.upstream.caps,
             )
             told = _told(request, len(answer.images) - wanted.count)
             pieces = answer.images[: wanted.count]
@@ -143,18 +143,15 @@ class Service:
             deadline=deadline,
             caps=self.upstream.caps,
         )
-        with (
-            fetched.body,
-            read_fetched(
+        with fetched.body, tempfile.TemporaryFile() as decoded:
+            image = read_fetched(
                 fetched.body,
+                decoded,
                 piece,
                 upstream=self.upstream.name,
                 content_type=fetched.content_type,
                 caps=self.upstream.caps,
-            ) as answer,
-        ):
-            image = answer.images[0]
-            assert isinstance(image, Found)
+            )
             return self._described(image, told)
 
     def _described(self, image: Found, told: Mapping[str, Any]) -> Encoded:

@@ -20,7 +20,6 @@ class Credential:
     alone. With `Basic` the secret is `user:password` (RFC 7617).
     """
 
-    variable: str
     secret: str = field(repr=False)
     header: str = "Authorization"
     scheme: str = "Bearer"

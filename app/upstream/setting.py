@@ -39,7 +39,7 @@ def read_credential(
         raise UpstreamSettingError(variable, "holds characters that no header can")
     if scheme.lower() == "basic" and ":" not in secret:
         raise UpstreamSettingError(variable, "must be user:password")
-    return Credential(variable=variable, secret=secret, header=header, scheme=scheme)
+    return Credential(secret=secret, header=header, scheme=scheme)
 
 
 def read_model(place: str, text: str, kind: Kind) -> str:

@@ -104,16 +104,18 @@ def resident(name: str) -> int:
 def read(body: BinaryIO, caps: Caps) -> str:
     """Read an answer; return what became of it."""
     try:
-        with read_answer(
-            body,
-            upstream="art",
-            status=200,
-            content_type="",
-            headers={},
-            pointer=None,
-            asked=1,
-            caps=caps,
-        ):
+        with tempfile.TemporaryFile() as decoded:
+            read_answer(
+                body,
+                decoded,
+                upstream="art",
+                status=200,
+                content_type="",
+                headers={},
+                pointer=None,
+                asked=1,
+                caps=caps,
+            )
             return "read"
     except UpstreamError as error:
         return type(error).__name__

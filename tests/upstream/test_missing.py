@@ -193,14 +193,15 @@ def test_a_status_without_an_image_is_refused(status):
     "body", [dump({"data": [{"url": URL}]}), b"<html>Expired</html>"]
 )
 def test_an_address_that_leads_to_no_image_is_refused(body):
-    with (
-        held(body) as region,
-        pytest.raises(BadMedia),
+    with held(body) as region, held(b"") as decoded, pytest.raises(BadMedia):
         read_fetched(
-            region.file, Linked(URL), upstream="art", content_type="", caps=CAPS
-        ),
-    ):
-        pass
+            region.file,
+            decoded.file,
+            Linked(URL),
+            upstream="art",
+            content_type="",
+            caps=CAPS,
+        )
 
 
 def test_an_encrypted_zip_is_refused():

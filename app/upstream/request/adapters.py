@@ -20,15 +20,14 @@ _JSON = "application/json"
 class WireRequest:
     """A request as it is sent; `path` goes behind the upstream's base.
 
-    `count` images are asked for. `warnings` say what the upstream will do otherwise
-    than asked. Headers hold a key and the body a prompt, so neither is shown.
+    `warnings` say what the upstream will do otherwise than asked. Headers hold a key
+    and the body a prompt, so neither is shown.
     """
 
     method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    count: int
     warnings: tuple[str, ...] = ()
 
 
@@ -54,9 +53,9 @@ def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value not in (None, "")}
 
 
-def _post(path: str, document: Any, accept: str, ask: Ask) -> WireRequest:
+def _post(path: str, document: Any, accept: str) -> WireRequest:
     headers = {"Accept": accept, "Content-Type": _JSON}
-    return WireRequest("POST", path, headers, orjson.dumps(document), ask.n)
+    return WireRequest("POST", path, headers, orjson.dumps(document))
 
 
 def _openai(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
@@ -71,7 +70,7 @@ def _openai(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
         response_format="b64_json" if asks_for_form else None,
         output_format=_format(dialect, ask),
     )
-    return _post("/images/generations", document, _JSON, ask)
+    return _post("/images/generations", document, _JSON)
 
 
 def _stability(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
@@ -91,7 +90,7 @@ def _v1(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
         height=ask.height,
     )
     engine = quote(upstream.model or "", safe="")
-    return _post(f"/v1/generation/{engine}/text-to-image", document, _JSON, ask)
+    return _post(f"/v1/generation/{engine}/text-to-image", document, _JSON)
 
 
 def _v2beta(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
@@ -115,7 +114,6 @@ def _v2beta(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
         f"/v2beta/stable-image/generate/{place}",
         headers,
         body,
-        ask.n,
         (f"width and height became the aspect ratio {shape}",) if shape else (),
     )
 
@@ -154,7 +152,7 @@ def _sdwebui(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     )
     if upstream.model:
         document["override_settings"] = {"sd_model_checkpoint": upstream.model}
-    return _post("/sdapi/v1/txt2img", document, _JSON, ask)
+    return _post("/sdapi/v1/txt2img", document, _JSON)
 
 
 def _plain(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
@@ -166,7 +164,7 @@ def _plain(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
         **{model: upstream.model},
     )
     path = "/inference" if upstream.kind == "auto" and _is_bare(upstream.url) else ""
-    return _post(path, document, _accept(upstream, dialect, ask), ask)
+    return _post(path, document, _accept(upstream, dialect, ask))
 
 
 def _is_bare(url: str) -> bool:

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import BinaryIO
 
 import pybase64
@@ -94,13 +93,12 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What was written: where, its SHA-256, and what had to be repaired.
+    """What was written: where, and what had to be repaired.
 
     `declared` is the media type that a data URI claims, or an empty string.
     """
 
     region: Region
-    sha256: str
     repairs: tuple[str, ...]
     declared: str = ""
 
@@ -175,14 +173,12 @@ def decode(text: Text, target: BinaryIO, most: int) -> Decoded:
     if length > most:
         raise OverBytes(f"it decodes to {length:,} bytes")
     survey.check()
-    start, digest = target.seek(0, os.SEEK_END), sha256()
+    start = target.seek(0, os.SEEK_END)
     for data in _decode(_body(text)):
-        digest.update(data)
         target.write(data)
     target.flush()
     region = Region(target, start, length)
-    declared = media_type_of(text) or ""
-    return Decoded(region, digest.hexdigest(), survey.repairs(), declared)
+    return Decoded(region, survey.repairs(), media_type_of(text) or "")
 
 
 def _body(text: Text) -> Iterator[bytes]:

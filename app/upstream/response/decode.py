@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import BinaryIO
 
 from app.upstream.caps import Caps
@@ -40,17 +39,11 @@ class Found:
     media_type: str
     width: int
     height: int
-    sha256: str
     form: str
     seed: int | None = None
     finish: str | None = None
     revised_prompt: str | None = None
-    url: str | None = None
     repairs: tuple[str, ...] = ()
-
-    def open(self) -> BinaryIO:
-        """Return a seekable reader of its bytes; the caller closes it."""
-        return self.region.open()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +74,6 @@ class Missing:
 Piece = Found | Linked | Missing
 
 
-def digest(region: Region) -> str:
-    """Return the hexadecimal SHA-256 of a region."""
-    value = sha256()
-    for block in region.blocks():
-        value.update(block)
-    return value.hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """Turns what an answer holds into images, within caps.
@@ -107,9 +92,9 @@ class Pictures:
         if count > self.caps.max_images:
             raise TooLarge(self.upstream, "max_images", self.caps.max_images)
 
-    def look(self, region: Region, sha: str, form: str, said: Said = _UNSAID) -> Piece:
+    def look(self, region: Region, form: str, said: Said = _UNSAID) -> Piece:
         """Return the image that a region is; Missing where it is not one."""
-        return self._accept(Decoded(region, sha, ()), form, said)
+        return self._accept(Decoded(region, ()), form, said)
 
     def read_item(self, item: Item, said: Said) -> Piece:
         """Return the image at one place of a JSON answer."""
@@ -186,7 +171,6 @@ class Pictures:
             media_type=measured.media_type,
             width=measured.width,
             height=measured.height,
-            sha256=decoded.sha256,
             form=form,
             seed=said.seed,
             finish=said.finish,

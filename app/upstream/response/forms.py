@@ -10,7 +10,7 @@ from app.upstream.probe.byte_range import Region
 from app.upstream.probe.sniff import IMAGES
 from app.upstream.response import unzip
 from app.upstream.response.base64_stream import OverBytes, Text
-from app.upstream.response.decode import Missing, Pictures, Piece, digest
+from app.upstream.response.decode import Missing, Pictures, Piece
 from app.upstream.response.finish_reason import classify, explain, is_filter
 from app.upstream.response.json_images import Said, find, tell
 from app.upstream.response.refusal import message
@@ -28,10 +28,9 @@ _UNFINISHED = frozenset(
         "in_queue",
     )
 )
-_MOST_METADATA = 64
-_MOST_CHARACTERS = 200
-# Other names for the prompt or the pictures are no loss: they are told in full.
-_NESTED = ("usage", "metadata", "timings")
+# Images or their absence in order, and what the answer says of those that are not
+# even told of.
+Pieces = tuple[list[Piece], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +48,6 @@ class Reading:
         return self.pictures.upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """What one reader found: images or their absence in order, and the rest.
-
-    `reason` is what the answer says of images that are not even told of.
-    """
-
-    pieces: list[Piece]
-    metadata: Mapping[str, Any]
-    reason: str = ""
-
-
 def _header(reading: "Reading", name: str) -> str | None:
     """Return what Stability says in a header, and Mimeo in one of its own."""
     value = reading.headers.get(name, reading.headers.get(f"x-media-{name}"))
@@ -73,8 +60,7 @@ def read_binary(reading: Reading) -> Pieces:
     finish = _header(reading, "finish-reason")
     is_number = seed.isascii() and seed.isdigit() and len(seed) < 21
     said = Said(int(seed) if is_number else None, classify(finish), finish or "")
-    body = reading.body
-    return Pieces([reading.pictures.look(body, digest(body), "binary", said)], {})
+    return [reading.pictures.look(reading.body, "binary", said)], ""
 
 
 def read_text(reading: Reading) -> Pieces:
@@ -85,7 +71,7 @@ def read_text(reading: Reading) -> Pieces:
     body = reading.body
     start = len(BOM) if body.read(0, len(BOM)) == BOM else 0
     bare = Text(body.part(start, body.length))
-    return Pieces([reading.pictures.read_bare(bare)], {})
+    return [reading.pictures.read_bare(bare)], ""
 
 
 def read_zip(reading: Reading) -> Pieces:
@@ -93,14 +79,14 @@ def read_zip(reading: Reading) -> Pieces:
     pictures, pieces = reading.pictures, list[Piece]()
     most = pictures.caps.max_image_bytes
     try:
-        for region, sha in unzip.extract(reading.body, pictures.target, most):
-            pieces.append(pictures.look(region, sha, "zip"))
+        for region in unzip.extract(reading.body, pictures.target, most):
+            pieces.append(pictures.look(region, "zip"))
             pictures.check_count(len(pieces))
     except OverBytes as error:
         raise TooLarge(reading.upstream, "max_image_bytes", most) from error
     except unzip.NotZip as error:
         raise BadMedia(reading.upstream, str(error)) from error
-    return Pieces(pieces, {})
+    return pieces, ""
 
 
 def read_json(reading: Reading) -> Pieces:
@@ -113,19 +99,18 @@ def read_json(reading: Reading) -> Pieces:
 
 def read_events(reading: Reading) -> Pieces:
     """Take the images of completed events; previews are none."""
-    pieces, metadata = list[Piece](), dict[str, Any]()
+    pieces = list[Piece]()
     try:
         for line in data_lines(reading.body):
             event = _scan(reading, line)
             if "partial" not in _word(event, "type"):
-                read = _read_document(reading, event)
-                pieces += [piece for piece in read.pieces if _counts(piece, event)]
-                metadata.update(read.metadata)
+                read, _ = _read_document(reading, event)
+                pieces += [piece for piece in read if _counts(piece, event)]
                 reading.pictures.check_count(len(pieces))
     except OverLines as error:
         raise BadMedia(reading.upstream, str(error)) from error
     ended = Missing("the stream ended before an image was complete")
-    return Pieces(pieces or [ended], metadata)
+    return pieces or [ended], ""
 
 
 def _counts(piece: Piece, event: Any) -> bool:
@@ -167,7 +152,7 @@ def _read_document(reading: Reading, document: Any) -> Pieces:
     pieces = [read(*pair) for pair in zip(items, said, strict=True)]
     if not pieces or all(isinstance(piece, Missing) for piece in pieces):
         pieces = _explained(document, pieces, reading.pointer)
-    return Pieces(pieces, _metadata(document), _reason(document))
+    return pieces, _reason(document)
 
 
 def _explained(document: Any, pieces: list[Piece], pointer: str | None) -> list[Piece]:
@@ -199,25 +184,3 @@ def _failed(document: Any) -> bool:
 def _word(document: Any, key: str) -> str:
     value = document.get(key) if isinstance(document, dict) else None
     return value.lower() if isinstance(value, str) else ""
-
-
-def _metadata(document: Any) -> dict[str, Any]:
-    """Return the simple values of a document, without addresses and long texts."""
-    if not isinstance(document, dict):
-        return {}
-    nested = {key: document.get(key) for key in _NESTED}
-    simple = _simple(document)
-    simple.update({k: _simple(v) for k, v in nested.items() if isinstance(v, dict)})
-    return simple
-
-
-def _simple(values: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in values.items() if _is_simple(value)}
-    return dict(list(kept.items())[:_MOST_METADATA])
-
-
-def _is_simple(value: Any) -> bool:
-    if isinstance(value, str):
-        is_address = "://" in value or value.startswith("data:")
-        return 0 < len(value) <= _MOST_CHARACTERS and not is_address
-    return isinstance(value, (bool, int, float))

@@ -7,12 +7,9 @@ however large the caps (`tests/upstream/test_caps.py` asserts both). On disk it 
 its wire bytes about twice, or `max_images` times `max_image_bytes` from a ZIP.
 """
 
-import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, BinaryIO
+from dataclasses import replace
+from typing import BinaryIO, NamedTuple
 
 from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
@@ -27,38 +24,19 @@ from app.upstream.response.streaming_json import BOM
 __all__ = ["Answer", "Found", "Linked", "Missing", "read_answer", "read_fetched"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came: `images` in the upstream's order, and a `Missing` for each absent.
 
-    There is at least one image. Those that are `Linked` have to be fetched. Found
-    images live in the body's file, which the caller closes, and in `decoded`, which
-    `close` or the end of a `with` block closes.
+    There is at least one image. Those that are `Linked` have to be fetched.
     """
 
     images: tuple[Found | Linked, ...]
     missing: tuple[Missing, ...]
-    metadata: Mapping[str, Any]
-    decoded: BinaryIO = field(repr=False)
-
-    def close(self) -> None:
-        """Close the file of decoded images; they cannot be read any more."""
-        self.decoded.close()
-
-    def __enter__(self) -> "Answer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_answer(
     body: BinaryIO,
+    decoded: BinaryIO,
     *,
     upstream: str,
     status: int,
@@ -70,36 +48,38 @@ def read_answer(
 ) -> Answer:
     """Return the images of an answer, at least one, and say which are missing.
 
-    `body` is a real file that the caller closes after the answer; its position does
-    not matter. `pointer` is a JSON pointer with `*` for every index, `asked` how
-    many images were asked for. Raises UpstreamFiltered where a filter kept all
-    back, BadMedia where there is none for another reason, TooLarge beyond a cap,
-    and the error that a status of 400 or above means.
+    `body` and `decoded` are real files in which found images live, so the caller
+    closes them afterwards; what is base64 or in a ZIP is decoded to the end of the
+    second. Positions do not matter. `pointer` is a JSON pointer with `*` for every
+    index, `asked` how many images were asked for. Raises UpstreamFiltered where a
+    filter kept all back, BadMedia where there is none for another reason, TooLarge
+    beyond a cap, and the error that a status of 400 or above means.
     """
     named = {name.lower(): value for name, value in headers.items()}
     region = whole(body)
     if status >= 400:
         raise refuse(upstream, status, named, region)
     _check_body(upstream, status, region, caps)
-    with ExitStack() as kept:
-        decoded = kept.enter_context(tempfile.TemporaryFile())
-        repairs = _repairs(region, content_type)
-        pictures = Pictures(upstream, caps, decoded, repairs)
-        pieces = _read(Reading(region, named, pointer, pictures))
-        answer = _sort(upstream, pieces, asked, decoded)
-        kept.pop_all()
-    return answer
+    pictures = Pictures(upstream, caps, decoded, _repairs(region, content_type))
+    return _sort(upstream, _read(Reading(region, named, pointer, pictures)), asked)
 
 
 def read_fetched(
-    body: BinaryIO, linked: Linked, *, upstream: str, content_type: str, caps: Caps
-) -> Answer:
+    body: BinaryIO,
+    decoded: BinaryIO,
+    linked: Linked,
+    *,
+    upstream: str,
+    content_type: str,
+    caps: Caps,
+) -> Found:
     """Return the one image that was fetched for a link, with what the link knew.
 
     Raises BadMedia where the body is no image, TooLarge beyond a cap.
     """
     answer = read_answer(
         body,
+        decoded,
         upstream=upstream,
         status=200,
         content_type=content_type,
@@ -108,22 +88,17 @@ def read_fetched(
         asked=1,
         caps=caps,
     )
-    with ExitStack() as kept:
-        kept.enter_context(answer)
-        image = answer.images[0]
-        if len(answer.images) != 1 or not isinstance(image, Found):
-            raise BadMedia(upstream, "the address of its image leads to no image")
-        fetched = replace(
-            image,
-            form="url",
-            url=linked.url,
-            seed=linked.seed,
-            finish=linked.finish,
-            revised_prompt=linked.revised_prompt,
-            repairs=tuple(dict.fromkeys((*linked.repairs, *image.repairs))),
-        )
-        kept.pop_all()
-    return replace(answer, images=(fetched,))
+    image = answer.images[0]
+    if len(answer.images) != 1 or not isinstance(image, Found):
+        raise BadMedia(upstream, "the address of its image leads to no image")
+    return replace(
+        image,
+        form="url",
+        seed=linked.seed,
+        finish=linked.finish,
+        revised_prompt=linked.revised_prompt,
+        repairs=tuple(dict.fromkeys((*linked.repairs, *image.repairs))),
+    )
 
 
 def _check_body(upstream: str, status: int, body: Region, caps: Caps) -> None:
@@ -163,17 +138,16 @@ def _repairs(body: Region, content_type: str) -> tuple[str, ...]:
     return bom if fits else (*bom, "content-type")
 
 
-def _sort(upstream: str, found: Pieces, asked: int, decoded: BinaryIO) -> Answer:
+def _sort(upstream: str, found: Pieces, asked: int) -> Answer:
     """Part what came from what did not; count as missing what is not even told."""
-    images = tuple(p for p in found.pieces if not isinstance(p, Missing))
-    missing = [p for p in found.pieces if isinstance(p, Missing)]
+    pieces, untold = found
+    images = tuple(p for p in pieces if not isinstance(p, Missing))
+    missing = [p for p in pieces if isinstance(p, Missing)]
     if not images:
         raise _nothing(upstream, missing)
-    short = asked - len(images) - len(missing)
-    reason = found.reason or f"only {len(found.pieces)} of {asked} images came"
-    absent = Missing(reason, is_filter(found.reason))
-    missing += [absent] * short
-    return Answer(images, tuple(missing), found.metadata, decoded)
+    reason = untold or f"only {len(pieces)} of {asked} images came"
+    missing += [Missing(reason, is_filter(untold))] * (asked - len(pieces))
+    return Answer(images, tuple(missing))
 
 
 def _nothing(upstream: str, missing: list[Missing]) -> UpstreamFiltered | BadMedia:

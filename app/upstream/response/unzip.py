@@ -4,7 +4,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import IO, BinaryIO
 
 from app.upstream.probe.byte_range import BLOCK, Region
@@ -20,10 +19,8 @@ class NotZip(ValueError):
     """The archive is not whole, or of a kind that is not read."""
 
 
-def extract(
-    archive: Region, target: BinaryIO, most: int
-) -> Iterator[tuple[Region, str]]:
-    """Append each member to `target`; yield where it is, and its SHA-256.
+def extract(archive: Region, target: BinaryIO, most: int) -> Iterator[Region]:
+    """Append each member to `target`; yield where it is.
 
     Descriptions (`.json`, `.txt`) and folders are passed over. Raises NotZip, and
     OverBytes where a member is longer than `most`, whatever its header says.
@@ -54,13 +51,12 @@ def _check_end(archive: Region) -> None:
         raise NotZip("the ZIP has too many members")
 
 
-def _copy(source: IO[bytes], target: BinaryIO, most: int) -> tuple[Region, str]:
-    start, length, digest = target.seek(0, os.SEEK_END), 0, sha256()
+def _copy(source: IO[bytes], target: BinaryIO, most: int) -> Region:
+    start, length = target.seek(0, os.SEEK_END), 0
     while block := source.read(BLOCK):
         length += len(block)
         if length > most:
             raise OverBytes(f"a member of the ZIP has over {most:,} bytes")
-        digest.update(block)
         target.write(block)
     target.flush()
-    return Region(target, start, length), digest.hexdigest()
+    return Region(target, start, length)

@@ -155,7 +155,7 @@ def _receive(
         body.seek(0)
         kept.pop_all()
     content_type = headers.get("content-type", "")
-    return Received(answer.status_code, content_type, headers, body, size)
+    return Received(answer.status_code, content_type, headers, body)
 
 
 def _check_coding(headers: Mapping[str, str], upstream: str) -> None:
