@@ -29,10 +29,12 @@ def open_catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:
         ) from error
 
 
-def open_room(settings: Settings, limit: int, room: str) -> Store:
+def open_room(
+    settings: Settings, limit: int, room: str, *, durable: bool = False
+) -> Store:
     """Open a room of the store, bounded to `limit` bytes; raise BadSetting."""
     try:
-        return open_store(settings.store, limit, room)
+        return open_store(settings.store, limit, room, durable=durable)
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
 
@@ -44,4 +46,4 @@ def open_media(settings: Settings) -> Store:
 
 def open_purchases(settings: Settings) -> Store:
     """Open the room of the images that services made; raise BadSetting."""
-    return open_room(settings, settings.purchases_bytes, "purchases")
+    return open_room(settings, settings.purchases_bytes, "purchases", durable=True)

@@ -105,7 +105,7 @@ def build(
 
 def _signer(settings: Settings) -> Signer | None:
     """Return who signs URLs; None where no worker could find what another made."""
-    store = open_room(settings, _KEYS_BYTES, "keys")
+    store = open_room(settings, _KEYS_BYTES, "keys", durable=True)
     if not sees_all(store, settings.workers):
         return None
     if settings.url_key is not None:

@@ -1,12 +1,14 @@
 """The store keeps bytes by key, whole or not at all, within its bound."""
 
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,69 @@ def test_an_iterator_that_fails_leaves_nothing(store: Store) -> None:
         store.put(KEY, pieces())
 
     assert not store.has(KEY)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 16 bytes, as where the disk is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("data", [bytes(4096), [bytes(8)] * 512], ids=["bytes", "many"])
+def test_a_write_that_fails_leaves_no_file(
+    tmp_path: Path, data: bytes | list[bytes]
+) -> None:
+    store = open_store(str(tmp_path), LIMIT)
+
+    with full_disk(), pytest.raises(StoreError, match="cannot write"):
+        store.put(KEY, data if isinstance(data, bytes) else iter(data))
+
+    assert not store.has(KEY)
+    assert files(tmp_path) == []
+
+
+def test_an_iterator_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), LIMIT)
+
+    with pytest.raises(ZeroDivisionError):
+        store.put(KEY, (1 // left * b"x" for left in range(3, -1, -1)))
+
+    assert files(tmp_path) == []
+
+
+def test_what_a_killed_process_was_writing_is_swept(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path, "media", LIMIT)
+    (tmp_path / "scratch").mkdir()
+    stale, young = tmp_path / "scratch/media-aa", tmp_path / "scratch/media-bb"
+    stale.write_bytes(b"half of")
+    young.write_bytes(b"half of")
+    os.utime(stale, (0, 0))
+
+    store.put(KEY, bytes(LIMIT // 10))
+    _wait_for_sweeps()
+
+    assert not stale.exists()
+    assert young.exists()
+
+
+def test_what_was_bought_is_on_the_disk_before_it_counts_as_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+    )
+
+    open_store(str(tmp_path), LIMIT, "purchases", durable=True).put(KEY, b"paid")
+    open_store(str(tmp_path), LIMIT, "media").put(KEY, b"drawn")
+
+    staged, folder = (Path(name).relative_to(tmp_path).parts[0] for name in synced)
+    assert (staged, folder) == ("scratch", "purchases")
 
 
 def test_a_room_is_read_and_swept_for_itself(tmp_path: Path) -> None:
@@ -349,6 +414,12 @@ def test_a_bucket_is_not_swept(bucket: Store) -> None:
         bucket.put(f"{index:064x}", bytes(LIMIT))
 
     assert all(bucket.has(f"{index:064x}") for index in range(3))
+
+
+def files(root: Path) -> list[Path]:
+    """Return what the store left in a folder, but for its locks."""
+    found = (path for path in root.rglob("*") if path.is_file())
+    return [path for path in found if path.parent.name != "locks"]
 
 
 def _wait_for_sweeps() -> None:

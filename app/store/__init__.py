@@ -37,9 +37,12 @@ __all__ = [
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 
 
-def open_store(url: str, limit: int, room: str = "media") -> Store:
+def open_store(
+    url: str, limit: int, room: str = "media", *, durable: bool = False
+) -> Store:
     """Open a room of the store that `MIMEO_STORE` names, bounded to `limit` bytes.
 
+    What a `durable` room of a folder has taken outlives the machine's fall.
     Raises StoreError where the folder cannot be made or written, or the URL of a
     bucket cannot be used; whether the bucket answers shows at the first use.
     """
@@ -50,7 +53,7 @@ def open_store(url: str, limit: int, room: str = "media") -> Store:
     if "://" in url:
         _bucket(url)
         return ObjectStore(lambda: _bucket(url), room)
-    store = FolderStore(Path(url), room, limit)
+    store = FolderStore(Path(url), room, limit, durable=durable)
     store.prove_writable()
     return store
 
