@@ -27,13 +27,16 @@ def picture(shade: int, format: str = "PNG", side: int = 8) -> bytes:
 
 @dataclass
 class Far:
-    """Makes a new image at every call; `refused` words are what it cannot be told."""
+    """Makes a new image at every call; `refused` words are what it cannot be told.
+
+    `error` is raised by every call, each of `errors` by one."""
 
     most: int = 4
     total_s: float = 20.0
     format: str = "PNG"
     missing: int = 0
     error: Exception | None = None
+    errors: list[Exception] = field(default_factory=list)
     refused: str | None = None
     data: bytes | memoryview | None = None
     wanted: list[Wanted] = field(default_factory=list)
@@ -54,6 +57,8 @@ class Far:
         assert self.go.wait(20)
         if self.error is not None:
             raise self.error
+        if self.errors:
+            raise self.errors.pop(0)
         images = tuple(self._image() for _ in range(wanted.count - self.missing))
         return images, (Absent("a filter kept it", filtered=True),) * self.missing
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from math import inf
 
 from app.errors import with_fields
+from app.renderer.errors import RendererError
 
 # How soon somebody patient notices that nobody wants the picture any more.
 _GLANCE_S = 0.5
 
 
 @with_fields
-class Busy(Exception):
+class Busy(RendererError):
     """No turn came, or too many wait for one already; try again in `retry_s`."""
 
+    transient = True
     retry_s: int
 
     def __str__(self) -> str:

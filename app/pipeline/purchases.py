@@ -23,6 +23,7 @@ from app.pipeline.singleflight import Flights
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
 from app.store import Store, key_for
+from app.upstream.errors import CircuitOpen, UpstreamBusy
 
 _LOG = logging.getLogger("mimeo.purchases")
 # A service takes seconds to minutes.
@@ -69,20 +70,25 @@ class Purchases:
         The patient have threads of their own and take no seat. Raises what the
         service raises, BadParameter before anything is sent, and Busy.
         """
-        remote = _remote(request)
-        remote.check(request.parameters, wanted)
         found = self._recall(request, wanted.count)
         if found is not None:
             return found
+        _remote(request).check(request.parameters, wanted)
         with ExitStack() as stack:
             if not wanted.patient:
                 stack.enter_context(self._seat())
             keyed = replace(wanted, key=_album_key(request, wanted.count))
-            flight, leads = self._flights.join(keyed.key)
-            if leads:
-                work = partial(self._make, request, keyed)
-                return self._flights.lead(keyed.key, flight, work)
-            return replace(flight.result.result(), source="collapsed")
+            while True:
+                flight, leads = self._flights.join(keyed.key)
+                if leads:
+                    work = partial(self._make, request, keyed)
+                    return self._flights.lead(keyed.key, flight, work)
+                try:
+                    return replace(flight.result.result(), source="collapsed")
+                except (Busy, UpstreamBusy, CircuitOpen):
+                    # The leader's patience is at an end, which says nothing of ours.
+                    if not wanted.patient or time.monotonic() >= wanted.deadline:
+                        raise
 
     def _recall(self, request: ImageRequest, count: int) -> Purchase | None:
         """Return what is kept of an earlier purchase, or None."""

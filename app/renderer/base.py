@@ -112,7 +112,10 @@ class Remote(Protocol):
         """Seconds from the acceptance of a request to the last byte of its answer."""
 
     def check(self, parameters: Any, wanted: Wanted) -> None:
-        """Raise BadParameter for what the service cannot be told; nothing is sent."""
+        """Raise BadParameter for what the service cannot be told; nothing is sent.
+
+        Raises an error of the service where only the patient wait for it at present.
+        """
 
     def make(
         self, parameters: Any, wanted: Wanted

@@ -13,19 +13,21 @@ import orjson
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
 from app.store import mapped
-from app.upstream.deadline import Deadline
 from app.upstream.errors import UpstreamError
 from app.upstream.probe.byte_range import Region
 from app.upstream.request.adapters import WireRequest, build
 from app.upstream.request.capabilities import dialect_of
 from app.upstream.request.prompt import Ask, check, parameters
+from app.upstream.resilience.circuit_breaker import Breaker
 from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.retry import Deadline
 from app.upstream.response.reader import Found, Linked, read_answer, read_fetched
 from app.upstream.service import Upstream
 from app.upstream.transport.call import call, fetch_url
 
 # Limits are checked with it where the caller leaves the size to the service.
 _USUAL_SIDE = 1024
+_COOLDOWN_S = 30.0
 
 
 def renderer_of(
@@ -36,7 +38,10 @@ def renderer_of(
     `observe` is told name and state of the breaker after every attempt.
     """
     told = partial(observe, upstream.name)
-    gate = Gate(upstream.name, upstream.concurrency, observe=told)
+    # Whoever waits for a service that is left alone is to see more than one probe.
+    cooldown_s = min(_COOLDOWN_S, upstream.total_s / 3)
+    breaker = Breaker(upstream.name, cooldown_s=cooldown_s)
+    gate = Gate(upstream.name, upstream.concurrency, breaker=breaker, observe=told)
     return Renderer(
         name=upstream.name,
         title=f"Images that the service {upstream.name} makes",
@@ -70,8 +75,13 @@ class Service:
         return self.upstream.total_s
 
     def check(self, parameters: Parameters, wanted: Wanted) -> None:
-        """Raise BadParameter for what the service cannot be told; nothing is sent."""
+        """Raise BadParameter for what the service cannot be told; nothing is sent.
+
+        Raises CircuitOpen where the service is left alone and `wanted` is not patient.
+        """
         check(self.upstream, _ask(parameters, wanted))
+        if not wanted.patient:
+            self.gate.breaker.check()
 
     def make(
         self, parameters: Parameters, wanted: Wanted

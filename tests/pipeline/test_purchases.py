@@ -2,15 +2,19 @@
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from app.collection.collection import Item
+from app.collection.lookahead import Bounds, look_ahead
+from app.collection.outcome import Drawn, Failed
 from app.config import Settings
 from app.image_request import ImageRequest, from_strings
 from app.media import Media
@@ -19,8 +23,8 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter, LimitExceeded, Undrawable
-from app.store import NoStore, Store, StoreError, open_store
-from app.upstream.errors import BadMedia
+from app.store import NoStore, Store, StoreError, key_for, open_store
+from app.upstream.errors import BadMedia, CircuitOpen
 from tests.far import Far, picture
 
 Line = Callable[..., Pipeline]
@@ -136,6 +140,46 @@ def test_two_processes_that_share_a_folder_buy_once(far, line):
 
     assert far.made == 1
     assert sources in (["collapsed", "miss"], ["hit", "miss"])
+
+
+def test_a_patient_purchase_outlives_the_impatient_one_that_it_joined(far, line):
+    far.go.clear()
+    far.errors = [CircuitOpen("far", 1)]
+    pipeline = line()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(pipeline.produce, ask(far))
+        while not far.wanted:
+            threading.Event().wait(0.01)
+        patient = pipeline.submit(ask(far), threading.Event(), keep=False)
+        threading.Event().wait(0.1)
+        far.go.set()
+
+        assert isinstance(first.exception(20), CircuitOpen)
+        assert patient.result(20).in_memory == picture(1)
+
+
+class Held(NoStore):
+    """A store in which another process holds the lock of one key, and keeps it."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+    @contextmanager
+    def lock(self, key: str, timeout_s: float) -> Iterator[bool | None]:
+        yield False if key == self.key else None
+
+
+def test_a_row_that_another_process_buys_for_too_long_fails_alone(far, line):
+    requests = [ask(far, prompt=f"ship {number}") for number in range(4)]
+    held = Held(key_for(f"{requests[1].purchase} 1"))
+    items = [Item(n, f"{n}.png", request) for n, request in enumerate(requests, 1)]
+    submit = partial(line(held).submit, keep=False)
+
+    outcomes = list(look_ahead(items, submit, Bounds(4, 1 << 20)))
+
+    assert [type(each) for each in outcomes] == [Drawn, Failed, Drawn, Drawn]
+    assert isinstance(outcomes[1].error, Busy)
+    assert outcomes[1].error.transient
 
 
 def test_half_of_the_threads_wait_for_services_and_no_more(far, line):

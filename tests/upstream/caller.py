@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from app.upstream.caps import Caps
-from app.upstream.deadline import Deadline
 from app.upstream.endpoint import Endpoint
 from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.retry import Deadline
 from app.upstream.transport.call import call, fetch_url
 
 KEY = "canary-Zx81-4711"
@@ -35,7 +35,7 @@ def near(url: str, **limits: float) -> Endpoint:
     )
 
 
-def ask(url, path, *, total_s=10.0, caps=SMALL, gate=None, **limits):
+def ask(url, path, *, total_s=10.0, caps=SMALL, gate=None, patient=False, **limits):
     """Make one call to the double's path; return status, headers and bytes."""
     received = call(
         near(url, **limits),
@@ -43,6 +43,7 @@ def ask(url, path, *, total_s=10.0, caps=SMALL, gate=None, **limits):
         deadline=Deadline.after(total_s),
         caps=caps,
         gate=gate or Gate("far"),
+        patient=patient,
     )
     with received.body as body:
         data = body.read()

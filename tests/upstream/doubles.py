@@ -309,10 +309,10 @@ BEHAVIOURS: dict[str, Callable[[_Handler], None]] = {
 
 
 @contextmanager
-def double(context: ssl.SSLContext | None = None) -> Iterator[Double]:
+def double(context: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Double]:
     """Run a double while the body runs, over TLS where a context is given."""
     handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     # What a client does to a connection is no news here.
     server.handle_error = lambda *_: None  # type: ignore[method-assign]

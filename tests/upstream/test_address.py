@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.upstream.caps import Caps
-from app.upstream.deadline import Deadline
 from app.upstream.dial import Forbidden, dial, resolve
 from app.upstream.endpoint import Endpoint
 from app.upstream.errors import ForbiddenAddress, UpstreamError
+from app.upstream.resilience.retry import Deadline
 from app.upstream.transport.addresses import is_public, origin, parse
 from app.upstream.transport.call import fetch_url
 from tests.upstream.doubles import PNG, double

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.budget import Budget
-from app.upstream.deadline import Deadline
 from app.upstream.errors import (
     BadMedia,
     CircuitOpen,
@@ -23,6 +21,7 @@ from app.upstream.errors import (
 )
 from app.upstream.resilience.circuit_breaker import Breaker
 from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.retry import Budget, Deadline
 
 ALIVE = (
     UpstreamRefused("far", 400, "no"),
@@ -186,6 +185,76 @@ def test_a_call_from_before_the_opening_changes_nothing(breaker, clock, late):
     assert breaker.state == "half-open"
 
 
+def test_an_open_breaker_is_waited_out():
+    breaker = Breaker("far", failures=1, cooldown_s=0.1)
+    go(breaker, FAILURES[0])
+    started = time.monotonic()
+
+    with breaker.guard(wait_s=20):
+        waited_s = time.monotonic() - started
+
+    assert 0.1 <= waited_s < 10
+    assert breaker.state == "closed"
+
+
+def test_nobody_waits_for_an_open_breaker_beyond_their_time():
+    breaker = Breaker("far", failures=1, cooldown_s=60)
+    go(breaker, FAILURES[0])
+    started = time.monotonic()
+
+    with pytest.raises(CircuitOpen), breaker.guard(wait_s=0.05):
+        pass
+
+    assert 0.05 <= time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("failure", [None, FAILURES[2]], ids=["success", "failure"])
+def test_of_many_that_wait_one_goes_first_and_the_others_after_it_worked(failure):
+    breaker = Breaker("far", failures=1, cooldown_s=0.1)
+    go(breaker, FAILURES[0])
+    running: list[int] = []
+    beside: list[int] = []
+    failures = [failure]
+
+    def call(number: int) -> None:
+        with breaker.guard(wait_s=20):
+            running.append(number)
+            beside.append(len(running) if breaker.state == "half-open" else 0)
+            time.sleep(0.03)
+            running.remove(number)
+            error = failures.pop() if failures else None
+            if error is not None:
+                raise error
+
+    with ThreadPoolExecutor(12) as threads:
+        done = [threads.submit(call, number) for number in range(12)]
+
+    errors = [one.exception() for one in done]
+    assert [e for e in errors if e is not None] == [failure] * (failure is not None)
+    assert max(beside) == 1
+    assert breaker.state == "closed"
+
+
+def test_an_interrupted_probe_lets_the_next_of_those_who_wait_go():
+    breaker = Breaker("far", failures=1, cooldown_s=0.05)
+    go(breaker, FAILURES[0])
+    time.sleep(0.05)
+    held = breaker.guard()
+    held.__enter__()
+
+    def call() -> None:
+        with breaker.guard(wait_s=20):
+            return
+
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(call)
+        time.sleep(0.05)
+        held.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        waiting.result(10)
+
+    assert breaker.state == "closed"
+
+
 def test_calls_run_side_by_side_through_one_breaker():
     breaker = Breaker("far")
     meeting = threading.Barrier(8, timeout=10)
@@ -258,6 +327,17 @@ def test_an_open_breaker_is_found_without_waiting_for_a_place():
 
         with pytest.raises(CircuitOpen):
             enter(gate)
+
+
+def test_an_open_breaker_keeps_no_patient_caller_out():
+    gate = Gate("far", breaker=Breaker("far", failures=1, cooldown_s=0.05))
+    go(gate.breaker, FAILURES[0])
+
+    with gate.admit(Deadline.after(9), patient=True), gate.attempt(wait_s=9):
+        state = gate.breaker.state
+
+    assert state == "half-open"
+    assert gate.breaker.state == "closed"
 
 
 def test_a_deadline_runs_from_its_start_to_zero():

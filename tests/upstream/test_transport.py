@@ -10,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.upstream.budget import Budget
 from app.upstream.caps import Caps
-from app.upstream.deadline import Deadline
 from app.upstream.errors import (
     BadMedia,
     CircuitOpen,
@@ -25,7 +23,7 @@ from app.upstream.errors import (
 )
 from app.upstream.resilience.circuit_breaker import Breaker
 from app.upstream.resilience.concurrency import Gate
-from app.upstream.resilience.retry import retry_after
+from app.upstream.resilience.retry import Budget, Deadline, retry_after
 from app.upstream.transport.call import call
 from tests.upstream.caller import (
     KEY,
@@ -355,6 +353,33 @@ def test_an_upstream_that_keeps_failing_is_left_alone(upstream):
         ask(upstream.url, "/image", gate=gate)
 
     assert len(upstream.seen) == 2
+
+
+def test_patient_calls_outlive_a_service_that_restarts():
+    url = refusing()
+    gate = Gate("far", breaker=Breaker("far", failures=3, cooldown_s=0.2))
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [
+            threads.submit(ask, url, "/image", gate=gate, patient=True, total_s=30)
+            for _ in range(40)
+        ]
+        while gate.breaker.state == "closed":
+            time.sleep(0.01)
+        with pytest.raises(CircuitOpen), soon():
+            ask(url, "/image", gate=gate)
+
+        with double(port=int(url.rpartition(":")[2])) as back:
+            images = [one.result(LATE_S)[1] for one in waiting]
+
+    assert images == [PNG] * 40
+    assert len(back.seen) == 40
+
+
+def test_a_patient_call_is_sent_once_where_its_outcome_is_unknown(upstream):
+    with pytest.raises(UpstreamBroken):
+        ask(upstream.url, "/500", patient=True)
+
+    assert len(upstream.seen) == 1
 
 
 def test_refusals_do_not_open_the_breaker(upstream):

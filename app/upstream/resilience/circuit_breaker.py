@@ -21,7 +21,8 @@ class Breaker:
 
     That one decides: the breaker closes, or stays open for as long again. The lock
     is held around the state only, never during a call. What was admitted before
-    the state changed no longer changes it.
+    the state changed no longer changes it. Whoever waits while it is open goes on
+    when that one call worked, and waits again when it did not.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Breaker:
         self._most = failures
         self._cooldown_s = cooldown_s
         self._clock = clock
-        self._guard = threading.Lock()
+        self._changed = threading.Condition()
         self._failed = 0
         self._opened: float | None = None
         self._probing = False
@@ -44,20 +45,24 @@ class Breaker:
     @property
     def state(self) -> str:
         """`closed`, `open` or `half-open`: whether calls pass, for the metrics."""
-        with self._guard:
+        with self._changed:
             if self._opened is None:
                 return "closed"
             return "half-open" if self._left() <= 0 else "open"
 
     def check(self) -> None:
         """Raise CircuitOpen where `guard` would; admit nobody."""
-        with self._guard:
-            self._refuse()
+        with self._changed:
+            if self._shut():
+                raise self._refusal()
 
     @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Let a call run, or raise CircuitOpen; judge the call by what it raises."""
-        era = self._admit()
+    def guard(self, wait_s: float = 0.0) -> Iterator[None]:
+        """Let a call run, within `wait_s`, and judge it by what it raises.
+
+        Raises CircuitOpen where it may not run until then.
+        """
+        era = self._admit(wait_s)
         try:
             yield
         except FAILURES:
@@ -73,25 +78,33 @@ class Breaker:
         self._settle(era, failed=False)
 
     def _left(self) -> float:
-        """Return the seconds until a call may try; the guard is held."""
+        """Return the seconds until a call may try; the lock is held."""
         opened = self._clock() if self._opened is None else self._opened
         return opened + self._cooldown_s - self._clock()
 
-    def _refuse(self) -> None:
-        if self._opened is None:
-            return
-        left = self._left()
-        if left > 0 or self._probing:
-            raise CircuitOpen(self._upstream, max(left, 1))
+    def _shut(self) -> bool:
+        return self._opened is not None and (self._left() > 0 or self._probing)
 
-    def _admit(self) -> int:
-        with self._guard:
-            self._refuse()
+    def _refusal(self) -> CircuitOpen:
+        return CircuitOpen(self._upstream, max(self._left(), 1))
+
+    def _admit(self, wait_s: float) -> int:
+        end = time.monotonic() + wait_s
+        with self._changed:
+            while self._shut():
+                patience_s = end - time.monotonic()
+                if patience_s <= 0:
+                    raise self._refusal()
+                # The end of a probe is told; nobody tells that the cooldown is over.
+                left_s = self._left()
+                self._changed.wait(
+                    min(patience_s, left_s) if left_s > 0 else patience_s
+                )
             self._probing = self._opened is not None
             return self._era
 
     def _settle(self, era: int, *, failed: bool) -> None:
-        with self._guard:
+        with self._changed:
             if era != self._era:
                 return
             probe, self._probing = self._probing, False
@@ -102,8 +115,10 @@ class Breaker:
             elif probe:
                 self._opened = None
                 self._era += 1
+            self._changed.notify_all()
 
     def _forget(self, era: int) -> None:
-        with self._guard:
+        with self._changed:
             if era == self._era:
                 self._probing = False
+                self._changed.notify_all()

@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.upstream.budget import Budget
-from app.upstream.deadline import Deadline
 from app.upstream.errors import UpstreamBusy
 from app.upstream.resilience.circuit_breaker import Breaker
+from app.upstream.resilience.retry import Budget, Deadline
 
 # What an upstream that is full is given to get a call done.
 _RETRY_S = 5
@@ -37,10 +36,13 @@ class Gate:
         self._slots = threading.BoundedSemaphore(concurrency)
 
     @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Run one attempt past the breaker, which judges it."""
+    def attempt(self, wait_s: float = 0.0) -> Iterator[None]:
+        """Run one attempt past the breaker, which judges it; raise CircuitOpen.
+
+        An open breaker is waited out for at most `wait_s`.
+        """
         try:
-            with self.breaker.guard():
+            with self.breaker.guard(wait_s):
                 yield
         finally:
             self._observe(self.breaker.state)
@@ -49,10 +51,11 @@ class Gate:
     def admit(self, deadline: Deadline, *, patient: bool = False) -> Iterator[None]:
         """Hold a place while the body runs; raise UpstreamBusy or CircuitOpen.
 
-        An open breaker is found before waiting: the places may all be held by
-        calls that hang.
+        The impatient find an open breaker before waiting: the places may all be held
+        by calls that hang, or that wait for it to close.
         """
-        self.breaker.check()
+        if not patient:
+            self.breaker.check()
         left_s = deadline.remaining()
         if not self._slots.acquire(
             timeout=left_s if patient else min(left_s, self._queue_s)

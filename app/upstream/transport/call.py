@@ -15,7 +15,6 @@ from urllib.parse import urljoin
 import requests
 
 from app.upstream.caps import Caps
-from app.upstream.deadline import Deadline
 from app.upstream.endpoint import Endpoint, Received, Sendable
 from app.upstream.errors import (
     MOST_RETRY_S,
@@ -29,7 +28,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 from app.upstream.resilience.concurrency import Gate
-from app.upstream.resilience.retry import backoff, retry_after
+from app.upstream.resilience.retry import Deadline, backoff, retry_after
 from app.upstream.transport.addresses import Target, origin, parse
 from app.upstream.transport.http import exchange
 
@@ -54,15 +53,19 @@ def call(
     Returns answers of 2xx and of 4xx, whose meaning is a matter of the body; every
     other outcome is an UpstreamError, and so is a 429 that says when to come back.
     All attempts carry the same `Idempotency-Key`, the request's own or a new one.
+    The `patient` go on until their deadline: they wait while the service is left
+    alone, which bounds their attempts, and while it says that it is full.
     """
     sent = _request(endpoint, request)
 
     def attempt() -> Received:
-        with gate.attempt():
+        with gate.attempt(deadline.remaining() if patient else 0):
             received = exchange(sent, endpoint, deadline, allowed=caps.max_wire_bytes)
             return _judge(received, endpoint.name)
 
     with gate.admit(deadline, patient=patient):
+        if patient:
+            return _persist(attempt, deadline, _unbought, most=math.inf)
         return _persist(attempt, deadline, _unbought, gate.budget.spend)
 
 
@@ -142,6 +145,7 @@ def _persist(
     deadline: Deadline,
     pause_of: Callable[[UpstreamError, int], float | None],
     may_retry: Callable[[], bool] = lambda: True,
+    most: float = MOST_ATTEMPTS,
 ) -> Received:
     """Try until it works, is hopeless, or would be too late or too often."""
     number = 1
@@ -154,7 +158,7 @@ def _persist(
             pause_s = pause_of(error, number)
             if (
                 pause_s is None
-                or number == MOST_ATTEMPTS
+                or number >= most
                 or pause_s >= deadline.remaining()
                 or not may_retry()
             ):

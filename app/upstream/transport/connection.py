@@ -5,7 +5,6 @@ import socket
 import requests
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
-from app.upstream.deadline import Deadline
 from app.upstream.dial import Forbidden, dial
 from app.upstream.endpoint import Endpoint
 from app.upstream.errors import (
@@ -15,6 +14,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from app.upstream.resilience.retry import Deadline
 from app.upstream.watchdog import Watchdog
 
 

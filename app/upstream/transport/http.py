@@ -21,9 +21,9 @@ from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from app.upstream.deadline import Deadline
 from app.upstream.endpoint import Endpoint, Received
 from app.upstream.errors import BadMedia, TooLarge, UpstreamError
+from app.upstream.resilience.retry import Deadline
 from app.upstream.transport.addresses import origin
 from app.upstream.transport.connection import Line
 from app.upstream.watchdog import Watchdog
