@@ -91,18 +91,6 @@ def _unescape(match: re.Match[bytes]) -> bytes:
     return _ESCAPES.get(escape, match[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What was written: where, and what had to be repaired.
-
-    `declared` is the media type that a data URI claims, or an empty string.
-    """
-
-    region: Region
-    repairs: tuple[str, ...]
-    declared: str = ""
-
-
 @dataclass(slots=True)
 class _Survey:
     """What the characters of a text say about how to read it."""
@@ -160,9 +148,10 @@ def media_type_of(text: Text) -> str | None:
     return match[1].decode("ascii", "replace").lower() if match else None
 
 
-def decode(text: Text, target: BinaryIO, most: int) -> Decoded:
+def decode(text: Text, target: BinaryIO, most: int) -> tuple[Region, tuple[str, ...]]:
     """Append what a text of base64, or a data URI, encodes to `target`.
 
+    Returns where it is, and what had to be repaired.
     Memory is a few blocks of 256 KiB. Raises NotBase64, or OverBytes where the
     result would be longer than `most`, before a byte is written.
     """
@@ -177,8 +166,7 @@ def decode(text: Text, target: BinaryIO, most: int) -> Decoded:
     for data in _decode(_body(text)):
         target.write(data)
     target.flush()
-    region = Region(target, start, length)
-    return Decoded(region, survey.repairs(), media_type_of(text) or "")
+    return Region(target, start, length), survey.repairs()
 
 
 def _body(text: Text) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """One image out of an answer: decoded to a file, checked, measured, described."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.upstream.caps import Caps
@@ -10,7 +10,6 @@ from app.upstream.probe.byte_range import Region
 from app.upstream.probe.raster import Damaged
 from app.upstream.probe.sniff import HEAD, IMAGES, Measured, measure, sniff
 from app.upstream.response.base64_stream import (
-    Decoded,
     NotBase64,
     OverBytes,
     Text,
@@ -75,15 +74,18 @@ Piece = Found | Linked | Missing
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """Turns what an answer holds into images, within caps.
+class Reading:
+    """One answer, and what turns what it holds into images, within caps.
 
-    Decoded bytes are appended to `target`. `repairs` are those of the answer as a
-    whole, and each image has them.
+    Names of `headers` are in lower case. Decoded bytes are appended to `target`.
+    `repairs` are those of the answer as a whole, and each image has them.
     """
 
     upstream: str
     caps: Caps
+    body: Region
+    headers: Mapping[str, str]
+    pointer: str | None
     target: BinaryIO
     repairs: tuple[str, ...] = ()
 
@@ -94,7 +96,7 @@ class Pictures:
 
     def look(self, region: Region, form: str, said: Said = _UNSAID) -> Piece:
         """Return the image that a region is; Missing where it is not one."""
-        return self._accept(Decoded(region, ()), form, said)
+        return self._accept(region, form, said)
 
     def read_item(self, item: Item, said: Said) -> Piece:
         """Return the image at one place of a JSON answer."""
@@ -130,51 +132,59 @@ class Pictures:
             url = text.head(_MOST_URL + 1).decode("utf-8", "replace")
             return self._link(url.strip(), item, said)
         try:
-            decoded, again = self._decode(text)
+            region, mended = self._decode(text)
         except NotBase64 as error:
             return Missing(_unreadable(item, str(error)))
-        is_uri = media_type_of(text) is not None
-        repairs = (*_repairs_of_key(item.key, is_uri), *again, *decoded.repairs)
-        form = "data_uri" if is_uri else "b64_json" if item.key == "b64_json" else form
-        declared = decoded.declared or item.declared
-        decoded = replace(decoded, declared=declared, repairs=repairs)
-        return self._accept(decoded, form, said, item.revised_prompt)
+        claimed = media_type_of(text)
+        repairs = (*_repairs_of_key(item.key, claimed is not None), *mended)
+        if claimed is not None:
+            form = "data_uri"
+        elif item.key == "b64_json":
+            form = "b64_json"
+        declared = claimed or item.declared
+        return self._accept(region, form, said, repairs, declared, item.revised_prompt)
 
-    def _decode(self, text: Text) -> tuple[Decoded, tuple[str, ...]]:
+    def _decode(self, text: Text) -> tuple[Region, tuple[str, ...]]:
         """Decode a text, and what it holds once more where that is base64 again."""
         most = self.caps.max_image_bytes
         try:
-            decoded = decode(text, self.target, most * 4 // 3 + 4)
-            if sniff(decoded.region.read(0, HEAD)) == "text/plain":
-                inner = decode(Text(decoded.region), self.target, most)
-                return inner, ("base64-twice", *decoded.repairs)
+            region, repairs = decode(text, self.target, most * 4 // 3 + 4)
+            if sniff(region.read(0, HEAD)) == "text/plain":
+                region, inner = decode(Text(region), self.target, most)
+                repairs = ("base64-twice", *repairs, *inner)
         except OverBytes as error:
             raise TooLarge(self.upstream, "max_image_bytes", most) from error
-        return decoded, ()
+        return region, repairs
 
     def _accept(
-        self, decoded: Decoded, form: str, said: Said, prompt: str | None = None
+        self,
+        region: Region,
+        form: str,
+        said: Said,
+        repairs: tuple[str, ...] = (),
+        declared: str = "",
+        prompt: str | None = None,
     ) -> Piece:
         if _is_absent(said):
             return _absent(said)
-        if decoded.region.length > self.caps.max_image_bytes:
+        if region.length > self.caps.max_image_bytes:
             raise TooLarge(self.upstream, "max_image_bytes", self.caps.max_image_bytes)
         try:
-            measured = measure(decoded.region)
+            measured = measure(region)
         except (Damaged, EOFError) as error:
             return Missing(str(error))
         if measured.width * measured.height > self.caps.max_pixels:
             raise TooLarge(self.upstream, "max_pixels", self.caps.max_pixels)
-        wrong = ("media-type",) if _contradicts(decoded.declared, measured) else ()
+        wrong = ("media-type",) if _contradicts(declared, measured) else ()
         return Found(
-            region=decoded.region,
+            region=region,
             media_type=measured.media_type,
             width=measured.width,
             height=measured.height,
             form=form,
             seed=said.seed,
             finish=said.finish,
-            repairs=_unique((*self.repairs, *wrong, *decoded.repairs)),
+            repairs=_unique((*self.repairs, *wrong, *repairs)),
             revised_prompt=prompt,
         )
 

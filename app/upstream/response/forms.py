@@ -1,7 +1,6 @@
 """The forms of an answer, each read to the same pieces; chosen by sniffed type."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +9,7 @@ from app.upstream.probe.byte_range import Region
 from app.upstream.probe.sniff import IMAGES
 from app.upstream.response import unzip
 from app.upstream.response.base64_stream import OverBytes, Text
-from app.upstream.response.decode import Missing, Pictures, Piece
+from app.upstream.response.decode import Missing, Piece, Reading
 from app.upstream.response.finish_reason import classify, explain, is_filter
 from app.upstream.response.json_images import Said, find, tell
 from app.upstream.response.refusal import message
@@ -33,22 +32,7 @@ _UNFINISHED = frozenset(
 Pieces = tuple[list[Piece], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one reader needs: the body, the headers, and where images go."""
-
-    body: Region
-    headers: Mapping[str, str]
-    pointer: str | None
-    pictures: Pictures
-
-    @property
-    def upstream(self) -> str:
-        """The name that errors carry."""
-        return self.pictures.upstream
-
-
-def _header(reading: "Reading", name: str) -> str | None:
+def _header(reading: Reading, name: str) -> str | None:
     """Return what Stability says in a header, and Mimeo in one of its own."""
     value = reading.headers.get(name, reading.headers.get(f"x-media-{name}"))
     return value and value.strip()
@@ -60,7 +44,7 @@ def read_binary(reading: Reading) -> Pieces:
     finish = _header(reading, "finish-reason")
     is_number = seed.isascii() and seed.isdigit() and len(seed) < 21
     said = Said(int(seed) if is_number else None, classify(finish), finish or "")
-    return [reading.pictures.look(reading.body, "binary", said)], ""
+    return [reading.look(reading.body, "binary", said)], ""
 
 
 def read_text(reading: Reading) -> Pieces:
@@ -71,17 +55,17 @@ def read_text(reading: Reading) -> Pieces:
     body = reading.body
     start = len(BOM) if body.read(0, len(BOM)) == BOM else 0
     bare = Text(body.part(start, body.length))
-    return [reading.pictures.read_bare(bare)], ""
+    return [reading.read_bare(bare)], ""
 
 
 def read_zip(reading: Reading) -> Pieces:
     """Take every member that is no description."""
-    pictures, pieces = reading.pictures, list[Piece]()
-    most = pictures.caps.max_image_bytes
+    pieces = list[Piece]()
+    most = reading.caps.max_image_bytes
     try:
-        for region in unzip.extract(reading.body, pictures.target, most):
-            pieces.append(pictures.look(region, "zip"))
-            pictures.check_count(len(pieces))
+        for region in unzip.extract(reading.body, reading.target, most):
+            pieces.append(reading.look(region, "zip"))
+            reading.check_count(len(pieces))
     except OverBytes as error:
         raise TooLarge(reading.upstream, "max_image_bytes", most) from error
     except unzip.NotZip as error:
@@ -106,7 +90,7 @@ def read_events(reading: Reading) -> Pieces:
             if "partial" not in _word(event, "type"):
                 read, _ = _read_document(reading, event)
                 pieces += [piece for piece in read if _counts(piece, event)]
-                reading.pictures.check_count(len(pieces))
+                reading.check_count(len(pieces))
     except OverLines as error:
         raise BadMedia(reading.upstream, str(error)) from error
     ended = Missing("the stream ended before an image was complete")
@@ -146,9 +130,9 @@ def _scan(reading: Reading, region: Region) -> Any:
 
 def _read_document(reading: Reading, document: Any) -> Pieces:
     items = find(document, reading.pointer)
-    reading.pictures.check_count(len(items))
+    reading.check_count(len(items))
     said = tell(items, document)
-    read = reading.pictures.read_item
+    read = reading.read_item
     pieces = [read(*pair) for pair in zip(items, said, strict=True)]
     if not pieces or all(isinstance(piece, Missing) for piece in pieces):
         pieces = _explained(document, pieces, reading.pointer)

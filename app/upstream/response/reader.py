@@ -15,9 +15,9 @@ from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
 from app.upstream.probe.byte_range import Region, whole
 from app.upstream.probe.sniff import HEAD, sniff
-from app.upstream.response.decode import Found, Linked, Missing, Pictures
+from app.upstream.response.decode import Found, Linked, Missing, Reading
 from app.upstream.response.finish_reason import is_filter
-from app.upstream.response.forms import READERS, Pieces, Reading
+from app.upstream.response.forms import READERS, Pieces
 from app.upstream.response.refusal import refuse
 from app.upstream.response.streaming_json import BOM
 
@@ -60,8 +60,9 @@ def read_answer(
     if status >= 400:
         raise refuse(upstream, status, named, region)
     _check_body(upstream, status, region, caps)
-    pictures = Pictures(upstream, caps, decoded, _repairs(region, content_type))
-    return _sort(upstream, _read(Reading(region, named, pointer, pictures)), asked)
+    repairs = _repairs(region, content_type)
+    reading = Reading(upstream, caps, region, named, pointer, decoded, repairs)
+    return _sort(upstream, _read(reading), asked)
 
 
 def read_fetched(
@@ -145,8 +146,9 @@ def _sort(upstream: str, found: Pieces, asked: int) -> Answer:
     missing = [p for p in pieces if isinstance(p, Missing)]
     if not images:
         raise _nothing(upstream, missing)
-    reason = untold or f"only {len(pieces)} of {asked} images came"
-    missing += [Missing(reason, is_filter(untold))] * (asked - len(pieces))
+    if (short := asked - len(pieces)) > 0:
+        reason = untold or f"only {len(pieces)} of {asked} images came"
+        missing += [Missing(reason, is_filter(untold))] * short
     return Answer(images, tuple(missing))
 
 
