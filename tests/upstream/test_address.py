@@ -1,6 +1,7 @@
 """Which addresses from outside are refused, and that no spelling gets round it."""
 
 import socket
+import threading
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -8,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.upstream.caps import Caps
-from app.upstream.dial import Forbidden, dial, resolve
 from app.upstream.endpoint import Endpoint
 from app.upstream.errors import ForbiddenAddress, UpstreamError
 from app.upstream.resilience.retry import Deadline
 from app.upstream.transport.addresses import is_public, origin, parse
 from app.upstream.transport.call import fetch_url
+from app.upstream.transport.connection import Forbidden, dial, resolve
 from tests.upstream.doubles import PNG, double
 
 # Host and port as they stand between the scheme and the path.
@@ -271,6 +272,29 @@ def test_a_resolver_that_hangs_is_given_up_in_time(monkeypatch):
 
         with pytest.raises(TimeoutError):
             resolve("slow.example", 80, 0.1)
+
+
+def test_look_ups_that_hang_leave_only_so_many_threads_behind(monkeypatch):
+    hanging, held = threading.Event(), []
+    look_up = socket.getaddrinfo
+
+    def hang(host, *values, **named):
+        if host != "slow.example":
+            return look_up(host, *values, **named)
+        held.append(host)
+        hanging.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            resolve("slow.example", 80, 0.01, public=True)
+
+    # A stranger's names hold up no service.
+    assert resolve("127.0.0.1", 80, 5, public=False)
+    assert len(held) == 8
+    hanging.set()
+    assert resolve("127.0.0.1", 80, 5, public=True)
 
 
 def test_dialling_in_public_refuses_what_dialling_at_home_reaches():

@@ -3,6 +3,9 @@
 import datetime
 import socket
 import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from cryptography import x509
@@ -16,6 +19,7 @@ from app.upstream.errors import (
 )
 from app.upstream.transport.http import roots
 from tests.upstream.caller import (
+    LATE_S,
     ask,
     soon,
 )
@@ -29,6 +33,30 @@ def test_a_server_that_never_shakes_hands_ends_with_the_connect_limit():
         with soon(), pytest.raises(UpstreamTimeout) as caught:
             ask(url, "/image", connect_s=0.2)
 
+    assert (caught.value.hop, caught.value.outcome_unknown) == ("connect", False)
+
+
+def test_a_handshake_that_drips_ends_with_the_connect_limit():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as dripping,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        url = f"https://127.0.0.1:{dripping.getsockname()[1]}"
+
+        def drip() -> None:
+            accepted, _ = dripping.accept()
+            # The head of a record of 16 KiB, which never comes to its end.
+            with accepted, suppress(OSError):
+                accepted.sendall(b"\x16\x03\x03\x40\x00")
+                for _ in range(LATE_S * 20):
+                    accepted.sendall(b"x")
+                    time.sleep(0.05)
+
+        dripped = threads.submit(drip)
+        with soon(), pytest.raises(UpstreamTimeout) as caught:
+            ask(url, "/image", connect_s=0.3)
+
+        dripped.result()
     assert (caught.value.hop, caught.value.outcome_unknown) == ("connect", False)
 
 

@@ -3,6 +3,8 @@
 import logging
 import pickle
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -24,6 +26,7 @@ from app.upstream.errors import (
 from app.upstream.resilience.circuit_breaker import Breaker
 from app.upstream.resilience.concurrency import Gate
 from app.upstream.resilience.retry import Budget, Deadline, retry_after
+from app.upstream.transport import http
 from app.upstream.transport.call import call
 from tests.upstream.caller import (
     KEY,
@@ -51,10 +54,6 @@ def upstream(server):
     server.seen.clear()
     server.release.clear()
     return server
-
-
-def watchdogs() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name == "mimeo-watchdog"]
 
 
 @pytest.mark.parametrize("path", ["/image", "/chunked"])
@@ -420,18 +419,47 @@ def test_an_upstream_that_is_killed_ends_the_call_and_is_then_unavailable():
     assert isinstance(error, UpstreamBroken)
 
 
-def test_no_clock_and_no_socket_outlives_its_call(upstream):
+def test_a_call_starts_one_thread_for_the_name_and_leaves_none(upstream, monkeypatch):
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def note(thread: threading.Thread) -> None:
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", note)
     for path in ("/image", "/400"):
         ask(upstream.url, path)
     for path, error in (("/cut", UpstreamBroken), ("/to-image", UpstreamRefused)):
         with pytest.raises(error):
             ask(upstream.url, path)
 
-    give_up = time.monotonic() + LATE_S
-    while watchdogs() and time.monotonic() < give_up:
-        time.sleep(0.01)
+    ours = [thread for thread in started if thread.name.startswith("mimeo")]
+    for thread in ours:
+        thread.join(LATE_S)
+    assert [thread.name for thread in ours] == ["mimeo-resolver"] * 4
+    assert not any(thread.is_alive() for thread in ours)
 
-    assert watchdogs() == []
+
+def test_a_socket_that_was_not_checked_is_never_written_to(upstream, monkeypatch):
+    """As would happen if urllib3 gave its private `_new_conn` another name."""
+    monkeypatch.delattr(http._Connection, "_new_conn")
+
+    with pytest.raises(RuntimeError, match="not checked"):
+        ask(upstream.url, "/image")
+
+    assert upstream.seen == []
+
+
+def test_importing_the_transport_changes_no_logger():
+    program = """
+import app.upstream.transport.call, logging
+print(logging.getLogger("urllib3").level)
+"""
+
+    level = subprocess.run([sys.executable, "-c", program], capture_output=True)
+
+    assert level.stdout.split() == [b"0"]
 
 
 @pytest.mark.parametrize(

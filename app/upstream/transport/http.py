@@ -25,8 +25,7 @@ from app.upstream.endpoint import Endpoint, Received
 from app.upstream.errors import BadMedia, TooLarge, UpstreamError
 from app.upstream.resilience.retry import Deadline
 from app.upstream.transport.addresses import origin
-from app.upstream.transport.connection import Line
-from app.upstream.watchdog import Watchdog
+from app.upstream.transport.connection import Connector, TimedTLSSocket
 
 # An error's body is read for its message only.
 MOST_OF_AN_ERROR = 64 * 1024
@@ -36,27 +35,25 @@ _HEADERS = {
     "Connection": "close",
     "User-Agent": "mimeo",
 }
-# urllib3 writes whole URLs into its log, and the query of one may be a signature.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class _Connection(HTTPConnection):
-    """A connection whose socket comes from a line.
+    """A connection whose socket comes from a connector.
 
     `_new_conn` is where urllib3's own SOCKS support puts its sockets, too. The name
     stays what it was for Host and for TLS; only the resolving is done elsewhere.
     """
 
-    def __init__(self, *values: Any, line: Line, **named: Any) -> None:
+    def __init__(self, *values: Any, connector: Connector, **named: Any) -> None:
         super().__init__(*values, **named)
-        self._line = line
+        self._connector = connector
 
     def _new_conn(self) -> Any:
-        return self._line.open(self.host, self.port)
+        return self._connector.connect(self.host, self.port)
 
     def connect(self) -> None:
         super().connect()
-        self._line.opened(self.sock)
+        self._connector.connected(self.sock)
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
@@ -72,11 +69,11 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Sends over one line."""
+    """Sends over one connection."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, connector: Connector) -> None:
         super().__init__()
-        self._line = line
+        self._connector = connector
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, *_: Any, **__: Any
@@ -84,8 +81,11 @@ class _Adapter(HTTPAdapter):
         # Without a port, http.client looks for one in the host, and in ::1 finds 1.
         scheme, host, port = origin(str(request.url))
         if scheme == "https":
-            return _SecurePool(host, port, line=self._line, ssl_context=roots())
-        return _Pool(host, port, line=self._line)
+            context = roots()
+            return _SecurePool(
+                host, port, connector=self._connector, ssl_context=context
+            )
+        return _Pool(host, port, connector=self._connector)
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the roots alone: the pool's context has them, read once."""
@@ -96,7 +96,14 @@ def roots() -> ssl.SSLContext:
     """Return the roots of the system (or `SSL_CERT_FILE`) and those of certifi."""
     context = ssl.create_default_context()
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    context.sslsocket_class = TimedTLSSocket
     return context
+
+
+@cache
+def _keep_addresses_out_of_logs() -> None:
+    """Quieten urllib3, which logs whole URLs: the query of one may be a signature."""
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def exchange(
@@ -113,31 +120,23 @@ def exchange(
     The body is at most `allowed` bytes long, or TooLarge names the `limit`. Raises
     UpstreamError of every kind that a connection can cause.
     """
-    with Watchdog() as watchdog:
-        line = Line(endpoint, deadline, watchdog, public)
-        try:
-            with _send(request, line, endpoint) as answer:
-                line.answered()
-                return _receive(answer, line, endpoint.name, limit, allowed)
-        except UpstreamError:
-            raise
-        except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
-            # What these say holds hosts, URLs and headers, so they go no further.
-            raise line.explain(error) from None
-
-
-def _send(
-    request: requests.Request, line: Line, endpoint: Endpoint
-) -> requests.Response:
-    prepared = request.prepare()
-    prepared.headers.update(_HEADERS)
-    # urllib3 sets the second on the socket again, after the line has.
-    timeouts = endpoint.connect_s, line.bounded(endpoint.first_byte_s)
-    return _Adapter(line).send(prepared, stream=True, timeout=timeouts)
+    _keep_addresses_out_of_logs()
+    connector = Connector(endpoint, deadline, public=public)
+    try:
+        prepared = request.prepare()
+        prepared.headers.update(_HEADERS)
+        with _Adapter(connector).send(prepared, stream=True) as answer:
+            connector.answered()
+            return _receive(answer, endpoint.name, limit, allowed)
+    except UpstreamError:
+        raise
+    except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:
+        # What these say holds hosts, URLs and headers, so they go no further.
+        raise connector.explain(error) from None
 
 
 def _receive(
-    answer: requests.Response, line: Line, upstream: str, limit: str, allowed: int
+    answer: requests.Response, upstream: str, limit: str, allowed: int
 ) -> Received:
     headers = MappingProxyType({k.lower(): v for k, v in answer.headers.items()})
     failed = answer.status_code >= 400
@@ -148,8 +147,6 @@ def _receive(
     with ExitStack() as kept:
         body = kept.enter_context(tempfile.TemporaryFile())
         size = _copy(answer.raw, body, MOST_OF_AN_ERROR if failed else allowed + 1)
-        if (cut := line.cut()) is not None:
-            raise cut
         if not failed and size > allowed:
             raise TooLarge(upstream, limit, allowed)
         body.seek(0)
