@@ -131,15 +131,25 @@ def test_an_interrupted_download_goes_on_from_its_part(server, folder, capsys):
     assert "of them found" in capsys.readouterr().err
 
 
-def test_a_damaged_part_is_begun_anew(server, folder):
+DAMAGE = {
+    "other bytes at its end": lambda whole: whole[:2000] + b"x" * 3000,
+    "other bytes within": lambda whole: whole[:2000] + b"x" * 9 + whole[2009:],
+    "more than there is": lambda whole: whole + b"x",
+    "no archive": lambda whole: b"<html>",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_part_is_begun_anew(server, folder, damage):
     batch(server.url)
     whole = Path("a.zip").read_bytes()
     [key] = {path.name.split(".")[0] for path in (folder / "store").rglob("*.archive")}
-    Path(f"a.zip.{key[:12]}.part").write_bytes(whole[:2000] + b"x" * 3000)
+    Path(f"a.zip.{key[:12]}.part").write_bytes(DAMAGE[damage](whole))
 
     assert batch(server.url) == 0
 
     assert Path("a.zip").read_bytes() == whole
+    assert parts() == []
 
 
 def test_rows_that_fail_are_named(server, folder, capsys):

@@ -20,14 +20,3 @@ class BadName(ArchiveError):
 
 class DamagedManifest(ArchiveError):
     """What was kept of an archive is not whole."""
-
-
-@with_fields
-class DamagedArchive(ArchiveError):
-    """Bytes from `offset` on are not those of an archive that is laid out here."""
-
-    offset: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"The archive is damaged at byte {self.offset:,}: {self.reason}"

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.bootstrap import open_catalogue
-from app.cli import doctor
-from app.cli.batch import command as batch
+from app.cli import batch, doctor
 from app.cli.listener import CannotListen
 from app.cli.options import Misuse, holds_bytes, read_options, variants
 from app.config import BadSetting, Settings, allocator

@@ -16,7 +16,7 @@ def say(text: str) -> None:
     tqdm.write(f"mimeo: {text}", file=sys.stderr)
 
 
-class Tally:
+class Progress:
     """Counts images and bytes.
 
     `found` are the images of an earlier run, in the store or the part file.
@@ -26,18 +26,25 @@ class Tally:
         self.count = 0
         self.found = 0
         self.size = 0
+        self.done = 0
         self.failed = 0
-        self._done = 0
         self._named: list[str] = []
         self._started = time.monotonic()
         self._bar: tqdm[NoReturn] | None = None
 
+    def __str__(self) -> str:
+        return f"{self.done:,} of {self.count:,} images" if self.count else "nothing"
+
     @contextmanager
-    def shown(self, count: int) -> Iterator[None]:
-        """Show a bar of so many images while the body runs."""
-        self.count = count
+    def shown(self, count: int, found: int = 0) -> Iterator[None]:
+        """Show a bar of so many images while the body runs.
+
+        The rate is that of the images which were not found.
+        """
+        self.count, self.found, self.done = count, found, found
         with tqdm(
             total=count,
+            initial=found,
             unit=" images",
             disable=None,
             leave=False,
@@ -46,35 +53,17 @@ class Tally:
         ) as self._bar:
             yield
 
-    def begin_at(self, images: int) -> None:
-        """Take note of what an earlier run left: the rate is that of the rest."""
-        self.found = images
-        self.reach(images)
-        if self._bar is not None:
-            self._bar.initial = images
-
     def reach(self, images: int) -> None:
         """Say how many images are done; fewer than before where it began anew."""
-        if self._bar is not None and images != self._done:
-            self._bar.update(images - self._done)
-        self._done = images
-
-    def advance(self) -> None:
-        """Count one image more."""
-        self.reach(self._done + 1)
+        if self._bar is not None and images != self.done:
+            self._bar.update(images - self.done)
+        self.done = images
 
     def fail(self, index: int, name: str, reason: str) -> None:
         """Take note of an image that there is none of."""
         self.failed += 1
         if len(self._named) < _MOST_NAMED:
             self._named.append(f"row {index:,}: {name}: {reason}")
-
-    @property
-    def progress(self) -> str:
-        """How far it is, in words."""
-        if not self.count:
-            return "nothing"
-        return f"{self._done:,} of {self.count:,} images"
 
     def sum_up(self, target: str) -> None:
         """Write what was done, and the first of what failed."""
@@ -83,8 +72,7 @@ class Tally:
         parts = [f"{self.count - self.failed:,} images"]
         parts += [f"{self.found:,} of them found"] if self.found else []
         parts += [f"{self.failed:,} failed"] if self.failed else []
-        parts.append(f"{self.size:,} bytes")
-        parts.append(f"{seconds:.1f} s, {rate:.0f} images/s")
+        parts.append(f"{self.size:,} bytes, {seconds:.1f} s, {rate:.0f} images/s")
         say(f"{target}: {', '.join(parts)}")
         for line in self._named:
             say(line)

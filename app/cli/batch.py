@@ -1,0 +1,336 @@
+"""`mimeo batch`: a table becomes a ZIP on disk, drawn here or by a server.
+
+What an earlier run drew is in the store; what came from a server is in a part file.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfileobj
+from typing import IO, Any
+from urllib.parse import urlencode
+
+from app.archive.errors import ArchiveError
+from app.bootstrap import open_catalogue, open_media, open_purchases
+from app.cli.client import DamagedArchive, Part, RemoteError, Server
+from app.cli.options import Misuse, read_files, split_options
+from app.cli.progress import Progress, say
+from app.collection.collection import Collection, Item
+from app.collection.drawing import Studio
+from app.collection.errors import BadRows
+from app.collection.export.base64_json import Bundle, ImageFailed
+from app.collection.export.zip import first_run
+from app.collection.ingest.upload import read_upload
+from app.collection.outcome import Drawn, Outcome
+from app.config import Settings, allocator
+from app.parsing.image import BadBody, UnsupportedBody
+from app.pipeline.admission import Busy
+from app.pipeline.pipeline import Pipeline
+from app.pipeline.purchases import Purchases
+from app.problems import describe
+from app.renderer.errors import BadParameter
+
+_USAGE = """\
+mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
+
+  FILE                  .csv or .tsv with a row for each image, .ndjson or .jsonl with
+                        an object for each, .json with all; `-` is standard input
+  --renderer NAME       what draws the images; `mimeo renderers` lists all
+  -o, --output FILE     where the ZIP goes; `-` is standard output
+  --file-name PATTERN   names of the images, such as {index}-{name}
+  --ignore COLUMN,...   columns that are no parameters
+  --type TYPE           media type of FILE, whatever its ending
+  --url URL             a Mimeo server that draws, such as http://127.0.0.1:8000
+  --NAME VALUE          a parameter that all rows share, or one of --format --scale
+                        --quality --compression --background; also --NAME=VALUE
+  --NAME@ FILE          a shared parameter read from a file
+
+Interrupted and started again, the same command goes on where it was."""
+_INTERRUPTED = 130
+_JSON = "application/json"
+# What a file is, by its ending.
+_TYPES = {
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+    ".ndjson": "application/x-ndjson",
+    ".jsonl": "application/x-ndjson",
+    ".json": _JSON,
+}
+# Options that say what the query of `POST /collections` says, and its name for them.
+_QUERY = {"renderer": "renderer", "file_name": "name", "ignore": "ignore"}
+_OWN = (*_QUERY, "output", "type", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for; `source` and `target` may be `-`.
+
+    `pairs` are named as the query of `POST /collections` names them. Without a `url`
+    the images are drawn here.
+    """
+
+    source: str
+    media_type: str
+    target: str
+    url: str | None
+    pairs: tuple[tuple[str, str], ...]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry the command out and return its exit status.
+
+    0; 1 where an image failed or the ZIP could not be finished; 2 where the rows are
+    not valid; 130 after Ctrl-C. Raises Misuse, BadSetting and RendererError, before
+    any image is drawn.
+    """
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(f"usage: {_USAGE}")
+        return 0 if arguments else 2
+    progress = Progress()
+    try:
+        options = _read_options(arguments)
+        try:
+            with _opened(options.source) as stream:
+                if options.url is None:
+                    _draw(options, stream, progress)
+                else:
+                    _fetch(options, options.url, stream, progress)
+        except BadParameter as error:
+            raise Misuse(_spell(error, options.media_type)) from error
+        progress.sum_up(options.target)
+        return 1 if progress.failed else 0
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        say(f"interrupted after {progress}; the same command goes on from there")
+        return _INTERRUPTED
+    except BadRows as error:
+        for fault in error.faults:
+            say(str(fault))
+        if error.more:
+            say(f"and {error.more:,} more")
+        return 2
+    except (BadBody, UnsupportedBody) as error:
+        say(str(error))
+        return 2
+    except (ImageFailed, Busy, RemoteError, ArchiveError) as error:
+        say(str(error))
+    except OSError as error:
+        file = f"{error.filename}: " if error.filename else ""
+        say(f"{file}{error.strerror or error}; the same command goes on from there")
+    return 1
+
+
+def _read_options(arguments: Sequence[str]) -> Options:
+    """Read the command line; raise Misuse, BadSetting and what a server raises."""
+    source = arguments[0]
+    if source != "-" and source.startswith("-"):
+        raise Misuse("FILE: comes first: mimeo batch FILE --renderer NAME -o FILE.zip")
+    own: dict[str, str] = {}
+    shared: list[tuple[str, str]] = []
+    for name, value in split_options(arguments[1:]):
+        if name in own:
+            raise Misuse(f"--{_dashed(name)}: is given twice")
+        if name in _OWN:
+            own[name] = value
+        else:
+            shared.append((name, value))
+    ending = ".csv" if source == "-" else Path(source).suffix.lower()
+    media_type = own.get("type") or _TYPES.get(ending)
+    if media_type is None:
+        known = ", ".join(_TYPES)
+        raise Misuse(f"{source}: the ending must be one of {known}; or use --type")
+    _check_target(own.get("output"))
+    names = [name for name, _ in shared]
+    if _is_json(media_type):
+        for name in (*(name for name in _QUERY if name in own), *names):
+            raise Misuse(f"--{_dashed(name)}: belongs into the file, which is JSON")
+    elif "renderer" not in own:
+        raise Misuse("--renderer: is required; `mimeo renderers` lists them")
+    elif "name" in names or "name@" in names:
+        # In a query, `name` is the pattern of file names.
+        raise Misuse("--name: give it in each row; file names have --file-name")
+    pairs = [(query, own[name]) for name, query in _QUERY.items() if name in own]
+    if any(name.endswith("@") for name in names):
+        # The renderer says which of the files are text.
+        schemas = _schemas(own["renderer"], own.get("url"))
+        shared = list(read_files(shared, lambda name: schemas.get(name, {})))
+    pairs += shared
+    return Options(source, media_type, own["output"], own.get("url"), tuple(pairs))
+
+
+def _check_target(target: str | None) -> None:
+    """Refuse before the work what would fail after it."""
+    if target is None:
+        raise Misuse("-o FILE: give one file for the ZIP, or - for standard output")
+    if target != "-" and Path(target).is_dir():
+        raise Misuse(f"-o {target}: is a folder")
+    if target != "-" and not Path(target).parent.is_dir():
+        raise Misuse(f"-o {target}: there is no such folder")
+
+
+def _schemas(renderer: str, url: str | None) -> Mapping[str, Any]:
+    if url is not None:
+        with closing(Server(url)) as server:
+            return server.parameters(renderer)
+    found = open_catalogue(Settings.from_env(os.environ), os.environ).get(renderer)
+    schemas: Mapping[str, Any] = found.parameters.model_json_schema()["properties"]
+    return schemas
+
+
+def _is_json(media_type: str) -> bool:
+    return media_type.partition(";")[0].strip().lower() == _JSON
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _spell(error: BadParameter, media_type: str) -> str:
+    """Say what is wrong in the words of whoever gave it: options, or members."""
+    if _is_json(media_type):
+        return "; ".join(f"{_dashed(field)}: {why}" for field, why in error.faults)
+    options = {query: option for option, query in _QUERY.items()}
+    faults = ((options.get(field, field), why) for field, why in error.faults)
+    return "; ".join(f"--{_dashed(option)}: {why}" for option, why in faults)
+
+
+def _opened(source: str) -> AbstractContextManager[IO[bytes]]:
+    if source == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        raise Misuse(f"{source}: {error.strerror}") from error
+
+
+def _fetch(options: Options, url: str, stream: IO[bytes], progress: Progress) -> None:
+    """Send the table, and download the ZIP into a file that outlives an interruption.
+
+    Raises what `Server.create` and `Server.download` raise, and OSError.
+    """
+    with ExitStack() as stack:
+        server = stack.enter_context(closing(Server(url)))
+        made = server.create(stream, options.media_type, urlencode(options.pairs))
+        # Named by the collection: of another table it is another file.
+        path = Path(f"{options.target}.{made.id[:12]}.part")
+        if options.target == "-":
+            # What has left cannot be taken back: a pipe gets what is whole.
+            scratch = tempfile.TemporaryDirectory(prefix="mimeo-")
+            path = Path(stack.enter_context(scratch), "archive.part")
+        with closing(Part(path)) as part, progress.shown(made.count, part.images):
+            for failure in _whole(server, made.path, part, progress):
+                progress.fail(*failure)
+            progress.size = part.size
+        if options.target != "-":
+            path.replace(options.target)
+            return
+        with path.open("rb") as file:
+            copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+def _whole(
+    server: Server, path: str, part: Part, progress: Progress
+) -> list[tuple[int, str, str]]:
+    """Download an archive and return its failures; a damaged part is begun anew."""
+    while True:
+        resumed = part.size > 0
+        for images in server.download(path, part):
+            progress.reach(images)
+        try:
+            return part.failures()
+        except DamagedArchive as error:
+            # Nothing may be built on it.
+            part.restart()
+            if not resumed:
+                raise
+            progress.found = 0
+            say(f"{error}. An earlier run left it; beginning anew.")
+
+
+def _draw(options: Options, stream: IO[bytes], progress: Progress) -> None:
+    """Draw all images into the target, which gets its name when it is whole.
+
+    Raises what reading and drawing raise, and OSError.
+    """
+    allocator.tune()
+    settings = Settings.from_env(os.environ)
+    catalogue = open_catalogue(settings, os.environ)
+    query = urlencode(options.pairs).encode()
+    draft = read_upload(stream, options.media_type, query, catalogue, settings)
+    with ExitStack() as stack:
+        stack.enter_context(closing(draft))
+        log, handler = logging.getLogger("mimeo"), _FirstWarning(logging.WARNING)
+        log.addHandler(handler)
+        stack.callback(log.removeHandler, handler)
+        purchases = Purchases(open_purchases(settings), settings.threads)
+        pipeline = Pipeline(settings, open_media(settings), purchases=purchases)
+        stack.enter_context(closing(pipeline))
+        stack.enter_context(progress.shown(draft.header.count))
+        file = stack.enter_context(_target(options.target))
+        collection = draft.collection(catalogue, settings)
+        outcomes = _counted(collection, pipeline, settings, progress)
+        stack.enter_context(closing(outcomes))
+        bundle = Bundle(
+            collection.id, collection.count, outcomes, describe, lambda: None
+        )
+        for chunk in first_run(bundle, lambda manifest: None):
+            file.write(chunk)
+            progress.size += len(chunk)
+
+
+def _counted(
+    collection: Collection, pipeline: Pipeline, settings: Settings, progress: Progress
+) -> Generator[Outcome | None]:
+    """Yield what becomes of the images, and count it."""
+
+    def notice(item: Item) -> Item:
+        # Reads a few bytes of a file: 20 us beside the 1 to 5 ms of a drawing.
+        progress.found += pipeline.peek(item.request) is not None
+        return item
+
+    items = map(notice, collection.items())
+    with closing(Studio(pipeline, settings).draw(items)) as outcomes:
+        for outcome in outcomes:
+            if outcome is not None and not isinstance(outcome, Drawn):
+                progress.fail(outcome.index, outcome.name, str(outcome.error))
+            yield outcome
+            progress.reach(progress.done + (outcome is not None))
+
+
+@contextmanager
+def _target(target: str) -> Iterator[IO[bytes]]:
+    """Open a file beside the target that replaces it, unless the body raises."""
+    if target == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = Path(f"{target}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _FirstWarning(logging.Handler):
+    """Says the first fault of the store: a full disk would fail each of the images."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it, if it is the first."""
+        if self.level == logging.WARNING:
+            self.setLevel(logging.CRITICAL + 1)
+            say(f"{record.getMessage()}; the run goes on without it")

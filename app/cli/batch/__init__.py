@@ -1,1 +1,0 @@
-"""`mimeo batch`: a table becomes an archive on disk."""

@@ -1,1 +1,0 @@
-"""A Mimeo server elsewhere, asked over HTTP."""
