@@ -8,7 +8,7 @@ from flask import Flask, request
 from werkzeug.routing import IntegerConverter
 
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
-from app.collection.drawing import Studio
+from app.collection.lookahead import Studio
 from app.collection.repository import Shelf
 from app.config import BadSetting, Settings
 from app.observability import access_log

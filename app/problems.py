@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from app.collection.drawing import Unfinished
 from app.collection.errors import (
     BadRows,
     DamagedCollection,
@@ -13,6 +12,7 @@ from app.collection.errors import (
     UnknownCollection,
 )
 from app.collection.export.zip import Changed
+from app.collection.lookahead import Unfinished
 from app.collection.repository import NoShelf
 from app.delivery.errors import (
     PreconditionFailed,
@@ -84,7 +84,7 @@ PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
         UnknownCollection: Row(404, "unknown-collection", "No such collection"),
         NoSuchIndex: Row(404, "no-such-index", "The collection has no such image"),
         ExpiredCollection: Row(410, "expired-collection", "The id pins old images"),
-        DamagedCollection: Row(500, "damaged-collection", "The collection is damaged"),
+        DamagedCollection: Row(410, "damaged-collection", "The collection is damaged"),
         Changed: Row(500, "changed-image", "An image is no longer what it was"),
         NoShelf: Row(501, "no-shelf", "Collections are not kept here"),
         BadBody: Row(400, "bad-body", "The request cannot be read"),

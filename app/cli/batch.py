@@ -27,12 +27,11 @@ from app.cli.client import DamagedArchive, Part, RemoteError, Server
 from app.cli.options import Misuse, read_files, split_options
 from app.cli.progress import Progress, say
 from app.collection.collection import Collection, Item
-from app.collection.drawing import Studio
 from app.collection.errors import BadRows
-from app.collection.export.base64_json import Bundle, ImageFailed
 from app.collection.export.zip import first_run
 from app.collection.ingest.upload import read_upload
-from app.collection.outcome import Drawn, Outcome
+from app.collection.lookahead import Studio
+from app.collection.outcome import Bundle, Drawn, Failed, ImageFailed, Outcome
 from app.config import Settings, allocator
 from app.parsing.image import BadBody, UnsupportedBody
 from app.pipeline.admission import Busy
@@ -296,9 +295,10 @@ def _counted(
 ) -> Generator[Outcome | None]:
     """Yield what becomes of the images, and count it."""
 
-    def notice(item: Item) -> Item:
+    def notice(item: Item | Failed) -> Item | Failed:
         # Reads a few bytes of a file: 20 us beside the 1 to 5 ms of a drawing.
-        progress.found += pipeline.peek(item.request) is not None
+        if isinstance(item, Item):
+            progress.found += pipeline.peek(item.request) is not None
         return item
 
     items = map(notice, collection.items())

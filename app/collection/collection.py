@@ -1,26 +1,103 @@
 """A stored collection, read by ranges: any image request by its number."""
 
+import hashlib
+import struct
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import orjson
+from zlib_ng import zlib_ng
 
 from app.collection.errors import DamagedCollection, NoSuchIndex
-from app.collection.header import Header, decode, edition_of, length_of
+from app.collection.outcome import Failed
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
-from app.renderer.errors import LimitExceeded, UnknownRenderer
+from app.renderer.errors import LimitExceeded, RendererError, UnknownRenderer
 from app.renderer.params import validate
+from app.renderer.produce import ENCODERS, check
 
+MAGIC = b"mimeoc2\n"
+# Raise it when equal rows are to give other bytes: names, the order of members.
+FORMAT = 2
+# After the magic bytes: the length of the JSON and its CRC-32.
+_SIZES = struct.Struct(">QI")
+PREFIX = len(MAGIC) + _SIZES.size
 # Most heads come whole with the first read.
 _FIRST_READ = 64 << 10
 _PIECE = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a collection is, apart from its rows.
+
+    `renderers` are the names of those in use; `output` are the options that are
+    not default; `pixels` are device pixels of all images. `content` is a digest of
+    all of these and the rows, `edition` one of the versions that decide pixels.
+    `size` is the length of the data that follows the head, `blocks` are (first row
+    from 1, offset, length, CRC-32) in it, `assets` offset and length by SHA-256.
+    """
+
+    count: int
+    renderers: tuple[str, ...]
+    output: Mapping[str, Any]
+    pixels: int
+    content: str
+    edition: str
+    size: int
+    blocks: tuple[tuple[int, int, int, int], ...]
+    assets: Mapping[str, tuple[int, int]]
+
+    @property
+    def id(self) -> str:
+        """SHA-256, 64 hexadecimal digits: content and edition."""
+        return hashlib.sha256(f"{self.content}{self.edition}".encode()).hexdigest()
+
+    def encode(self) -> bytes:
+        """Return magic, length and JSON: all that comes before the data."""
+        text = orjson.dumps({"format": FORMAT, **asdict(self)})
+        return MAGIC + _SIZES.pack(len(text), zlib_ng.crc32(text)) + text
+
+
+def length_of(prefix: bytes) -> int:
+    """Return the length of the whole head by its first bytes.
+
+    Raises DamagedCollection where they are not those of a collection.
+    """
+    if len(prefix) < PREFIX or not prefix.startswith(MAGIC):
+        raise DamagedCollection("This is no collection.")
+    length, _ = _SIZES.unpack_from(prefix, len(MAGIC))
+    return PREFIX + int(length)
+
+
+def decode(head: bytes) -> Header:
+    """Read what `Header.encode` wrote; raise DamagedCollection if it is not that."""
+    try:
+        if len(head) != length_of(head):
+            raise DamagedCollection("The head of the collection is cut off.")
+        if zlib_ng.crc32(head[PREFIX:]) != _SIZES.unpack_from(head, len(MAGIC))[1]:
+            raise DamagedCollection("The head of the collection is damaged.")
+        values = orjson.loads(head[PREFIX:])
+        if values.pop("format") != FORMAT:
+            raise DamagedCollection("The collection has another format.")
+        values["renderers"] = tuple(values["renderers"])
+        values["blocks"] = tuple(tuple(block) for block in values["blocks"])
+        return Header(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCollection("The head of the collection is damaged.") from error
+
+
+def edition_of(renderers: Iterable[Renderer]) -> str:
+    """Return a digest of the versions that decide the pixels of a collection."""
+    versions = sorted((renderer.name, renderer.version) for renderer in renderers)
+    canonical = orjson.dumps((FORMAT, ENCODERS, versions))
+    return hashlib.sha256(canonical).hexdigest()
 
 
 class Source(Protocol):
@@ -41,22 +118,28 @@ class Item(NamedTuple):
 class Collection:
     """Image requests in order, without holding more than a few hundred of them.
 
-    Rows were validated when they came; only what may have changed since then, the
-    renderer's parameters, is validated again.
+    Rows were validated when they came; what may have changed since then, the
+    renderer's parameters and the limits, is checked again.
     """
 
     def __init__(
-        self, header: Header, base: int, source: Source, catalogue: Catalogue
+        self,
+        header: Header,
+        base: int,
+        source: Source,
+        catalogue: Catalogue,
+        bounds: Settings,
     ) -> None:
         self.header = header
         self._base = base
         self._source = source
         self._catalogue = catalogue
+        self._bounds = bounds
         self._output = Output.model_validate(dict(header.output))
         extensions = FORMATS[self._output.format].extensions
         self._ending = f".{extensions[0]}"
         self._renderers: dict[int, Renderer] = {}
-        self._firsts = [first for first, _, _ in header.blocks]
+        self._firsts = [block[0] for block in header.blocks]
         # Neighbours are mostly asked for one after the other, and mostly share images.
         self._rows = lru_cache(2)(self._read_rows)
         self._asset = lru_cache(2)(self._read_asset)
@@ -76,7 +159,7 @@ class Collection:
             head += source.read(len(head), length)
         header = decode(head[:length])
         _check(header, bounds)
-        return cls(header, length, source, catalogue)
+        return cls(header, length, source, catalogue, bounds)
 
     @property
     def id(self) -> str:
@@ -120,16 +203,22 @@ class Collection:
         for start in range(0, self.header.size, _PIECE):
             yield self._read(start, min(_PIECE, self.header.size - start))
 
-    def items(self, first: int = 1, last: int | None = None) -> Iterator[Item]:
+    def items(self, first: int = 1, last: int | None = None) -> Iterator[Item | Failed]:
         """Iterate over the images from `first` to `last`, both included.
 
-        Raises NoSuchIndex at once. A row that is no longer valid raises a
-        RendererError in its turn, and the iterator goes on behind it.
+        A row that is no longer valid, or is over a limit that is lower now, comes as
+        Failed in its place. Raises NoSuchIndex at once.
         """
         last = self.count if last is None else last
         for index in (first, last):
             self._find(index)
-        return _Items(self, first, last)
+        return map(self._item_or_failed, range(first, last + 1))
+
+    def _item_or_failed(self, index: int) -> Item | Failed:
+        try:
+            return self.item(index)
+        except RendererError as error:
+            return Failed(index, self.name(index), error)
 
     def item(self, index: int) -> Item:
         """Return one image; raise NoSuchIndex or a RendererError."""
@@ -138,6 +227,7 @@ class Collection:
         for each, digest in images.items():
             values[each] = self._asset(digest)
         made = validate(renderer.parameters, values, strict=True)
+        check(renderer, made, self._output, self._bounds)
         request = ImageRequest(renderer, made, self._output)
         return Item(index, name + self._ending, request)
 
@@ -148,7 +238,10 @@ class Collection:
 
     def _row(self, index: int) -> Any:
         block = self._find(index)
-        return orjson.loads(self._rows(block)[index - self._firsts[block]])
+        try:
+            return orjson.loads(self._rows(block)[index - self._firsts[block]])
+        except (IndexError, ValueError) as error:
+            raise DamagedCollection(f"Collection {self.id} is damaged.") from error
 
     def _find(self, index: int) -> int:
         """Return the number of the block that has a row."""
@@ -167,11 +260,17 @@ class Collection:
         return edition_of(map(self._catalogue.get, self.header.renderers))
 
     def _read_rows(self, block: int) -> list[bytes]:
-        _, offset, length = self.header.blocks[block]
-        return self._read(offset, length).splitlines()
+        _, offset, length, crc32 = self.header.blocks[block]
+        data = self._read(offset, length)
+        if zlib_ng.crc32(data) != crc32:
+            raise DamagedCollection(f"Rows of collection {self.id} are damaged.")
+        return data.splitlines()
 
     def _read_asset(self, digest: str) -> bytes:
-        return self._read(*self.header.assets[digest])
+        data = self._read(*self.header.assets[digest])
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DamagedCollection(f"An image of collection {self.id} is damaged.")
+        return data
 
     def _read(self, offset: int, length: int) -> bytes:
         start = self._base + offset
@@ -179,25 +278,6 @@ class Collection:
         if len(data) != length:
             raise DamagedCollection(f"Collection {self.id} is cut off.")
         return data
-
-
-class _Items:
-    """An iterator that an error does not end."""
-
-    def __init__(self, collection: Collection, first: int, last: int) -> None:
-        self._collection = collection
-        self._next = first
-        self._last = last
-
-    def __iter__(self) -> "_Items":
-        return self
-
-    def __next__(self) -> Item:
-        index = self._next
-        if index > self._last:
-            raise StopIteration
-        self._next += 1
-        return self._collection.item(index)
 
 
 def _check(header: Header, bounds: Settings) -> None:

@@ -1,13 +1,14 @@
-"""What became of one image of a collection."""
+"""What became of the images of a collection, one by one."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zlib_ng import zlib_ng
 
 from app.archive.manifest import Entry
+from app.errors import with_fields
 from app.media import Media
 from app.renderer.errors import RendererError
 
@@ -31,6 +32,8 @@ class Failed:
 
 
 Outcome = Drawn | Failed
+# None stands where the next one is not made yet.
+Outcomes = Iterator[Outcome | None]
 
 
 def entry_of(outcome: Drawn) -> Entry:
@@ -52,3 +55,51 @@ def entry_of(outcome: Drawn) -> Entry:
 def spell(facts: Mapping[str, Any]) -> str:
     """Return facts as a manifest has them: JSON in ASCII, or nothing."""
     return json.dumps(facts, separators=(",", ":")) if facts else ""
+
+
+@with_fields
+class ImageFailed(Exception):
+    """An image without which the answer cannot be given failed; see the cause."""
+
+    index: int
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"Image {self.index}: {self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The images of a collection on their way.
+
+    `describe` says an error as a problem's members. `flaw` is called before an
+    image is reported as failed that may be drawn next time: the same URL then no
+    longer names the same bytes.
+    """
+
+    id: str
+    count: int
+    outcomes: Outcomes
+    describe: Callable[[Exception], Mapping[str, Any]]
+    flaw: Callable[[], None]
+
+
+def reported(bundle: Bundle) -> Outcomes:
+    """Yield the outcomes; raise ImageFailed where the very first one failed."""
+    first = True
+    for outcome in bundle.outcomes:
+        if isinstance(outcome, Failed):
+            if first:
+                raise ImageFailed(outcome.index, outcome.error) from outcome.error
+            if outcome.error.transient:
+                bundle.flaw()
+        first = first and outcome is None
+        yield outcome
+
+
+def drawn(outcomes: Outcomes) -> Iterator[Drawn | None]:
+    """Yield what was drawn; raise ImageFailed at the first that was not."""
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            raise ImageFailed(outcome.index, outcome.error) from outcome.error
+        yield outcome

@@ -2,9 +2,12 @@
 
 import logging
 import re
+from collections import OrderedDict
 from itertools import chain
+from threading import Lock
 
 from app.archive.errors import DamagedManifest
+from app.archive.layout import Layout
 from app.archive.manifest import Manifest
 from app.collection.collection import Collection
 from app.collection.errors import ExpiredCollection, UnknownCollection
@@ -14,6 +17,8 @@ from app.renderer.catalogue import Catalogue
 from app.store import Store, sees_all
 
 _LOG = logging.getLogger("mimeo.shelf")
+# Archives whose layout is remembered, about 150 bytes a member.
+_ARCHIVES = 2
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -55,6 +60,8 @@ class Shelf:
         self._catalogue = catalogue
         self._settings = settings
         self.keeps = sees_all(store, settings.workers)
+        self._lock = Lock()
+        self._archives: OrderedDict[str, tuple[Manifest, Layout]] = OrderedDict()
 
     def check(self) -> None:
         """Raise NoShelf where nothing can be kept."""
@@ -67,6 +74,9 @@ class Shelf:
         new = not self._store.has(draft.id)
         # Written again all the same: what is used is not to be the oldest.
         self._store.put(draft.id, draft.chunks())
+        if not new and self.is_flawed(draft.id):
+            # The mark must not be older, and so swept earlier, than what it is about.
+            self.flaw(draft.id)
         return new
 
     def open(self, key: str) -> Collection:
@@ -83,12 +93,29 @@ class Shelf:
         if collection.edition_is_current:
             return collection
         current, head = collection.relabel()
-        self._store.put(current, chain((head,), collection.data()))
+        # Anybody can ask for an old id, as often as they like.
+        if not self._store.has(current):
+            self._store.put(current, chain((head,), collection.data()))
         raise ExpiredCollection(key, current)
 
-    def manifest(self, key: str) -> Manifest | None:
-        """Return what the first complete run left, or None."""
-        return self._unpacked(f"{key}.archive")
+    def archive(self, key: str) -> tuple[Manifest, Layout] | None:
+        """Return what the first complete run left, laid out, or None.
+
+        Of the last two it is remembered: a download manager asks for dozens of ranges
+        of one archive, and 100,000 members take 2 s to lay out.
+        """
+        if not self._store.has(f"{key}.archive"):
+            return None
+        with self._lock:
+            if key not in self._archives:
+                manifest = self._unpacked(f"{key}.archive")
+                if manifest is None:
+                    return None
+                self._archives[key] = (manifest, manifest.layout())
+            self._archives.move_to_end(key)
+            while len(self._archives) > _ARCHIVES:
+                self._archives.popitem(last=False)
+            return self._archives[key]
 
     def begun(self, collection: Collection) -> Manifest:
         """Return what a run left that broke off: complete up to some image."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
+from app.archive.layout import Layout
 from app.archive.manifest import Manifest
 from app.collection.collection import Collection, Item
-from app.collection.drawing import Studio, Unfinished, Unsure
-from app.collection.export.base64_json import Bundle, Outcomes
 from app.collection.export.exports import FORMS, Form, Options, read_options
 from app.collection.export.zip import first_run, parts
 from app.collection.ingest.writer import Draft
+from app.collection.lookahead import Studio, Unfinished, Unsure
+from app.collection.outcome import Bundle, Failed, Outcomes
 from app.collection.repository import Shelf
 from app.config import Settings
 from app.delivery.answer import Answer, Pair
@@ -23,6 +24,7 @@ from app.delivery.errors import RangeNotSatisfiable
 from app.delivery.stream import stream
 from app.delivery.terms import Terms, answer_early
 from app.image_request import in_format, unique
+from app.observability import metrics
 from app.parsing.image import read_pairs
 from app.problems import describe
 from app.renderer.catalogue import Catalogue
@@ -34,6 +36,7 @@ from app.views.images import refuse_prefetch
 # Drawing stops when nobody waits for it.
 _UNFINISHED_RETRY_S = 1
 _LOG = logging.getLogger("mimeo.archives")
+Archive = tuple[Manifest, Layout]
 # Beyond the length of any archive: whether a Range counts does not depend on it.
 _ANY_LENGTH = 1 << 62
 
@@ -135,11 +138,18 @@ class Order:
 
     def keep(self, manifest: Manifest) -> None:
         """Keep what a complete run leaves, unless another run would differ."""
-        if self.kept and not self.desk.shelf.is_flawed(self.collection.id):
-            self.desk.shelf.keep_manifest(manifest)
+        try:
+            if self.kept and not self.desk.shelf.is_flawed(self.collection.id):
+                self.desk.shelf.keep_manifest(manifest)
+        except StoreError as error:
+            # It costs the resuming, not the answer.
+            _LOG.warning("store: %s", error)
+            metrics.count_store_error()
 
-    def _converted(self, item: Item) -> Item:
+    def _converted(self, item: Item | Failed) -> Item | Failed:
         assert self.form.image_format is not None
+        if isinstance(item, Failed):
+            return item
         return item._replace(request=in_format(item.request, self.form.image_format))
 
 
@@ -167,20 +177,20 @@ def deliver(order: Order, ending: ExitStack) -> Response:
 
 
 def _archive(order: Order, terms: Terms, ending: ExitStack) -> Response:
-    manifest = _known(order) if terms.pinned else None
-    if manifest is None and request.method == "HEAD":
+    archive = _known(order) if terms.pinned else None
+    if archive is None and request.method == "HEAD":
         return Answer("200 OK", _pairs(order, terms, whole=False), ())
     ending.enter_context(order.desk.studio.admit())
-    if manifest is None and terms.pinned and _wants_range(terms):
-        manifest = _completed(order)
-        if manifest is None:
+    if archive is None and terms.pinned and _wants_range(terms):
+        archive = _completed(order)
+        if archive is None:
             order.flaw()
             terms = terms._replace(tag=None, pinned=False)
-    if manifest is None:
+    if archive is None:
         chunks = first_run(order.bundle(), order.keep)
         pairs = _pairs(order, terms, whole=False)
         return _stream("200 OK", pairs, chunks, None, ending)
-    return _laid_out(order, terms, manifest, ending)
+    return _laid_out(order, terms, archive, ending)
 
 
 def _pairs(order: Order, terms: Terms, *, whole: bool) -> list[Pair]:
@@ -196,18 +206,19 @@ def _pairs(order: Order, terms: Terms, *, whole: bool) -> list[Pair]:
     ]
 
 
-def _known(order: Order) -> Manifest | None:
+def _known(order: Order) -> Archive | None:
     """Return the layout that a run left, or that the store's images make."""
-    key = order.collection.id
-    manifest = order.desk.shelf.manifest(key)
+    archive = order.desk.shelf.archive(order.collection.id)
+    if archive is not None:
+        return archive
+    manifest = order.desk.studio.survey(order.collection)
     if manifest is None:
-        manifest = order.desk.studio.survey(order.collection)
-        if manifest is not None:
-            order.keep(manifest)
-    return manifest
+        return None
+    order.keep(manifest)
+    return manifest, manifest.layout()
 
 
-def _completed(order: Order) -> Manifest | None:
+def _completed(order: Order) -> Archive | None:
     """Go on with a first run that broke off: draw what is missing of its layout.
 
     Returns None where no layout can be relied on. Raises Unfinished when the time is
@@ -221,7 +232,7 @@ def _completed(order: Order) -> Manifest | None:
     order.keep(manifest)
     if not done:
         raise Unfinished(_UNFINISHED_RETRY_S)
-    return manifest
+    return manifest, manifest.layout()
 
 
 def _wants_range(terms: Terms) -> bool:
@@ -230,10 +241,10 @@ def _wants_range(terms: Terms) -> bool:
 
 
 def _laid_out(
-    order: Order, terms: Terms, manifest: Manifest, ending: ExitStack
+    order: Order, terms: Terms, archive: Archive, ending: ExitStack
 ) -> Response:
     """Send an archive whose every byte is known, or the range that was asked for."""
-    layout = manifest.layout()
+    manifest, layout = archive
     asked = Conditions.from_environ(request.environ)
     decision = select_range(asked, terms.representation, layout.length)
     if decision.status == 416:

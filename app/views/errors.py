@@ -14,7 +14,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
-from app.collection.export.base64_json import ImageFailed
+from app.collection.outcome import ImageFailed
 from app.delivery.answer import Pair
 from app.dialects import openai
 from app.parsing.accept import JSON

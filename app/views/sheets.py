@@ -7,8 +7,8 @@ from flask import Blueprint, Response, request
 from PIL import Image
 
 from app.collection.collection import Collection, Item
-from app.collection.export.base64_json import Outcomes, drawn
 from app.collection.export.exports import Options, read_options
+from app.collection.outcome import Outcomes, drawn
 from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
 from app.delivery.terms import Terms, answer_early
@@ -93,7 +93,7 @@ def _items(
     count = last - options.first + 1
     if count > settings.max_frames:
         raise LimitExceeded("count", "MIMEO_MAX_FRAMES", settings.max_frames, count)
-    return [_opened(item) for item in collection.items(options.first, last)]
+    return [_opened(collection.item(index)) for index in range(options.first, last + 1)]
 
 
 def _opened(item: Item) -> Item:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from app.collection.collection import Collection
+from app.collection.collection import Collection, Item, decode, length_of
 from app.collection.errors import DamagedCollection, NoSuchIndex
-from app.collection.header import decode, length_of
 from app.collection.ingest.writer import Draft, Writer
+from app.collection.outcome import Failed
 from app.image_request import ImageRequest, from_parts
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -235,21 +235,42 @@ def test_a_renderer_that_is_gone_is_named(stored: bytes, catalogue: Catalogue) -
             call()
 
 
-def test_a_row_that_is_not_valid_any_more_does_not_end_the_others(
+def test_a_row_that_is_not_valid_any_more_is_failed_in_its_place(
     catalogue: Catalogue,
 ) -> None:
     draft = upload(catalogue, "text,width\nA,\nB,9\nC,\n", query="renderer=placeholder")
     other = replace(catalogue.get("quote"), name="placeholder")
     items = draft.collection(Changed(catalogue, placeholder=other), LIMITS).items()
 
-    first = next(items)
-    with pytest.raises(BadParameter) as caught:
-        next(items)
-    third = next(items)
+    first, second, third = items
 
     draft.close()
-    assert caught.value.faults[0].field == "width"
-    assert (first.index, third.index) == (1, 3)
+    assert isinstance(second, Failed) and isinstance(second.error, BadParameter)
+    assert second.error.faults[0].field == "width"
+    assert (first.index, second.index, third.index) == (1, 2, 3)
+
+
+def test_a_limit_that_is_lower_now_fails_a_row_in_its_place(
+    catalogue: Catalogue,
+) -> None:
+    draft = upload(catalogue, "width\n9\n900\n9\n", query="renderer=placeholder")
+    lower = Limits(max_side=500)
+
+    first, second, third = draft.collection(catalogue, lower).items()
+
+    draft.close()
+    assert isinstance(second, Failed) and isinstance(second.error, LimitExceeded)
+    assert (second.error.field, second.error.allowed) == ("width", 500)
+    assert isinstance(first, Item) and isinstance(third, Item)
+
+
+def test_any_damaged_byte_is_noticed(stored: bytes, catalogue: Catalogue) -> None:
+    for at in (*range(0, 2000, 37), *range(2000, len(stored), 997)):
+        flipped = bytearray(stored)
+        flipped[at] ^= 0x20
+
+        with pytest.raises(DamagedCollection):
+            list(opened(bytes(flipped), catalogue).items())
 
 
 @pytest.mark.parametrize("length", [0, 4, 8, 15, 16, 100])
@@ -271,7 +292,7 @@ def test_what_is_no_collection_is_damaged(catalogue: Catalogue) -> None:
     with pytest.raises(DamagedCollection):
         opened(b"PK\3\4" + bytes(100), catalogue)
     with pytest.raises(DamagedCollection):
-        decode(b"mimeoc1\n" + (2).to_bytes(8, "big") + b"[]")
+        decode(b"mimeoc2\n" + (2).to_bytes(8, "big") + bytes(4) + b"[]")
 
 
 @pytest.mark.parametrize("bound", ["max_rows", "max_collection_pixels"])

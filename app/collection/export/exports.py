@@ -9,7 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from app.collection.collection import Collection
-from app.collection.export.base64_json import Bundle, drawn, json_text, ndjson
+from app.collection.export.base64_json import json_text, ndjson
+from app.collection.outcome import Bundle, Failed, ImageFailed, drawn
 from app.config import Settings
 from app.image_request import in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
@@ -96,6 +97,8 @@ def _check_frames(
         )
     first: tuple[int, int] | None = None
     for item in collection.items():
+        if isinstance(item, Failed):
+            raise ImageFailed(item.index, item.error)
         made = in_format(item.request, animation.frame_format)
         size = device_size(made.renderer, made.parameters, made.output.scale)
         first = first or size

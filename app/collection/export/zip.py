@@ -9,8 +9,16 @@ from collections.abc import Callable, Iterator
 
 from app.archive.layout import Layout, Member, Slice
 from app.archive.manifest import Entry, Failure, Manifest
-from app.collection.export.base64_json import Bundle, ImageFailed, Outcomes, reported
-from app.collection.outcome import Drawn, Failed, Outcome, entry_of
+from app.collection.outcome import (
+    Bundle,
+    Drawn,
+    Failed,
+    ImageFailed,
+    Outcome,
+    Outcomes,
+    entry_of,
+    reported,
+)
 from app.errors import with_fields
 
 

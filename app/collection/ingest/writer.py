@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 import orjson
+from zlib_ng import zlib_ng
 
-from app.collection.collection import Collection
-from app.collection.header import Header, edition_of
+from app.collection.collection import Collection, Header, edition_of
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
@@ -81,9 +81,9 @@ class Writer:
         self._renderers: dict[str, tuple[int, Renderer]] = {}
         self._rows = hashlib.sha256()
         self._block = _Block()
-        self._blocks: list[tuple[int, int, int]] = []
+        self._blocks: list[tuple[int, int, int, int]] = []
         self._assets: dict[str, tuple[int, int]] = {}
-        self._last: tuple[bytes, str] = (b"", "")
+        self._last: tuple[bytes | None, str] = (None, "")
 
     def add(
         self, request: ImageRequest, name: str, kept: Mapping[str, str] = _NONE
@@ -164,7 +164,8 @@ class Writer:
         data = b"".join(self._block.lines)
         self._rows.update(data)
         if data:
-            self._blocks.append((self._block.first, *self._write(data)))
+            place = self._write(data)
+            self._blocks.append((self._block.first, *place, zlib_ng.crc32(data)))
         self._block = _Block(self._count + 1)
 
     def _write(self, data: bytes) -> tuple[int, int]:

@@ -217,6 +217,6 @@ def test_blocks_follow_each_other(catalogue: Catalogue) -> None:
     draft.close()
 
     blocks = draft.header.blocks
-    assert [first for first, _, _ in blocks] == [*range(1, 1001, 128)]
+    assert [block[0] for block in blocks] == [*range(1, 1001, 128)]
     assert all(a[1] + a[2] == b[1] for a, b in pairwise(blocks))
-    assert sum(blocks[-1][1:]) == draft.header.size
+    assert sum(blocks[-1][1:3]) == draft.header.size
