@@ -18,7 +18,14 @@ from app.store import StoreError
 from app.upstream import errors as upstream_errors
 
 BASES = {
-    *("RendererError", "UnknownName", "DeliveryError", "UpstreamError", "_Waiting"),
+    *(
+        "RendererError",
+        "UnknownName",
+        "DeliveryError",
+        "UpstreamError",
+        "_Refusal",
+        "_Waiting",
+    ),
 }
 # Ends the work for a client that left: nobody is there to read of it.
 UNSEEN = {"Cancelled"}

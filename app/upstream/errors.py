@@ -112,8 +112,8 @@ class UpstreamBroken(UpstreamError):
 
 
 @with_fields
-class UpstreamRefused(UpstreamError):
-    """The upstream answered 4xx; `reason` is its message, scrubbed and short."""
+class _Refusal(UpstreamError):
+    """Base of the answers of 4xx; `reason` is the message, scrubbed and short."""
 
     upstream_status: int
     reason: str
@@ -128,7 +128,11 @@ class UpstreamRefused(UpstreamError):
         )
 
 
-class UpstreamDenied(UpstreamRefused):
+class UpstreamRefused(_Refusal):
+    """A refusal that other parameters may mend."""
+
+
+class UpstreamDenied(_Refusal):
     """A refusal that no other parameters mend: a key, an address, an empty account."""
 
 

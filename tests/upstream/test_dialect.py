@@ -61,7 +61,7 @@ ALL = (OPENAI, DALL_E_2, DALL_E_3, LOCAL_OPENAI, V1, SDXL, CORE, WEBUI, AUTO, BI
 )
 def test_what_a_kind_cannot_be_told_is_named(upstream, ask, field):
     with pytest.raises(BadParameter) as caught:
-        build(upstream, ask)
+        check(upstream, ask)
 
     assert [fault.field for fault in caught.value.faults] == [field]
 
@@ -87,7 +87,9 @@ def test_the_largest_seed_is_said_exactly(upstream, most):
 def test_every_ratio_is_known_by_any_size_that_has_it(sides, name):
     width, height = (side * 64 for side in sides)
 
-    request = build(CORE, Ask("a", width=width, height=height))
+    wish = Ask("a", width=width, height=height)
+    check(CORE, wish)
+    request = build(CORE, wish)
 
     assert request.warnings == (f"width and height became the aspect ratio {name}",)
 
@@ -95,7 +97,10 @@ def test_every_ratio_is_known_by_any_size_that_has_it(sides, name):
 @pytest.mark.parametrize("upstream", [u for u in ALL if dialect_of(u).sizes])
 def test_every_size_that_is_listed_can_be_asked_for(upstream):
     for width, height in dialect_of(upstream).sizes:
-        request = build(upstream, Ask("a", width=width, height=height))
+        wish = Ask("a", width=width, height=height)
+
+        check(upstream, wish)
+        request = build(upstream, wish)
 
         assert str(width).encode() in request.body
 
@@ -103,7 +108,9 @@ def test_every_size_that_is_listed_can_be_asked_for(upstream):
 def test_an_operator_says_what_a_service_knows():
     knows = upstream("json", knows=("negative_prompt", "width"))
 
-    request = build(knows, Ask("a", "b", width=64))
+    wish = Ask("a", "b", width=64)
+    check(knows, wish)
+    request = build(knows, wish)
 
     assert request.body == b'{"prompt":"a","negative_prompt":"b","width":64}'
     assert set(parameters(knows).model_fields) == {"prompt", "negative_prompt", "width"}

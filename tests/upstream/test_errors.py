@@ -144,3 +144,8 @@ def test_a_secret_at_the_end_of_what_is_searched_is_not_cut_in_two():
     told = scrub(f"{longest} at canary1{'9' * 40}")
 
     assert told == "[address] at"
+
+
+def test_what_an_operator_must_mend_is_no_kind_of_what_a_caller_can():
+    assert not issubclass(UpstreamDenied, UpstreamRefused)
+    assert not issubclass(UpstreamRefused, UpstreamDenied)

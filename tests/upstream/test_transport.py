@@ -19,7 +19,7 @@ from app.upstream.errors import (
     TooLarge,
     UpstreamBroken,
     UpstreamBusy,
-    UpstreamRefused,
+    UpstreamDenied,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -250,7 +250,7 @@ def test_a_refusal_is_handed_on_with_its_message(upstream, status):
 
 
 def test_credentials_follow_no_redirect(upstream):
-    with pytest.raises(UpstreamRefused) as caught:
+    with pytest.raises(UpstreamDenied) as caught:
         ask(upstream.url, "/to-image")
 
     assert caught.value.upstream_status == 302
@@ -430,7 +430,7 @@ def test_a_call_starts_one_thread_for_the_name_and_leaves_none(upstream, monkeyp
     monkeypatch.setattr(threading.Thread, "start", note)
     for path in ("/image", "/400"):
         ask(upstream.url, path)
-    for path, error in (("/cut", UpstreamBroken), ("/to-image", UpstreamRefused)):
+    for path, error in (("/cut", UpstreamBroken), ("/to-image", UpstreamDenied)):
         with pytest.raises(error):
             ask(upstream.url, path)
 

@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
+from urllib3.filepost import encode_multipart_formdata
 
 from app.upstream.request.capabilities import Dialect, dialect_of
-from app.upstream.request.prompt import Ask, check, ratio
+from app.upstream.request.prompt import Ask, ratio
 from app.upstream.service import Upstream
 
 _JSON = "application/json"
@@ -32,8 +33,7 @@ class WireRequest:
 
 
 def build(upstream: Upstream, ask: Ask) -> WireRequest:
-    """Return the request; raise BadParameter for what the upstream cannot be told."""
-    check(upstream, ask)
+    """Return the request for what `check` has found nothing against."""
     request = _BUILDERS[upstream.kind](upstream, dialect_of(upstream), ask)
     credential = upstream.credential
     if credential is None:
@@ -121,13 +121,9 @@ def _v2beta(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
 def _multipart(parts: Mapping[str, Any]) -> tuple[str, bytes]:
     """Return media type and body of a form (RFC 7578); equal parts, equal bytes."""
     boundary = hashlib.sha256(orjson.dumps(dict(parts))).hexdigest()
-    head = 'Content-Disposition: form-data; name="'
-    lines = [
-        f'--{boundary}\r\n{head}{name}"\r\n\r\n{value}\r\n'
-        for name, value in parts.items()
-    ]
-    body = "".join((*lines, f"--{boundary}--\r\n")).encode()
-    return f"multipart/form-data; boundary={boundary}", body
+    fields = {name: str(value) for name, value in parts.items()}
+    body, media_type = encode_multipart_formdata(fields, boundary)
+    return media_type, body
 
 
 def _words(ask: Ask) -> dict[str, Any]:

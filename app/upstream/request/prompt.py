@@ -44,7 +44,7 @@ class Ask:
 def parameters(upstream: Upstream) -> type[Parameters]:
     """Return the class of a caller's parameters: only fields that the upstream knows.
 
-    Bounds that tie fields together, such as a list of sizes, are checked by `build`.
+    Bounds that tie fields together, such as a list of sizes, are checked by `check`.
     """
     dialect = dialect_of(upstream)
     known = {"prompt": _prompt(dialect), **_optional(dialect)}

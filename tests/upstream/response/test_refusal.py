@@ -108,7 +108,7 @@ def test_an_html_error_is_told_by_its_title():
     ],
 )
 def test_a_reason_is_given_whatever_the_body_is(body, reason):
-    with pytest.raises(UpstreamRefused) as raised, answered(body, status=404):
+    with pytest.raises(UpstreamDenied) as raised, answered(body, status=404):
         pass
 
     assert raised.value.reason == reason
