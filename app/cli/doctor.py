@@ -27,6 +27,7 @@ _MIB = 1 << 20
 # A worker held 252 MiB after 1,000 cards in 8 threads; beside it stands the process
 # for callers' HTML.
 _WORKER_BYTES = 400 * _MIB
+_REINSTALL = f"{sys.executable} -m pip install --force-reinstall --only-binary :all:"
 _PINS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
 # Scripts that the packaged fonts draw, and some that want a font of the operator's.
@@ -86,62 +87,8 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         settings = Settings()
         mend = f"correct or unset {error.variable}; the rest is checked without it"
         yield Finding("fail", "settings", str(error), mend)
-    yield from _environment(settings)
-    yield from _codecs()
-    yield from _fonts(settings)
-    yield from _port(settings, fixed=bool(environ.get("PORT")))
-    yield from _store(settings)
-    yield from _drawing(settings, environ)
-
-
-def _judge(
-    subject: str, fine: object, detail: str, mend: str, state: State = "warn"
-) -> Finding:
-    """Return what was found; where it is not fine, its state and how to mend it."""
-    if fine:
-        return Finding("ok", subject, detail)
-    return Finding(state, subject, detail, mend)
-
-
-def _environment(settings: Settings) -> Iterator[Finding]:
-    """Look at what Mimeo runs on, and what was installed."""
-    python = f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
-    tested = (3, 11) <= sys.version_info < (3, 15)
-    yield _judge("python", tested, python, "Mimeo is tested on Python 3.11 to 3.14")
-    pip = installed("pip")
-    mend = "remove .venv and run bin/serve; it says what is missing"
-    yield _judge("pip", pip, pip or "is not in this environment", mend)
-    pins = dict(_pins())
-    others = ", ".join(
-        f"{name} {installed(name) or 'missing'} instead of {pin}"
-        for name, pin in pins.items()
-        if installed(name) != pin
-    )
-    if pins:
-        detail = f"not as pinned: {others}" if others else f"{len(pins)}, all as pinned"
-        mend = f"{sys.executable} -m pip install -r requirements.txt"
-        yield _judge("packages", not others, detail, mend)
-    memory, cores = memory_bytes(), os.cpu_count() or 1
-    detail = f"{cores} cores, {memory // _MIB:,} MiB, {settings.workers} workers"
-    few = max(1, memory // _WORKER_BYTES)
-    enough = memory >= settings.workers * _WORKER_BYTES
-    yield _judge("machine", enough, detail, f"set WEB_CONCURRENCY={few}")
-    tuned = allocator.tune()
-    detail = (
-        "glibc keeps the memory of pictures"
-        if tuned
-        else "the C library is not glibc: drawing takes up to twice the time"
-    )
-    yield _judge("allocator", tuned, detail, "run on a glibc Linux for speed")
-
-
-def _pins() -> Iterator[tuple[str, str]]:
-    """Read requirements.txt, which a checkout has and an installation has not."""
-    lines = _PINS.read_text().splitlines() if _PINS.is_file() else []
-    for line in lines:
-        name, equals, pin = line.partition("==")
-        if equals:
-            yield name, pin
+    for check in _CHECKS:
+        yield from check(settings, environ)
 
 
 def installed(name: str) -> str | None:
@@ -166,11 +113,54 @@ def memory_bytes() -> int:
     return total
 
 
-def _codecs() -> Iterator[Finding]:
+def _judge(
+    subject: str, fine: object, detail: str, mend: str, state: State = "warn"
+) -> Finding:
+    """Return what was found; where it is not fine, its state and how to mend it."""
+    if fine:
+        return Finding("ok", subject, detail)
+    return Finding(state, subject, detail, mend)
+
+
+def _machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    python = f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
+    tested = (3, 11) <= sys.version_info < (3, 15)
+    yield _judge("python", tested, python, "Mimeo is tested on Python 3.11 to 3.14")
+    memory, cores = memory_bytes(), os.cpu_count() or 1
+    detail = f"{cores} cores, {memory // _MIB:,} MiB, {settings.workers} workers"
+    few = max(1, memory // _WORKER_BYTES)
+    enough = memory >= settings.workers * _WORKER_BYTES
+    yield _judge("machine", enough, detail, f"set WEB_CONCURRENCY={few}")
+    tuned = allocator.tune()
+    slow = "the C library is not glibc: drawing takes up to twice the time"
+    detail = "glibc keeps the memory of pictures" if tuned else slow
+    yield _judge("allocator", tuned, detail, "run on a glibc Linux for speed")
+
+
+def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    pip = installed("pip")
+    mend = "remove .venv and run bin/serve; it says what is missing"
+    yield _judge("pip", pip, pip or "is not in this environment", mend)
+    # A checkout has the file, an installation has not.
+    if not _PINS.is_file():
+        return
+    rows = (line.partition("==") for line in _PINS.read_text().splitlines())
+    pins = {name: pin for name, equals, pin in rows if equals}
+    others = ", ".join(
+        f"{name} {installed(name) or 'missing'} instead of {pin}"
+        for name, pin in pins.items()
+        if installed(name) != pin
+    )
+    detail = f"not as pinned: {others}" if others else f"{len(pins)}, all as pinned"
+    mend = f"{sys.executable} -m pip install -r requirements.txt"
+    yield _judge("packages", not others, detail, mend)
+
+
+def _codecs(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     missing = [name for name in CODECS if not features.check(name)]
     for name in missing:
-        detail = f"no {name}, so no {CODECS[name]}"
-        yield Finding("fail", "codecs", detail, _reinstall("pillow"))
+        mend = f"{_REINSTALL} pillow"
+        yield Finding("fail", "codecs", f"no {name}, so no {CODECS[name]}", mend)
     if not missing:
         detail = f"Pillow {version('pillow')} has {', '.join(CODECS)}"
         yield Finding("ok", "codecs", detail)
@@ -178,12 +168,7 @@ def _codecs() -> Iterator[Finding]:
     yield Finding("ok", "raqm", f"{found}, not needed: the HTML engine shapes text")
 
 
-def _reinstall(what: str) -> str:
-    options = "--force-reinstall --only-binary :all:"
-    return f"{sys.executable} -m pip install {options} {what}"
-
-
-def _fonts(settings: Settings) -> Iterator[Finding]:
+def _fonts(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         fonts = load_fonts(settings.fonts, settings.system_fonts)
     except BrokenFont as error:
@@ -192,29 +177,31 @@ def _fonts(settings: Settings) -> Iterator[Finding]:
     lacking = ", ".join(name for name, text in SCRIPTS.items() if fonts.missing(text))
     detail = f"{len(fonts.faces)} files draw {', '.join(SCRIPTS)}"
     detail = f"none for {lacking}" if lacking else detail
-    mend = _reinstall("-r requirements.txt")
-    yield _judge("fonts", not lacking, detail, mend, "fail")
+    yield _judge(
+        "fonts", not lacking, detail, f"{_REINSTALL} -r requirements.txt", "fail"
+    )
     for name, (text, package) in MORE_SCRIPTS.items():
         if fonts.missing(text):
             mend = f"apt-get install {package}, or put a font into MIMEO_FONTS"
             yield Finding("warn", "fonts", f"none for {name}", mend)
 
 
-def _port(settings: Settings, *, fixed: bool) -> Iterator[Finding]:
+def _port(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     place = listener.address(settings.host, settings.port)
     try:
         free = listener.is_free(settings.host, settings.port)
     except OSError as error:
         yield Finding("fail", "port", f"{place}: {error.strerror}", "set HOST and PORT")
         return
-    mend = "mimeo serve takes the next"
-    if fixed:
-        mend = "stop the program that listens there, or set another PORT"
     detail = f"{place} is {'free' if free else 'taken'}"
-    yield _judge("port", free, detail, mend, "fail" if fixed else "warn")
+    if environ.get("PORT"):
+        mend = "stop the program that listens there, or set another PORT"
+        yield _judge("port", free, detail, mend, "fail")
+    else:
+        yield _judge("port", free, detail, "mimeo serve takes the next")
 
 
-def _store(settings: Settings) -> Iterator[Finding]:
+def _store(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         open_store(settings.store, settings.store_bytes)
     except StoreError as error:
@@ -241,37 +228,29 @@ def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
     except (BrokenFont, RendererError) as error:
         yield Finding("fail", "drawing", str(error), "mend what is said above")
         return
-    yield from _templates(catalogue)
-    remote = [name for name in catalogue.names() if catalogue.get(name).remote]
-    if remote:
-        # An example of theirs may cost money.
-        yield Finding("ok", "services", f"{', '.join(remote)} (not called)")
-    with closing(Pipeline(settings, NoStore())) as pipeline:
-        failed = list(_failures(catalogue, settings, pipeline))
-    yield from failed
-    if not failed:
-        drawn = (name for name in catalogue.names() if name not in remote)
-        yield Finding("ok", "drawing", ", ".join(drawn))
-
-
-def _templates(catalogue: Catalogue) -> Iterator[Finding]:
-    for error in catalogue.broken().values():
-        place = error.file if error.line is None else f"{error.file}, line {error.line}"
-        yield Finding("fail", "templates", str(error), f"edit {place}")
+    for broken in catalogue.broken().values():
+        line = "" if broken.line is None else f", line {broken.line}"
+        yield Finding("fail", "templates", str(broken), f"edit {broken.file}{line}")
     if not catalogue.broken():
         yield Finding("ok", "templates", "none is broken")
+    renderers = [catalogue.get(name) for name in catalogue.names()]
+    remote = ", ".join(each.name for each in renderers if each.remote)
+    if remote:
+        # An example of theirs may cost money.
+        yield Finding("ok", "services", f"{remote} (not called)")
+    local = [each for each in renderers if not each.remote]
+    failed = False
+    with closing(Pipeline(settings, NoStore())) as pipeline:
+        for each in local:
+            try:
+                pairs = each.example.items()
+                pipeline.produce(from_strings(each, pairs, "png", settings))
+            except RendererError as error:
+                failed = True
+                mend = "if the fault is not in a template of yours, report it"
+                yield Finding("fail", "drawing", f"{each.name}: {error}", mend)
+    if not failed:
+        yield Finding("ok", "drawing", ", ".join(each.name for each in local))
 
 
-def _failures(
-    catalogue: Catalogue, settings: Settings, pipeline: Pipeline
-) -> Iterator[Finding]:
-    for name in catalogue.names():
-        renderer = catalogue.get(name)
-        if renderer.remote is not None:
-            continue
-        try:
-            pairs = renderer.example.items()
-            pipeline.produce(from_strings(renderer, pairs, "png", settings))
-        except RendererError as error:
-            mend = "if the fault is not in a template of yours, report it"
-            yield Finding("fail", "drawing", f"{name}: {error}", mend)
+_CHECKS = (_machine, _packages, _codecs, _fonts, _port, _store, _drawing)

@@ -41,36 +41,29 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def listen_from(host: str, first: int) -> socket.socket:
-    """Return a socket listening on the first free port from `first` upwards."""
-    for port in range(first, min(first + _TRIES, 65535) + 1):
-        try:
-            return listen(host, port)
-        except PortTaken:
-            continue
-    raise PortTaken(errno.EADDRINUSE, f"no free port from {first} upwards")
-
-
 def open_listener(host: str, port: int, *, fixed: bool) -> socket.socket:
     """Return the socket to serve from; say so where it is not on the port wanted.
 
     A port in use is an error if it is `fixed`; else the next free one is taken.
     Raises CannotListen.
     """
-    try:
-        listener = listen(host, port) if fixed else listen_from(host, port)
-    except PortTaken as error:
-        raise CannotListen(
-            f"port {port} is taken on {host}. Stop the program that listens there,"
-            " or choose another: mimeo serve --port 8001, or PORT=8001."
-        ) from error
-    except OSError as error:
-        place = address(host, port)
-        raise CannotListen(f"cannot listen on {place}: {error.strerror}.") from error
-    found = listener.getsockname()[1]
-    if found != port:
-        print(f"Port {port} is taken; using {found}.", file=sys.stderr, flush=True)
-    return listener
+    last = port if fixed else min(port + _TRIES - 1, 65535)
+    for found in range(port, last + 1):
+        try:
+            listener = listen(host, found)
+        except PortTaken:
+            continue
+        except OSError as error:
+            place = address(host, port)
+            reason = f"cannot listen on {place}: {error.strerror}."
+            raise CannotListen(reason) from error
+        if found != port:
+            print(f"Port {port} is taken; using {found}.", file=sys.stderr, flush=True)
+        return listener
+    raise CannotListen(
+        f"port {port} is taken on {host}. Stop the program that listens there,"
+        " or choose another: mimeo serve --port 8001, or PORT=8001."
+    )
 
 
 def is_free(host: str, port: int) -> bool:

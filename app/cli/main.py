@@ -6,14 +6,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.bootstrap import open_catalogue
 from app.cli import batch, doctor
 from app.cli.listener import CannotListen
-from app.cli.options import Misuse, holds_bytes, read_options, variants
+from app.cli.options import Misuse, holds_bytes, read_files, split_options, variants
 from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
 from app.pipeline.pipeline import Pipeline
@@ -58,13 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             _complain(f"--{fault.field}: {fault.reason}")
         return 2
-    except (
-        BadSetting,
-        BrokenFont,
-        Misuse,
-        RendererError,
-        CannotListen,
-    ) as error:
+    except (BadSetting, BrokenFont, Misuse, RendererError, CannotListen) as error:
         _complain(str(error))
         return 2
     except BrokenPipeError:
@@ -85,18 +78,25 @@ def _parser() -> argparse.ArgumentParser:
     release = doctor.installed("mimeo") or "(not installed)"
     parser.add_argument("--version", action="version", version=f"mimeo {release}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_serve(commands.add_parser("serve", help="start the server"))
+    serve = commands.add_parser("serve", help="start the server")
+    for name, (variable, text) in _VARIABLES.items():
+        serve.add_argument(f"--{name}", metavar=variable, help=text)
+    serve.add_argument(
+        "--reload",
+        action="store_true",
+        help="development: edits of templates and code show at the next request",
+    )
+    serve.set_defaults(run=_serve)
     # Options of these two are the renderer's own, so argparse passes them on.
-    render = commands.add_parser(
-        "render", help="make one image", add_help=False, prefix_chars="\0"
-    )
-    render.add_argument("arguments", nargs="*")
-    render.set_defaults(run=lambda options: _render(options.arguments))
-    many = commands.add_parser(
-        "batch", help="make an image of every row", add_help=False, prefix_chars="\0"
-    )
-    many.add_argument("arguments", nargs="*")
-    many.set_defaults(run=lambda options: batch.run(options.arguments))
+    for name, run, text in (
+        ("render", _render, "make one image"),
+        ("batch", batch.run, "make an image of every row"),
+    ):
+        passing = commands.add_parser(
+            name, help=text, add_help=False, prefix_chars="\0"
+        )
+        passing.add_argument("arguments", nargs="*")
+        passing.set_defaults(run=lambda options, run=run: run(options.arguments))
     listing = commands.add_parser("renderers", help="list what can be drawn")
     listing.add_argument("--json", action="store_true", help="with JSON Schemas")
     listing.set_defaults(run=_renderers)
@@ -105,19 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_serve(parser: argparse.ArgumentParser) -> None:
-    for name, (variable, text) in _VARIABLES.items():
-        parser.add_argument(f"--{name}", metavar=variable, help=text)
-    parser.add_argument(
-        "--reload",
-        action="store_true",
-        help="development: edits of templates and code show at the next request",
-    )
-    parser.set_defaults(run=_serve)
-
-
 def _serve(options: argparse.Namespace) -> int:
-    os.environ |= dict(_environment(options))
+    # Options are spelt as environment: gunicorn.conf.py and the workers read that.
+    for name, (variable, _) in _VARIABLES.items():
+        if (value := getattr(options, name)) is not None:
+            os.environ[variable] = value
+    if options.reload:
+        os.environ["MIMEO_DEVELOPMENT"] = "1"
     settings = Settings.from_env(os.environ)
     if not os.environ.get("WEB_CONCURRENCY", "").strip():
         os.environ.pop("WEB_CONCURRENCY", None)
@@ -129,16 +123,6 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _environment(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Spell options as environment: gunicorn.conf.py and the workers read that."""
-    for name, (variable, _) in _VARIABLES.items():
-        value = getattr(options, name)
-        if value is not None:
-            yield variable, value
-    if options.reload:
-        yield "MIMEO_DEVELOPMENT", "1"
-
-
 def _render(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(f"usage: {_USAGE}")
@@ -148,22 +132,19 @@ def _render(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments[1:]):
         print("\n".join(_paragraph(renderer)))
         return 0
-    request, target = _image_request(renderer, arguments[1:], settings)
-    _write(target, _produce(request, settings))
-    return 0
-
-
-def _image_request(
-    renderer: Renderer, arguments: Sequence[str], settings: Settings
-) -> tuple[ImageRequest, str]:
-    pairs = list(read_options(arguments, partial(_parameter, renderer)))
+    schemas = _schema(renderer)["properties"]
+    pairs = list(
+        read_files(split_options(arguments[1:]), lambda name: schemas.get(name, {}))
+    )
     targets = [value for name, value in pairs if name == "output"]
     if len(targets) != 1:
         raise Misuse("-o FILE: give one file for the image, or - for standard output")
     rest = [pair for pair in pairs if pair[0] != "output"]
     named = any(name == "format" for name, _ in rest)
     ending = None if named else _format_of(targets[0])
-    return from_strings(renderer, rest, ending, settings), targets[0]
+    request = from_strings(renderer, rest, ending, settings)
+    _write(targets[0], _produce(request, settings))
+    return 0
 
 
 def _format_of(file: str) -> str:
@@ -202,48 +183,38 @@ def _write(file: str, data: bytes) -> None:
 
 def _renderers(options: argparse.Namespace) -> int:
     catalogue = open_catalogue(Settings.from_env(os.environ), os.environ)
-    rows = [catalogue.get(name) for name in catalogue.names()]
+    renderers = [catalogue.get(name) for name in catalogue.names()]
     if options.json:
-        print(json.dumps([_description(row) for row in rows], indent=2))
+        rows = [
+            {
+                "name": renderer.name,
+                "title": renderer.title,
+                "formats": formats(renderer),
+                "parameters": _schema(renderer),
+                "example": dict(renderer.example),
+            }
+            for renderer in renderers
+        ]
+        print(json.dumps(rows, indent=2))
     else:
-        print("\n\n".join("\n".join(_paragraph(row)) for row in rows))
+        print("\n\n".join("\n".join(_paragraph(each)) for each in renderers))
     for error in catalogue.broken().values():
         _complain(str(error))
     return 0
-
-
-def _description(renderer: Renderer) -> dict[str, Any]:
-    return {
-        "name": renderer.name,
-        "title": renderer.title,
-        "formats": formats(renderer),
-        "parameters": _schema(renderer),
-        "example": dict(renderer.example),
-    }
 
 
 def _schema(renderer: Renderer) -> dict[str, Any]:
     return renderer.parameters.model_json_schema()
 
 
-def _parameter(renderer: Renderer, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = _schema(renderer)["properties"].get(name, {})
-    return found
-
-
 def _paragraph(renderer: Renderer) -> Iterator[str]:
     yield f"{renderer.name}: {renderer.title}"
     schema = _schema(renderer)
     for name, row in schema["properties"].items():
-        required = name in schema.get("required", ())
-        option = name.replace("_", "-")
-        yield f"  --{option:<14} {_brief(option, row, required=required)}"
-
-
-def _brief(name: str, row: Mapping[str, Any], *, required: bool) -> str:
-    default = row.get("default")
-    note = "required" if required else f"default {default}" if default else "optional"
-    return f"{_kind(name, row)}, {note}"
+        option, default = name.replace("_", "-"), row.get("default")
+        note = f"default {default}" if default else "optional"
+        note = "required" if name in schema.get("required", ()) else note
+        yield f"  --{option:<14} {_kind(option, row)}, {note}"
 
 
 def _kind(name: str, row: Mapping[str, Any]) -> str:

@@ -16,13 +16,6 @@ class Misuse(Exception):
     """The command line cannot be carried out; the text names the option."""
 
 
-def read_options(
-    arguments: Sequence[str], schema_of: SchemaOf
-) -> Iterator[tuple[str, str]]:
-    """Read options and the files that they name; raise Misuse."""
-    return read_files(split_options(arguments), schema_of)
-
-
 def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield name and value of `--name value` and `--name=value`; `-o` is `output`."""
     left = iter(arguments)
@@ -31,7 +24,10 @@ def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             raise Misuse(f"{option}: is not an option; parameters are --NAME VALUE")
         spelt, equals, value = option.partition("=")
         if not equals:
-            value = _next(left, option)
+            try:
+                value = next(left)
+            except StopIteration:
+                raise Misuse(f"{option}: needs a value") from None
         name = "output" if spelt == "-o" else spelt[2:].replace("-", "_")
         yield name, value
 
@@ -39,12 +35,21 @@ def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
 def read_files(
     pairs: Iterable[tuple[str, str]], schema_of: SchemaOf
 ) -> Iterator[tuple[str, str]]:
-    """Replace the files that options with `@` name by what is in them."""
-    for name, value in pairs:
-        if name.endswith("@"):
-            yield _from_file(schema_of(name[:-1]), name[:-1], value)
-        else:
-            yield name, value
+    """Replace the files that options with `@` name by what is in them; raise Misuse."""
+    for name, file in pairs:
+        if not name.endswith("@"):
+            yield name, file
+            continue
+        try:
+            data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        except OSError as error:
+            raise Misuse(f"--{name}: {file}: {error.strerror}") from error
+        parameter = name[:-1]
+        text = not holds_bytes(schema_of(parameter))
+        try:
+            yield file_pair(parameter, data, text=text)
+        except BadParameter as error:
+            raise Misuse(f"--{name}: {file}: is not UTF-8 text") from error
 
 
 def holds_bytes(schema: Mapping[str, Any]) -> bool:
@@ -55,21 +60,3 @@ def holds_bytes(schema: Mapping[str, Any]) -> bool:
 def variants(schema: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Return a schema and those that it is any of."""
     return (schema, *schema.get("anyOf", ()))
-
-
-def _next(left: Iterator[str], option: str) -> str:
-    value = next(left, None)
-    if value is None:
-        raise Misuse(f"{option}: needs a value")
-    return value
-
-
-def _from_file(schema: Mapping[str, Any], name: str, file: str) -> tuple[str, str]:
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise Misuse(f"--{name}@: {file}: {error.strerror}") from error
-    try:
-        return file_pair(name, data, text=not holds_bytes(schema))
-    except BadParameter as error:
-        raise Misuse(f"--{name}@: {file}: is not UTF-8 text") from error

@@ -67,7 +67,8 @@ def test_a_taken_port_fails_only_where_it_was_asked_for(fixed, state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         settings = doctor.Settings(port=port)
-        rows = list(doctor._port(settings, fixed=fixed))
+        environ = {"PORT": str(port)} if fixed else {}
+        rows = list(doctor._port(settings, environ))
 
     assert [row.state for row in rows] == [state]
 
