@@ -45,17 +45,10 @@ class DamagedArchive(RemoteError):
 
 
 class _Interrupted(Exception):
-    """An attempt came to nothing: go on after `wait_s`, or a pause that grows.
+    """An attempt came to nothing: its reason, seconds to wait if told, and `busy`.
 
-    A `busy` server works on the very archive, so waiting for it has an end.
+    A busy server works on the very archive, so waiting for it has an end.
     """
-
-    def __init__(
-        self, reason: str, wait_s: float | None = None, *, busy: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
-        self.busy = busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +86,14 @@ class Server:
     def create(self, stream: IO[bytes], media_type: str, query: str) -> Made:
         """Send a table; raise BadRows, BadParameter or RemoteError."""
         path = f"/collections?{query}"
-        body = self._ask("POST", path, stream, media_type, _UPLOAD_TIMEOUT_S)
+        body = self._ask("POST", path, stream, media_type)
         try:
             made = Made(str(body["id"]), int(body["count"]), str(body["links"]["zip"]))
+            # The id becomes a file name, and the link is asked for with credentials.
+            if not made.id.isalnum() or not made.path.startswith("/"):
+                raise ValueError(made)
         except (KeyError, TypeError, ValueError) as error:
             raise RemoteError(f"{self._host} is not a Mimeo server.") from error
-        # The id becomes a file name, and the link is asked for with credentials.
-        if not made.id.isalnum() or not made.path.startswith("/"):
-            raise RemoteError(f"{self._host} is not a Mimeo server.")
         return made
 
     def parameters(self, renderer: str) -> dict[str, Any]:
@@ -137,10 +130,9 @@ class Server:
                         yield part.images
                 return
             except (RequestException, _Interrupted) as error:
-                busy, wait_s = False, None
-                reason = _reason_of(error)
-                if isinstance(error, _Interrupted):
-                    busy, wait_s = error.busy, error.wait_s
+                told = isinstance(error, _Interrupted)
+                args = error.args if told else (_reason_of(error), None, False)
+                reason, wait_s, busy = args
                 failed = (0 if part.size > furthest else failed) + (not busy)
                 furthest = max(furthest, part.size)
                 if failed > _MOST_ATTEMPTS:
@@ -161,7 +153,8 @@ class Server:
             part.restart()
         elif status == 416:
             part.restart()
-            raise _Interrupted("The archive is shorter than what has come of it.")
+            reason = "The archive is shorter than what has come of it."
+            raise _Interrupted(reason, None, False)
         elif status in _PASSING:
             body = _read_object(response)
             # RFC 9110, 10.2.3; a date is not waited for.
@@ -169,7 +162,7 @@ class Server:
             raise _Interrupted(
                 body.get("detail") or f"The server answered {status}.",
                 min(int(text), _LONGEST_RETRY_S) if text.isdecimal() else None,
-                busy=body.get("type") == "/problems/unfinished",
+                body.get("type") == "/problems/unfinished",
             )
         else:
             raise self._refusal(response)
@@ -180,7 +173,6 @@ class Server:
         path: str,
         body: IO[bytes] | None = None,
         media_type: str = "",
-        timeout_s: tuple[float, float] = _TIMEOUT_S,
     ) -> dict[str, Any]:
         """Return the JSON object that is answered."""
         try:
@@ -189,7 +181,7 @@ class Server:
                 self._base + path,
                 headers={"Content-Type": media_type} if media_type else {},
                 data=body,
-                timeout=timeout_s,
+                timeout=_UPLOAD_TIMEOUT_S if body else _TIMEOUT_S,
                 # A redirected POST would become a GET without a body.
                 allow_redirects=False,
             ) as response:
@@ -306,8 +298,6 @@ def _strong_tag(response: Response) -> str:
 
 def _reason_of(error: Exception) -> str:
     """Say in a sentence what broke; the libraries' own texts are chains of causes."""
-    if isinstance(error, _Interrupted):
-        return str(error)
     if isinstance(error, requests.Timeout):
         return "The server is silent."
     if isinstance(error, requests.exceptions.SSLError):

@@ -1,9 +1,8 @@
 """Archives for the tests: made of real bytes, or of zeros that nobody writes."""
 
 import json
-import random
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -88,15 +87,6 @@ def local_header(file, offset: int) -> tuple[tuple, bytes, bytes]:
     file.seek(offset)
     numbers = _LOCAL.unpack(file.read(_LOCAL.size))
     return numbers, file.read(numbers[-2]), file.read(numbers[-1])
-
-
-def random_cuts(data: bytes, seed: int, longest: int) -> Iterator[bytes]:
-    source = random.Random(seed)
-    at = 0
-    while at < len(data):
-        size = source.randint(1, longest)
-        yield data[at : at + size]
-        at += size
 
 
 def from_json(pieces: Iterable[bytes]):
