@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,11 +21,15 @@ from app.store import (
     SWEEPER,
     BoundedStore,
     FolderStore,
+    Locked,
     NoStore,
+    Pauses,
     Store,
     StoreError,
+    get_or_create,
     open_store,
 )
+from tests.s3_server import serving
 
 LIMIT = 1 << 20
 # More than one part of a multipart upload.
@@ -32,9 +38,22 @@ KEY = "ab" * 32
 HOLD = """
 import sys, time
 from app.store import open_store
-with open_store(sys.argv[1], 1 << 20).lock("ab" * 32, 0):
+with open_store(sys.argv[1], 1 << 20).lock("ab" * 32, (0 for _ in ())):
     print("held", flush=True)
     time.sleep(60)
+"""
+# Four threads write when the process is told to; the number of winners is printed.
+CREATE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from app.store import open_store
+store = open_store(sys.argv[1], 1 << 20)
+store.get("ab" * 32)
+print("ready", flush=True)
+sys.stdin.readline()
+with ThreadPoolExecutor(4) as pool:
+    data = (f"{sys.argv[2]} {number}".encode() for number in range(4))
+    print(sum(pool.map(store.create, ["ab" * 32] * 4, data)))
 """
 
 
@@ -50,14 +69,26 @@ def s3() -> Iterator[str]:
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def real_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 server that people run, with one bucket; its base URL."""
+    with serving(tmp_path_factory.mktemp("seaweed")) as url:
+        yield url
+
+
 @pytest.fixture
 def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    return open_store(connect(s3, monkeypatch, tmp_path), LIMIT)
+
+
+def connect(url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
+    """Set the environment for an S3 server; return a folder of its bucket."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    return open_store(f"s3://bucket/{tmp_path.name}", LIMIT)
+    return f"s3://bucket/{folder.name}"
 
 
 @pytest.fixture(params=["folder", "memory", "bucket"])
@@ -68,6 +99,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         return made
     url = "memory:" if request.param == "memory" else str(tmp_path / "store")
     return open_store(url, 1 << 30)
+
+
+@pytest.fixture(params=["folder", "bucket", "real bucket"])
+def shared(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The URL of each kind of store that processes share."""
+    if request.param == "folder":
+        return str(tmp_path)
+    server = "s3" if request.param == "bucket" else "real_s3"
+    return connect(request.getfixturevalue(server), monkeypatch, tmp_path)
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -101,7 +143,9 @@ def test_a_suffix_makes_another_key(store: Store) -> None:
 
 @pytest.mark.parametrize("key", ["", "../" + KEY, KEY.upper(), KEY + "/x", KEY + ".A"])
 def test_what_is_no_key_is_refused(store: Store, key: str) -> None:
-    for use in (store.get, store.has, lambda key: store.put(key, b"one")):
+    uses = (store.get, store.has)
+    writes = (store.put, store.create)
+    for use in (*uses, *(lambda key, w=write: w(key, b"one") for write in writes)):
         with pytest.raises(ValueError, match="is not a key"):
             use(key)
 
@@ -122,6 +166,74 @@ def test_a_range_is_short_at_the_end(
     store.put(KEY, b"0123456789")
 
     assert store.read(KEY, start, stop) == found
+
+
+def test_what_is_there_is_not_created_again(store: Store) -> None:
+    first = store.create(KEY, b"one")
+
+    second = store.create(KEY, b"two")
+
+    assert (first, second, store.get(KEY)) == (True, False, b"one")
+
+
+def test_of_sixteen_threads_that_create_one_wins(store: Store) -> None:
+    data = [f"writer {number}".encode() * 1000 for number in range(16)]
+    start = threading.Barrier(16)
+
+    def create(block: bytes) -> bool:
+        start.wait(10)
+        return store.create(KEY, block)
+
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(create, data))
+
+    assert won.count(True) == 1
+    assert store.get(KEY) == data[won.index(True)]
+
+
+def test_of_four_processes_with_four_threads_that_create_one_wins(shared: str) -> None:
+    command = [sys.executable, "-c", CREATE, shared]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers = [subprocess.Popen([*command, name], **pipes) for name in "abcd"]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    won = [int(writer.communicate(timeout=60)[0]) for writer in writers]
+
+    assert sorted(won) == [0, 0, 0, 1]
+    kept = open_store(shared, LIMIT).get(KEY)
+    assert bytes(kept).decode()[0] == "abcd"[won.index(1)]
+
+
+def test_all_who_get_or_create_have_the_same(store: Store) -> None:
+    data = [str(number).encode() for number in range(16)]
+
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(partial(get_or_create, store, KEY), data))
+
+    assert found == {store.get(KEY)}
+
+
+def test_a_created_file_is_never_seen_half_written(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path), 1 << 30)
+    keys, seen = [f"{number:064x}" for number in range(100)], set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.update(len(store.get(key) or b"") for key in keys)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for key in keys:
+        store.create(key, bytes(100_000))
+    done.set()
+    reader.join()
+
+    assert seen <= {0, 100_000}
 
 
 def test_an_iterator_is_kept_whole(store: Store) -> None:
@@ -324,21 +436,59 @@ def test_a_store_says_who_sees_what_it_keeps(
     assert (store.shared, store.keeps) == (shared, keeps)
 
 
+def pauses(*seconds: float) -> Pauses:
+    yield from seconds
+
+
 @pytest.mark.parametrize("url", ["none", "memory:", "s3://bucket"])
 def test_without_a_folder_there_is_no_lock(url: str) -> None:
     store = open_store(url, LIMIT)
 
-    with store.lock(KEY, 0) as held:
-        assert held is None
+    with store.lock(KEY, pauses()) as held:
+        assert held is False
 
 
 def test_a_key_is_held_once_at_a_time(tmp_path: Path) -> None:
     one, other = (open_store(str(tmp_path), LIMIT) for _ in range(2))
 
-    with one.lock(KEY, 0) as first, other.lock(KEY, 0.02) as second:
-        assert (first, second) == (True, False)
-    with other.lock(KEY, 0) as third:
+    with one.lock(KEY, pauses()) as first:
+        with pytest.raises(Locked), other.lock(KEY, pauses(0.01, 0.01)):
+            pass
+        assert first is True
+    with other.lock(KEY, pauses()) as third:
         assert third is True
+
+
+def test_no_key_waits_for_another_of_any_room(tmp_path: Path) -> None:
+    keys = ["ab" * 31 + f"{number:02x}" for number in range(8)]
+    rooms = [open_store(str(tmp_path), LIMIT, room) for room in ("media", "purchases")]
+
+    with ExitStack() as stack:
+        locks = [room.lock(key, pauses()) for room in rooms for key in keys]
+        held = [stack.enter_context(lock) for lock in locks]
+
+    assert held == [True] * 16
+
+
+def test_whoever_waits_for_a_key_says_how_long(tmp_path: Path) -> None:
+    def until_enough() -> Pauses:
+        yield 0
+        raise ZeroDivisionError
+
+    store = open_store(str(tmp_path), LIMIT)
+    with store.lock(KEY, pauses()):
+        with pytest.raises(ZeroDivisionError), store.lock(KEY, until_enough()):
+            pass
+
+        with pytest.raises(Locked), store.lock(KEY, pauses()):
+            pass
+
+
+def test_whoever_gains_a_key_waits_no_longer(tmp_path: Path) -> None:
+    waiting = pauses(1, 1)
+
+    with open_store(str(tmp_path), LIMIT).lock(KEY, waiting):
+        assert list(waiting) == []
 
 
 def test_whoever_waits_gets_the_key_when_it_is_free(tmp_path: Path) -> None:
@@ -347,7 +497,7 @@ def test_whoever_waits_gets_the_key_when_it_is_free(tmp_path: Path) -> None:
     let_go = threading.Event()
 
     def hold() -> None:
-        with store.lock(KEY, 0):
+        with store.lock(KEY, pauses()):
             held.set()
             let_go.wait(10)
 
@@ -356,9 +506,27 @@ def test_whoever_waits_gets_the_key_when_it_is_free(tmp_path: Path) -> None:
     held.wait(10)
     threading.Timer(0.05, let_go.set).start()
 
-    with store.lock(KEY, 10) as gained:
+    with store.lock(KEY, pauses(*[0.01] * 1000)) as gained:
         assert gained is True
     holder.join()
+
+
+def test_sixteen_in_turn_hold_a_key_alone_and_leave_no_file(tmp_path: Path) -> None:
+    stores = [open_store(str(tmp_path), LIMIT) for _ in range(16)]
+    inside, most = [], []
+
+    def hold(store: Store) -> None:
+        for _ in range(20):
+            with store.lock(KEY, pauses(*[0.001] * 20_000)):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(hold, stores))
+
+    assert (len(most), max(most)) == (320, 1)
+    assert [path.name for path in (tmp_path / "locks").iterdir()] == ["media-sweep"]
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
@@ -369,20 +537,38 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with store.lock(KEY, 0) as meanwhile:
+        with pytest.raises(Locked), store.lock(KEY, pauses()):
             pass
         holder.kill()
 
-    with store.lock(KEY, 0) as afterwards:
-        pass
-    assert (meanwhile, afterwards) == (False, True)
+    with store.lock(KEY, pauses()) as afterwards:
+        assert afterwards is True
+
+
+def test_locks_that_killed_processes_left_are_swept_and_held_ones_not(
+    tmp_path: Path,
+) -> None:
+    store = FolderStore(tmp_path, "media", LIMIT)
+    store.prove_writable()
+    left = tmp_path / "locks/media-left"
+    left.touch()
+    os.utime(left, (0, 0))
+
+    with store.lock(KEY, pauses()):
+        (held,) = tmp_path.glob("locks/*-ab-*")
+        os.utime(held, (0, 0))
+        store.put(KEY, bytes(LIMIT // 10))
+        _wait_for_sweeps()
+
+        assert held.exists()
+    assert [path.name for path in (tmp_path / "locks").iterdir()] == ["media-sweep"]
 
 
 def test_locks_come_back_after_the_folder_was_emptied(tmp_path: Path) -> None:
     store = open_store(str(tmp_path), LIMIT)
     shutil.rmtree(tmp_path / "locks")
 
-    with store.lock(KEY, 0) as held:
+    with store.lock(KEY, pauses()) as held:
         assert held is True
 
 

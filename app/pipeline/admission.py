@@ -9,9 +9,12 @@ from math import inf
 
 from app.errors import with_fields
 from app.renderer.errors import RendererError
+from app.store import Pauses
 
 # How soon somebody patient notices that nobody wants the picture any more.
 _GLANCE_S = 0.5
+# Between two tries to lock what another process holds.
+POLL_S = 0.005
 
 
 @with_fields
@@ -114,6 +117,17 @@ class Gate:
         finally:
             with self._guard:
                 self._waiting -= 1
+
+    def pauses(self, patience: Patience) -> Pauses:
+        """Yield the seconds between two looks whether another process is done.
+
+        Raises Busy where too many wait, or when the patience is at its end, and
+        Cancelled.
+        """
+        with self.wait(patience):
+            while patience.left():
+                yield min(POLL_S, patience.span())
+        raise self.busy()
 
     def hurry(self, event: threading.Event) -> None:
         """Set the event that ends somebody's modesty, and let them look at once."""

@@ -5,17 +5,17 @@ what is asked again within a window is a retry, for clients repeat what they bel
 lost; after it, somebody wants other images of the same prompt.
 """
 
+import hashlib
 import secrets
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 
 import orjson
 
-from app.store import Store, key_for
+from app.store import Store, StoreError, get_or_create, key_for
 
-_LOCK_S = 10.0
+# How far the clocks of two machines may be apart.
+_SKEW_S = 60.0
 
 
 class KeyReused(Exception):
@@ -31,9 +31,6 @@ class Occasions:
     def __init__(self, store: Store, window_s: int) -> None:
         self._store = store
         self._window_s = window_s
-        # Of this process only: not every store has locks. One for all would let the
-        # slowest answer of a bucket hold up everybody.
-        self._guards = [threading.Lock() for _ in range(256)]
 
     def of_key(self, key: str, request: str) -> str:
         """Return the occasion of a key; raise KeyReused where it was for another.
@@ -41,12 +38,8 @@ class Occasions:
         `request` is a digest of what is asked for.
         """
         name = key_for(f"key {key}")
-        with self._locked(name):
-            known = self._store.get(name)
-            if known is None:
-                self._store.put(name, request.encode())
-            elif known != request.encode():
-                raise KeyReused
+        if get_or_create(self._store, name, request.encode()) != request.encode():
+            raise KeyReused
         return name
 
     def of_request(self, request: str) -> str:
@@ -57,19 +50,28 @@ class Occasions:
         """
         if not self._store.keeps:
             return ""
-        name = key_for(f"window {request}")
-        with self._locked(name):
-            known = self._store.get(name)
-            if known is not None:
-                occasion, begun = orjson.loads(known)
-                if 0 <= time.time() - begun < self._window_s:
-                    return str(occasion)
-            occasion = secrets.token_hex(16)
-            self._store.put(name, orjson.dumps((occasion, time.time())))
+        name = first = key_for(f"window {request}")
+        now = time.time()
+        fresh = orjson.dumps((secrets.token_hex(16), now))
+        while True:
+            record = get_or_create(self._store, name, fresh)
+            occasion, begun = _parse(record)
+            if record == fresh or -_SKEW_S < now - begun < self._window_s:
+                break
+            # No entry can be replaced by one of two without a lock, but what follows
+            # it can be created by one alone.
+            name = key_for(f"{first} {hashlib.sha256(record).hexdigest()}")
+        if name != first:
+            # Only a shortcut: without it the next one finds the way through the old.
+            with suppress(StoreError):
+                self._store.put(first, record)
         return occasion
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        guard = self._guards[int(name[:2], 16)]
-        with guard, self._store.lock(name, _LOCK_S):
-            yield
+
+def _parse(record: bytes) -> tuple[str, float]:
+    """Return an occasion and when it began: long ago, where the record is damaged."""
+    try:
+        occasion, begun = orjson.loads(record)
+        return str(occasion), float(begun)
+    except (TypeError, ValueError):
+        return "", 0.0

@@ -14,7 +14,7 @@ from zlib_ng import zlib_ng
 from app.media import Media
 from app.observability import metrics
 from app.renderer.base import Encoded
-from app.store import Store, StoreError
+from app.store import Pauses, Store, StoreError
 
 _LOG = logging.getLogger("mimeo.store")
 # Header and facts of nearly all blocks.
@@ -88,19 +88,15 @@ class MediaStore:
         return self._put(key, orjson.dumps(value))
 
     @contextmanager
-    def lock(self, fingerprint: str, timeout_s: float) -> Iterator[bool | None]:
-        """Hold a fingerprint against other processes while the body runs.
-
-        The body gets True, or False where another held it all the time, or None
-        where there is no such lock.
-        """
+    def lock(self, key: str, pauses: Pauses) -> Iterator[bool]:
+        """Hold a key against other processes while the body runs, as Store.lock."""
         with ExitStack() as stack:
             try:
-                held = stack.enter_context(self._store.lock(fingerprint, timeout_s))
+                shared = stack.enter_context(self._store.lock(key, pauses))
             except StoreError as error:
                 _warn(error)
-                held = None
-            yield held
+                shared = False
+            yield shared
 
 
 def media_of(encoded: Encoded, fingerprint: str) -> Media:

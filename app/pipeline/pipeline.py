@@ -7,9 +7,7 @@ lock, and look into the store again when they have it.
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -71,7 +69,7 @@ class Pipeline:
         self._easels = Easels(slots, "mimeo-draw")
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = Isolation(settings)
-        self._flights: Flights[Production] = Flights()
+        self._flights: Flights[Production] = Flights(self._kept.lock)
 
     def produce(
         self,
@@ -100,8 +98,13 @@ class Pipeline:
         while True:
             flight, leads = self._flights.join(request.fingerprint)
             if leads:
-                work = partial(self._make, request, flight, patience)
-                return self._flights.lead(request.fingerprint, flight, work)
+                return self._flights.lead(
+                    request.fingerprint,
+                    flight,
+                    self._gate_of(request).pauses(patience),
+                    partial(self._find_collapsed, request.fingerprint),
+                    partial(self._make, request, flight, patience, time.perf_counter()),
+                )
             production = self._follow(request, flight, patience)
             if production is not None:
                 return production
@@ -211,61 +214,32 @@ class Pipeline:
                 if not patience.left():
                     raise gate.busy()
             try:
-                return _collapsed(flight.result.result())
+                return Production(flight.result.result().media, "collapsed")
             except (Busy, Cancelled):
                 # The leader's patience is at an end, which says nothing of ours.
                 if not patience.left():
                     raise gate.busy() from None
                 return None
 
+    def _find_collapsed(self, fingerprint: str) -> Production | None:
+        stored = self._kept.get(fingerprint)
+        return None if stored is None else Production(stored, "collapsed")
+
     def _make(
-        self, request: ImageRequest, flight: Flight[Production], patience: Patience
+        self,
+        request: ImageRequest,
+        flight: Flight[Production],
+        patience: Patience,
+        asked_s: float,
     ) -> Production:
-        started = time.perf_counter()
-        with self._lock(request, patience) as shared:
-            stored = self._kept.get(request.fingerprint) if shared else None
-            if stored is not None:
-                return Production(stored, "collapsed")
-            with self._gate_of(request).admit(patience, flight.urgent):
-                flight.begun.set()
-                queue_s = time.perf_counter() - started
-                with metrics.rendering(request.renderer.name):
-                    encoded = self._draw(request)
-            media = media_of(encoded, request.fingerprint)
-            self._kept.put(media)
+        with self._gate_of(request).admit(patience, flight.urgent):
+            flight.begun.set()
+            queue_s = time.perf_counter() - asked_s
+            with metrics.rendering(request.renderer.name):
+                encoded = self._draw(request)
+        media = media_of(encoded, request.fingerprint)
+        self._kept.put(media)
         return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
-
-    @contextmanager
-    def _lock(self, request: ImageRequest, patience: Patience) -> Iterator[bool]:
-        """Keep other processes from drawing the same; yield whether they can be kept.
-
-        Raises Busy where another holds the lock for too long, and Cancelled.
-        """
-        with ExitStack() as stack:
-            yield bool(self._hold(stack, request, patience))
-
-    def _hold(
-        self, stack: ExitStack, request: ImageRequest, patience: Patience
-    ) -> bool | None:
-        held = self._try_lock(stack, request, 0)
-        if held is not False:
-            return held
-        gate = self._gate_of(request)
-        with gate.wait(patience):
-            while not self._try_lock(stack, request, patience.span()):
-                if not patience.left():
-                    raise gate.busy()
-        return True
-
-    def _try_lock(
-        self, stack: ExitStack, request: ImageRequest, timeout_s: float
-    ) -> bool | None:
-        with ExitStack() as attempt:
-            lock = self._kept.lock(request.fingerprint, timeout_s)
-            held = attempt.enter_context(lock)
-            if held:
-                stack.enter_context(attempt.pop_all())
-            return held
 
     def _gate_of(self, request: ImageRequest) -> Gate:
         return self._isolated_gate if request.renderer.isolated else self._gate
@@ -285,7 +259,3 @@ def _wanted(
     remote = request.renderer.remote
     assert remote is not None
     return Wanted(count, format, time.monotonic() + remote.total_s, patient)
-
-
-def _collapsed(production: Production) -> Production:
-    return Production(production.media, "collapsed")

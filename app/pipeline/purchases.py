@@ -17,12 +17,12 @@ from functools import partial
 from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics
-from app.pipeline.admission import Busy
+from app.pipeline.admission import POLL_S, Busy
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.singleflight import Flights
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
-from app.store import Store, key_for
+from app.store import Pauses, Store, key_for
 from app.upstream.errors import CircuitOpen, UpstreamBusy
 
 _LOG = logging.getLogger("mimeo.purchases")
@@ -62,7 +62,7 @@ class Purchases:
     def __init__(self, store: Store, threads: int) -> None:
         self._kept = MediaStore(store)
         self._seats = threading.BoundedSemaphore(max(1, threads // 2))
-        self._flights: Flights[Purchase] = Flights()
+        self._flights: Flights[Purchase] = Flights(self._kept.lock)
 
     def buy(self, request: ImageRequest, wanted: Wanted) -> Purchase:
         """Return the images of a request to a remote renderer.
@@ -81,8 +81,13 @@ class Purchases:
             while True:
                 flight, leads = self._flights.join(keyed.key)
                 if leads:
-                    work = partial(self._make, request, keyed)
-                    return self._flights.lead(keyed.key, flight, work)
+                    return self._flights.lead(
+                        keyed.key,
+                        flight,
+                        _pauses(wanted.deadline),
+                        partial(self._recall, request, wanted.count, "collapsed"),
+                        partial(self._make, request, keyed),
+                    )
                 try:
                     return replace(flight.result.result(), source="collapsed")
                 except (Busy, UpstreamBusy, CircuitOpen):
@@ -90,7 +95,9 @@ class Purchases:
                     if not wanted.patient or time.monotonic() >= wanted.deadline:
                         raise
 
-    def _recall(self, request: ImageRequest, count: int) -> Purchase | None:
+    def _recall(
+        self, request: ImageRequest, count: int, source: str = "hit"
+    ) -> Purchase | None:
         """Return what is kept of an earlier purchase, or None."""
         # Of one image alone, none can be missing.
         note = self._kept.get_note(_album_key(request, count)) if count > 1 else ()
@@ -100,7 +107,7 @@ class Purchases:
         kept = count - len(absent)
         media = [self.find(_key(request, count, place)) for place in range(1, kept + 1)]
         whole = tuple(image for image in media if image is not None)
-        return Purchase(whole, absent, "hit") if len(whole) == kept else None
+        return Purchase(whole, absent, source) if len(whole) == kept else None
 
     def peek(self, request: ImageRequest) -> Stored | None:
         """Return what is known of a purchase of one image, without reading it."""
@@ -124,31 +131,15 @@ class Purchases:
             self._seats.release()
 
     def _make(self, request: ImageRequest, wanted: Wanted) -> Purchase:
-        with self._lock(wanted.key, wanted.deadline) as shared:
-            found = self._recall(request, wanted.count) if shared else None
-            if found is not None:
-                return replace(found, source="collapsed")
-            started = time.perf_counter()
-            made, absent = _call(request, wanted)
-            made_s = time.perf_counter() - started
-            media = tuple(
-                media_of(image, _key(request, wanted.count, place))
-                for place, image in enumerate(made, 1)
-            )
-            self._keep(wanted, media, absent)
+        started = time.perf_counter()
+        made, absent = _call(request, wanted)
+        made_s = time.perf_counter() - started
+        media = tuple(
+            media_of(image, _key(request, wanted.count, place))
+            for place, image in enumerate(made, 1)
+        )
+        self._keep(wanted, media, absent)
         return Purchase(media, absent, "miss", made_s)
-
-    @contextmanager
-    def _lock(self, key: str, deadline: float) -> Iterator[bool]:
-        """Keep other processes from buying the same; yield whether they can be kept.
-
-        Raises Busy where another holds the lock until the deadline.
-        """
-        left_s = max(0.0, deadline - time.monotonic())
-        with self._kept.lock(key, left_s) as held:
-            if held is False:
-                raise Busy(_BUSY_RETRY_S)
-            yield bool(held)
 
     def _keep(
         self, wanted: Wanted, media: tuple[Media, ...], absent: tuple[Absent, ...]
@@ -160,6 +151,16 @@ class Purchases:
         if not all(kept):
             # The one place where money is lost in silence, were it not said.
             _LOG.error("a paid image could not be kept")
+
+
+def _pauses(deadline: float) -> Pauses:
+    """Yield the seconds between two looks whether another process is done.
+
+    Raises Busy at the deadline.
+    """
+    while time.monotonic() < deadline:
+        yield POLL_S
+    raise Busy(_BUSY_RETRY_S)
 
 
 def _remote(request: ImageRequest) -> Remote:

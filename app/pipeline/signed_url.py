@@ -5,11 +5,11 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
-from app.store import Store, key_for
+from app.store import Store, StoreError, get_or_create, key_for
 
 # Where the key is in its room.
 _NAME = key_for("key of signed URLs")
-_LOCK_S = 10.0
+_KEY_BYTES = 32
 
 
 class BadSignature(Exception):
@@ -60,12 +60,9 @@ class Signer:
 def key_of(store: Store) -> bytes:
     """Return the key that all who share a store sign with, made at the first use.
 
-    A bucket has no locks: there, several machines are better given a key. Raises
-    StoreError.
+    Raises StoreError.
     """
-    with store.lock(_NAME, _LOCK_S):
-        key = store.get(_NAME)
-        if key is None:
-            key = secrets.token_bytes(32)
-            store.put(_NAME, key)
-    return bytes(key)
+    key = get_or_create(store, _NAME, secrets.token_bytes(_KEY_BYTES))
+    if len(key) != _KEY_BYTES:
+        raise StoreError("the key of signed URLs is damaged: delete the room `keys`")
+    return key

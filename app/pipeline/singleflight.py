@@ -1,12 +1,16 @@
-"""Equal work at one moment is done once, in one process."""
+"""Equal work at one moment is done once, in one process and between processes."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from app.store import Pauses
+
 T = TypeVar("T")
+Lock = Callable[[str, Pauses], AbstractContextManager[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,13 @@ class Flight(Generic[T]):
 
 
 class Flights(Generic[T]):
-    """The work under way, by key: the first of each key leads, the others follow."""
+    """The work under way, by key: the first of each key leads, the others follow.
 
-    def __init__(self) -> None:
+    The leaders of several processes take turns at the key's `lock`.
+    """
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
         self._flights: dict[str, Flight[T]] = {}
         self._guard = threading.Lock()
 
@@ -38,10 +46,23 @@ class Flights(Generic[T]):
             flight = self._flights[key] = Flight()
             return flight, True
 
-    def lead(self, key: str, flight: Flight[T], work: Callable[[], T]) -> T:
-        """Do the work and tell the followers what came of it; raise what it raises."""
+    def lead(
+        self,
+        key: str,
+        flight: Flight[T],
+        pauses: Pauses,
+        find: Callable[[], T | None],
+        make: Callable[[], T],
+    ) -> T:
+        """Do the work and tell the followers what came of it; raise what it raises.
+
+        `find` looks for what another process made while this one waited, and `pauses`
+        is how it waits, as in Store.lock.
+        """
         try:
-            result = work()
+            with self._lock(key, pauses) as shared:
+                found = find() if shared else None
+                result = make() if found is None else found
         except BaseException as error:
             self._leave(key, flight)
             flight.result.set_exception(error)

@@ -1,8 +1,8 @@
 """Bytes by key: a folder, memory, a bucket, or nothing.
 
-Keys are content addresses, 64 hexadecimal digits with or without a suffix such as
-`.archive`, so an entry never changes once it is written; the only questions are
-whether it is there and when it goes. Each room of a store has a bound of its own.
+Keys are 64 hexadecimal digits with or without a suffix such as `.archive`. Most are
+content addresses, so that an entry never changes once it is written; the only questions
+are whether it is there and when it goes. Each room of a store has a bound of its own.
 """
 
 from datetime import timedelta
@@ -15,7 +15,17 @@ from obstore.store import ObjectStore as Backend
 
 from app.store.folder import FolderStore
 from app.store.objects import SWEEPER, BoundedStore, ObjectStore
-from app.store.store import NoStore, Store, StoreError, key_for, reason, sees_all
+from app.store.store import (
+    Locked,
+    NoStore,
+    Pauses,
+    Store,
+    StoreError,
+    get_or_create,
+    key_for,
+    reason,
+    sees_all,
+)
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -24,10 +34,13 @@ __all__ = [
     "SWEEPER",
     "BoundedStore",
     "FolderStore",
+    "Locked",
     "NoStore",
     "ObjectStore",
+    "Pauses",
     "Store",
     "StoreError",
+    "get_or_create",
     "key_for",
     "open_store",
     "sees_all",

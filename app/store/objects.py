@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore as Backend
 
-from app.store.store import StoreError, fault
+from app.store.store import Pauses, StoreError, fault
 
 _LOG = logging.getLogger("mimeo.store")
 SWEEPER = "mimeo-sweeper"
@@ -78,9 +78,23 @@ class ObjectStore:
         except (BaseError, OSError) as error:
             raise fault("write", key, error) from error
 
-    def lock(self, key: str, timeout_s: float) -> AbstractContextManager[bool | None]:
+    def create(self, key: str, data: bytes) -> bool:
+        """Keep the bytes where there is no entry yet; return whether they are kept.
+
+        A bucket decides it (If-None-Match, RFC 9110, section 13.1.2).
+        """
+        path = self._path(key)
+        try:
+            self._create(path, data)
+        except FileExistsError:
+            return False
+        except (BaseError, OSError) as error:
+            raise fault("write", key, error) from error
+        return True
+
+    def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing: neither a bucket nor memory has locks between processes."""
-        return nullcontext()
+        return nullcontext(False)
 
     def _get(self, path: str) -> bytes | memoryview:
         return obstore.get(self._open(), path).bytes().to_bytes()
@@ -97,6 +111,12 @@ class ObjectStore:
 
     def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
         obstore.put(self._open(), path, data, chunk_size=_PART, max_concurrency=1)
+
+    def _create(self, path: str, data: bytes) -> None:
+        try:
+            obstore.put(self._open(), path, data, mode="create")
+        except AlreadyExistsError as error:
+            raise FileExistsError from error
 
     def _size(self, path: str) -> int:
         return obstore.head(self._open(), path)["size"]
@@ -137,6 +157,14 @@ class BoundedStore(ObjectStore):
             counted = _Counted(data, most)
             super().put(key, counted)
             self._count(counted.size)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Keep the bytes where there is no entry yet; return whether they are kept."""
+        _refuse_more(len(data), int(self._limit * (1 - _KEPT)))
+        created = super().create(key, data)
+        if created:
+            self._count(len(data))
+        return created
 
     def sweep(self) -> int:
         """Delete the oldest entries beyond the bound; return how many bytes went."""

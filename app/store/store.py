@@ -1,13 +1,21 @@
 """What a store is, and the one that keeps nothing."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 
 class StoreError(Exception):
     """The store cannot be used: the folder is not writable, the disk is full."""
+
+
+class Locked(Exception):
+    """Another process holds a key for longer than one would wait."""
+
+
+# A generator, because whoever counts the waiting wants to know when they do no more.
+Pauses = Generator[float, None, None]
 
 
 class Store(Protocol):
@@ -42,11 +50,18 @@ class Store(Protocol):
         What the iterator raises is raised, and nothing is kept.
         """
 
-    def lock(self, key: str, timeout_s: float) -> AbstractContextManager[bool | None]:
+    def create(self, key: str, data: bytes) -> bool:
+        """Keep the bytes where there is no entry yet; return whether they are kept.
+
+        Of all who do so at one moment, on whatever machine, one gets True.
+        """
+
+    def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold the key against other processes while the body runs.
 
-        The body gets True, or False where another held it all the time, or None
-        where there is no such lock and it cannot know. A few keys share a lock.
+        While another holds it, `pauses` says how many seconds to sleep before each
+        look; it may raise, and Locked is raised where it ends. The body gets False
+        where there are no locks between processes.
         """
 
 
@@ -71,14 +86,31 @@ class NoStore:
     def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
         """Forget the bytes."""
 
-    def lock(self, key: str, timeout_s: float) -> AbstractContextManager[bool | None]:
+    def create(self, key: str, data: bytes) -> bool:
+        """Forget the bytes; there never was an entry."""
+        return True
+
+    def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing."""
-        return nullcontext()
+        return nullcontext(False)
 
 
 def key_for(text: str) -> str:
     """Return the key of what has a name and not a content address."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def get_or_create(store: Store, key: str, data: bytes) -> bytes:
+    """Return what is under a key: `data`, where there was nothing before.
+
+    All who do so get the same. Raises StoreError.
+    """
+    if store.create(key, data):
+        return data
+    found = store.get(key)
+    if found is None:
+        raise StoreError(f"cannot read {key}: it was deleted at this moment")
+    return bytes(found)
 
 
 def sees_all(store: Store, workers: int) -> bool:

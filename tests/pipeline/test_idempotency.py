@@ -1,5 +1,6 @@
 """A retry is one purchase with what it repeats; another request is another."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from app.pipeline import idempotency
 from app.pipeline.idempotency import KeyReused, Occasions
-from app.store import NoStore, Store, open_store
+from app.store import NoStore, Store, StoreError, key_for, open_store
 
 
 @pytest.fixture(params=["folder", "memory:"])
@@ -69,6 +70,52 @@ def test_many_at_once_in_two_processes_agree(tmp_path):
         found = set(pool.map(lambda n: two[n % 2].of_request("a ship"), range(64)))
 
     assert len(found) == 1
+
+
+def test_many_at_once_agree_where_a_window_has_ended(store, monkeypatch):
+    before = Occasions(store, 600).of_request("a ship")
+    later = time.time() + 700
+    monkeypatch.setattr(idempotency.time, "time", lambda: later)
+
+    with ThreadPoolExecutor(16) as pool:
+        found = set(pool.map(Occasions(store, 600).of_request, ["a ship"] * 64))
+
+    assert len(found) == 1
+    assert before not in found
+
+
+def test_clocks_of_two_machines_need_not_agree(store, monkeypatch):
+    times = iter((1000.0, 995.0, 995.0))
+    monkeypatch.setattr(idempotency.time, "time", lambda: next(times))
+    one, other = Occasions(store, 600), Occasions(store, 600)
+
+    assert one.of_request("a ship") == other.of_request("a ship")
+
+
+@pytest.mark.parametrize("damaged", [b"", b"7", b"[1]", b'["a", "b"]', b"\xff{"])
+def test_a_damaged_record_begins_a_new_window(store, damaged):
+    store.put(key_for("window a ship"), damaged)
+
+    first, second = (Occasions(store, 600).of_request("a ship") for _ in range(2))
+
+    assert first == second != ""
+
+
+class Swallowing(NoStore):
+    """Creates, and loses at once; refuses to put."""
+
+    keeps = True
+
+    def create(self, key, data):
+        return False
+
+    def put(self, key, data):
+        raise StoreError("no disk")
+
+
+def test_a_record_that_comes_and_goes_is_a_fault_of_the_store():
+    with pytest.raises(StoreError, match="deleted"):
+        Occasions(Swallowing(), 600).of_request("a ship")
 
 
 def test_where_nothing_is_kept_a_key_still_names_its_occasion():

@@ -1,9 +1,10 @@
 """The pipeline draws once, keeps what it drew, and says how it came about."""
 
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from app.pipeline.pipeline import Pipeline, Production
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas
-from app.store import NoStore, StoreError, open_store
+from app.store import NoStore, Pauses, StoreError, open_store
 
 
 @dataclass
@@ -142,7 +143,7 @@ class BrokenStore(NoStore):
     def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
         raise StoreError("disk full")
 
-    def lock(self, key: str, timeout_s: float) -> AbstractContextManager[bool | None]:
+    def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         raise StoreError("no locks left")
 
 
@@ -341,12 +342,14 @@ class LockedStore(NoStore):
         self.open = self.most = 0
 
     @contextmanager
-    def lock(self, key: str, timeout_s: float) -> Iterator[bool | None]:
+    def lock(self, key: str, pauses: Pauses) -> Iterator[bool]:
         self.open += 1
         self.most = max(self.most, self.open)
         try:
-            threading.Event().wait(min(timeout_s, 0.01))
-            yield False
+            with closing(pauses):
+                for pause in pauses:
+                    time.sleep(pause)
+            yield True
         finally:
             self.open -= 1
 

@@ -23,7 +23,7 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter, LimitExceeded, Undrawable
-from app.store import NoStore, Store, StoreError, key_for, open_store
+from app.store import NoStore, Pauses, Store, StoreError, key_for, open_store
 from app.upstream.errors import BadMedia, CircuitOpen
 from tests.far import Far, picture
 
@@ -165,11 +165,15 @@ class Held(NoStore):
         self.key = key
 
     @contextmanager
-    def lock(self, key: str, timeout_s: float) -> Iterator[bool | None]:
-        yield False if key == self.key else None
+    def lock(self, key: str, pauses: Pauses) -> Iterator[bool]:
+        if key == self.key:
+            for pause in pauses:
+                threading.Event().wait(pause)
+        yield False
 
 
 def test_a_row_that_another_process_buys_for_too_long_fails_alone(far, line):
+    far.total_s = 0.5
     requests = [ask(far, prompt=f"ship {number}") for number in range(4)]
     held = Held(key_for(f"{requests[1].purchase} 1"))
     items = [Item(n, f"{n}.png", request) for n, request in enumerate(requests, 1)]
@@ -341,7 +345,7 @@ class Broken(NoStore):
     def read(self, key, start, stop):
         raise StoreError("no disk")
 
-    def lock(self, key, timeout_s):
+    def lock(self, key, pauses):
         raise StoreError("no disk")
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer, key_of
-from app.store import open_store
+from app.store import StoreError, key_for, open_store
 
 
 @pytest.fixture
@@ -61,3 +61,20 @@ def test_all_who_share_a_store_share_the_key(tmp_path):
 
     assert len(keys) == 1
     assert len(keys.pop()) == 32
+
+
+def test_sixteen_workers_that_share_no_lock_sign_with_one_key():
+    store = open_store("memory:", 1 << 20, "keys")
+
+    with ThreadPoolExecutor(16) as pool:
+        keys = set(pool.map(key_of, [store] * 16))
+
+    assert len(keys) == 1
+
+
+def test_nothing_is_signed_with_a_damaged_key(tmp_path):
+    store = open_store(str(tmp_path), 1 << 20, "keys")
+    store.put(key_for("key of signed URLs"), b"")
+
+    with pytest.raises(StoreError, match="damaged"):
+        key_of(store)

@@ -1,0 +1,60 @@
+"""SeaweedFS, an S3 server that people run, on this machine."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from socket import create_server
+from time import monotonic, sleep
+
+import requests
+
+_SERVERS = ("s3", "filer", "volume", "master")
+_START_S = 60
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Yield the base URL of a server that has one bucket, `bucket`."""
+    ports = _free_ports(2 * len(_SERVERS))
+    options = [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    for name, port, grpc in zip(_SERVERS, ports[::2], ports[1::2], strict=True):
+        options += [f"-{name}.port={port}", f"-{name}.port.grpc={grpc}"]
+    options += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    # Small volumes, for it reserves some of them for each bucket.
+    options += ["-volume.max=16", "-master.volumeSizeLimitMB=32"]
+    options += ["-master.telemetry=false"]
+    weed = Path(sys.executable).parent / "weed"
+    with open(folder / "log", "wb") as log:
+        server = subprocess.Popen([weed, "server", *options], stdout=log, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{ports[0]}"
+        _make_bucket(f"{url}/bucket", folder / "log")
+        yield url
+    finally:
+        # It takes ten seconds to end by itself, and leaves sockets behind either way.
+        server.kill()
+        server.wait()
+        for port in ports:
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [create_server(("127.0.0.1", 0)) for _ in range(count)]
+        return [stack.enter_context(each).getsockname()[1] for each in sockets]
+
+
+def _make_bucket(url: str, log: Path) -> None:
+    end = monotonic() + _START_S
+    while True:
+        try:
+            requests.put(url, timeout=10).raise_for_status()
+            # The first file may have to wait for its volume.
+            requests.put(f"{url}/first", b"1", timeout=10).raise_for_status()
+            return
+        except requests.RequestException:
+            assert monotonic() < end, log.read_text()
+            sleep(0.1)
