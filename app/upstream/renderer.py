@@ -22,7 +22,7 @@ from app.upstream.resilience.circuit_breaker import Breaker
 from app.upstream.resilience.concurrency import Gate
 from app.upstream.resilience.retry import Deadline
 from app.upstream.response.reader import Found, Linked, read_answer, read_fetched
-from app.upstream.service import Upstream
+from app.upstream.service import Service
 from app.upstream.transport.call import call, fetch_url
 
 # Limits are checked with it where the caller leaves the size to the service.
@@ -31,7 +31,7 @@ _COOLDOWN_S = 30.0
 
 
 def renderer_of(
-    upstream: Upstream, observe: Callable[[str, str], None] = lambda name, state: None
+    upstream: Service, observe: Callable[[str, str], None] = lambda name, state: None
 ) -> Renderer:
     """Return the renderer that an upstream is; its calls share one gate.
 
@@ -49,37 +49,37 @@ def renderer_of(
         size=_size,
         draw=_cannot_draw,
         version=_version(upstream),
-        remote=Service(upstream, gate),
+        remote=RemoteService(upstream, gate),
         example={"prompt": "a lighthouse at dusk"},
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class RemoteService:
     """One upstream, and what all calls of it in this process share.
 
     It is a `Remote`, as the renderer package calls it.
     """
 
-    upstream: Upstream
+    service: Service
     gate: Gate
 
     @property
     def most(self) -> int:
         """How many images one request can be for."""
-        return dialect_of(self.upstream).most
+        return dialect_of(self.service).most
 
     @property
     def total_s(self) -> float:
         """Seconds from the acceptance of a request to the last byte of its answer."""
-        return self.upstream.total_s
+        return self.service.total_s
 
     def check(self, parameters: Parameters, wanted: Wanted) -> None:
         """Raise BadParameter for what the service cannot be told; nothing is sent.
 
         Raises CircuitOpen where the service is left alone and `wanted` is not patient.
         """
-        check(self.upstream, _ask(parameters, wanted))
+        check(self.service, _ask(parameters, wanted))
         if not wanted.patient:
             self.gate.breaker.check()
 
@@ -90,30 +90,27 @@ class Service:
 
         Together they are `wanted.count`. Raises UpstreamError.
         """
-        request = build(self.upstream, _ask(parameters, wanted))
+        request = build(self.service, _ask(parameters, wanted))
         if wanted.key:
             keyed = {**request.headers, "Idempotency-Key": wanted.key}
             request = replace(request, headers=keyed)
         deadline = Deadline(wanted.deadline, self.total_s)
         with ExitStack() as stack:
             received = call(
-                self.upstream.endpoint,
+                self.service,
                 request,
                 deadline=deadline,
-                caps=self.upstream.caps,
                 gate=self.gate,
                 patient=wanted.patient,
             )
             answer = read_answer(
                 stack.enter_context(received.body),
                 stack.enter_context(tempfile.TemporaryFile()),
-                upstream=self.upstream.name,
+                self.service,
                 status=received.status,
                 content_type=received.content_type,
                 headers=received.headers,
-                pointer=self.upstream.pointer,
                 asked=wanted.count,
-                caps=self.upstream.caps,
             )
             told = _told(request, len(answer.images) - wanted.count)
             pieces = answer.images[: wanted.count]
@@ -147,26 +144,17 @@ class Service:
     ) -> Encoded:
         if isinstance(piece, Found):
             return self._described(piece, told)
-        fetched = fetch_url(
-            piece.url,
-            endpoint=self.upstream.endpoint,
-            deadline=deadline,
-            caps=self.upstream.caps,
-        )
+        fetched = fetch_url(piece.url, service=self.service, deadline=deadline)
         with fetched.body, tempfile.TemporaryFile() as decoded:
+            kind = fetched.content_type
             image = read_fetched(
-                fetched.body,
-                decoded,
-                piece,
-                upstream=self.upstream.name,
-                content_type=fetched.content_type,
-                caps=self.upstream.caps,
+                fetched.body, decoded, piece, self.service, content_type=kind
             )
             return self._described(image, told)
 
     def _described(self, image: Found, told: Mapping[str, Any]) -> Encoded:
         facts = {
-            "upstream": self.upstream.name,
+            "upstream": self.service.name,
             "form": image.form,
             "seed": image.seed,
             "finish_reason": image.finish,
@@ -211,7 +199,7 @@ def _cannot_draw(parameters: Any, scale: float) -> Any:
     raise AssertionError("a service's images are never drawn here")
 
 
-def _version(upstream: Upstream) -> str:
+def _version(upstream: Service) -> str:
     """Return what changes when the same prompt goes somewhere else."""
     where = (upstream.kind, upstream.url, upstream.api, upstream.model)
     return hashlib.sha256(orjson.dumps((*where, upstream.pointer))).hexdigest()[:16]

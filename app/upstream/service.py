@@ -4,9 +4,6 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.upstream.caps import Caps
-from app.upstream.endpoint import Endpoint
-
 Kind = Literal["auto", "openai", "stability", "sdwebui", "binary", "json"]
 Api = Literal["v1", "v2beta"]
 Size = tuple[int, int]
@@ -34,15 +31,19 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class Service:
     """A service by its name, which is also that of the renderer it becomes.
 
-    `url` is the base of the kind's own paths; of `binary` and `json` it is the whole
-    address, as it is of `auto` with a path or a query. `api` belongs to `stability`,
-    `pointer` (a JSON pointer, `*` for every index) to `json`. `knows` are the
-    parameters beside the prompt that it takes, `sizes` the only sizes; None and no
-    size mean whatever its kind and model take. `total_s` counts from the request's
-    acceptance to the last byte, the other times as in `Endpoint`.
+    It is trusted, and often on a private address. `url` is the base of the kind's own
+    paths; of `binary` and `json` it is the whole address, as it is of `auto` with a
+    path or a query. `api` belongs to `stability`, `pointer` (a JSON pointer, `*` for
+    every index) to `json`. `knows` are the parameters beside the prompt that it takes,
+    `sizes` the only sizes; None and no size mean whatever its kind and model take.
+
+    `total_s` counts from the request's acceptance to the last byte, `first_byte_s` from
+    the connection to the end of the answer's headers, `idle_s` from one piece of the
+    body to the next. `max_wire_bytes` counts the body as it is sent (base64 is a third
+    larger than what it holds), `max_image_bytes` one image as it is delivered.
     """
 
     name: str
@@ -64,17 +65,3 @@ class Upstream:
     max_images: int = 16
     max_pixels: int = 64_000_000
     concurrency: int = 4
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """What the transport has to know."""
-        return Endpoint(
-            self.name, self.url, self.connect_s, self.first_byte_s, self.idle_s
-        )
-
-    @property
-    def caps(self) -> Caps:
-        """The bounds of one answer."""
-        return Caps(
-            self.max_wire_bytes, self.max_image_bytes, self.max_images, self.max_pixels
-        )

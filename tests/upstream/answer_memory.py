@@ -9,18 +9,26 @@ import struct
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pybase64
 
-from app.upstream.caps import Caps
 from app.upstream.errors import UpstreamError
 from app.upstream.response.reader import read_answer
+from app.upstream.service import Service
 from tests.upstream.pictures import PNG, b64, dump
 
 _BIG = 200_000_000
-_ALL = Caps(256 << 20, 256 << 20, 64, 1_000_000)
+_USUAL = Service(name="art", kind="auto", url="http://art.example")
+_ALL = replace(
+    _USUAL,
+    max_wire_bytes=256 << 20,
+    max_image_bytes=256 << 20,
+    max_images=64,
+    max_pixels=1_000_000,
+)
 _BLOCK = (b"\xfb\xff\x00" * 30_000, _BIG * 3 // 4 // 90_000)
 _WHOLE = PNG + b"\0" * (-len(PNG) % 3)
 
@@ -77,10 +85,10 @@ def _segment() -> Iterator[bytes]:
     yield from [_BLOCK[0]] * _BLOCK[1]
 
 
-# What is sent, under which label, within which caps.
+# What is sent, under which label, within which bounds.
 CASES = {
-    "over the wire": (_base64, Caps()),
-    "over the image": (_base64, Caps(256 << 20, 32 << 20)),
+    "over the wire": (_base64, _USUAL),
+    "over the image": (_base64, replace(_USUAL, max_wire_bytes=256 << 20)),
     "largest": (_base64, _ALL),
     "binary": (_binary, _ALL),
     "lists": (_lists, _ALL),
@@ -101,20 +109,18 @@ def resident(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def read(body: BinaryIO, caps: Caps) -> str:
+def read(body: BinaryIO, service: Service) -> str:
     """Read an answer; return what became of it."""
     try:
         with tempfile.TemporaryFile() as decoded:
             read_answer(
                 body,
                 decoded,
-                upstream="art",
+                service,
                 status=200,
                 content_type="",
                 headers={},
-                pointer=None,
                 asked=1,
-                caps=caps,
             )
             return "read"
     except UpstreamError as error:
@@ -122,15 +128,15 @@ def read(body: BinaryIO, caps: Caps) -> str:
 
 
 def main(kind: str) -> None:
-    make, caps = CASES[kind]
+    make, service = CASES[kind]
     with tempfile.TemporaryFile() as body, tempfile.TemporaryFile() as warm:
         warm.write(dump({"image": b64(PNG)}))
-        read(warm, caps)
+        read(warm, service)
         for block in make():
             body.write(block)
         body.flush()
         before = resident("VmRSS")
-        outcome = read(body, caps)
+        outcome = read(body, service)
         growth = resident("VmHWM") - before
     print(json.dumps({"growth": growth, "outcome": outcome}))
 

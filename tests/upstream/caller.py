@@ -2,17 +2,15 @@
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from app.upstream.caps import Caps
-from app.upstream.endpoint import Endpoint
 from app.upstream.resilience.concurrency import Gate
 from app.upstream.resilience.retry import Deadline
+from app.upstream.service import Service
 from app.upstream.transport.call import call, fetch_url
 
 KEY = "canary-Zx81-4711"
 PROMPT = "canary-a-red-fox"
-SMALL = Caps(max_wire_bytes=100_000, max_image_bytes=100_000)
 # Whatever should end after a fraction of a second is late by then, on any machine.
 LATE_S = 20
 
@@ -29,19 +27,18 @@ class Wanted:
     body: bytes = f'{{"prompt": "{PROMPT}"}}'.encode()
 
 
-def near(url: str, **limits: float) -> Endpoint:
-    return replace(
-        Endpoint("far", url, connect_s=3, first_byte_s=5, idle_s=5), **limits
-    )
+def near(url: str, **limits: float) -> Service:
+    bytes_ = {"max_wire_bytes": 100_000, "max_image_bytes": 100_000}
+    seconds = {"connect_s": 3, "first_byte_s": 5, "idle_s": 5}
+    return Service(name="far", kind="auto", url=url, **{**bytes_, **seconds, **limits})
 
 
-def ask(url, path, *, total_s=10.0, caps=SMALL, gate=None, patient=False, **limits):
+def ask(url, path, *, total_s=10.0, gate=None, patient=False, **limits):
     """Make one call to the double's path; return status, headers and bytes."""
     received = call(
         near(url, **limits),
         Wanted(path),
         deadline=Deadline.after(total_s),
-        caps=caps,
         gate=gate or Gate("far"),
         patient=patient,
     )
@@ -53,9 +50,8 @@ def ask(url, path, *, total_s=10.0, caps=SMALL, gate=None, patient=False, **limi
 def fetch(url, origin, *, total_s=10.0, **limits):
     received = fetch_url(
         url,
-        endpoint=near(origin, **limits),
+        service=near(origin, **limits),
         deadline=Deadline.after(total_s),
-        caps=SMALL,
     )
     with received.body as body:
         return body.read()

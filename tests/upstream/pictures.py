@@ -7,16 +7,25 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from PIL import Image
 
-from app.upstream.caps import Caps
 from app.upstream.probe.byte_range import Region, whole
 from app.upstream.response.reader import Answer, Found, Linked, read_answer
+from app.upstream.service import Service
 
 SIZE = (40, 24)
-CAPS = Caps(1 << 20, 1 << 19, 4, 1_000_000)
+ART = Service(
+    name="art",
+    kind="auto",
+    url="http://art.example",
+    max_wire_bytes=1 << 20,
+    max_image_bytes=1 << 19,
+    max_images=4,
+    max_pixels=1_000_000,
+)
 _PILLOW = {
     "image/png": "PNG",
     "image/jpeg": "JPEG",
@@ -89,7 +98,7 @@ def answered(
     headers: Mapping[str, str] | None = None,
     pointer: str | None = None,
     asked: int = 1,
-    caps: Caps = CAPS,
+    service: Service = ART,
 ) -> Iterator[Answer]:
     """Read an answer, and close its files afterwards."""
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as decoded:
@@ -98,13 +107,11 @@ def answered(
         yield read_answer(
             file if isinstance(body, bytes) else body,
             decoded,
-            upstream="art",
+            replace(service, pointer=pointer),
             status=status,
             content_type=content_type,
             headers=headers or {},
-            pointer=pointer,
             asked=asked,
-            caps=caps,
         )
 
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.caps import Caps
-from app.upstream.endpoint import Endpoint
 from app.upstream.errors import ForbiddenAddress, UpstreamError
 from app.upstream.resilience.retry import Deadline
+from app.upstream.service import Service
 from app.upstream.transport.addresses import is_public, origin, parse
 from app.upstream.transport.call import fetch_url
 from app.upstream.transport.connection import Forbidden, dial, resolve
@@ -115,7 +114,9 @@ OTHER_SCHEMES = (
     "https://",
     "",
 )
-UPSTREAM = Endpoint("far", "https://upstream.example/v1", connect_s=2)
+UPSTREAM = Service(
+    name="far", kind="auto", url="https://upstream.example/v1", connect_s=2
+)
 
 
 def addresses(*answers: str):
@@ -149,8 +150,8 @@ def connections(monkeypatch):
     return tried
 
 
-def fetch(url: str, endpoint: Endpoint = UPSTREAM):
-    return fetch_url(url, endpoint=endpoint, deadline=Deadline.after(3), caps=Caps())
+def fetch(url: str, service: Service = UPSTREAM):
+    return fetch_url(url, service=service, deadline=Deadline.after(3))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -235,9 +236,9 @@ def test_a_connection_goes_to_the_address_that_was_looked_at(monkeypatch):
 
 def test_a_configured_private_upstream_may_name_its_own_addresses():
     with double() as local:
-        endpoint = Endpoint("near", f"{local.url}/v1")
+        service = Service(name="near", kind="auto", url=f"{local.url}/v1")
 
-        received = fetch(f"{local.url}/image", endpoint)
+        received = fetch(f"{local.url}/image", service)
 
         with received.body as body:
             assert body.read() == PNG
@@ -246,7 +247,8 @@ def test_a_configured_private_upstream_may_name_its_own_addresses():
 def test_another_port_of_a_configured_host_is_not_its_own():
     with double() as upstream, double() as neighbour:
         with pytest.raises(ForbiddenAddress):
-            fetch(f"{neighbour.url}/image", Endpoint("near", upstream.url))
+            service = Service(name="near", kind="auto", url=upstream.url)
+            fetch(f"{neighbour.url}/image", service)
 
         assert neighbour.seen == []
 

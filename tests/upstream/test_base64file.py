@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia
+from app.upstream.service import Service
 from tests.upstream.pictures import PNG, SAMPLES, answered, b64, content, dump
 
 
@@ -17,7 +17,9 @@ def test_an_escape_across_two_blocks_is_undone(before, spelt):
     image = PNG + b"\0" * (-len(PNG) % 3) + b"\xfb\xff\xff" * 120_000
     text = base64.b64encode(image).replace(b"/", spelt)
 
-    with answered(b" " * before + b'{"image": "' + text + b'"}', caps=Caps()) as answer:
+    service = Service(name="art", kind="auto", url="http://art.example")
+    body = b" " * before + b'{"image": "' + text + b'"}'
+    with answered(body, service=service) as answer:
         assert content(answer.images[0]) == image
         assert answer.images[0].repairs == ()
 

@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
 from app.upstream.probe.byte_range import BLOCK, whole
 from app.upstream.response.base64_stream import OverBytes
 from app.upstream.response.streaming_json import scan
 from app.upstream.response.unzip import extract
-from tests.upstream.pictures import CAPS, PNG, SIZE, WEBP, answered, b64, dump, held
+from app.upstream.service import Service
+from tests.upstream.pictures import ART, PNG, SIZE, WEBP, answered, b64, dump, held
 from tests.upstream.wire_forms import URL, zipped
 
 _KEYS = (
     *("data", "images", "b64_json", "url", "seed", "info", "finish_reason"),
     *("error", "status", "artifacts", "seeds", "metadata", "content"),
 )
+
+WIDE = Service(name="art", kind="auto", url="http://art.example")
 
 
 @given(
@@ -44,7 +46,7 @@ _KEYS = (
 )
 def test_no_json_makes_another_error_than_ours(document):
     try:
-        with answered(dump(document), caps=replace(CAPS, max_images=9)) as answer:
+        with answered(dump(document), service=replace(ART, max_images=9)) as answer:
             assert answer.images
     except (BadMedia, UpstreamFiltered) as error:
         assert str(error)
@@ -76,18 +78,18 @@ def test_no_bytes_make_another_error_than_ours(body):
     ],
 )
 def test_each_cap_is_named_with_its_bound(body, changed, limit):
-    caps = replace(CAPS, **changed)
+    service = replace(ART, **changed)
 
-    with pytest.raises(TooLarge) as raised, answered(body, caps=caps):
+    with pytest.raises(TooLarge) as raised, answered(body, service=service):
         pass
 
     assert (raised.value.limit, raised.value.allowed) == (limit, changed[limit])
 
 
 def test_a_binary_over_the_cap_is_refused():
-    caps = replace(CAPS, max_image_bytes=len(PNG) - 1)
+    service = replace(ART, max_image_bytes=len(PNG) - 1)
 
-    with pytest.raises(TooLarge), answered(PNG, "image/png", caps=caps):
+    with pytest.raises(TooLarge), answered(PNG, "image/png", service=service):
         pass
 
 
@@ -121,7 +123,7 @@ def test_a_quote_escaped_across_two_blocks_ends_no_string(before):
 def test_much_beside_the_images_is_refused(beside):
     body = b'{"x": [' + beside + b'0], "image": "' + b64(PNG).encode() + b'"}'
 
-    with pytest.raises(BadMedia, match="too m"), answered(body, caps=Caps()):
+    with pytest.raises(BadMedia, match="too m"), answered(body, service=WIDE):
         pass
 
 

@@ -8,7 +8,7 @@ from app.bootstrap import open_catalogue
 from app.config import BadSetting, Settings
 from app.upstream.config.environment import documented, read_upstreams
 from app.upstream.request.prompt import parameters
-from app.upstream.service import Upstream
+from app.upstream.service import Service
 from app.upstream.setting import UpstreamSettingError
 
 CANARY = "sk-canary-42"
@@ -41,12 +41,12 @@ url = "https://api.example"
 """
 
 
-def only(environ: dict[str, str]) -> Upstream:
+def only(environ: dict[str, str]) -> Service:
     (found,) = read_upstreams(environ)
     return found
 
 
-def from_text(tmp_path: Path, text: str, **environ: str) -> tuple[Upstream, ...]:
+def from_text(tmp_path: Path, text: str, **environ: str) -> tuple[Service, ...]:
     file = tmp_path / "services.toml"
     file.write_text(text)
     return read_upstreams({"PAINTER_KEY": CANARY, **environ}, file)
@@ -120,11 +120,10 @@ def test_every_key_of_the_file_counts(tmp_path):
     assert (painter.knows, painter.sizes) == (("seed", "n"), ((512, 512), (1024, 768)))
     assert painter.credential is not None
     assert (painter.credential.header, painter.credential.value) == ("X-Key", CANARY)
-    endpoint, caps = painter.endpoint, painter.caps
-    times = (endpoint.connect_s, endpoint.first_byte_s, endpoint.idle_s)
+    times = (painter.connect_s, painter.first_byte_s, painter.idle_s)
     assert (*times, painter.total_s) == (1, 2.5, 3, 4)
-    sizes = (caps.max_wire_bytes, caps.max_image_bytes, caps.max_images)
-    assert (*sizes, caps.max_pixels, painter.concurrency) == (1000, 900, 3, 800, 2)
+    sizes = (painter.max_wire_bytes, painter.max_image_bytes, painter.max_images)
+    assert (*sizes, painter.max_pixels, painter.concurrency) == (1000, 900, 3, 800, 2)
 
 
 def test_the_file_goes_before_the_environment(tmp_path):

@@ -9,11 +9,11 @@ from app.renderer.errors import BadParameter
 from app.upstream.request.adapters import build
 from app.upstream.request.capabilities import RATIOS, dialect_of, open_fields
 from app.upstream.request.prompt import Ask, check, parameters
-from app.upstream.service import Upstream
+from app.upstream.service import Service
 
 
-def upstream(kind: str, **more: Any) -> Upstream:
-    return Upstream(name="far", kind=kind, url="http://far.example", **more)  # type: ignore[arg-type]
+def upstream(kind: str, **more: Any) -> Service:
+    return Service(name="far", kind=kind, url="http://far.example", **more)  # type: ignore[arg-type]
 
 
 OPENAI = upstream("openai", model="gpt-image-1")

@@ -5,7 +5,7 @@ import pytest
 from app.upstream.errors import BadMedia, UpstreamFiltered
 from app.upstream.response.reader import Linked, Missing, read_fetched
 from tests.upstream.pictures import (
-    CAPS,
+    ART,
     JPEG,
     PNG,
     WEBP,
@@ -198,9 +198,8 @@ def test_an_address_that_leads_to_no_image_is_refused(body):
             region.file,
             decoded.file,
             Linked(URL),
-            upstream="art",
+            ART,
             content_type="",
-            caps=CAPS,
         )
 
 

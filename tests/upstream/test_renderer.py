@@ -7,7 +7,7 @@ import pytest
 from app.renderer.base import Wanted
 from app.upstream.errors import CircuitOpen, UpstreamError
 from app.upstream.renderer import renderer_of
-from app.upstream.service import Upstream
+from app.upstream.service import Service
 from tests.upstream.doubles import refusing
 
 
@@ -16,7 +16,7 @@ def wanted(patient: bool, within_s: float = 0.0) -> Wanted:
 
 
 def test_the_impatient_are_told_of_an_open_breaker_before_they_wait_for_others():
-    renderer = renderer_of(Upstream(name="far", kind="auto", url=refusing()))
+    renderer = renderer_of(Service(name="far", kind="auto", url=refusing()))
     prompt = renderer.parameters(prompt="a ship")
     for _ in range(5):
         with pytest.raises(UpstreamError):
@@ -28,7 +28,7 @@ def test_the_impatient_are_told_of_an_open_breaker_before_they_wait_for_others()
 
 
 def test_a_service_with_little_time_is_left_alone_for_a_third_of_it():
-    upstream = Upstream(name="far", kind="auto", url=refusing(), total_s=0.6)
+    upstream = Service(name="far", kind="auto", url=refusing(), total_s=0.6)
     renderer = renderer_of(upstream)
     prompt = renderer.parameters(prompt="a ship")
     for _ in range(5):

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.upstream.caps import Caps
 from app.upstream.errors import (
     BadMedia,
     CircuitOpen,
@@ -32,7 +31,6 @@ from tests.upstream.caller import (
     KEY,
     LATE_S,
     PROMPT,
-    SMALL,
     Wanted,
     ask,
     fetch,
@@ -223,11 +221,10 @@ def test_a_chunk_line_without_end_is_not_taken_in(upstream):
 
 
 def test_an_answer_of_just_the_cap_is_taken(upstream):
-    caps = Caps(max_wire_bytes=len(PNG))
-    assert ask(upstream.url, "/chunked", caps=caps)[1] == PNG
+    assert ask(upstream.url, "/chunked", max_wire_bytes=len(PNG))[1] == PNG
 
     with pytest.raises(TooLarge):
-        ask(upstream.url, "/chunked", caps=Caps(max_wire_bytes=len(PNG) - 1))
+        ask(upstream.url, "/chunked", max_wire_bytes=len(PNG) - 1)
 
 
 def test_a_compressed_answer_is_refused_unread(upstream):
@@ -236,7 +233,7 @@ def test_a_compressed_answer_is_refused_unread(upstream):
 
 
 def test_only_the_beginning_of_an_error_is_read(upstream):
-    received, data = ask(upstream.url, "/huge-error", caps=Caps(max_wire_bytes=100))
+    received, data = ask(upstream.url, "/huge-error", max_wire_bytes=100)
 
     assert (received.status, data) == (400, b"e" * 65_536)
 
@@ -299,7 +296,6 @@ def test_an_idempotency_key_of_the_request_is_kept(upstream):
         near(upstream.url),
         wanted,
         deadline=Deadline.after(9),
-        caps=SMALL,
         gate=Gate("far"),
     ).body.close()
 
@@ -492,7 +488,6 @@ def test_a_key_that_no_header_can_hold_is_not_repeated(upstream, key, caplog):
                 near(upstream.url),
                 wanted,
                 deadline=Deadline.after(9),
-                caps=SMALL,
                 gate=gate,
             )
         except UpstreamUnavailable:

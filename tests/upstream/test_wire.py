@@ -10,13 +10,13 @@ import pytest
 
 from app.upstream.request.adapters import WireRequest, build
 from app.upstream.request.prompt import Ask
-from app.upstream.service import Credential, Upstream
+from app.upstream.service import Credential, Service
 
 CANARY = "sk-canary-77"
 
 
-def upstream(kind: str, **more: Any) -> Upstream:
-    return Upstream(name="far", kind=kind, url="http://far.example", **more)  # type: ignore[arg-type]
+def upstream(kind: str, **more: Any) -> Service:
+    return Service(name="far", kind=kind, url="http://far.example", **more)  # type: ignore[arg-type]
 
 
 def form_of(request: WireRequest) -> dict[str, str]:
@@ -197,7 +197,7 @@ def test_what_each_kind_accepts(upstream, ask, accept):
     ["http://far.example/paint", "http://far.example/?x=1", "http://far.example?"],
 )
 def test_an_address_with_a_path_or_a_query_is_the_whole_address(url):
-    there = Upstream(name="far", kind="auto", url=url)
+    there = Service(name="far", kind="auto", url=url)
 
     assert build(there, Ask("a")).path == ""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from app.upstream.config.file import Table
-from app.upstream.service import Api, Kind, Upstream
+from app.upstream.service import Api, Kind, Service
 from app.upstream.setting import (
     UpstreamSettingError,
     read_credential,
@@ -35,7 +35,7 @@ def documented() -> tuple[tuple[str, str], ...]:
 
 def read_upstreams(
     environ: Mapping[str, str], file: Path | None = None
-) -> tuple[Upstream, ...]:
+) -> tuple[Service, ...]:
     """Return the upstreams, sorted by name; the file's replace the environment's.
 
     Raises UpstreamSettingError at the first mistake.
@@ -46,7 +46,7 @@ def read_upstreams(
     return tuple(found[name] for name in sorted(found))
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[Upstream]:
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Service]:
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     if "AI_SERVICE_URL" in given:
         yield _plain("ai-service", "auto", "AI_SERVICE", given, key="AI_SERVICE_KEY")
@@ -61,9 +61,9 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Upstream]:
 
 def _plain(
     name: str, kind: Kind, prefix: str, given: Mapping[str, str], *, key: str
-) -> Upstream:
+) -> Service:
     scheme = "Basic" if key.endswith("_AUTH") else "Bearer"
-    return Upstream(
+    return Service(
         name=name,
         kind=kind,
         url=read_url(f"{prefix}_URL", given[f"{prefix}_URL"], kind),
@@ -73,10 +73,10 @@ def _plain(
 
 def _hosted(
     kind: Kind, given: Mapping[str, str], url: str, model: str, api: Api | None = None
-) -> Upstream:
+) -> Service:
     """Return a service whose base and model need not be given, and have its name."""
     base, named = f"{kind.upper()}_BASE_URL", f"{kind.upper()}_MODEL"
-    return Upstream(
+    return Service(
         name=kind,
         kind=kind,
         api=api,
@@ -86,7 +86,7 @@ def _hosted(
     )
 
 
-def _from_file(file: Path, environ: Mapping[str, str]) -> Iterator[Upstream]:
+def _from_file(file: Path, environ: Mapping[str, str]) -> Iterator[Service]:
     try:
         document = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:

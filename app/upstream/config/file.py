@@ -9,7 +9,7 @@ from typing import Any, NoReturn, get_args
 from app.renderer.errors import BadParameter
 from app.upstream.request.capabilities import open_fields
 from app.upstream.request.prompt import Ask, check
-from app.upstream.service import Api, Credential, Kind, Upstream
+from app.upstream.service import Api, Credential, Kind, Service
 from app.upstream.setting import (
     UpstreamSettingError,
     read_credential,
@@ -65,7 +65,7 @@ class Table:
             if key not in _KNOWN:
                 self._refuse(key, f"is not known; known are {', '.join(_KNOWN)}")
 
-    def read(self) -> Upstream:
+    def read(self) -> Service:
         """Return the upstream; raise UpstreamSettingError."""
         kind = self._choice("kind", get_args(Kind))
         if kind is None or "url" not in self._table:
@@ -80,7 +80,7 @@ class Table:
         options |= {key: self._seconds(key) for key in _SECONDS if key in self._table}
         options |= {key: self._whole(key) for key in _NUMBERS if key in self._table}
         url = read_url(self._at("url"), self._text("url") or "", kind)
-        upstream = Upstream(name=self._name, kind=kind, url=url, **options)
+        upstream = Service(name=self._name, kind=kind, url=url, **options)
         self._check_sizes(upstream)
         return replace(upstream, knows=self._knows(open_fields(upstream)))
 
@@ -170,7 +170,7 @@ class Table:
             found.append((int(size[1]), int(size[2])))
         return tuple(found)
 
-    def _check_sizes(self, upstream: Upstream) -> None:
+    def _check_sizes(self, upstream: Service) -> None:
         """Refuse a size that the kind could never be told."""
         for width, height in upstream.sizes:
             try:

@@ -12,7 +12,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from app.upstream.request.capabilities import Dialect, dialect_of
 from app.upstream.request.prompt import Ask, ratio
-from app.upstream.service import Upstream
+from app.upstream.service import Service
 
 _JSON = "application/json"
 
@@ -32,7 +32,7 @@ class WireRequest:
     warnings: tuple[str, ...] = ()
 
 
-def build(upstream: Upstream, ask: Ask) -> WireRequest:
+def build(upstream: Service, ask: Ask) -> WireRequest:
     """Return the request for what `check` has found nothing against."""
     request = _BUILDERS[upstream.kind](upstream, dialect_of(upstream), ask)
     credential = upstream.credential
@@ -58,7 +58,7 @@ def _post(path: str, document: Any, accept: str) -> WireRequest:
     return WireRequest("POST", path, headers, orjson.dumps(document))
 
 
-def _openai(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
+def _openai(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
     size = f"{ask.width}x{ask.height}" if ask.width else None
     # The models named so always send base64, and refuse the question.
     asks_for_form = not (upstream.model or "").startswith(("gpt-image", "chatgpt"))
@@ -73,12 +73,12 @@ def _openai(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     return _post("/images/generations", document, _JSON)
 
 
-def _stability(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
+def _stability(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
     build_api = _v1 if upstream.api == "v1" else _v2beta
     return build_api(upstream, dialect, ask)
 
 
-def _v1(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
+def _v1(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
     prompts = [{"text": ask.prompt, "weight": 1}]
     if ask.negative_prompt:
         prompts.append({"text": ask.negative_prompt, "weight": -1})
@@ -93,7 +93,7 @@ def _v1(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     return _post(f"/v1/generation/{engine}/text-to-image", document, _JSON)
 
 
-def _v2beta(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
+def _v2beta(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
     """Write a form: multipart it must be, although it holds no file."""
     model = upstream.model or ""
     shape = ratio(ask)
@@ -137,7 +137,7 @@ def _words(ask: Ask) -> dict[str, Any]:
     }
 
 
-def _sdwebui(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
+def _sdwebui(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
     # Images one after the other: a batch needs the memory of all of them at once.
     document = _given(
         **_words(ask),
@@ -151,7 +151,7 @@ def _sdwebui(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
     return _post("/sdapi/v1/txt2img", document, _JSON)
 
 
-def _plain(upstream: Upstream, dialect: Dialect, ask: Ask) -> WireRequest:
+def _plain(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
     """Speak the simple producer contract, which Mimeo's own `/inference` speaks."""
     model = "renderer" if upstream.kind == "auto" else "model"
     document = _given(
@@ -167,7 +167,7 @@ def _is_bare(url: str) -> bool:
     return urlsplit(url).path in ("", "/") and "?" not in url
 
 
-def _accept(upstream: Upstream, dialect: Dialect, ask: Ask) -> str:
+def _accept(upstream: Service, dialect: Dialect, ask: Ask) -> str:
     if upstream.kind == "json" or ask.n != 1:
         return _JSON
     if upstream.kind == "binary":
@@ -177,7 +177,7 @@ def _accept(upstream: Upstream, dialect: Dialect, ask: Ask) -> str:
     return f"{binary}, {_JSON};q=0.5"
 
 
-_BUILDERS: Mapping[str, Callable[[Upstream, Dialect, Ask], WireRequest]] = (
+_BUILDERS: Mapping[str, Callable[[Service, Dialect, Ask], WireRequest]] = (
     MappingProxyType(
         {
             "auto": _plain,

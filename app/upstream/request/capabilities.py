@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from app.upstream.service import Size, Upstream
+from app.upstream.service import Service, Size
 
 FIELDS = ("negative_prompt", "seed", "width", "height", "n")
 # Aspect ratios of Stability's v2beta, by their reduced sides.
@@ -132,7 +132,7 @@ _ROWS = (
 )
 
 
-def dialect_of(upstream: Upstream) -> Dialect:
+def dialect_of(upstream: Service) -> Dialect:
     """Return what this upstream can be told, by its kind and its configuration."""
     row = _row(upstream)
     fields = row.fields if upstream.knows is None else upstream.knows
@@ -144,7 +144,7 @@ def dialect_of(upstream: Upstream) -> Dialect:
     )
 
 
-def open_fields(upstream: Upstream) -> tuple[str, ...]:
+def open_fields(upstream: Service) -> tuple[str, ...]:
     """Return all parameters that `knows` may name: what the kind has a word for."""
     if upstream.kind in ("auto", "json"):
         return FIELDS
@@ -153,7 +153,7 @@ def open_fields(upstream: Upstream) -> tuple[str, ...]:
     return _row(upstream).fields
 
 
-def _row(upstream: Upstream) -> Dialect:
+def _row(upstream: Service) -> Dialect:
     kind = " ".join(filter(None, (upstream.kind, upstream.api)))
     model = upstream.model or ""
     return next(

@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.params import Parameters, Text, Words
 from app.upstream.request.capabilities import RATIOS, Dialect, dialect_of
-from app.upstream.service import Upstream
+from app.upstream.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Ask:
         return cls(**parameters.model_dump(exclude_none=True), n=n, format=format)
 
 
-def parameters(upstream: Upstream) -> type[Parameters]:
+def parameters(upstream: Service) -> type[Parameters]:
     """Return the class of a caller's parameters: only fields that the upstream knows.
 
     Bounds that tie fields together, such as a list of sizes, are checked by `check`.
@@ -96,7 +96,7 @@ def _sizes(dialect: Dialect) -> str:
     return f"Width to height is one of {', '.join(RATIOS.values())}."
 
 
-def check(upstream: Upstream, ask: Ask) -> None:
+def check(upstream: Service, ask: Ask) -> None:
     """Raise BadParameter for what the upstream cannot be told."""
     faults = tuple(_faults(dialect_of(upstream), ask))
     if faults:

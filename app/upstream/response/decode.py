@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from app.upstream.caps import Caps
 from app.upstream.errors import TooLarge, scrub
 from app.upstream.probe.byte_range import Region
 from app.upstream.probe.raster import Damaged
@@ -18,6 +17,7 @@ from app.upstream.response.base64_stream import (
 )
 from app.upstream.response.finish_reason import FILTERED
 from app.upstream.response.json_images import BASE64_KEYS, URL_KEYS, Item, Said
+from app.upstream.service import Service
 
 _MOST_URL = 8_192
 _UNSAID = Said(None, None, "")
@@ -75,24 +75,22 @@ Piece = Found | Linked | Missing
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One answer, and what turns what it holds into images, within caps.
+    """One answer, and what turns what it holds into images, within bounds.
 
     Names of `headers` are in lower case. Decoded bytes are appended to `target`.
     `repairs` are those of the answer as a whole, and each image has them.
     """
 
-    upstream: str
-    caps: Caps
+    service: Service
     body: Region
     headers: Mapping[str, str]
-    pointer: str | None
     target: BinaryIO
     repairs: tuple[str, ...] = ()
 
     def check_count(self, count: int) -> None:
         """Raise TooLarge where an answer has more images than allowed."""
-        if count > self.caps.max_images:
-            raise TooLarge(self.upstream, "max_images", self.caps.max_images)
+        if count > self.service.max_images:
+            raise TooLarge(self.service.name, "max_images", self.service.max_images)
 
     def look(self, region: Region, form: str, said: Said = _UNSAID) -> Piece:
         """Return the image that a region is; Missing where it is not one."""
@@ -146,14 +144,14 @@ class Reading:
 
     def _decode(self, text: Text) -> tuple[Region, tuple[str, ...]]:
         """Decode a text, and what it holds once more where that is base64 again."""
-        most = self.caps.max_image_bytes
+        most = self.service.max_image_bytes
         try:
             region, repairs = decode(text, self.target, most * 4 // 3 + 4)
             if sniff(region.read(0, HEAD)) == "text/plain":
                 region, inner = decode(Text(region), self.target, most)
                 repairs = ("base64-twice", *repairs, *inner)
         except OverBytes as error:
-            raise TooLarge(self.upstream, "max_image_bytes", most) from error
+            raise TooLarge(self.service.name, "max_image_bytes", most) from error
         return region, repairs
 
     def _accept(
@@ -167,14 +165,16 @@ class Reading:
     ) -> Piece:
         if _is_absent(said):
             return _absent(said)
-        if region.length > self.caps.max_image_bytes:
-            raise TooLarge(self.upstream, "max_image_bytes", self.caps.max_image_bytes)
+        if region.length > self.service.max_image_bytes:
+            raise TooLarge(
+                self.service.name, "max_image_bytes", self.service.max_image_bytes
+            )
         try:
             measured = measure(region)
         except (Damaged, EOFError) as error:
             return Missing(str(error))
-        if measured.width * measured.height > self.caps.max_pixels:
-            raise TooLarge(self.upstream, "max_pixels", self.caps.max_pixels)
+        if measured.width * measured.height > self.service.max_pixels:
+            raise TooLarge(self.service.name, "max_pixels", self.service.max_pixels)
         wrong = ("media-type",) if _contradicts(declared, measured) else ()
         return Found(
             region=region,

@@ -51,7 +51,7 @@ def read_text(reading: Reading) -> Pieces:
     """Take the body as base64, a data URI or an address."""
     text = reading.body.read(0, 1024).lower()
     if is_filter(text.decode("utf-8", "replace")) and b" " in text:
-        raise UpstreamFiltered(reading.upstream, message(reading.body))
+        raise UpstreamFiltered(reading.service.name, message(reading.body))
     body = reading.body
     start = len(BOM) if body.read(0, len(BOM)) == BOM else 0
     bare = Text(body.part(start, body.length))
@@ -61,15 +61,15 @@ def read_text(reading: Reading) -> Pieces:
 def read_zip(reading: Reading) -> Pieces:
     """Take every member that is no description."""
     pieces = list[Piece]()
-    most = reading.caps.max_image_bytes
+    most = reading.service.max_image_bytes
     try:
         for region in unzip.extract(reading.body, reading.target, most):
             pieces.append(reading.look(region, "zip"))
             reading.check_count(len(pieces))
     except OverBytes as error:
-        raise TooLarge(reading.upstream, "max_image_bytes", most) from error
+        raise TooLarge(reading.service.name, "max_image_bytes", most) from error
     except unzip.NotZip as error:
-        raise BadMedia(reading.upstream, str(error)) from error
+        raise BadMedia(reading.service.name, str(error)) from error
     return pieces, ""
 
 
@@ -77,7 +77,7 @@ def read_json(reading: Reading) -> Pieces:
     """Take the images of a JSON document."""
     document = _scan(reading, reading.body)
     if (status := _word(document, "status")) in _UNFINISHED:
-        raise BadMedia(reading.upstream, f"the work is not finished ({status})")
+        raise BadMedia(reading.service.name, f"the work is not finished ({status})")
     return _read_document(reading, document)
 
 
@@ -92,7 +92,7 @@ def read_events(reading: Reading) -> Pieces:
                 pieces += [piece for piece in read if _counts(piece, event)]
                 reading.check_count(len(pieces))
     except OverLines as error:
-        raise BadMedia(reading.upstream, str(error)) from error
+        raise BadMedia(reading.service.name, str(error)) from error
     ended = Missing("the stream ended before an image was complete")
     return pieces or [ended], ""
 
@@ -104,7 +104,7 @@ def _counts(piece: Piece, event: Any) -> bool:
 
 def refuse_page(reading: Reading) -> Pieces:
     """Refuse a page for people, naming its title."""
-    raise BadMedia(reading.upstream, f"success, but {message(reading.body)}")
+    raise BadMedia(reading.service.name, f"success, but {message(reading.body)}")
 
 
 READERS: Mapping[str, Callable[[Reading], Pieces]] = MappingProxyType(
@@ -123,19 +123,21 @@ def _scan(reading: Reading, region: Region) -> Any:
     try:
         return scan(region)
     except OverOutline as error:
-        raise BadMedia(reading.upstream, f"its JSON cannot be read: {error}") from error
+        raise BadMedia(
+            reading.service.name, f"its JSON cannot be read: {error}"
+        ) from error
     except NotJson as error:
-        raise BadMedia(reading.upstream, f"its JSON is broken: {error}") from error
+        raise BadMedia(reading.service.name, f"its JSON is broken: {error}") from error
 
 
 def _read_document(reading: Reading, document: Any) -> Pieces:
-    items = find(document, reading.pointer)
+    items = find(document, reading.service.pointer)
     reading.check_count(len(items))
     said = tell(items, document)
     read = reading.read_item
     pieces = [read(*pair) for pair in zip(items, said, strict=True)]
     if not pieces or all(isinstance(piece, Missing) for piece in pieces):
-        pieces = _explained(document, pieces, reading.pointer)
+        pieces = _explained(document, pieces, reading.service.pointer)
     return pieces, _reason(document)
 
 

@@ -2,8 +2,8 @@
 
 Nothing is held in memory: the body is in a file, base64 is decoded from it to one
 other file, and images are regions of the two. Beside the baseline of the process
-an answer within its caps costs under 8 MiB of memory, and a hostile one under 32,
-however large the caps (`tests/upstream/test_caps.py` asserts both). On disk it costs
+an answer within its bounds costs under 8 MiB of memory, and a hostile one under 32,
+however large they are (`tests/upstream/test_caps.py` asserts both). On disk it costs
 its wire bytes about twice, or `max_images` times `max_image_bytes` from a ZIP.
 """
 
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
-from app.upstream.caps import Caps
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
 from app.upstream.probe.byte_range import Region, whole
 from app.upstream.probe.sniff import HEAD, sniff
@@ -20,6 +19,7 @@ from app.upstream.response.finish_reason import is_filter
 from app.upstream.response.forms import READERS, Pieces
 from app.upstream.response.refusal import refuse
 from app.upstream.response.streaming_json import BOM
+from app.upstream.service import Service
 
 __all__ = ["Answer", "Found", "Linked", "Missing", "read_answer", "read_fetched"]
 
@@ -37,61 +37,56 @@ class Answer(NamedTuple):
 def read_answer(
     body: BinaryIO,
     decoded: BinaryIO,
+    service: Service,
     *,
-    upstream: str,
     status: int,
     content_type: str,
     headers: Mapping[str, str],
-    pointer: str | None,
     asked: int,
-    caps: Caps,
 ) -> Answer:
     """Return the images of an answer, at least one, and say which are missing.
 
     `body` and `decoded` are real files in which found images live, so the caller
     closes them afterwards; what is base64 or in a ZIP is decoded to the end of the
-    second. Positions do not matter. `pointer` is a JSON pointer with `*` for every
-    index, `asked` how many images were asked for. Raises UpstreamFiltered where a
-    filter kept all back, BadMedia where there is none for another reason, TooLarge
-    beyond a cap, and the error that a status of 400 or above means.
+    second. Positions do not matter. `asked` is how many images were asked for.
+    Raises UpstreamFiltered where a filter kept all back, BadMedia where there is none
+    for another reason, TooLarge beyond a bound of the service, and the error that a
+    status of 400 or above means.
     """
     named = {name.lower(): value for name, value in headers.items()}
     region = whole(body)
     if status >= 400:
-        raise refuse(upstream, status, named, region)
-    _check_body(upstream, status, region, caps)
+        raise refuse(service.name, status, named, region)
+    _check_body(service, status, region)
     repairs = _repairs(region, content_type)
-    reading = Reading(upstream, caps, region, named, pointer, decoded, repairs)
-    return _sort(upstream, _read(reading), asked)
+    reading = Reading(service, region, named, decoded, repairs)
+    return _sort(service.name, _read(reading), asked)
 
 
 def read_fetched(
     body: BinaryIO,
     decoded: BinaryIO,
     linked: Linked,
+    service: Service,
     *,
-    upstream: str,
     content_type: str,
-    caps: Caps,
 ) -> Found:
     """Return the one image that was fetched for a link, with what the link knew.
 
-    Raises BadMedia where the body is no image, TooLarge beyond a cap.
+    Raises BadMedia where the body is no image, TooLarge beyond a bound.
     """
     answer = read_answer(
         body,
         decoded,
-        upstream=upstream,
+        replace(service, pointer=None),
         status=200,
         content_type=content_type,
         headers={},
-        pointer=None,
         asked=1,
-        caps=caps,
     )
     image = answer.images[0]
     if len(answer.images) != 1 or not isinstance(image, Found):
-        raise BadMedia(upstream, "the address of its image leads to no image")
+        raise BadMedia(service.name, "the address of its image leads to no image")
     return replace(
         image,
         form="url",
@@ -102,21 +97,22 @@ def read_fetched(
     )
 
 
-def _check_body(upstream: str, status: int, body: Region, caps: Caps) -> None:
+def _check_body(service: Service, status: int, body: Region) -> None:
+    upstream = service.name
     if status >= 300:
         raise BadMedia(upstream, f"it answered {status}")
     if status == 202:
         raise BadMedia(upstream, "the work is not finished (202)")
     if not body.length:
         raise BadMedia(upstream, "the answer is empty")
-    if body.length > caps.max_wire_bytes:
-        raise TooLarge(upstream, "max_wire_bytes", caps.max_wire_bytes)
+    if body.length > service.max_wire_bytes:
+        raise TooLarge(upstream, "max_wire_bytes", service.max_wire_bytes)
 
 
 def _read(reading: Reading) -> Pieces:
     kind = sniff(reading.body.read(0, HEAD))
     if kind is None or kind not in READERS:
-        raise BadMedia(reading.upstream, f"success, but {kind or 'unknown bytes'}")
+        raise BadMedia(reading.service.name, f"success, but {kind or 'unknown bytes'}")
     return READERS[kind](reading)
 
 

@@ -1,6 +1,6 @@
 """Requests to upstreams, and to the addresses that their answers name.
 
-Two zones: a configured endpoint is trusted, gets its credentials, and redirects
+Two zones: a configured service is trusted, gets its credentials, and redirects
 nowhere; a URL found in an answer leads to public addresses only and gets none.
 """
 
@@ -14,8 +14,6 @@ from urllib.parse import urljoin
 
 import requests
 
-from app.upstream.caps import Caps
-from app.upstream.endpoint import Endpoint, Received, Sendable
 from app.upstream.errors import (
     MOST_RETRY_S,
     BadMedia,
@@ -27,10 +25,12 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from app.upstream.request.adapters import WireRequest
 from app.upstream.resilience.concurrency import Gate
 from app.upstream.resilience.retry import Deadline, backoff, retry_after
+from app.upstream.service import Service
 from app.upstream.transport.addresses import Target, origin, parse
-from app.upstream.transport.http import exchange
+from app.upstream.transport.http import Received, exchange
 
 _LOG = logging.getLogger("mimeo.upstream")
 MOST_ATTEMPTS = 3
@@ -40,11 +40,10 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def call(
-    endpoint: Endpoint,
-    request: Sendable,
+    service: Service,
+    request: WireRequest,
     *,
     deadline: Deadline,
-    caps: Caps,
     gate: Gate,
     patient: bool = False,
 ) -> Received:
@@ -56,12 +55,12 @@ def call(
     The `patient` go on until their deadline: they wait while the service is left
     alone, which bounds their attempts, and while it says that it is full.
     """
-    sent = _request(endpoint, request)
+    sent = _request(service, request)
 
     def attempt() -> Received:
         with gate.attempt(deadline.remaining() if patient else 0):
-            received = exchange(sent, endpoint, deadline, allowed=caps.max_wire_bytes)
-            return _judge(received, endpoint.name)
+            received = exchange(sent, service, deadline, allowed=service.max_wire_bytes)
+            return _judge(received, service.name)
 
     with gate.admit(deadline, patient=patient):
         if patient:
@@ -69,31 +68,29 @@ def call(
         return _persist(attempt, deadline, _unbought, gate.budget.spend)
 
 
-def fetch_url(
-    url: str, *, endpoint: Endpoint, deadline: Deadline, caps: Caps
-) -> Received:
-    """Fetch an image from a URL that an answer of this endpoint named; status 200.
+def fetch_url(url: str, *, service: Service, deadline: Deadline) -> Received:
+    """Fetch an image from a URL that an answer of this service named; status 200.
 
-    A relative one is resolved against the endpoint's. The endpoint's own origin is as
+    A relative one is resolved against the service's. The service's own origin is as
     trusted as it is; any other must be public, in every redirect (three at most).
     Fetching is free, so it is tried again whatever
     went wrong on the way. Raises ForbiddenAddress, BadMedia, TooLarge,
     UpstreamTimeout and UpstreamBroken, all with `outcome_unknown`: the image is paid.
     """
-    first = _parse(url and _absolute(endpoint.url, url), endpoint.name)
+    first = _parse(url and _absolute(service.url, url), service.name)
     try:
         return _persist(
-            lambda: _follow(first, endpoint, deadline, caps), deadline, _on_the_way
+            lambda: _follow(first, service, deadline), deadline, _on_the_way
         )
     except UpstreamError as error:
         raise _after_paying(error) from None
 
 
-def _request(endpoint: Endpoint, request: Sendable) -> requests.Request:
+def _request(service: Service, request: WireRequest) -> requests.Request:
     headers = dict(request.headers)
     if not any(name.lower() == "idempotency-key" for name in headers):
         headers["Idempotency-Key"] = str(uuid.uuid4())
-    base = endpoint.url.rstrip("/") if request.path else endpoint.url
+    base = service.url.rstrip("/") if request.path else service.url
     return requests.Request(
         request.method, f"{base}{request.path}", headers, data=request.body
     )
@@ -182,30 +179,26 @@ def _parse(url: str, upstream: str) -> Target:
         raise ForbiddenAddress(upstream) from None
 
 
-def _follow(
-    target: Target, endpoint: Endpoint, deadline: Deadline, caps: Caps
-) -> Received:
+def _follow(target: Target, service: Service, deadline: Deadline) -> Received:
     """Get a URL and what it redirects to, each looked at anew."""
     for _ in range(MOST_REDIRECTS + 1):
-        received = _get(target, endpoint, deadline, caps)
+        received = _get(target, service, deadline)
         if received.status not in _REDIRECTS:
-            return _fetched(received, endpoint.name)
+            return _fetched(received, service.name)
         received.body.close()
         location = received.headers.get("location", "")
-        target = _parse(_absolute(target.url, location), endpoint.name)
-    raise BadMedia(endpoint.name, "the address of its image redirects too often")
+        target = _parse(_absolute(target.url, location), service.name)
+    raise BadMedia(service.name, "the address of its image redirects too often")
 
 
-def _get(
-    target: Target, endpoint: Endpoint, deadline: Deadline, caps: Caps
-) -> Received:
+def _get(target: Target, service: Service, deadline: Deadline) -> Received:
     return exchange(
         requests.Request("GET", target.url, {"Accept": "image/*, */*;q=0.5"}),
-        endpoint,
+        service,
         deadline,
-        public=target.origin != origin(endpoint.url),
+        public=target.origin != origin(service.url),
         limit="max_image_bytes",
-        allowed=caps.max_image_bytes,
+        allowed=service.max_image_bytes,
     )
 
 

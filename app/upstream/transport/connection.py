@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import requests
 from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
-from app.upstream.endpoint import Endpoint
 from app.upstream.errors import (
     ForbiddenAddress,
     UpstreamBroken,
@@ -21,6 +20,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 from app.upstream.resilience.retry import Deadline
+from app.upstream.service import Service
 from app.upstream.transport.addresses import is_public
 
 # A name with more addresses than these is tried no further.
@@ -81,8 +81,8 @@ class Connector:
     `public`, it leads to public addresses only.
     """
 
-    def __init__(self, endpoint: Endpoint, deadline: Deadline, *, public: bool) -> None:
-        self._endpoint = endpoint
+    def __init__(self, service: Service, deadline: Deadline, *, public: bool) -> None:
+        self._service = service
         self._deadline = deadline
         self._public = public
         self._hop = "connect"
@@ -91,8 +91,8 @@ class Connector:
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Connect; raise UpstreamUnavailable, UpstreamTimeout or ForbiddenAddress."""
-        limit = Deadline.after(self._deadline.within(self._endpoint.connect_s))
-        name = self._endpoint.name
+        limit = Deadline.after(self._deadline.within(self._service.connect_s))
+        name = self._service.name
         try:
             connected = dial(host, port, limit.remaining(), public=self._public)
         except Forbidden:
@@ -111,14 +111,14 @@ class Connector:
         if not isinstance(connection, _Timed):
             raise RuntimeError("urllib3 has made a connection that was not checked")
         self._hop = "first byte"
-        self._until = Deadline.after(self._deadline.within(self._endpoint.first_byte_s))
+        self._until = Deadline.after(self._deadline.within(self._service.first_byte_s))
         connection.allowed = self._allowed
 
     def answered(self) -> None:
         """Note that the headers are there and the body follows."""
         self._hop = "idle"
         self._until = self._deadline
-        self._pause_s = self._endpoint.idle_s
+        self._pause_s = self._service.idle_s
 
     def _allowed(self) -> float:
         """Return the seconds that the next byte may take; raise TimeoutError."""
@@ -136,21 +136,21 @@ class Connector:
         if isinstance(error, (TimeoutError, PoolTimeoutError, requests.Timeout)):
             return self._too_slow()
         if self._hop == "connect":
-            return UpstreamUnavailable(self._endpoint.name)
-        return UpstreamBroken(self._endpoint.name, "the connection broke off")
+            return UpstreamUnavailable(self._service.name)
+        return UpstreamBroken(self._service.name, "the connection broke off")
 
     def _too_slow(self) -> UpstreamTimeout:
         """Name the limit that ran out."""
         limits = {
-            "connect": self._endpoint.connect_s,
-            "first byte": self._endpoint.first_byte_s,
-            "idle": self._endpoint.idle_s,
+            "connect": self._service.connect_s,
+            "first byte": self._service.first_byte_s,
+            "idle": self._service.idle_s,
         }
         hop, allowed_s = self._hop, limits[self._hop]
         if self._deadline.passed():
             hop, allowed_s = "total", self._deadline.total_s
         sent = self._hop != "connect"
-        return UpstreamTimeout(self._endpoint.name, hop, allowed_s, sent)
+        return UpstreamTimeout(self._service.name, hop, allowed_s, sent)
 
 
 def dial(host: str, port: int, timeout_s: float, *, public: bool) -> TimedSocket:

@@ -10,6 +10,7 @@ import ssl
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -21,9 +22,9 @@ from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
-from app.upstream.endpoint import Endpoint, Received
 from app.upstream.errors import BadMedia, TooLarge, UpstreamError
 from app.upstream.resilience.retry import Deadline
+from app.upstream.service import Service
 from app.upstream.transport.addresses import origin
 from app.upstream.transport.connection import Connector, TimedTLSSocket
 
@@ -35,6 +36,20 @@ _HEADERS = {
     "Connection": "close",
     "User-Agent": "mimeo",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer, whole and unread; `body` is a temporary file at its beginning.
+
+    Names of `headers` are in lower case. The body of an answer of 400 and above
+    ends after 64 KiB. Whoever receives it closes the file.
+    """
+
+    status: int
+    content_type: str
+    headers: Mapping[str, str]
+    body: BinaryIO
 
 
 class _Connection(HTTPConnection):
@@ -108,7 +123,7 @@ def _keep_addresses_out_of_logs() -> None:
 
 def exchange(
     request: requests.Request,
-    endpoint: Endpoint,
+    service: Service,
     deadline: Deadline,
     *,
     public: bool = False,
@@ -121,13 +136,13 @@ def exchange(
     UpstreamError of every kind that a connection can cause.
     """
     _keep_addresses_out_of_logs()
-    connector = Connector(endpoint, deadline, public=public)
+    connector = Connector(service, deadline, public=public)
     try:
         prepared = request.prepare()
         prepared.headers.update(_HEADERS)
         with _Adapter(connector).send(prepared, stream=True) as answer:
             connector.answered()
-            return _receive(answer, endpoint.name, limit, allowed)
+            return _receive(answer, service.name, limit, allowed)
     except UpstreamError:
         raise
     except (requests.RequestException, HTTPError, OSError, UnicodeError) as error:

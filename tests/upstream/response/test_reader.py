@@ -7,7 +7,7 @@ import pytest
 from app.upstream.errors import BadMedia
 from app.upstream.response.reader import Found, Linked, read_fetched
 from tests.upstream.pictures import (
-    CAPS,
+    ART,
     JPEG,
     PNG,
     SAMPLES,
@@ -169,9 +169,8 @@ def test_a_fetched_image_keeps_what_its_link_knew():
             body.file,
             decoded.file,
             linked,
-            upstream="art",
+            ART,
             content_type="image/png",
-            caps=CAPS,
         )
         assert content(image) == WEBP
 
