@@ -65,15 +65,15 @@ class Slice:
     stop: int
 
 
-LOCAL = struct.Struct("<IHHHHHIIIHH")
+_LOCAL = struct.Struct("<IHHHHHIIIHH")
 _CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
 _END = struct.Struct("<IHHHHIIH")
 _END64 = struct.Struct("<IQHHIIQQQQ")
 _LOCATOR = struct.Struct("<IIQI")
-LOCAL_SIGNATURE = 0x04034B50
-CENTRAL_SIGNATURE = 0x02014B50
-END_SIGNATURE = 0x06054B50
-END64_SIGNATURE = 0x06064B50
+_LOCAL_SIGNATURE = 0x04034B50
+_CENTRAL_SIGNATURE = 0x02014B50
+_END_SIGNATURE = 0x06054B50
+_END64_SIGNATURE = 0x06064B50
 _LOCATOR_SIGNATURE = 0x07064B50
 # APPNOTE 4.4.3.2: stored files need 1.0, Zip64 needs 4.5.
 _PLAIN, _ZIP64 = 10, 45
@@ -83,11 +83,11 @@ _ATTRIBUTES = 0o100644 << 16
 # 1980-01-01 00:00, the first that MS-DOS can say.
 _TIME, _DATE = 0, 1 << 5 | 1
 # APPNOTE 4.4.8: this value says that the number stands in the Zip64 field.
-FULL = 0xFFFFFFFF
+_FULL = 0xFFFFFFFF
 _MANY = 0xFFFF
 _ZIP64_FIELD = 1
-LONGEST_NAME = 200
-_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._ -]{{0,{LONGEST_NAME - 1}}}\Z")
+_LONGEST_NAME = 200
+_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._ -]{{0,{_LONGEST_NAME - 1}}}\Z")
 _PIECE = 64 << 10
 
 
@@ -124,7 +124,7 @@ class Layout:
         if self._closed:
             raise ValueError("the layout is closed")
         self._check(member.name)
-        header = local_header(member)
+        header = _local_header(member)
         self._seen.add(member.name.lower())
         self._offsets.append(self._end)
         self._names.append(member.name)
@@ -154,7 +154,7 @@ class Layout:
         """Yield what a range consists of: bytes of headers and tail, and data."""
         for index in self.touched(start, stop):
             member = self.member(index)
-            header = local_header(member)
+            header = _local_header(member)
             begin = self._offsets[index]
             data = begin + len(header)
             if start < data:
@@ -192,38 +192,38 @@ class Layout:
         """Return the records at the very end (APPNOTE 4.3.14 to 4.3.16)."""
         count, size, offset = len(self), self._central_size, self._end
         records = b""
-        if count >= _MANY or max(size, offset) >= FULL:
+        if count >= _MANY or max(size, offset) >= _FULL:
             versions = (_MADE_BY | _ZIP64, _ZIP64)
             rest = (0, 0, count, count, size, offset)
-            end64 = _END64.pack(END64_SIGNATURE, _END64.size - 12, *versions, *rest)
+            end64 = _END64.pack(_END64_SIGNATURE, _END64.size - 12, *versions, *rest)
             place = (_LOCATOR_SIGNATURE, 0, offset + size, 1)
             records = end64 + _LOCATOR.pack(*place)
-        few, size, offset = min(count, _MANY), min(size, FULL), min(offset, FULL)
-        return records + _END.pack(END_SIGNATURE, 0, 0, few, few, size, offset, 0)
+        few, size, offset = min(count, _MANY), min(size, _FULL), min(offset, _FULL)
+        return records + _END.pack(_END_SIGNATURE, 0, 0, few, few, size, offset, 0)
 
     def _check(self, name: str) -> None:
-        if not is_plain(name):
+        if not _is_plain(name):
             raise BadName(name, "is not a plain ASCII file name of up to 200 letters")
         if name.lower() in self._seen:
             raise BadName(name, "is there already, in some spelling")
 
 
-def is_plain(name: str) -> bool:
+def _is_plain(name: str) -> bool:
     """Whether a name is safe to unpack under on every system."""
     return _NAME.match(name) is not None and not name.endswith((".", " "))
 
 
-def local_header(member: Member) -> bytes:
+def _local_header(member: Member) -> bytes:
     """Return a local file header (APPNOTE 4.3.7)."""
-    large = member.size >= FULL
+    large = member.size >= _FULL
     # APPNOTE 4.5.3: in a local header both sizes stand in the field.
     sizes = struct.pack("<HHQQ", _ZIP64_FIELD, 16, member.size, member.size)
     extra = sizes if large else b""
     name = member.name.encode("ascii")
-    size = min(member.size, FULL)
+    size = min(member.size, _FULL)
     return (
-        LOCAL.pack(
-            LOCAL_SIGNATURE,
+        _LOCAL.pack(
+            _LOCAL_SIGNATURE,
             _ZIP64 if large else _PLAIN,
             *(0, 0, _TIME, _DATE, member.crc32, size, size),
             *(len(name), len(extra)),
@@ -235,20 +235,20 @@ def local_header(member: Member) -> bytes:
 
 def _central(member: Member, offset: int) -> bytes:
     """Return an entry of the central directory (APPNOTE 4.3.12)."""
-    sizes = (member.size, member.size) if member.size >= FULL else ()
-    numbers = (*sizes, offset) if offset >= FULL else sizes
+    sizes = (member.size, member.size) if member.size >= _FULL else ()
+    numbers = (*sizes, offset) if offset >= _FULL else sizes
     extra = b"".join(number.to_bytes(8, "little") for number in numbers)
     if extra:
         extra = struct.pack("<HH", _ZIP64_FIELD, len(extra)) + extra
     name = member.name.encode("ascii")
-    size = min(member.size, FULL)
+    size = min(member.size, _FULL)
     version = _ZIP64 if extra else _PLAIN
     return (
         _CENTRAL.pack(
-            CENTRAL_SIGNATURE,
+            _CENTRAL_SIGNATURE,
             *(_MADE_BY | version, version),
             *(0, 0, _TIME, _DATE, member.crc32, size, size),
-            *(len(name), len(extra), 0, 0, 0, _ATTRIBUTES, min(offset, FULL)),
+            *(len(name), len(extra), 0, 0, 0, _ATTRIBUTES, min(offset, _FULL)),
         )
         + name
         + extra
