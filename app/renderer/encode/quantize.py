@@ -1,25 +1,9 @@
-"""Pictures of few colours, as indices into a palette."""
+"""Pictures with few colours, as indices into a palette."""
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from app.renderer.encode.scanlines import Rows
-
-Values = npt.NDArray[np.uint32]
-
 _MOST_CUT = 1 << 20
-# Runs a pixel: cards have 0.03, gradients and photographs 0.3 and more.
-_MOST_RUNS = 1 / 8
-# Odd numbers near 2**32 / golden ratio and unrelated to it. Each sends 256 values to
-# different slots in 6 cases of 10.
-_FACTORS = tuple(
-    np.uint32(factor)
-    for factor in (
-        *(0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F),
-        *(0x165667B1, 0xCC9E2D51, 0x1B873593, 0xE6546B65),
-    )
-)
 
 
 def index(image: Image.Image) -> Image.Image | None:
@@ -34,45 +18,6 @@ def index(image: Image.Image) -> Image.Image | None:
     flat = Image.frombytes("P", image.size, indices.astype(np.uint8).tobytes())
     flat.putpalette(colors.tobytes(), "RGBA")
     return flat
-
-
-def from_runs(rows: Rows) -> tuple[Rows, bytes] | None:
-    """Return indices, a byte a pixel, and RGBA colours of flat graphics, or None.
-
-    `rows` hold RGBA. None where neighbours differ too often, or where there are more
-    than 256 colours. Looks only at pixels that differ from the one before: 1 ms for
-    a card, where sorting all its pixels takes 40.
-    """
-    pixels = rows.view("<u4").reshape(-1)
-    changed = np.empty(pixels.size, np.bool_)
-    changed[0] = True
-    np.not_equal(pixels[1:], pixels[:-1], out=changed[1:])
-    if np.count_nonzero(changed) > pixels.size * _MOST_RUNS:
-        return None
-    starts = np.flatnonzero(changed)
-    found = _number(pixels[starts])
-    if found is None:
-        return None
-    numbers, colors = found
-    indices = np.repeat(numbers, np.diff(starts, append=pixels.size))
-    return indices.reshape(len(rows), -1), colors.tobytes()
-
-
-def _number(values: Values) -> tuple[Rows, Values] | None:
-    """Number different values from 0, by multiplicative hashing (Knuth, 6.4)."""
-    for factor in _FACTORS:
-        slots = (values * factor) >> np.uint32(16)
-        table = np.zeros(1 << 16, np.uint32)
-        used = np.zeros(1 << 16, np.bool_)
-        table[slots], used[slots] = values, True
-        taken = np.flatnonzero(used)
-        if taken.size > 256:
-            return None
-        if np.array_equal(table[slots], values):
-            numbers = np.empty(1 << 16, np.uint8)
-            numbers[taken] = np.arange(taken.size)
-            return numbers[slots], table[taken]
-    return None
 
 
 def reduce(image: Image.Image) -> Image.Image:

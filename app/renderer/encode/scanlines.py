@@ -1,16 +1,26 @@
-"""The five scanline filters of PNG, over whole pictures at a time.
+"""Turns rows of pixels into the zlib stream of a PNG: which filter, which deflate.
 
-Rows are a uint8 array of height x bytes per row; results have one column more,
+Rows are a uint8 array of height x bytes per row; filtered, they have one column more,
 the filter type before each row (PNG specification, third edition, section 9).
 Numpy does one pass over the picture a filter, in 0.1 ms for a 1200x630 card;
 through Pillow's channel operations the same took three passes and 0.3 ms, and
-Paeth cannot be expressed there (docs/decisions/png-encoder.md).
+Paeth cannot be expressed there.
+
+Three deflaters share the work, because none is both fast and small on every
+picture (figures: docs/decisions/png-encoder.md). Intel's ISA-L is twice as fast
+as the next, and small where rows repeat. zlib-ng at level 2 finds shorter
+repeats. Where a filter leaves mostly noise, as in photographs, looking for
+repeats only costs time and bits: run lengths or Huffman codes alone do better.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import deflate
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
+from zlib_ng import zlib_ng
 
 Rows = npt.NDArray[np.uint8]
 Filter = Callable[[Rows, int], Rows]
@@ -18,6 +28,25 @@ Filter = Callable[[Rows, int], Rows]
 # Six buffers of this many bytes stay in the second-level cache; blocks of two
 # thirds the size were 8 % slower.
 _BLOCK_BYTES = 96 * 1024
+# A sample of up to nine strips of three rows shows what a picture is like; a fourth
+# row above each is there as a neighbour, so that matches between rows count.
+_STRIP_ROWS = 3
+_ROWS_PER_STRIP = 60
+_FEWEST, _MOST = 4, 9
+# Filtered bytes of which deflate leaves more than this share are noise, not graphics.
+_NOISE = 0.065
+_SURE_NOISE = 0.11
+_PURE_NOISE = 0.25
+# ISA-L must beat its own result on filtered rows by this much to beat zlib-ng's.
+_REPEATS = 0.92
+# Below this size, trying both ways costs less than looking at a sample.
+_SMALL_BYTES = 64 * 1024
+# Where next to nothing is left, a more thorough search costs next to nothing.
+_SPARSE = 0.02
+_TINY_BYTES = 128
+# libdeflate takes up to 0.5 s for a million bytes at level 12, 0.2 s at level 9.
+_THOROUGH_BYTES = 8 * 1024 * 1024
+_SOME_BYTES = bytes(256)
 
 
 def _empty(rows: Rows, kind: int) -> Rows:
@@ -128,3 +157,147 @@ def _weight(lines: Rows) -> npt.NDArray[np.int64]:
     # int8 has no +128; as uint8 the magnitude of -128 is right.
     magnitude: npt.NDArray[np.int64] = np.abs(signed).view(np.uint8).sum(1, np.int64)
     return magnitude
+
+
+class Plan(NamedTuple):
+    """A scanline filter and the deflater that suits its results.
+
+    `narrow` says that a channel less is worth a copy of the picture.
+    """
+
+    filter: Filter
+    deflate: Callable[[Rows], bytes]
+    narrow: bool = False
+
+    def run(self, rows: Rows, pixel: int) -> bytes:
+        """Return the zlib stream of rows with `pixel` bytes a pixel."""
+        return self.deflate(self.filter(rows, pixel))
+
+
+def _igzip(lines: Rows) -> bytes:
+    """Deflate with ISA-L, and leave the processor as it was found.
+
+    ISA-L 2.32 returns with the upper halves of the vector registers in use, and SSE
+    code of the same thread runs at half its speed from then on: a card's layout
+    took 2.1 instead of 1.2 ms, Pillow's PNG 29 instead of 15. The registers are
+    cleared by any AVX code from a compiler, such as zlib-ng's checksum.
+    """
+    data = isal_zlib.compress(lines.data, 1)
+    zlib_ng.adler32(_SOME_BYTES)
+    return data
+
+
+def _quick(lines: Rows) -> bytes:
+    return zlib_ng.compress(lines.data, 2)
+
+
+def _thrifty(lines: Rows) -> bytes:
+    return zlib_ng.compress(lines.data, 6)
+
+
+def _runs(lines: Rows) -> bytes:
+    return _with_strategy(lines, zlib_ng.Z_RLE)
+
+
+def _codes(lines: Rows) -> bytes:
+    return _with_strategy(lines, zlib_ng.Z_HUFFMAN_ONLY)
+
+
+def _with_strategy(lines: Rows, strategy: int) -> bytes:
+    stream = zlib_ng.compressobj(1, zlib_ng.DEFLATED, 15, 9, strategy)
+    return stream.compress(lines.data) + stream.flush()
+
+
+def _libdeflate(lines: Rows) -> bytes:
+    level = 12 if lines.size <= _THOROUGH_BYTES else 9
+    return bytes(deflate.zlib_compress(lines.data, level))
+
+
+def choose(rows: Rows, pixel: int) -> Plan:
+    """Return what is fast and near the size of zlib's level 6, by a look at a sample.
+
+    The table in docs/decisions/png-encoder.md has the outcomes.
+    """
+    sample = _sample(rows)
+    best, share = above, sample.share(above, pixel)
+    if share < _SURE_NOISE:
+        west = sample.share(left, pixel)
+        best, share = (above, share) if share <= west else (left, west)
+    # Where next to nothing is left, the sample may have missed the only text.
+    if share > _SPARSE and sample.share(plain, pixel) < _REPEATS * share:
+        return Plan(plain, _igzip, True)
+    if share < _NOISE:
+        return Plan(best, _quick)
+    return Plan(paeth, _runs if share < _PURE_NOISE else _codes, True)
+
+
+def compress_fast(rows: Rows, pixel: int) -> bytes:
+    """Return a zlib stream: ISA-L with the filter that suits it best."""
+    best = _sample(rows).best((plain, left, above), pixel)
+    return Plan(best, _igzip).run(rows, pixel)
+
+
+def compress_small(rows: Rows, pixel: int) -> bytes:
+    """Return the smallest zlib stream that libdeflate makes of the better filter."""
+    lines = (plain(rows, pixel), adaptive(rows, pixel))
+    return _libdeflate(min(lines, key=lambda each: len(zlib_ng.compress(each, 6))))
+
+
+def compress_indices(rows: Rows, pixel: int) -> bytes:
+    """Return a zlib stream of bits or palette indices: graphics, and never noise."""
+    if rows.size <= _SMALL_BYTES:
+        return _least(rows, pixel)
+    sample = _sample(rows)
+    best = sample.best((plain, above), pixel)
+    sparse = sample.share(best, pixel) < _SPARSE
+    return Plan(best, _thrifty if sparse else _quick).run(rows, pixel)
+
+
+def compress_runs(rows: Rows, pixel: int) -> bytes:
+    """Return a zlib stream of indices that mostly repeat: no filter, and ISA-L."""
+    return Plan(plain, _igzip).run(rows, pixel)
+
+
+def _least(rows: Rows, pixel: int) -> bytes:
+    unfiltered = plain(rows, pixel)
+    least = _igzip(unfiltered)
+    if len(least) <= _TINY_BYTES:
+        return least
+    filtered = above(rows, pixel)
+    least = min(least, _igzip(filtered), key=len)
+    if len(least) > _SPARSE * rows.size:
+        return least
+    return min(least, _thrifty(unfiltered), _thrifty(filtered), key=len)
+
+
+class _Sample(NamedTuple):
+    """Strips of rows on top of each other; of each the first row only helps."""
+
+    rows: Rows
+    strip: int
+
+    def best(self, filters: tuple[Filter, ...], pixel: int) -> Filter:
+        """Return the filter of which ISA-L leaves least."""
+        return min(filters, key=lambda each: self.share(each, pixel))
+
+    def share(self, applied: Filter, pixel: int) -> float:
+        """Return the share of the bytes that ISA-L leaves after a filter."""
+        lines = applied(self.rows, pixel)
+        if self.strip == 1:
+            return len(_igzip(lines)) / self.rows.size
+        strips = lines.reshape(-1, self.strip, lines.shape[1])
+        counted = self.rows.size * (self.strip - 1) / self.strip
+        if applied is plain:
+            first = np.ascontiguousarray(strips[:, 0])
+            return (len(_igzip(lines)) - len(_igzip(first))) / counted
+        return len(_igzip(np.ascontiguousarray(strips[:, 1:]))) / counted
+
+
+def _sample(rows: Rows) -> _Sample:
+    height = len(rows)
+    if height < _FEWEST * _ROWS_PER_STRIP // 2:
+        return _Sample(rows, 1)
+    count = min(max(_FEWEST, height // _ROWS_PER_STRIP), _MOST)
+    tops = [(2 * strip + 1) * height // (2 * count) for strip in range(count)]
+    strip = _STRIP_ROWS + 1
+    return _Sample(np.concatenate([rows[top : top + strip] for top in tops]), strip)

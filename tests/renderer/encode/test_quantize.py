@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.renderer.encode import quantize
+from app.renderer.encode import png
 
 WIDTH = 64
 
@@ -23,7 +23,7 @@ def test_colors_and_indices_give_the_pixels_back(
 ) -> None:
     rows = picture(colors, data.draw(st.integers(9, 40)))
 
-    found = quantize.from_runs(rows)
+    found = png.from_runs(rows)
 
     if found is not None:
         indices, entries = found
@@ -39,18 +39,18 @@ def test_up_to_256_colors_are_flat(count: int, flat: bool) -> None:
     if count > 256:
         rows = picture([number * 0x00010203 for number in range(count)], 16)
 
-    assert (quantize.from_runs(rows) is not None) == flat
+    assert (png.from_runs(rows) is not None) == flat
 
 
 def test_gradients_and_noise_are_not_flat() -> None:
     gradient = np.arange(WIDTH * 10, dtype="<u4").view(np.uint8).reshape(10, -1)
 
-    assert quantize.from_runs(gradient) is None
+    assert png.from_runs(gradient) is None
 
 
 def test_colors_that_no_factor_parts_are_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(quantize, "_FACTORS", (np.uint32(1),))
+    monkeypatch.setattr(png, "_FACTORS", (np.uint32(1),))
 
-    assert quantize.from_runs(picture([1, 2, 3], 30)) is None
+    assert png.from_runs(picture([1, 2, 3], 30)) is None
