@@ -1,6 +1,7 @@
 """What each kind of upstream can be told, by its model: one table."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 
 from app.upstream.service import Service, Size
@@ -132,6 +133,7 @@ _ROWS = (
 )
 
 
+@cache
 def dialect_of(upstream: Service) -> Dialect:
     """Return what this upstream can be told, by its kind and its configuration."""
     row = _row(upstream)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -75,14 +75,6 @@ class _SecureConnection(_Connection, HTTPSConnection):
     pass
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
 class _Adapter(HTTPAdapter):
     """Sends over one connection."""
 
@@ -95,12 +87,12 @@ class _Adapter(HTTPAdapter):
     ) -> HTTPConnectionPool:
         # Without a port, http.client looks for one in the host, and in ::1 finds 1.
         scheme, host, port = origin(str(request.url))
+        pool, connection = HTTPConnectionPool(host, port), _Connection
         if scheme == "https":
-            context = roots()
-            return _SecurePool(
-                host, port, connector=self._connector, ssl_context=context
-            )
-        return _Pool(host, port, connector=self._connector)
+            pool = HTTPSConnectionPool(host, port, ssl_context=roots())
+            connection = _SecureConnection
+        pool.ConnectionCls = partial(connection, connector=self._connector)  # type: ignore[assignment]
+        return pool
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Leave the roots alone: the pool's context has them, read once."""
