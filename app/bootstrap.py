@@ -7,8 +7,8 @@ from app.observability import metrics
 from app.renderer.catalogue import Catalogue, TakenName
 from app.store import Store, StoreError, open_store
 from app.upstream.config.environment import read_upstreams
+from app.upstream.config.file import UpstreamSettingError
 from app.upstream.renderer import renderer_of
-from app.upstream.setting import UpstreamSettingError
 
 
 def open_catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:

@@ -7,9 +7,9 @@ import pytest
 from app.bootstrap import open_catalogue
 from app.config import BadSetting, Settings
 from app.upstream.config.environment import documented, read_upstreams
+from app.upstream.config.file import UpstreamSettingError
 from app.upstream.request.prompt import parameters
 from app.upstream.service import Service
-from app.upstream.setting import UpstreamSettingError
 
 CANARY = "sk-canary-42"
 GOOD = """\
@@ -173,6 +173,7 @@ MISTAKES = [
     (table(model=r'"a\nb"'), "painter.model", "one line"),
     (table(kind='"auto"', pointer='"/a"'), "painter.pointer", "kind json"),
     (table(pointer='"a/b"'), "painter.pointer", "JSON pointer"),
+    (table(pointer=r'"/a\nb"'), "painter.pointer", "JSON pointer"),
     (table(pointer='"/a~2"'), "painter.pointer", "JSON pointer"),
     (table(key_env='"NOT_SET"'), "painter.key_env", "NOT_SET is not set"),
     (table(key_env='"A KEY"'), "painter.key_env", "name"),

@@ -3,18 +3,16 @@
 Nothing of a mistake is guessed at or passed over, and no message shows a secret.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from app.upstream.config.file import Table
-from app.upstream.service import Api, Kind, Service
-from app.upstream.setting import (
-    UpstreamSettingError,
+from app.upstream.config.file import (
     read_credential,
+    read_file,
     read_model,
     read_url,
 )
+from app.upstream.service import Api, Kind, Service
 
 
 def documented() -> tuple[tuple[str, str], ...]:
@@ -42,7 +40,7 @@ def read_upstreams(
     """
     found = {each.name: each for each in _from_environment(environ)}
     if file is not None:
-        found |= {each.name: each for each in _from_file(file, environ)}
+        found |= {each.name: each for each in read_file(file, environ)}
     return tuple(found[name] for name in sorted(found))
 
 
@@ -84,21 +82,3 @@ def _hosted(
         credential=read_credential(f"{kind.upper()}_API_KEY", given),
         model=read_model(named, given.get(named, model), kind),
     )
-
-
-def _from_file(file: Path, environ: Mapping[str, str]) -> Iterator[Service]:
-    try:
-        document = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise UpstreamSettingError(file.name, error.strerror or "unreadable") from error
-    except ValueError as error:
-        raise UpstreamSettingError(file.name, f"is not TOML: {error}") from error
-    except RecursionError as error:
-        raise UpstreamSettingError(file.name, "is nested too deeply") from error
-    for key in document.keys() - {"upstreams"}:
-        raise UpstreamSettingError(f"{file.name}: {key}", "is not known; say upstreams")
-    tables = document.get("upstreams", {})
-    if not isinstance(tables, dict):
-        raise UpstreamSettingError(f"{file.name}: upstreams", "must be a table")
-    for name, table in tables.items():
-        yield Table(f"{file.name}: upstreams.{name}", name, table, environ).read()

@@ -1,28 +1,30 @@
-"""One upstream's table in a file of upstreams."""
+"""Services in a TOML file, and what an operator may say of one.
+
+No message shows a secret: each says what a value must be, and never the value.
+"""
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, NoReturn, get_args
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_args
+from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import with_fields
 from app.renderer.errors import BadParameter
 from app.upstream.request.capabilities import open_fields
 from app.upstream.request.prompt import Ask, check
 from app.upstream.service import Api, Credential, Kind, Service
-from app.upstream.setting import (
-    UpstreamSettingError,
-    read_credential,
-    read_model,
-    read_url,
-)
 
+# Kinds whose requests have paths of their own, behind the base.
+_BASED: tuple[Kind, ...] = ("openai", "stability", "sdwebui")
+# Stability's models are one segment of a path.
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
-# RFC 6901, section 3: a tilde is only ever ~0 or ~1.
-_POINTER = re.compile(r"(?:/(?:[^/~]|~[01])*)*\Z")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"
 # Headers that the connection and the request have of their own.
 _OWN_HEADERS = frozenset(
     (
@@ -31,163 +33,240 @@ _OWN_HEADERS = frozenset(
         *("te", "trailer", "transfer-encoding", "upgrade", "user-agent"),
     )
 )
-_SECONDS = MappingProxyType(
-    {"connect_s": 60, "first_byte_s": 600, "idle_s": 600, "total_s": 900}
-)
-_NUMBERS = MappingProxyType(
-    {
-        "max_wire_bytes": 1 << 30,
-        "max_image_bytes": 1 << 29,
-        "max_images": 100,
-        "max_pixels": 1 << 30,
-        "concurrency": 1_000,
-    }
-)
-_KEYS = ("kind", "url", "api", "model", "pointer", "key_env", "key_header")
-_KNOWN = (*_KEYS, "key_scheme", "knows", "sizes", *_SECONDS, *_NUMBERS)
+_ONE_LINE = "a text on one line"
 
 
-class Table:
-    """One upstream's table in the file."""
+@with_fields
+class UpstreamSettingError(ValueError):
+    """A setting of an upstream cannot be used; `place` says which one."""
 
-    def __init__(
-        self, place: str, name: str, table: object, environ: Mapping[str, str]
-    ) -> None:
-        self._place = place
-        self._name = name
-        self._environ = environ
-        if not _NAME.match(name):
-            self._refuse("", "a name has a-z, 0-9 and -, 40 at most, a letter first")
-        if not isinstance(table, dict):
-            self._refuse("", "must be a table")
-        self._table: Mapping[str, Any] = table
-        for key in table:
-            if key not in _KNOWN:
-                self._refuse(key, f"is not known; known are {', '.join(_KNOWN)}")
+    place: str
+    reason: str
 
-    def read(self) -> Service:
-        """Return the upstream; raise UpstreamSettingError."""
-        kind = self._choice("kind", get_args(Kind))
-        if kind is None or "url" not in self._table:
-            self._refuse("kind" if kind is None else "url", "is required")
-        options: dict[str, Any] = {
-            "api": self._api(kind),
-            "model": self._model(kind),
-            "pointer": self._pointer(kind),
-            "credential": self._credential(),
-            "sizes": self._sizes(),
-        }
-        options |= {key: self._seconds(key) for key in _SECONDS if key in self._table}
-        options |= {key: self._whole(key) for key in _NUMBERS if key in self._table}
-        url = read_url(self._at("url"), self._text("url") or "", kind)
-        upstream = Service(name=self._name, kind=kind, url=url, **options)
-        self._check_sizes(upstream)
-        return replace(upstream, knows=self._knows(open_fields(upstream)))
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
 
-    def _at(self, key: str) -> str:
-        return f"{self._place}.{key}" if key else self._place
 
-    def _refuse(self, key: str, reason: str) -> NoReturn:
-        raise UpstreamSettingError(self._at(key), reason)
+def _check_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError
+    return text
 
-    def _text(self, key: str) -> str | None:
-        value = self._table.get(key)
-        if value is not None and not (isinstance(value, str) and value.isprintable()):
-            self._refuse(key, "must be a text on one line")
-        return value
 
-    def _choice(self, key: str, known: tuple[str, ...]) -> Any:
-        value = self._text(key)
-        if value is not None and value not in known:
-            self._refuse(key, f"must be one of {', '.join(known)}")
-        return value
+_OneLine = Annotated[str, AfterValidator(_check_line)]
 
-    def _api(self, kind: Kind) -> str | None:
-        value: str | None = self._choice("api", get_args(Api))
-        if kind != "stability" and value is not None:
-            self._refuse("api", "belongs to the kind stability")
-        return value or ("v2beta" if kind == "stability" else None)
 
-    def _model(self, kind: Kind) -> str | None:
-        model = self._text("model")
-        if kind == "stability" and not model:
-            self._refuse("model", "is required")
-        return read_model(self._at("model"), model, kind) if model else None
+def _seconds(most: int) -> Any:
+    about = f"seconds, more than 0 and {most} at most"
+    return Field(None, gt=0, le=most, description=about)
 
-    def _pointer(self, kind: Kind) -> str | None:
-        pointer = self._text("pointer")
-        if pointer is not None and kind != "json":
-            self._refuse("pointer", "belongs to the kind json")
-        if pointer is not None and not _POINTER.match(pointer):
-            self._refuse("pointer", "must be a JSON pointer, such as /images/*/data")
-        return pointer
 
-    def _credential(self) -> Credential | None:
-        variable = self._text("key_env")
-        header = self._text("key_header")
-        header = "Authorization" if header is None else header
-        scheme = self._text("key_scheme")
-        if variable is None:
-            for key in ("key_header", "key_scheme"):
-                if key in self._table:
-                    self._refuse(key, "is of no use without key_env")
-            return None
-        if not _VARIABLE.match(variable):
-            self._refuse("key_env", "must be the name of an environment variable")
-        if not self._environ.get(variable, "").strip():
-            self._refuse("key_env", f"{variable} is not set")
-        if not _TOKEN.match(header) or header.lower() in _OWN_HEADERS:
-            self._refuse("key_header", "is not the name of a header for a key")
-        if scheme and not _TOKEN.match(scheme):
-            self._refuse("key_scheme", "must be a word such as Bearer, or empty")
-        given = {variable: self._environ[variable].strip()}
-        chosen = "Bearer" if scheme is None else scheme
-        return read_credential(variable, given, header=header, scheme=chosen)
+def _whole(most: int) -> Any:
+    about = f"a whole number from 1 to {most:,}"
+    return Field(None, ge=1, le=most, description=about)
 
-    def _texts(self, key: str) -> tuple[str, ...]:
-        value = self._table.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            self._refuse(key, "must be a list of texts")
-        if len(set(value)) != len(value):
-            self._refuse(key, "names one twice")
-        return tuple(value)
 
-    def _knows(self, known: tuple[str, ...]) -> tuple[str, ...] | None:
-        if "knows" not in self._table:
-            return None
-        names = self._texts("knows")
-        for name in names:
-            if name not in known:
-                self._refuse("knows", f"{name!r} is not one of {', '.join(known)}")
-        return names
+class Table(BaseModel):
+    """The table of one service; a field's description is what its value must be."""
 
-    def _sizes(self) -> tuple[tuple[int, int], ...]:
-        found = []
-        for text in self._texts("sizes"):
-            size = _SIZE.match(text)
-            if size is None:
-                self._refuse("sizes", f"{text[:20]!r} is not like 1024x768")
-            found.append((int(size[1]), int(size[2])))
-        return tuple(found)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, regex_engine="python-re"
+    )
 
-    def _check_sizes(self, upstream: Service) -> None:
-        """Refuse a size that the kind could never be told."""
-        for width, height in upstream.sizes:
-            try:
-                check(upstream, Ask("any", width=width, height=height))
-            except BadParameter as error:
-                self._refuse("sizes", f"{width}x{height}: {error}")
+    kind: Kind = Field(description=f"a text, one of {', '.join(get_args(Kind))}")
+    url: str = Field(description=_ONE_LINE)
+    api: Api | None = Field(None, description=f"one of {', '.join(get_args(Api))}")
+    model: str | None = Field(None, description=_ONE_LINE)
+    # RFC 6901, section 3: a tilde is only ever ~0 or ~1.
+    pointer: _OneLine | None = Field(
+        None,
+        pattern=r"^(?:/(?:[^/~]|~[01])*)*\Z",
+        description="a JSON pointer, such as /images/*/data",
+    )
+    key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
+        description="the name of an environment variable",
+    )
+    key_header: str | None = Field(
+        None, pattern=_TOKEN, description="the name of a header for a key"
+    )
+    key_scheme: str | None = Field(
+        None, pattern=rf"{_TOKEN}|^\Z", description="a word such as Bearer, or empty"
+    )
+    knows: list[str] | None = Field(None, description="a list of texts")
+    sizes: list[
+        Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}\Z")]
+    ] = Field([], description="a list of texts like 1024x768")
+    connect_s: float = _seconds(60)
+    first_byte_s: float = _seconds(600)
+    idle_s: float = _seconds(600)
+    total_s: float = _seconds(900)
+    max_wire_bytes: int = _whole(1 << 30)
+    max_image_bytes: int = _whole(1 << 29)
+    max_images: int = _whole(100)
+    max_pixels: int = _whole(1 << 30)
+    concurrency: int = _whole(1_000)
 
-    def _seconds(self, key: str) -> float:
-        value, most = self._table[key], _SECONDS[key]
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 < value <= most:
-            self._refuse(key, f"must be seconds, more than 0 and {most} at most")
-        return float(value)
 
-    def _whole(self, key: str) -> int:
-        value, most = self._table[key], _NUMBERS[key]
-        number = isinstance(value, int) and not isinstance(value, bool)
-        if not number or not 1 <= value <= most:
-            self._refuse(key, f"must be a whole number from 1 to {most:,}")
-        return int(value)
+# What a service is told as it stands in the table.
+_LIMITS = {name for name in Table.model_fields if name.endswith("_s")} | {
+    *("max_wire_bytes", "max_image_bytes", "max_images", "max_pixels", "concurrency")
+}
+
+
+def read_file(file: Path, environ: Mapping[str, str]) -> Iterator[Service]:
+    """Yield the services of a file; raise UpstreamSettingError at the first mistake."""
+    try:
+        document = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise UpstreamSettingError(file.name, error.strerror or "unreadable") from error
+    except ValueError as error:
+        raise UpstreamSettingError(file.name, f"is not TOML: {error}") from error
+    except RecursionError as error:
+        raise UpstreamSettingError(file.name, "is nested too deeply") from error
+    for key in document.keys() - {"upstreams"}:
+        raise UpstreamSettingError(f"{file.name}: {key}", "is not known; say upstreams")
+    tables = document.get("upstreams", {})
+    if not isinstance(tables, dict):
+        raise UpstreamSettingError(f"{file.name}: upstreams", "must be a table")
+    for name, table in tables.items():
+        yield _read_table(f"{file.name}: upstreams.{name}", name, table, environ)
+
+
+def _read_table(
+    place: str, name: str, values: object, environ: Mapping[str, str]
+) -> Service:
+    if not _NAME.match(name):
+        reason = "a name has a-z, 0-9 and -, 40 at most, a letter first"
+        raise UpstreamSettingError(place, reason)
+    if not isinstance(values, dict):
+        raise UpstreamSettingError(place, "must be a table")
+    try:
+        table = Table.model_validate(values)
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        reason = _reason(key, error.errors()[0]["type"])
+        # What pydantic says of a value holds the value.
+        raise UpstreamSettingError(f"{place}.{key}", reason) from None
+    return _service(place, name, table, environ)
+
+
+def _reason(key: str, fault: str) -> str:
+    if fault == "missing":
+        return "is required"
+    if fault == "extra_forbidden":
+        return f"is not known; known are {', '.join(Table.model_fields)}"
+    return f"must be {Table.model_fields[key].description}"
+
+
+def _service(
+    place: str, name: str, table: Table, environ: Mapping[str, str]
+) -> Service:
+    """Return the service of a table, whose values fit each other."""
+
+    def refuse(key: str, reason: str) -> NoReturn:
+        raise UpstreamSettingError(f"{place}.{key}", reason)
+
+    if table.api is not None and table.kind != "stability":
+        refuse("api", "belongs to the kind stability")
+    if table.pointer is not None and table.kind != "json":
+        refuse("pointer", "belongs to the kind json")
+    if not table.model and table.kind == "stability":
+        refuse("model", "is required")
+    knows = None if table.knows is None else tuple(table.knows)
+    for key, named in (("knows", knows or ()), ("sizes", table.sizes)):
+        if len(set(named)) != len(named):
+            refuse(key, "names one twice")
+    sides = (text.split("x") for text in table.sizes)
+    service = Service(
+        name=name,
+        kind=table.kind,
+        url=read_url(f"{place}.url", table.url, table.kind),
+        credential=_credential(place, table, environ),
+        api=table.api or ("v2beta" if table.kind == "stability" else None),
+        model=read_model(f"{place}.model", table.model, table.kind)
+        if table.model
+        else None,
+        pointer=table.pointer,
+        sizes=tuple((int(width), int(height)) for width, height in sides),
+        **table.model_dump(include=_LIMITS, exclude_unset=True),
+    )
+    for unknown in set(knows or ()) - set(open_fields(service)):
+        known = ", ".join(open_fields(service))
+        refuse("knows", f"{unknown!r} is not one of {known}")
+    for width, height in service.sizes:
+        try:
+            check(service, Ask("any", width=width, height=height))
+        except BadParameter as error:
+            refuse("sizes", f"{width}x{height}: {error}")
+    return replace(service, knows=knows)
+
+
+def _credential(
+    place: str, table: Table, environ: Mapping[str, str]
+) -> Credential | None:
+    given = table.model_fields_set & {"key_header", "key_scheme"}
+    if table.key_env is None:
+        for key in given:
+            raise UpstreamSettingError(f"{place}.{key}", "is of no use without key_env")
+        return None
+    secret = environ.get(table.key_env, "").strip()
+    if not secret:
+        raise UpstreamSettingError(f"{place}.key_env", f"{table.key_env} is not set")
+    header = table.key_header or "Authorization"
+    if header.lower() in _OWN_HEADERS:
+        reason = f"must be {Table.model_fields['key_header'].description}"
+        raise UpstreamSettingError(f"{place}.key_header", reason)
+    scheme = "Bearer" if table.key_scheme is None else table.key_scheme
+    return read_credential(
+        table.key_env, {table.key_env: secret}, header=header, scheme=scheme
+    )
+
+
+def read_credential(
+    variable: str,
+    given: Mapping[str, str],
+    *,
+    header: str = "Authorization",
+    scheme: str = "Bearer",
+) -> Credential | None:
+    """Return the credential that a variable of `given` holds, None where it is not."""
+    secret = given.get(variable)
+    if secret is None:
+        return None
+    if not secret.isascii() or not secret.isprintable():
+        raise UpstreamSettingError(variable, "holds characters that no header can")
+    if scheme.lower() == "basic" and ":" not in secret:
+        raise UpstreamSettingError(variable, "must be user:password")
+    return Credential(secret=secret, header=header, scheme=scheme)
+
+
+def read_model(place: str, text: str, kind: Kind) -> str:
+    """Return the name of a model; Stability's must do as a segment of a path."""
+    if kind == "stability" and not _SEGMENT.match(text):
+        reason = "must be a model's name: letters, digits, dot, - and _"
+        raise UpstreamSettingError(place, reason)
+    if not text.isprintable():
+        raise UpstreamSettingError(place, "must be a text on one line")
+    return text
+
+
+def read_url(place: str, text: str, kind: Kind) -> str:
+    """Return a URL of http or https, of an operator who may name any address."""
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in ("http", "https"):
+        raise UpstreamSettingError(place, "must be a URL of http or https")
+    if "@" in parts.netloc:
+        reason = "must not hold a user: name the credential's variable"
+        raise UpstreamSettingError(place, reason)
+    if "#" in text or not text.isascii() or not text.isprintable() or " " in text:
+        raise UpstreamSettingError(place, "must be a URL in ASCII without a fragment")
+    if kind in _BASED and "?" in text:
+        reason = f"must have no query: {kind} puts its own paths behind it"
+        raise UpstreamSettingError(place, reason)
+    return text
