@@ -168,6 +168,12 @@ def test_a_range_is_short_at_the_end(
     assert store.read(KEY, start, stop) == found
 
 
+def test_a_range_takes_no_more_memory_than_the_entry(store: Store) -> None:
+    store.put(KEY, b"0123456789")
+
+    assert store.read(KEY, 4, 1 << 33) == b"456789"
+
+
 def test_what_is_there_is_not_created_again(store: Store) -> None:
     first = store.create(KEY, b"one")
 

@@ -4,8 +4,9 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
+from struct import Struct
 from typing import Any
 
 import orjson
@@ -19,10 +20,12 @@ from app.store import Pauses, Store, StoreError
 _LOG = logging.getLogger("mimeo.store")
 # Header and facts of nearly all blocks.
 _PEEK_BYTES = 1024
-_MAGIC = b"mimeo2\n"
-_OLD_MAGIC = b"mimeo1\n"
-_LENGTH = 4
-_PREFIX = len(_MAGIC) + 2 * _LENGTH
+_MAGIC = b"mimeo3\n"
+_OLD_MAGICS = (b"mimeo1\n", b"mimeo2\n")
+# The lengths of header and facts, and the CRC-32 of these lengths and of both.
+_LENGTHS = Struct(">II")
+_CHECK = Struct(">I")
+_PREFIX = len(_MAGIC) + _LENGTHS.size + _CHECK.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +81,15 @@ class MediaStore:
         """Return the JSON value that is kept beside media, or None."""
         try:
             note = self._store.get(key)
-            return None if note is None else orjson.loads(note)
+            return None if note is None else _unpack_note(note)
         except (StoreError, ValueError) as error:
             _warn(error)
             return None
 
     def put_note(self, key: str, value: object) -> bool:
         """Keep a JSON value beside media; return whether that worked."""
-        return self._put(key, orjson.dumps(value))
+        note = orjson.dumps(value)
+        return self._put(key, _CHECK.pack(zlib_ng.crc32(note)) + note)
 
     @contextmanager
     def lock(self, key: str, pauses: Pauses) -> Iterator[bool]:
@@ -117,8 +121,14 @@ def _warn(error: Exception) -> None:
     metrics.count_store_error()
 
 
+def _unpack_note(note: bytes | memoryview) -> Any:
+    if note[: _CHECK.size] != _CHECK.pack(zlib_ng.crc32(note[_CHECK.size :])):
+        raise ValueError("a note in the store is damaged")
+    return orjson.loads(note[_CHECK.size :])
+
+
 def pack(media: Media) -> bytes:
-    """Return one self-describing block: magic, two lengths, header, facts, data."""
+    """Return one self-describing block: magic, lengths, check, header, facts, data."""
     return _head(media) + bytes(media.data)
 
 
@@ -140,8 +150,9 @@ def _head(media: Media) -> bytes:
     about = asdict(stored)
     del about["facts"]
     header, facts = orjson.dumps(about), orjson.dumps(media.facts)
-    lengths = (len(part).to_bytes(_LENGTH, "big") for part in (header, facts))
-    return b"".join((_MAGIC, *lengths, header, facts))
+    lengths = _LENGTHS.pack(len(header), len(facts))
+    check = _CHECK.pack(zlib_ng.crc32(lengths + header + facts))
+    return b"".join((_MAGIC, lengths, check, header, facts))
 
 
 def unpack(block: bytes | memoryview, fingerprint: str) -> Media | None:
@@ -150,10 +161,10 @@ def unpack(block: bytes | memoryview, fingerprint: str) -> Media | None:
     The data of a view are a view. Raises ValueError where the block is not whole or
     not ours.
     """
-    if block[: len(_OLD_MAGIC)] == _OLD_MAGIC:
+    if block[: len(_MAGIC)] in _OLD_MAGICS:
         return None
-    stored, facts_at, data_at = _header(block)
-    facts, data = orjson.loads(block[facts_at:data_at]), block[data_at:]
+    data_at = _data_at(block)
+    stored, data = _stored(block[:data_at]), block[data_at:]
     if len(data) != stored.size or zlib_ng.crc32(data) != stored.crc32:
         raise ValueError("the data of a stored block is damaged")
     return Media(
@@ -163,7 +174,7 @@ def unpack(block: bytes | memoryview, fingerprint: str) -> Media | None:
         stored.height,
         stored.sha256,
         fingerprint,
-        facts,
+        stored.facts,
     )
 
 
@@ -171,26 +182,34 @@ def peek(read: Callable[[int, int], bytes | None]) -> Stored | None:
     """Return what a block says of its data; None where there is none, or an old one.
 
     `read` gets the bytes from one place up to another. Raises ValueError where the
-    block is not ours.
+    block is not ours, or what it says is damaged.
     """
     head = read(0, _PEEK_BYTES)
-    if head is None or head.startswith(_OLD_MAGIC):
+    if head is None or head.startswith(_OLD_MAGICS):
         return None
-    stored, facts_at, data_at = _header(head)
-    facts = head[facts_at:data_at]
+    data_at = _data_at(head)
     if data_at > len(head):
-        facts += read(len(head), data_at) or b""
-    return replace(stored, facts=orjson.loads(facts))
+        head += read(len(head), data_at) or b""
+    return _stored(head[:data_at])
 
 
-def _header(block: bytes | memoryview) -> tuple[Stored, int, int]:
-    """Return the header, and where facts and data begin."""
-    if block[: len(_MAGIC)] != _MAGIC:
+def _data_at(block: bytes | memoryview) -> int:
+    """Return where the data begin."""
+    if block[: len(_MAGIC)] != _MAGIC or len(block) < _PREFIX:
         raise ValueError("a stored block does not begin with its magic bytes")
-    first = len(_MAGIC) + _LENGTH
-    facts_at = _PREFIX + int.from_bytes(block[len(_MAGIC) : first], "big")
-    data_at = facts_at + int.from_bytes(block[first:_PREFIX], "big")
+    header, facts = _LENGTHS.unpack_from(block, len(_MAGIC))
+    return _PREFIX + int(header) + int(facts)
+
+
+def _stored(head: bytes | memoryview) -> Stored:
+    """Return what all before the data says."""
+    lengths_at, check_at = len(_MAGIC), len(_MAGIC) + _LENGTHS.size
+    crc32 = zlib_ng.crc32(head[_PREFIX:], zlib_ng.crc32(head[lengths_at:check_at]))
+    if (crc32,) != _CHECK.unpack_from(head, check_at):
+        raise ValueError("the header of a stored block is damaged")
+    facts_at = _PREFIX + _LENGTHS.unpack_from(head, lengths_at)[0]
+    facts = orjson.loads(head[facts_at:])
     try:
-        return Stored(**orjson.loads(block[_PREFIX:facts_at])), facts_at, data_at
+        return Stored(**orjson.loads(head[_PREFIX:facts_at]), facts=facts)
     except TypeError as error:
         raise ValueError("the header of a stored block is not ours") from error

@@ -161,6 +161,24 @@ def test_store_at_fault_costs_no_answer_and_is_logged(
     ]
 
 
+def test_a_damaged_block_counts_as_absent_and_is_drawn_anew(
+    drawing: Drawing, tmp_path: Path
+) -> None:
+    line = Pipeline(Settings(), open_store(str(tmp_path), 1 << 30))
+    request = drawing.request()
+    first, known = line.produce(request).media, line.peek(request)
+    (file,) = tmp_path.glob(f"media/*/{request.fingerprint}")
+    whole = file.read_bytes()
+
+    for at in range(len(whole)):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        in_data = at >= len(whole) - len(first.data)
+        assert line.peek(request) == (known if in_data else None)
+        again = line.produce(request)
+        assert (again.source, again.media) == ("miss", first)
+        assert file.read_bytes() == whole
+
+
 def test_peek_tells_what_is_stored_without_drawing(drawing: Drawing) -> None:
     line = pipeline()
 

@@ -244,6 +244,19 @@ def test_an_image_that_was_swept_is_bought_again(far, line, tmp_path):
     assert len(far.wanted) == 2
 
 
+def test_a_damaged_note_is_bought_anew(far, line, tmp_path):
+    far.missing = 1
+    request = ask(far)
+    line().buy(request, 2, None)
+    (note,) = tmp_path.glob(f"paid/*/{key_for(f'{request.purchase} 2')}")
+    whole = note.read_bytes()
+
+    for at in range(len(whole)):
+        note.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert line().buy(request, 2, None).source == "miss"
+        assert line().buy(request, 2, None).source == "hit"
+
+
 def test_peek_tells_what_was_bought_without_buying(far, line):
     pipeline = line()
     before = pipeline.peek(ask(far))
