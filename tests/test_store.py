@@ -1,7 +1,6 @@
 """The store keeps bytes by key, whole or not at all, within its bound."""
 
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from app.store import (
     get_or_create,
     open_store,
 )
+from tests.faulty_disk import full_disk
 from tests.s3_server import serving
 
 LIMIT = 1 << 20
@@ -263,17 +263,6 @@ def test_an_iterator_that_fails_leaves_nothing(store: Store) -> None:
         store.put(KEY, pieces())
 
     assert not store.has(KEY)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond 16 bytes, as where the disk is full."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("data", [bytes(4096), [bytes(8)] * 512], ids=["bytes", "many"])

@@ -10,6 +10,9 @@ from app.renderer.catalogue import Catalogue
 from app.store import Store, StoreError
 
 _LOG = logging.getLogger("mimeo.health")
+_PROBE = "0" * 64
+# A block of most file systems: less may go beside a file's name, where there is room.
+_PROBE_BYTES = 4096
 
 
 def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
@@ -23,7 +26,7 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
 
     @bp.get("/health/ready")
     def ready() -> Response:
-        """Answer 200 where the store can be read; report broken templates."""
+        """Answer 200 where the store takes entries; report broken templates."""
         checks = {"store": _store_state(store), "broken": sorted(catalogue.broken())}
         fine = checks["store"] == "ok"
         if fine:
@@ -43,7 +46,8 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
 
 def _store_state(store: Store) -> str:
     try:
-        store.get("0" * 64)
+        # Written, not only read: a disk that is full or read-only can be read as ever.
+        store.put(_PROBE, bytes(_PROBE_BYTES))
     except StoreError as error:
         # The log may say where the store is; the world may not know.
         _LOG.error("store: %s", error)
