@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 def test_a_key_has_one_occasion_however_late(store, monkeypatch):
     occasions = Occasions(store, window_s=1)
     first = occasions.of_key("k-1", "a ship")
-    monkeypatch.setattr(idempotency.time, "time", lambda: 1e12)
+    monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: 1e12))
 
     assert occasions.of_key("k-1", "a ship") == first
 
@@ -42,7 +43,7 @@ def test_a_key_of_another_request_is_refused(store):
 def test_without_a_key_the_window_decides(store, monkeypatch):
     occasions = Occasions(store, window_s=600)
     times = iter((1000.0, 1599.0, 1601.0, 1601.0))
-    monkeypatch.setattr(idempotency.time, "time", lambda: next(times))
+    monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: next(times)))
 
     first, second, third = (occasions.of_request("a ship") for _ in range(3))
 
@@ -52,7 +53,7 @@ def test_without_a_key_the_window_decides(store, monkeypatch):
 def test_a_clock_that_was_set_back_begins_a_new_window(store, monkeypatch):
     occasions = Occasions(store, window_s=600)
     times = iter((1000.0, 500.0, 500.0))
-    monkeypatch.setattr(idempotency.time, "time", lambda: next(times))
+    monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: next(times)))
 
     assert occasions.of_request("a ship") != occasions.of_request("a ship")
 
@@ -75,7 +76,7 @@ def test_many_at_once_in_two_processes_agree(tmp_path):
 def test_many_at_once_agree_where_a_window_has_ended(store, monkeypatch):
     before = Occasions(store, 600).of_request("a ship")
     later = time.time() + 700
-    monkeypatch.setattr(idempotency.time, "time", lambda: later)
+    monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: later))
 
     with ThreadPoolExecutor(16) as pool:
         found = set(pool.map(Occasions(store, 600).of_request, ["a ship"] * 64))
@@ -86,7 +87,7 @@ def test_many_at_once_agree_where_a_window_has_ended(store, monkeypatch):
 
 def test_clocks_of_two_machines_need_not_agree(store, monkeypatch):
     times = iter((1000.0, 995.0, 995.0))
-    monkeypatch.setattr(idempotency.time, "time", lambda: next(times))
+    monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: next(times)))
     one, other = Occasions(store, 600), Occasions(store, 600)
 
     assert one.of_request("a ship") == other.of_request("a ship")
