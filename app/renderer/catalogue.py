@@ -11,6 +11,7 @@ from app.errors import with_fields
 from app.renderer.base import Renderer
 from app.renderer.builtin import (
     avatar,
+    dream,
     gradient,
     html,
     identicon,
@@ -18,7 +19,6 @@ from app.renderer.builtin import (
     qr,
     solid,
 )
-from app.renderer.dream import dream
 from app.renderer.engine.engine import Engine
 from app.renderer.engine.fonts import load_fonts
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
