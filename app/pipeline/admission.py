@@ -33,7 +33,7 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WaitPolicy:
     """How long somebody waits: until `deadline` (monotonic), or until `cancelled`.
 
     Without a deadline one is patient: lets the others go first, and takes no thread
@@ -44,7 +44,7 @@ class Patience:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def endless(self) -> bool:
+    def unbounded(self) -> bool:
         """Whether there is no deadline."""
         return self.deadline == inf
 
@@ -59,7 +59,7 @@ class Patience:
         return max(0.0, self.deadline - time.monotonic())
 
 
-class Gate:
+class AdmissionQueue:
     """Admits `slots` at a time and lets at most `most_waiting` others wait.
 
     Whoever waits holds a thread of the server, so there must be an end to it: the
@@ -77,19 +77,19 @@ class Gate:
         self._queued = 0
         self._waiting = 0
 
-    def patience(self) -> Patience:
+    def patience(self) -> WaitPolicy:
         """Return how long a single image waits from now on."""
-        return Patience(time.monotonic() + self._timeout_s)
+        return WaitPolicy(time.monotonic() + self._timeout_s)
 
     @contextmanager
-    def admit(self, patience: Patience, hurry: threading.Event) -> Iterator[None]:
+    def admit(self, patience: WaitPolicy, promoted: threading.Event) -> Iterator[None]:
         """Hold a slot while the body runs.
 
-        `hurry` ends the modesty of the patient, not their patience. Raises Busy
-        where no slot can be had, and Cancelled.
+        Once `promoted` is set, the patient queue like everybody else. Raises Busy where
+        no slot can be had, and Cancelled.
         """
-        if patience.endless:
-            self._acquire_patiently(patience, hurry)
+        if patience.unbounded:
+            self._acquire_patiently(patience, promoted)
         else:
             self._acquire(patience)
         try:
@@ -100,12 +100,12 @@ class Gate:
                 self._call()
 
     @contextmanager
-    def wait(self, patience: Patience) -> Iterator[None]:
+    def wait(self, patience: WaitPolicy) -> Iterator[None]:
         """Count among those who wait while the body runs; raise Busy if too many do.
 
         The patient do not count.
         """
-        if patience.endless:
+        if patience.unbounded:
             yield
             return
         with self._guard:
@@ -118,7 +118,7 @@ class Gate:
             with self._guard:
                 self._waiting -= 1
 
-    def pauses(self, patience: Patience) -> Pauses:
+    def pauses(self, patience: WaitPolicy) -> Pauses:
         """Yield the seconds between two looks whether another process is done.
 
         Raises Busy where too many wait, or when the patience is at its end, and
@@ -129,8 +129,8 @@ class Gate:
                 yield min(POLL_S, patience.span())
         raise self.busy()
 
-    def hurry(self, event: threading.Event) -> None:
-        """Set the event that ends somebody's modesty, and let them look at once."""
+    def promote(self, event: threading.Event) -> None:
+        """Set the event that promotes somebody patient, and let them look at once."""
         with self._guard:
             event.set()
             self._spare.notify_all()
@@ -139,7 +139,7 @@ class Gate:
         """Return the error for whoever has waited long enough."""
         return Busy(max(1, round(self._timeout_s)))
 
-    def _acquire(self, patience: Patience) -> None:
+    def _acquire(self, patience: WaitPolicy) -> None:
         with self._guard:
             if self._free:
                 self._free -= 1
@@ -148,17 +148,19 @@ class Gate:
             if not self._queue(patience.left()):
                 raise self.busy()
 
-    def _acquire_patiently(self, patience: Patience, hurry: threading.Event) -> None:
+    def _acquire_patiently(
+        self, patience: WaitPolicy, promoted: threading.Event
+    ) -> None:
         with self._guard:
             try:
-                while not self._try_patiently(patience.span(), hurry):
+                while not self._try_patiently(patience.span(), promoted):
                     pass
             finally:
                 # Whoever gives up may have been called in place of another.
                 self._call()
 
-    def _try_patiently(self, span_s: float, hurry: threading.Event) -> bool:
-        if hurry.is_set():
+    def _try_patiently(self, span_s: float, promoted: threading.Event) -> bool:
+        if promoted.is_set():
             return self._queue(span_s)
         if self._free and not self._queued:
             self._free -= 1

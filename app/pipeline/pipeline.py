@@ -15,7 +15,7 @@ from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics
-from app.pipeline.admission import Busy, Cancelled, Gate, Patience
+from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
 from app.pipeline.executor import Easels
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.purchases import Purchase, Purchases
@@ -64,8 +64,8 @@ class Pipeline:
         # Half of the server's threads may wait for a drawing and a quarter for the
         # process that draws callers' HTML: the rest serve what is known already.
         wait_s, threads = settings.queue_timeout_s, settings.threads
-        self._gate = Gate(slots, threads // 2, wait_s)
-        self._isolated_gate = Gate(1, threads // 4, wait_s)
+        self._gate = AdmissionQueue(slots, threads // 2, wait_s)
+        self._isolated_gate = AdmissionQueue(1, threads // 4, wait_s)
         self._easels = Easels(slots, "mimeo-draw")
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = Isolation(settings)
@@ -90,11 +90,11 @@ class Pipeline:
             return Production(stored, "hit")
         patience = self._gate_of(request).patience()
         if patient:
-            patience = Patience(cancelled=cancelled or threading.Event())
+            patience = WaitPolicy(cancelled=cancelled or threading.Event())
         work = self._from_afar if remote else self._from_here
         return work(request, patience)
 
-    def _from_here(self, request: ImageRequest, patience: Patience) -> Production:
+    def _from_here(self, request: ImageRequest, patience: WaitPolicy) -> Production:
         while True:
             flight, leads = self._flights.join(request.fingerprint)
             if leads:
@@ -125,7 +125,7 @@ class Pipeline:
         return self._converted(request, original, self._gate.patience())
 
     def _converted(
-        self, request: ImageRequest, original: Media, patience: Patience
+        self, request: ImageRequest, original: Media, patience: WaitPolicy
     ) -> Production:
         if is_as_asked(original, request.output):
             return Production(original, "hit")
@@ -145,8 +145,8 @@ class Pipeline:
         drawn = self._kept.peek(fingerprint) is not None
         return drawn or self._purchases.has(fingerprint)
 
-    def _from_afar(self, request: ImageRequest, patience: Patience) -> Production:
-        patient = patience.endless
+    def _from_afar(self, request: ImageRequest, patience: WaitPolicy) -> Production:
+        patient = patience.unbounded
         wanted = _wanted(request, 1, request.output.format, patient=patient)
         purchase = self._purchases.buy(request, wanted)
         if not patient:
@@ -191,7 +191,7 @@ class Pipeline:
     def peek(self, request: ImageRequest) -> Stored | None:
         """Return what the store knows of a request's media, without reading them."""
         if request.renderer.remote is not None:
-            kept = self._purchases.peek(request)
+            kept = self._purchases.peek_single(request)
             if kept is None or is_as_asked(kept, request.output):
                 return kept
         return self._kept.peek(request.fingerprint)
@@ -203,12 +203,12 @@ class Pipeline:
         self._isolation.close()
 
     def _follow(
-        self, request: ImageRequest, flight: Flight[Production], patience: Patience
+        self, request: ImageRequest, flight: Flight[Production], patience: WaitPolicy
     ) -> Production | None:
         """Return what the leader made; None if it gave up and there is time left."""
         gate = self._gate_of(request)
-        if not patience.endless:
-            gate.hurry(flight.urgent)
+        if not patience.unbounded:
+            gate.promote(flight.urgent)
         with gate.wait(patience):
             while not flight.begun.wait(patience.span()):
                 if not patience.left():
@@ -229,7 +229,7 @@ class Pipeline:
         self,
         request: ImageRequest,
         flight: Flight[Production],
-        patience: Patience,
+        patience: WaitPolicy,
         asked_s: float,
     ) -> Production:
         with self._gate_of(request).admit(patience, flight.urgent):
@@ -241,7 +241,7 @@ class Pipeline:
         self._kept.put(media)
         return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
 
-    def _gate_of(self, request: ImageRequest) -> Gate:
+    def _gate_of(self, request: ImageRequest) -> AdmissionQueue:
         return self._isolated_gate if request.renderer.isolated else self._gate
 
     def _draw(self, request: ImageRequest) -> Encoded:

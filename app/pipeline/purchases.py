@@ -109,7 +109,7 @@ class Purchases:
         whole = tuple(image for image in media if image is not None)
         return Purchase(whole, absent, source) if len(whole) == kept else None
 
-    def peek(self, request: ImageRequest) -> Stored | None:
+    def peek_single(self, request: ImageRequest) -> Stored | None:
         """Return what is known of a purchase of one image, without reading it."""
         return self._kept.peek(_key(request, 1, 1))
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.config import Settings
 from app.image_request import ImageRequest, from_strings
-from app.pipeline.admission import Busy, Cancelled, Gate, Patience
+from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
 from app.pipeline.pipeline import Pipeline, Production
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
@@ -255,10 +255,10 @@ def test_the_patient_take_no_place_of_those_who_wait(held: Drawing) -> None:
 
 
 def test_a_single_image_goes_before_the_patient() -> None:
-    gate = Gate(1, 8, 10)
+    gate = AdmissionQueue(1, 8, 10)
     order: list[str] = []
 
-    def enter(name: str, patience: Patience) -> threading.Thread:
+    def enter(name: str, patience: WaitPolicy) -> threading.Thread:
         def run() -> None:
             with gate.admit(patience, threading.Event()):
                 order.append(name)
@@ -267,8 +267,8 @@ def test_a_single_image_goes_before_the_patient() -> None:
         thread.start()
         return thread
 
-    with gate.admit(Patience(), threading.Event()):
-        threads = [enter("patient", Patience()) for _ in range(3)]
+    with gate.admit(WaitPolicy(), threading.Event()):
+        threads = [enter("patient", WaitPolicy()) for _ in range(3)]
         wait_until(lambda: len(gate._spare._waiters) == 3)  # type: ignore[attr-defined]
         threads += [enter("single", gate.patience()) for _ in range(2)]
         wait_until(lambda: gate._queued == 2)
