@@ -19,6 +19,7 @@ from app.pipeline.idempotency import Occasions
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.pipeline.signed_url import Signer, key_of
+from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
 from app.store import sees_all
 from app.views import (
@@ -74,7 +75,7 @@ def build(
     generations = Generations(catalogue, pipeline, occasions, settings)
     signer = _signer(settings)
     shelf = Shelf(kept, catalogue, settings)
-    desk = archives.Desk(shelf, Studio(pipeline, settings, keep=False), settings)
+    studio = Studio(pipeline, shelf, settings, describe)
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _Whole
     app.before_request(partial(framing.check, request))
@@ -88,9 +89,9 @@ def build(
     )
     if signer is not None:
         app.register_blueprint(media.blueprint(pipeline, signer))
-    app.register_blueprint(collections.blueprint(desk, catalogue, pipeline))
-    app.register_blueprint(sheets.blueprint(desk))
-    app.register_blueprint(archives.blueprint(desk, catalogue))
+    app.register_blueprint(collections.blueprint(shelf, catalogue, pipeline, settings))
+    app.register_blueprint(sheets.blueprint(shelf, studio, settings))
+    app.register_blueprint(archives.blueprint(shelf, studio, catalogue, settings))
     app.register_blueprint(catalogue_view.blueprint(catalogue, settings))
     app.register_blueprint(health.blueprint(catalogue, store))
     app.register_blueprint(index.blueprint(catalogue))

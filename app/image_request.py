@@ -192,10 +192,21 @@ def _build(
     if faults:
         raise BadParameter(*faults)
     drawn, encoded = models
-    _check_format(renderer, encoded)
-    produce.check(renderer, drawn, encoded, bounds)
-    _check_size(renderer, drawn, encoded)
-    return ImageRequest(renderer, drawn, encoded)
+    return request_of(renderer, drawn, encoded, bounds)
+
+
+def request_of(
+    renderer: Renderer, parameters: Parameters, output: Output, bounds: Settings
+) -> ImageRequest:
+    """Return the request for parameters and an output that are valid by themselves.
+
+    Raises BadParameter where they cannot be had together, LimitExceeded where they
+    are over a limit.
+    """
+    _check_format(renderer, output)
+    produce.check(renderer, parameters, output, bounds)
+    _check_size(renderer, parameters, output)
+    return ImageRequest(renderer, parameters, output)
 
 
 def _check_size(renderer: Renderer, parameters: Parameters, output: Output) -> None:

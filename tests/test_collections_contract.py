@@ -113,6 +113,33 @@ def test_a_killed_download_resumes_byte_exact_after_a_restart(server, tmp_path):
         assert archive.testzip() is None
 
 
+@pytest.mark.parametrize("form", ["json", "ndjson", "pdf", "gif", "webp", "apng"])
+def test_a_killed_download_of_any_form_resumes_byte_exact(server, tmp_path, form):
+    path = create(server, table(60, wait_s=lambda n: 0.04 if n > 1 else 0))
+    target = tmp_path / f"a.{form}"
+    server.curl(f"{path}.{form}", "-m", "0.6", "-o", str(target))
+    part = target.stat().st_size
+
+    done = server.curl(f"{path}.{form}", "-f", "-C", "-", "-o", str(target))
+
+    assert done.returncode == 0, done.stderr
+    assert 0 < part < target.stat().st_size
+    assert target.read_bytes() == server.ask(f"{path}.{form}").body
+
+
+def test_an_answer_whose_images_are_others_now_never_ends(server, folder, tmp_path):
+    path = create(server, table(4))
+    whole = server.ask(f"{path}.json").body
+    (folder / "change").touch()
+    target = tmp_path / "a.json"
+    target.write_bytes(whole[:100])
+
+    done = server.curl(f"{path}.json", "-f", "-C", "-", "-o", str(target))
+
+    assert done.returncode != 0
+    assert "ETag" not in server.ask(f"{path}.json", "HEAD").headers
+
+
 def test_downloads_cut_at_random_bytes_always_end_the_same(server, tmp_path):
     path = create(server, table(30))
     whole = server.ask(f"{path}.zip").body

@@ -43,10 +43,14 @@ def puts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_an_archive_is_whole_though_its_manifest_cannot_be_kept(app, monkeypatch):
-    def fail(*_: object) -> None:
-        raise StoreError("the disk is full")
+    put = BoundedStore.put
 
-    monkeypatch.setattr(Shelf, "keep_manifest", fail)
+    def fail(self, key, data):
+        if key.endswith(".archive"):
+            raise StoreError("the disk is full")
+        return put(self, key, data)
+
+    monkeypatch.setattr(BoundedStore, "put", fail)
 
     answer = app.test_client().post("/collections.zip", json=ROWS, buffered=True)
 

@@ -102,6 +102,8 @@ class Layout:
         self._sizes = array("Q")
         self._crcs = array("I")
         self._offsets = array("Q")
+        # Where each entry of the central directory begins in it.
+        self._entries = array("Q")
         self._seen: set[str] = set()
         self._end = 0
         self._central_size = 0
@@ -130,6 +132,7 @@ class Layout:
         self._names.append(member.name)
         self._sizes.append(member.size)
         self._crcs.append(member.crc32)
+        self._entries.append(self._central_size)
         self._central_size += len(_central(member, self._end))
         self._end += len(header) + member.size
         return header
@@ -170,8 +173,9 @@ class Layout:
         return self._tail(self._end, self.length)
 
     def _tail(self, start: int, stop: int) -> Iterator[bytes]:
-        at = self._end
-        for block in self._tail_blocks() if stop > at else ():
+        first = max(0, bisect_right(self._entries, start - self._end) - 1)
+        at = self._end + (self._entries[first] if self._entries else 0)
+        for block in self._tail_blocks(first) if stop > self._end else ():
             if at >= stop:
                 return
             part = block[max(start - at, 0) : stop - at]
@@ -179,10 +183,10 @@ class Layout:
                 yield part
             at += len(block)
 
-    def _tail_blocks(self) -> Iterator[bytes]:
+    def _tail_blocks(self, first: int) -> Iterator[bytes]:
         block = bytearray()
-        for index, offset in enumerate(self._offsets):
-            block += _central(self.member(index), offset)
+        for index in range(first, len(self)):
+            block += _central(self.member(index), self._offsets[index])
             if len(block) >= _PIECE:
                 yield bytes(block)
                 block.clear()

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -18,6 +19,7 @@ from contextlib import (
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
+from threading import Event
 from typing import IO, Any
 from urllib.parse import urlencode
 
@@ -26,13 +28,15 @@ from app.bootstrap import open_catalogue, open_media, open_purchases
 from app.cli.client import DamagedArchive, Part, RemoteError, Server
 from app.cli.options import Misuse, read_files, split_options
 from app.cli.progress import Progress, say
-from app.collection.collection import Collection, Item
+from app.collection.collection import Collection
 from app.collection.errors import BadRows
 from app.collection.export.zip import first_run
 from app.collection.ingest.upload import read_upload
-from app.collection.lookahead import Studio
-from app.collection.outcome import Bundle, Drawn, Failed, ImageFailed, Outcome
+from app.collection.lookahead import Bounds, look_ahead
+from app.collection.outcome import Bundle, Drawn, ImageFailed, Outcome
 from app.config import Settings, allocator
+from app.image_request import ImageRequest
+from app.media import Media
 from app.parsing.image import BadBody, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.pipeline.pipeline import Pipeline
@@ -295,14 +299,13 @@ def _counted(
 ) -> Generator[Outcome | None]:
     """Yield what becomes of the images, and count it."""
 
-    def notice(item: Item | Failed) -> Item | Failed:
+    def submit(request: ImageRequest, cancelled: Event) -> Future[Media]:
         # Reads a few bytes of a file: 20 us beside the 1 to 5 ms of a drawing.
-        if isinstance(item, Item):
-            progress.found += pipeline.peek(item.request) is not None
-        return item
+        progress.found += pipeline.peek(request) is not None
+        return pipeline.submit(request, cancelled, keep=True)
 
-    items = map(notice, collection.items())
-    with closing(Studio(pipeline, settings).draw(items)) as outcomes:
+    bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
+    with closing(look_ahead(collection.items(), submit, bounds)) as outcomes:
         for outcome in outcomes:
             if outcome is not None and not isinstance(outcome, Drawn):
                 progress.fail(outcome.index, outcome.name, str(outcome.error))

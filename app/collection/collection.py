@@ -14,13 +14,13 @@ from zlib_ng import zlib_ng
 from app.collection.errors import DamagedCollection, NoSuchIndex
 from app.collection.outcome import Failed
 from app.config import Settings
-from app.image_request import ImageRequest
+from app.image_request import ImageRequest, in_format, request_of
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import LimitExceeded, RendererError, UnknownRenderer
 from app.renderer.params import validate
-from app.renderer.produce import ENCODERS, check
+from app.renderer.produce import ENCODERS
 
 MAGIC = b"mimeoc2\n"
 # Raise it when equal rows are to give other bytes: names, the order of members.
@@ -28,6 +28,8 @@ FORMAT = 2
 # After the magic bytes: the length of the JSON and its CRC-32.
 _SIZES = struct.Struct(">QI")
 PREFIX = len(MAGIC) + _SIZES.size
+# That of a hundred thousand rows with an image each has 10 MB.
+_LONGEST_HEAD = 64 << 20
 # Most heads come whole with the first read.
 _FIRST_READ = 64 << 10
 _PIECE = 256 << 10
@@ -71,8 +73,10 @@ def length_of(prefix: bytes) -> int:
     Raises DamagedCollection where they are not those of a collection.
     """
     if len(prefix) < PREFIX or not prefix.startswith(MAGIC):
-        raise DamagedCollection("This is no collection.")
+        raise DamagedCollection("The collection is damaged: it has no head.")
     length, _ = _SIZES.unpack_from(prefix, len(MAGIC))
+    if length > _LONGEST_HEAD:
+        raise DamagedCollection("The collection is damaged: its head has no end.")
     return PREFIX + int(length)
 
 
@@ -80,7 +84,7 @@ def decode(head: bytes) -> Header:
     """Read what `Header.encode` wrote; raise DamagedCollection if it is not that."""
     try:
         if len(head) != length_of(head):
-            raise DamagedCollection("The head of the collection is cut off.")
+            raise DamagedCollection("The collection is damaged: its head is cut off.")
         if zlib_ng.crc32(head[PREFIX:]) != _SIZES.unpack_from(head, len(MAGIC))[1]:
             raise DamagedCollection("The head of the collection is damaged.")
         values = orjson.loads(head[PREFIX:])
@@ -203,32 +207,36 @@ class Collection:
         for start in range(0, self.header.size, _PIECE):
             yield self._read(start, min(_PIECE, self.header.size - start))
 
-    def items(self, first: int = 1, last: int | None = None) -> Iterator[Item | Failed]:
+    def items(
+        self, first: int = 1, last: int | None = None, format_name: str | None = None
+    ) -> Iterator[Item | Failed]:
         """Iterate over the images from `first` to `last`, both included.
 
-        A row that is no longer valid, or is over a limit that is lower now, comes as
-        Failed in its place. Raises NoSuchIndex at once.
+        They are in the collection's format unless another is named. A row that is no
+        longer valid, or over a limit that is lower now, is Failed in its place. Raises
+        NoSuchIndex at once, and DamagedCollection in its turn.
         """
         last = self.count if last is None else last
         for index in (first, last):
             self._find(index)
-        return map(self._item_or_failed, range(first, last + 1))
+        return (self._item_or_failed(n, format_name) for n in range(first, last + 1))
 
-    def _item_or_failed(self, index: int) -> Item | Failed:
+    def _item_or_failed(self, index: int, format_name: str | None) -> Item | Failed:
         try:
-            return self.item(index)
+            return self.item(index, format_name)
         except RendererError as error:
             return Failed(index, self.name(index), error)
 
-    def item(self, index: int) -> Item:
+    def item(self, index: int, format_name: str | None = None) -> Item:
         """Return one image; raise NoSuchIndex or a RendererError."""
         number, name, values, images = self._row(index)
         renderer = self._renderer(number)
         for each, digest in images.items():
             values[each] = self._asset(digest)
         made = validate(renderer.parameters, values, strict=True)
-        check(renderer, made, self._output, self._bounds)
-        request = ImageRequest(renderer, made, self._output)
+        request = request_of(renderer, made, self._output, self._bounds)
+        if format_name is not None and format_name != self._output.format:
+            request = in_format(request, format_name)
         return Item(index, name + self._ending, request)
 
     def name(self, index: int) -> str:
@@ -276,7 +284,7 @@ class Collection:
         start = self._base + offset
         data = self._source.read(start, start + length)
         if len(data) != length:
-            raise DamagedCollection(f"Collection {self.id} is cut off.")
+            raise DamagedCollection(f"Collection {self.id} is damaged: it is cut off.")
         return data
 
 

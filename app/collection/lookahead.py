@@ -1,4 +1,4 @@
-"""Draw the images of a collection in order, a bounded way ahead of the client.
+"""Draw a collection in order, a bounded way ahead of the client; whole or a range.
 
 Nothing runs ahead by more than `images` drawings, nor goes on once `held_bytes` are
 drawn and not taken: a client that stalls stalls the drawing, and memory does not
@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from threading import BoundedSemaphore, Event
+from typing import NamedTuple, TypeVar
+
+from zlib_ng import zlib_ng
 
 from app.archive.manifest import Entry, Failure, Manifest
-from app.collection.collection import Collection, Item
-from app.collection.outcome import Drawn, Failed, Outcome, entry_of, spell
+from app.collection.collection import Item
+from app.collection.export.exports import Export
+from app.collection.export.zip import Changed, cut, first_run, parts
+from app.collection.outcome import Bundle, Drawn, Failed, Outcome, entry_of, spell
+from app.collection.repository import Archive, Length, Shelf
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
@@ -30,10 +36,11 @@ from app.renderer.errors import RendererError
 TICK_S = 6.0
 _AT_A_TIME = 4
 _SHORT_S = 0.05
-
-
+_T = TypeVar("_T")
 # Streams last for seconds to minutes.
 _BUSY_RETRY_S = 5
+# Drawing stops when nobody waits for it.
+_UNFINISHED_RETRY_S = 1
 Describe = Callable[[Exception], dict[str, object]]
 Submit = Callable[[ImageRequest, Event], Future[Media]]
 
@@ -52,9 +59,8 @@ def look_ahead(
 ) -> Generator[Outcome | None]:
     """Yield one outcome for each item, in order; None after every `tick_s` of waiting.
 
-    A row that has failed already comes in its place.
-
     The first image is drawn alone, so that it comes as soon as a single one would.
+    A row that has failed already comes in its place.
     `submit` begins a drawing, and gets an event that is set when nobody waits any
     more. Raises what drawing raises, RendererError apart.
     """
@@ -119,27 +125,32 @@ def _outcome(item: Item | Failed, future: Future[Media]) -> Outcome:
 
 
 class Unfinished(Busy):
-    """An archive is not laid out yet; what was drawn is kept for the next attempt."""
+    """The length is not known yet; what was drawn is kept for the next attempt."""
 
     def __str__(self) -> str:
         return "The archive is still being drawn; ask again, and it goes on from here."
 
 
-class Unsure(Exception):
-    """An image failed that may be drawn next time: no layout can be relied on."""
+class Whole(NamedTuple):
+    """An export whose every byte is known; `cut` yields those of a range."""
+
+    length: int
+    cut: Callable[[int, int], Iterator[bytes]]
 
 
 class Studio:
     """Draws collections in one worker: so many at a time, each so far ahead.
 
-    Without `keep` what is drawn is sent and forgotten; see docs/decisions/archives.md.
+    What is drawn is sent and forgotten; see docs/decisions/archives.md. `describe`
+    says an error as a problem's members.
     """
 
     def __init__(
-        self, pipeline: Pipeline, settings: Settings, *, keep: bool = True
+        self, pipeline: Pipeline, shelf: Shelf, settings: Settings, describe: Describe
     ) -> None:
-        self._keep = keep
         self._pipeline = pipeline
+        self._shelf = shelf
+        self._describe = describe
         self._bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
         self._wait_s = settings.layout_wait_s
         # A stream holds a thread of the server: the rest serve single images.
@@ -156,23 +167,134 @@ class Studio:
         finally:
             self._seats.release()
 
-    def draw(self, items: Iterable[Item | Failed]) -> Generator[Outcome | None]:
-        """Yield what becomes of the items, in order; see `look_ahead`."""
-        return self._draw(items, self._keep)
-
-    def _draw(
-        self, items: Iterable[Item | Failed], keep: bool
+    def draw(
+        self, items: Iterable[Item | Failed], *, keep: bool = False
     ) -> Generator[Outcome | None]:
+        """Yield what becomes of the items, in order; see `look_ahead`."""
         submit = partial(self._pipeline.submit, keep=keep)
         return look_ahead(items, submit, self._bounds)
 
-    def survey(self, collection: Collection) -> Manifest | None:
-        """Lay an archive out by what the store knows; None if an image is missing."""
+    def run(self, work: Callable[[], _T]) -> _T:
+        """Do other work on pictures in the threads that draw, after single images."""
+        return self._pipeline.run(work)
+
+    def first_run(self, export: Export) -> Iterator[bytes]:
+        """Yield all bytes, and keep what is needed to send ranges of them later."""
+        if export.form.make is None:
+            bundle = self._bundle(export, keep=False)
+            return first_run(bundle, partial(self._keep_manifest, export))
+        return self._measured(export, keep=False)
+
+    def known(self, export: Export) -> Whole | None:
+        """Return what a run left, or what the images in the store make."""
+        if export.form.make is not None:
+            length = self._shelf.length(export.tag)
+            return None if length is None else self._same(export, length)
+        archive = self._shelf.archive(export.collection.id)
+        if archive is None:
+            manifest = self._survey(export)
+            if manifest is None:
+                return None
+            archive = Archive(manifest, manifest.layout())
+        return self._archive(export, archive)
+
+    def complete(self, export: Export) -> Whole | None:
+        """Draw what is missing until every byte is known, for a bounded time.
+
+        None where an image failed that may be drawn next time: nothing can be relied
+        on then. Raises Unfinished when the time is up; what was drawn is kept.
+        """
+        end = time.monotonic() + self._wait_s
+        if export.form.make is None:
+            return self._complete_archive(export, end)
+        for _ in self._measured(export, keep=True):
+            if time.monotonic() > end:
+                raise Unfinished(_UNFINISHED_RETRY_S)
+        return self.known(export)
+
+    def _bundle(self, export: Export, *, keep: bool) -> Bundle:
+        outcomes = self.draw(export.items(), keep=keep)
+        collection, flaw = export.collection, partial(self._flaw, export)
+        return Bundle(collection.id, collection.count, outcomes, self._describe, flaw)
+
+    def _flaw(self, export: Export) -> None:
+        """Note that this collection no longer has one sequence of bytes."""
+        if export.kept:
+            self._shelf.flaw(export.collection.id)
+
+    def _is_sure(self, export: Export) -> bool:
+        """Tell whether another run would give the same bytes."""
+        return export.kept and not self._shelf.is_flawed(export.collection.id)
+
+    def _keep_manifest(self, export: Export, manifest: Manifest) -> None:
+        if self._is_sure(export):
+            self._shelf.keep_manifest(manifest)
+
+    def _made(self, export: Export, *, keep: bool) -> Iterator[bytes]:
+        assert export.form.make is not None
+        bundle = self._bundle(export, keep=keep)
+        return export.form.make(bundle, export.collection, export.options)
+
+    def _measured(self, export: Export, *, keep: bool) -> Iterator[bytes]:
+        """Yield all bytes of what is no archive; its length is kept before the end."""
+        length = check = 0
+        for chunk in self._made(export, keep=keep):
+            yield chunk
+            length += len(chunk)
+            check = zlib_ng.crc32(chunk, check)
+        if self._is_sure(export):
+            self._shelf.keep_length(export.tag, Length(length, check))
+
+    def _same(self, export: Export, length: Length) -> Whole:
+        def part(start: int, stop: int) -> Iterator[bytes]:
+            return cut(self._again(export, length), start, stop)
+
+        return Whole(length.bytes, part)
+
+    def _again(self, export: Export, length: Length) -> Iterator[bytes]:
+        """Yield all bytes once more; the last of them only if all are as they were."""
+        at = check = 0
+        held = b""
+        for chunk in self._made(export, keep=False):
+            if not chunk:
+                yield chunk
+                continue
+            yield held
+            held = chunk
+            at += len(chunk)
+            check = zlib_ng.crc32(chunk, check)
+        if (at, check) != length:
+            self._flaw(export)
+            raise Changed
+        yield held
+
+    def _archive(self, export: Export, archive: Archive) -> Whole:
+        manifest, layout = archive
+
+        def draw(first: int, last: int) -> Generator[Outcome | None]:
+            return self.draw(export.items(first, last))
+
+        def part(start: int, stop: int) -> Iterator[bytes]:
+            flaw = partial(self._flaw, export)
+            return parts(manifest, layout, (start, stop), draw, flaw)
+
+        return Whole(layout.length, part)
+
+    def _survey(self, export: Export) -> Manifest | None:
+        """Lay an archive out by what the store knows; None if an image is missing.
+
+        What cannot be drawn is missing in the archive, as a run would leave it: the
+        first image alone is worth a problem of its own, which the run tells.
+        """
+        collection = export.collection
         manifest = Manifest(collection.id, collection.count)
-        for item in collection.items():
-            known = (
-                self._pipeline.peek(item.request) if isinstance(item, Item) else None
-            )
+        for item in export.items():
+            if isinstance(item, Failed):
+                if item.index == 1 or item.error.transient:
+                    return None
+                manifest.fail(self._failure(item))
+                continue
+            known = self._pipeline.peek(item.request)
             if known is None:
                 return None
             manifest.add(
@@ -188,27 +310,30 @@ class Studio:
                     spell(known.facts),
                 )
             )
+        self._keep_manifest(export, manifest)
         return manifest
 
-    def lay_out(
-        self, collection: Collection, manifest: Manifest, describe: Describe
-    ) -> bool:
-        """Draw what is missing of a manifest, for a bounded time, and keep it.
+    def _failure(self, failed: Failed) -> Failure:
+        return Failure(failed.index, failed.name, self._describe(failed.error))
 
-        Returns whether the manifest is complete; raises Unsure where an image
-        failed that may be drawn next time.
-        """
-        end = time.monotonic() + self._wait_s
+    def _complete_archive(self, export: Export, end: float) -> Whole | None:
+        """Go on with a first run that broke off: draw what is missing of its layout."""
+        manifest = self._shelf.begun(export.collection)
         first = len(manifest) + len(manifest.failures) + 1
-        with closing(self._draw(collection.items(first), True)) as outcomes:
-            for outcome in outcomes:
-                if isinstance(outcome, Drawn):
-                    manifest.add(entry_of(outcome))
-                elif outcome is not None:
-                    if outcome.error.transient:
-                        raise Unsure
-                    problem = describe(outcome.error)
-                    manifest.fail(Failure(outcome.index, outcome.name, problem))
-                if time.monotonic() > end:
-                    break
-        return manifest.complete
+        if not manifest.complete:
+            items = export.items(first)
+            with closing(self.draw(items, keep=True)) as outcomes:
+                for outcome in outcomes:
+                    if isinstance(outcome, Drawn):
+                        manifest.add(entry_of(outcome))
+                    elif outcome is not None:
+                        if outcome.error.transient:
+                            self._flaw(export)
+                            return None
+                        manifest.fail(self._failure(outcome))
+                    if time.monotonic() > end:
+                        break
+        self._keep_manifest(export, manifest)
+        if not manifest.complete:
+            raise Unfinished(_UNFINISHED_RETRY_S)
+        return self._archive(export, Archive(manifest, manifest.layout()))

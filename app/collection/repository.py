@@ -2,24 +2,32 @@
 
 import logging
 import re
+import struct
 from collections import OrderedDict
 from itertools import chain
 from threading import Lock
+from typing import NamedTuple
 
 from app.archive.errors import DamagedManifest
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
 from app.collection.collection import Collection
-from app.collection.errors import ExpiredCollection, UnknownCollection
+from app.collection.errors import (
+    DamagedCollection,
+    ExpiredCollection,
+    UnknownCollection,
+)
 from app.collection.ingest.writer import Draft
 from app.config import Settings
+from app.observability import metrics
 from app.renderer.catalogue import Catalogue
-from app.store import Store, sees_all
+from app.store import Store, StoreError, key_for, sees_all
 
 _LOG = logging.getLogger("mimeo.shelf")
 # Archives whose layout is remembered, about 150 bytes a member.
 _ARCHIVES = 2
 _ID = re.compile(r"[0-9a-f]{64}\Z")
+_LENGTH = struct.Struct(">QI")
 
 
 class NoShelf(Exception):
@@ -30,6 +38,20 @@ class NoShelf(Exception):
             "Collections are not kept here: MIMEO_STORE is none, or memory of several"
             " workers. POST to /collections.zip makes and delivers at once."
         )
+
+
+class Archive(NamedTuple):
+    """What a complete run of an archive left, laid out."""
+
+    manifest: Manifest
+    layout: Layout
+
+
+class Length(NamedTuple):
+    """How many bytes a complete run of another form had, and their CRC-32."""
+
+    bytes: int
+    crc32: int
 
 
 class _Entry:
@@ -52,7 +74,8 @@ class Shelf:
 
     A `flawed` collection had an image fail that may be drawn next time, after bytes
     of it had left: its URL no longer names one sequence of bytes, so nothing of it
-    may be resumed or revalidated.
+    may be resumed or revalidated. What is kept for resuming alone is no reason to
+    fail: where it cannot be read or written, that is logged and counted.
     """
 
     def __init__(self, store: Store, catalogue: Catalogue, settings: Settings) -> None:
@@ -61,7 +84,7 @@ class Shelf:
         self._settings = settings
         self.keeps = sees_all(store, settings.workers)
         self._lock = Lock()
-        self._archives: OrderedDict[str, tuple[Manifest, Layout]] = OrderedDict()
+        self._archives: OrderedDict[str, Archive] = OrderedDict()
 
     def check(self) -> None:
         """Raise NoShelf where nothing can be kept."""
@@ -90,6 +113,8 @@ class Shelf:
             raise UnknownCollection(key)
         entry = _Entry(self._store, key)
         collection = Collection.open(entry, self._catalogue, self._settings)
+        if collection.id != key:
+            raise DamagedCollection("The collection is damaged: it is another one.")
         if collection.edition_is_current:
             return collection
         current, head = collection.relabel()
@@ -98,24 +123,33 @@ class Shelf:
             self._store.put(current, chain((head,), collection.data()))
         raise ExpiredCollection(key, current)
 
-    def archive(self, key: str) -> tuple[Manifest, Layout] | None:
+    def archive(self, key: str) -> Archive | None:
         """Return what the first complete run left, laid out, or None.
 
         Of the last two it is remembered: a download manager asks for dozens of ranges
         of one archive, and 100,000 members take 2 s to lay out.
         """
-        if not self._store.has(f"{key}.archive"):
-            return None
         with self._lock:
             if key not in self._archives:
                 manifest = self._unpacked(f"{key}.archive")
                 if manifest is None:
                     return None
-                self._archives[key] = (manifest, manifest.layout())
+                self._archives[key] = Archive(manifest, manifest.layout())
             self._archives.move_to_end(key)
             while len(self._archives) > _ARCHIVES:
                 self._archives.popitem(last=False)
             return self._archives[key]
+
+    def length(self, tag: str) -> Length | None:
+        """Return what a complete run under this tag had, or None."""
+        data = self._get(_length_key(tag))
+        if data is None or len(data) != _LENGTH.size:
+            return None
+        return Length(*_LENGTH.unpack(data))
+
+    def keep_length(self, tag: str, length: Length) -> None:
+        """Keep what a complete run had."""
+        self._keep(_length_key(tag), _LENGTH.pack(*length))
 
     def begun(self, collection: Collection) -> Manifest:
         """Return what a run left that broke off: complete up to some image."""
@@ -125,10 +159,23 @@ class Shelf:
     def keep_manifest(self, manifest: Manifest) -> None:
         """Keep what a run left, complete or not."""
         suffix = "archive" if manifest.complete else "begun"
-        self._store.put(f"{manifest.collection_id}.{suffix}", manifest.pack())
+        self._keep(f"{manifest.collection_id}.{suffix}", manifest.pack())
+
+    def _keep(self, key: str, data: bytes) -> None:
+        try:
+            self._store.put(key, data)
+        except StoreError as error:
+            _warn(error)
+
+    def _get(self, key: str) -> bytes | memoryview | None:
+        try:
+            return self._store.get(key)
+        except StoreError as error:
+            _warn(error)
+            return None
 
     def _unpacked(self, key: str) -> Manifest | None:
-        data = self._store.get(key)
+        data = self._get(key)
         try:
             return None if data is None else Manifest.unpack(bytes(data))
         except DamagedManifest as error:
@@ -137,9 +184,25 @@ class Shelf:
             return None
 
     def is_flawed(self, key: str) -> bool:
-        """Tell whether the collection's URL names more than one sequence of bytes."""
-        return self._store.has(f"{key}.flawed")
+        """Tell whether the collection's URL names more than one sequence of bytes.
+
+        Nothing may be resumed where the store cannot tell.
+        """
+        try:
+            return self._store.has(f"{key}.flawed")
+        except StoreError as error:
+            _warn(error)
+            return True
 
     def flaw(self, key: str) -> None:
-        """Note for all workers and all time that it does."""
+        """Note for all workers and all time that it does; raise StoreError."""
         self._store.put(f"{key}.flawed", b"1")
+
+
+def _length_key(tag: str) -> str:
+    return f"{key_for(tag)}.length"
+
+
+def _warn(error: StoreError) -> None:
+    _LOG.warning("store: %s", error)
+    metrics.count_store_error()

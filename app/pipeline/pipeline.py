@@ -7,9 +7,11 @@ lock, and look into the store again when they have it.
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from app.config import Settings
 from app.image_request import ImageRequest
@@ -25,6 +27,8 @@ from app.renderer.base import Encoded, Wanted
 from app.renderer.produce import produce
 from app.renderer.sandbox.sandbox import Isolation
 from app.store import NoStore, Store
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,10 @@ class Pipeline:
         if keep:
             self._kept.put(media)
         return media
+
+    def run(self, work: Callable[[], _T]) -> _T:
+        """Do other work on pictures in the threads that draw, after single images."""
+        return self._easels.submit(work, later=True).result()
 
     def peek(self, request: ImageRequest) -> Stored | None:
         """Return what the store knows of a request's media, without reading them."""

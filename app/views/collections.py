@@ -4,30 +4,33 @@ from flask import Blueprint, Response, request
 
 from app.collection.collection import Collection
 from app.collection.export.exports import FORMS, Options, read_options
+from app.collection.repository import Shelf
+from app.config import Settings
 from app.delivery.answer import send_json
 from app.delivery.terms import Terms
-from app.image_request import in_format, unique
+from app.image_request import unique
 from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.views.archives import Desk
 from app.views.body import receive
 from app.views.images import deliver
 
 
-def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
+def blueprint(
+    shelf: Shelf, catalogue: Catalogue, pipeline: Pipeline, settings: Settings
+) -> Blueprint:
     """Return the routes of collections and of their single images."""
     bp = Blueprint("collections", __name__, url_prefix="/collections")
 
     @bp.post("")
     def create() -> Response:
         """Keep a collection and say where it is."""
-        desk.shelf.check()
-        draft, _ = receive(catalogue, desk.settings)
+        shelf.check()
+        draft, _ = receive(catalogue, settings)
         try:
-            new = desk.shelf.add(draft)
-            collection = draft.collection(catalogue, desk.settings)
+            new = shelf.add(draft)
+            collection = draft.collection(catalogue, settings)
             return _described(collection, "201 CREATED" if new else "200 OK")
         finally:
             draft.close()
@@ -35,17 +38,15 @@ def blueprint(desk: Desk, catalogue: Catalogue, pipeline: Pipeline) -> Blueprint
     @bp.get("/<key>")
     def show(key: str) -> Response:
         """Describe a collection."""
-        return _described(desk.shelf.open(key), "200 OK")
+        return _described(shelf.open(key), "200 OK")
 
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
         """Draw one image of a collection."""
         options = read_options(Options, unique(read_pairs(request.query_string)))
-        item = desk.shelf.open(key).item(index)
-        made = item.request
         name = EXTENSIONS.get(ending, ending)
-        if name != made.output.format:
-            made = in_format(made, name)
+        item = shelf.open(key).item(index, name)
+        made = item.request
         terms = Terms(
             made.fingerprint,
             item.name.rpartition(".")[0],

@@ -1,25 +1,26 @@
 """Contact sheets: the images of a collection, small, on one page."""
 
-from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 from flask import Blueprint, Response, request
 from PIL import Image
 
 from app.collection.collection import Collection, Item
 from app.collection.export.exports import Options, read_options
-from app.collection.outcome import Outcomes, drawn
+from app.collection.lookahead import Studio
+from app.collection.outcome import Drawn, Failed, drawn
+from app.collection.repository import Shelf
 from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
 from app.delivery.terms import Terms, answer_early
-from app.image_request import in_format, unique
+from app.image_request import unique
 from app.parsing.image import read_pairs
 from app.renderer import contact_sheet
 from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.produce import device_size
-from app.views.archives import Desk
 from app.views.images import refuse_prefetch
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.
@@ -31,7 +32,7 @@ class SheetOptions(contact_sheet.SheetParameters, Options):
     """What a caller can say of a contact sheet."""
 
 
-def blueprint(desk: Desk) -> Blueprint:
+def blueprint(shelf: Shelf, studio: Studio, settings: Settings) -> Blueprint:
     """Return the route of contact sheets."""
     bp = Blueprint("sheets", __name__)
 
@@ -40,9 +41,9 @@ def blueprint(desk: Desk) -> Blueprint:
         """Draw a contact sheet."""
         output = _output(ending)
         options = read_options(SheetOptions, unique(read_pairs(request.query_string)))
-        collection = desk.shelf.open(key)
-        items = _items(collection, options, desk.settings)
-        plan = _plan(items, options, desk.settings)
+        collection = shelf.open(key)
+        items = _items(collection, options, settings)
+        plan = _plan(items, options, settings)
         check(output, *plan.size)
         row = FORMATS[output.format]
         terms = Terms(
@@ -63,9 +64,15 @@ def blueprint(desk: Desk) -> Blueprint:
             return early or Answer("200 OK", pairs, ())
         if collection.buys:
             refuse_prefetch(request.environ)
-        with desk.studio.admit(), closing(desk.studio.draw(items)) as outcomes:
-            picture = contact_sheet.draw(plan, _thumbnails(outcomes, options.cell))
-            data = encode(picture, output)
+        with studio.admit(), closing(studio.draw(items)) as outcomes:
+            # Only decoding, drawing and encoding take the threads that draw, which
+            # make the images meanwhile.
+            thumbnails = [
+                (studio.run(partial(_shrunk, image, options.cell)), image.name)
+                for image in drawn(outcomes)
+                if image is not None
+            ]
+            data = studio.run(partial(_encoded, plan, thumbnails, output))
         pairs.append(("Accept-Ranges", "bytes"))
         return send_bytes(request.environ, terms.representation, data, pairs)
 
@@ -79,9 +86,21 @@ def _output(ending: str) -> Output:
     return Output.model_validate({"format": name})
 
 
+def _shrunk(image: Drawn, cell: int) -> Image.Image:
+    return contact_sheet.shrink(image.media.in_memory, cell)
+
+
+def _encoded(
+    plan: contact_sheet.Plan,
+    thumbnails: list[tuple[Image.Image, str]],
+    output: Output,
+) -> bytes:
+    return encode(contact_sheet.draw(plan, thumbnails), output)
+
+
 def _items(
     collection: Collection, options: SheetOptions, settings: Settings
-) -> list[Item]:
+) -> list[Item | Failed]:
     """Return the images that are shown, bounded, in a format that opens fast."""
     last = collection.count
     if options.count is not None:
@@ -93,20 +112,15 @@ def _items(
     count = last - options.first + 1
     if count > settings.max_frames:
         raise LimitExceeded("count", "MIMEO_MAX_FRAMES", settings.max_frames, count)
-    return [_opened(collection.item(index)) for index in range(options.first, last + 1)]
-
-
-def _opened(item: Item) -> Item:
-    if item.request.output.format in _OPENED:
-        return item
-    return item._replace(request=in_format(item.request, "png"))
+    opened = None if collection.output.format in _OPENED else "png"
+    return list(collection.items(options.first, last, opened))
 
 
 def _plan(
-    items: list[Item], options: SheetOptions, settings: Settings
+    items: list[Item | Failed], options: SheetOptions, settings: Settings
 ) -> contact_sheet.Plan:
     """Return the measures of the sheet; raise LimitExceeded where it is too large."""
-    requests = (item.request for item in items)
+    requests = (item.request for item in items if isinstance(item, Item))
     sizes = (
         device_size(made.renderer, made.parameters, made.output.scale)
         for made in requests
@@ -127,9 +141,3 @@ def _plan(
 def _tag(options: SheetOptions) -> str:
     values = (options.columns, options.cell, options.first, options.count or "all")
     return "-".join(map(str, ("sheet", *values)))
-
-
-def _thumbnails(outcomes: Outcomes, cell: int) -> Iterator[tuple[Image.Image, str]]:
-    for outcome in drawn(outcomes):
-        if outcome is not None:
-            yield contact_sheet.shrink(outcome.media.in_memory, cell), outcome.name

@@ -273,6 +273,31 @@ def test_any_damaged_byte_is_noticed(stored: bytes, catalogue: Catalogue) -> Non
             list(opened(bytes(flipped), catalogue).items())
 
 
+def test_a_format_that_an_image_cannot_have_fails_it_in_its_place(
+    catalogue: Catalogue,
+) -> None:
+    body = "width,height\n9,9\n300,9\n9,9\n"
+    draft = upload(catalogue, body, query="renderer=solid")
+    collection = draft.collection(catalogue, LIMITS)
+
+    found = [*collection.items(format_name="ico")]
+
+    draft.close()
+    assert [type(each) for each in found] == [Item, Failed, Item]
+
+
+def test_a_collection_that_is_cut_off_anywhere_is_damaged(
+    catalogue: Catalogue,
+) -> None:
+    draft = upload(catalogue, "name\nA\nB\n")
+    data = b"".join(draft.chunks())
+    draft.close()
+
+    for length in range(len(data)):
+        with pytest.raises(DamagedCollection, match="damaged"):
+            [*opened(data[:length], catalogue).items()]
+
+
 @pytest.mark.parametrize("length", [0, 4, 8, 15, 16, 100])
 def test_a_head_that_is_cut_off_is_damaged(
     length: int, stored: bytes, catalogue: Catalogue

@@ -116,6 +116,21 @@ def test_a_failed_image_is_an_outcome_in_its_place():
     assert (outcomes[2].index, outcomes[2].name) == (3, "3.png")
 
 
+def test_what_has_failed_already_keeps_its_place_and_the_images_before_it():
+    rows = [*items(5)]
+    rows[3] = Failed(4, "4.png", Undrawable("no"))
+    easel = Easel(lambda number: time.sleep(0.01))
+
+    outcomes = list(look_ahead(rows, easel, bounds()))
+
+    assert [outcome.index for outcome in outcomes] == [1, 2, 3, 4, 5]
+    assert [isinstance(outcome, Failed) for outcome in outcomes] == [
+        *(False, False, False),
+        *(True, False),
+    ]
+    assert sorted(easel.asked) == [1, 2, 3, 5]
+
+
 def test_a_fault_of_the_server_ends_the_sequence():
     def work(number: int) -> None:
         if number == 3:

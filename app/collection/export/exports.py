@@ -8,11 +8,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from app.collection.collection import Collection
+from app.collection.collection import Collection, Item
 from app.collection.export.base64_json import json_text, ndjson
-from app.collection.outcome import Bundle, Failed, ImageFailed, drawn
+from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
-from app.image_request import in_format
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf import Page, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
@@ -75,8 +74,7 @@ def _pages(bundle: Bundle, collection: Collection, options: Options) -> Iterator
 def _animate(
     animation: Animation, bundle: Bundle, collection: Collection, options: Motion
 ) -> Iterator[bytes]:
-    first = in_format(collection.item(1).request, animation.frame_format)
-    size = device_size(first.renderer, first.parameters, first.output.scale)
+    _, size = next(_sizes(animation, collection), (1, (1, 1)))
     frames = (
         None if image is None else image.media.in_memory
         for image in drawn(bundle.outcomes)
@@ -96,18 +94,25 @@ def _check_frames(
             "count", "MIMEO_MAX_FRAMES", settings.max_frames, collection.count
         )
     first: tuple[int, int] | None = None
-    for item in collection.items():
-        if isinstance(item, Failed):
-            raise ImageFailed(item.index, item.error)
-        made = in_format(item.request, animation.frame_format)
-        size = device_size(made.renderer, made.parameters, made.output.scale)
+    for index, size in _sizes(animation, collection):
         first = first or size
         if size != first:
             reason = (
-                f"image {item.index} is {size[0]}x{size[1]}, the first"
+                f"image {index} is {size[0]}x{size[1]}, the first"
                 f" {first[0]}x{first[1]}: frames must be of one size"
             )
             raise BadParameter(Fault("size", reason))
+
+
+def _sizes(
+    animation: Animation, collection: Collection
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Yield number and size of each frame that can be drawn."""
+    for item in collection.items(format_name=animation.frame_format):
+        if isinstance(item, Item):
+            made = item.request
+            size = device_size(made.renderer, made.parameters, made.output.scale)
+            yield item.index, size
 
 
 def _animated(name: str, animation: Animation) -> Form:
@@ -132,6 +137,28 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         **{name: _animated(name, row) for name, row in ANIMATIONS.items()},
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A collection in one of the forms, with the options of a caller.
+
+    Only what is `kept` can be asked for again, and so resumed.
+    """
+
+    collection: Collection
+    form: Form
+    options: Options
+    kept: bool
+
+    @property
+    def tag(self) -> str:
+        """Name the bytes; all that decides them is in it."""
+        return f"{self.collection.id}-{self.form.tag(self.options)}"
+
+    def items(self, first: int = 1, last: int | None = None) -> Iterator[Item | Failed]:
+        """Iterate over the images of these numbers, all by default."""
+        return self.collection.items(first, last, self.form.image_format)
 
 
 def read_options(model: type[Chosen], given: Mapping[str, str]) -> Chosen:

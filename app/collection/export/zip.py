@@ -19,17 +19,13 @@ from app.collection.outcome import (
     entry_of,
     reported,
 )
-from app.errors import with_fields
 
 
-@with_fields
 class Changed(Exception):
-    """An image no longer has the bytes that the archive was laid out with."""
-
-    index: int
+    """Images no longer have the bytes that an answer was begun with."""
 
     def __str__(self) -> str:
-        return f"Image {self.index} is no longer what it was; the archive is not."
+        return "An image is no longer what it was; the rest of the answer is not."
 
 
 def first_run(bundle: Bundle, keep: Callable[[Manifest], None]) -> Iterator[bytes]:
@@ -87,9 +83,21 @@ def parts(
         if isinstance(piece, bytes):
             yield piece
         elif piece.index == len(manifest):
-            yield b"".join(manifest.text())[piece.start : piece.stop]
+            yield from cut(manifest.text(), piece.start, piece.stop)
         else:
             yield from _data(manifest[piece.index], piece, outcomes, flaw)
+
+
+def cut(chunks: Iterator[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """Yield the bytes from `start` to before `stop`, and empty chunks as they are."""
+    at = 0
+    for chunk in chunks:
+        part = chunk[max(start - at, 0) : max(stop - at, 0)]
+        at += len(chunk)
+        if part or not chunk:
+            yield part
+        if at >= stop:
+            return
 
 
 def _data(
@@ -104,7 +112,7 @@ def _data(
                 raise ImageFailed(outcome.index, outcome.error) from outcome.error
             if bytes.fromhex(outcome.media.sha256) != entry.sha256:
                 flaw()
-                raise Changed(entry.index)
+                raise Changed
             yield bytes(outcome.media.data[piece.start : piece.stop])
             return
-    raise Changed(entry.index)
+    raise Changed
