@@ -6,16 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-
-
-class _Order(NamedTuple):
-    """What is to be done."""
-
-    future: "Future[Any]"
-    work: Callable[[], Any]
+_Order = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Easels:
@@ -40,7 +34,7 @@ class Easels:
         self._start()
         future: Future[_T] = Future()
         lane = self._later if later else self._soon
-        lane.append(_Order(future, work))
+        lane.append((future, work))
         self._calls.put(True)
         return future
 
