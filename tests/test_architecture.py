@@ -29,9 +29,11 @@ ONLY = {
     "prometheus_client": "app/observability/metrics.py",
     "pytakumi": "app/renderer/engine/engine.py",
 }
-# Names that stand in several rooms for the same thing: a room's exceptions, and the
-# view that shows what another room holds.
-SHARED = {"errors", "catalogue", "collections", "inference", "media", "openai"}
+# Names that stand in several rooms for the same thing: a room's exceptions, its part
+# of a single image, and the view that shows what another room holds.
+SHARED = {"catalogue", "errors", "image", "inference", "media", "openai"}
+# Each drawn renderer has parameters of its own, derived from the common ones.
+DERIVED = {"Parameters"}
 
 
 def name_of(path: Path) -> str:
@@ -116,6 +118,19 @@ def test_some_packages_are_imported_in_one_place(package):
     }
 
     assert importers == {ONLY[package]}
+
+
+def test_one_name_of_a_module_is_one_thing():
+    counts = Counter(path.stem for path in FILES if path.stem != "__init__")
+    several = {name for name, count in counts.items() if count > 1}
+
+    assert several - SHARED == set()
+
+
+def test_one_name_of_a_class_is_one_thing():
+    counts = Counter(name.lstrip("_") for path in FILES for name in classes_of(path))
+
+    assert {name for name, count in counts.items() if count > 1} <= DERIVED
 
 
 def test_the_glossary_is_sorted_and_has_each_word_once():
