@@ -8,7 +8,7 @@ from app.renderer.catalogue import Catalogue, TakenName
 from app.store import Store, StoreError, open_store
 from app.upstream.config.environment import read_upstreams
 from app.upstream.config.file import UpstreamSettingError
-from app.upstream.renderer import renderer_of
+from app.upstream.service_renderer import renderer_of
 
 
 def open_catalogue(settings: Settings, environ: Mapping[str, str]) -> Catalogue:

@@ -8,17 +8,17 @@ from flask import Flask, request
 from werkzeug.routing import IntegerConverter
 
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
-from app.collection.lookahead import Studio
-from app.collection.repository import Shelf
+from app.collection.lookahead import CollectionDrawing
+from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings
 from app.observability import access_log
 from app.parsing import framing
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
-from app.pipeline.idempotency import Occasions
+from app.pipeline.idempotency import IdempotencyKeys
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
-from app.pipeline.signed_url import Signer, key_of
+from app.pipeline.signed_url import UrlSigner, key_of
 from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
 from app.store import sees_all
@@ -38,7 +38,7 @@ from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
 
 
-class _Whole(IntegerConverter):
+class _WholeNumber(IntegerConverter):
     """A number in a path, in its one spelling.
 
     Werkzeug's own fails on more than the 4,300 digits that int() takes.
@@ -71,13 +71,13 @@ def build(
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
     pipeline = Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
     parser = Parser(catalogue, settings)
-    occasions = Occasions(paid, settings.reuse_s)
+    occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)
     signer = _signer(settings)
-    shelf = Shelf(kept, catalogue, settings)
-    studio = Studio(pipeline, shelf, settings, describe)
+    repository = CollectionRepository(kept, catalogue, settings)
+    drawing = CollectionDrawing(pipeline, repository, settings, describe)
     app = OpenFlask(__name__, static_folder=None)
-    app.url_map.converters["int"] = _Whole
+    app.url_map.converters["int"] = _WholeNumber
     app.before_request(partial(framing.check, request))
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
@@ -89,9 +89,11 @@ def build(
     )
     if signer is not None:
         app.register_blueprint(media.blueprint(pipeline, signer))
-    app.register_blueprint(collections.blueprint(shelf, catalogue, pipeline, settings))
-    app.register_blueprint(sheets.blueprint(shelf, studio, settings))
-    app.register_blueprint(archives.blueprint(shelf, studio, catalogue, settings))
+    app.register_blueprint(
+        collections.blueprint(repository, catalogue, pipeline, settings)
+    )
+    app.register_blueprint(sheets.blueprint(repository, drawing, settings))
+    app.register_blueprint(archives.blueprint(repository, drawing, catalogue, settings))
     app.register_blueprint(catalogue_view.blueprint(catalogue, settings))
     app.register_blueprint(health.blueprint(catalogue, store))
     app.register_blueprint(index.blueprint(catalogue))
@@ -104,17 +106,17 @@ def build(
     return app
 
 
-def _signer(settings: Settings) -> Signer | None:
+def _signer(settings: Settings) -> UrlSigner | None:
     """Return who signs URLs; None where no worker could find what another made."""
     store = open_room(settings, _KEYS_BYTES, "keys", durable=True)
     if not sees_all(store, settings.workers):
         return None
     if settings.url_key is not None:
-        return Signer(settings.url_key.encode)
-    return Signer(partial(key_of, store))
+        return UrlSigner(settings.url_key.encode)
+    return UrlSigner(partial(key_of, store))
 
 
 def _link(
-    pipeline: Pipeline, signer: Signer | None, settings: Settings
+    pipeline: Pipeline, signer: UrlSigner | None, settings: Settings
 ) -> openai.Link | None:
     return None if signer is None else partial(media.link, pipeline, signer, settings)

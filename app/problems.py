@@ -13,7 +13,7 @@ from app.collection.errors import (
 )
 from app.collection.export.zip import Changed
 from app.collection.lookahead import Unfinished
-from app.collection.repository import NoShelf
+from app.collection.repository import CollectionsNotKept
 from app.delivery.errors import (
     PreconditionFailed,
     RangeNotSatisfiable,
@@ -56,7 +56,7 @@ _TOLD = (
 )
 
 
-class Row(NamedTuple):
+class ProblemType(NamedTuple):
     """What a class of errors becomes: status, name of the type, title.
 
     Without a name the type is `about:blank`: the status says it all (RFC 9457, 4.2.1).
@@ -72,47 +72,73 @@ class Row(NamedTuple):
         return "about:blank" if self.slug is None else f"/problems/{self.slug}"
 
 
-PROBLEMS: Mapping[type[Exception], Row] = MappingProxyType(
+PROBLEMS: Mapping[type[Exception], ProblemType] = MappingProxyType(
     {
-        UnknownRenderer: Row(404, "unknown-renderer", "There is no such renderer"),
-        BadParameter: Row(422, "bad-parameter", "A parameter is not valid"),
-        UnknownFormat: Row(422, "unknown-format", "The format cannot be had"),
-        LimitExceeded: Row(422, "limit-exceeded", "The request is over a limit"),
-        Undrawable: Row(422, "undrawable", "The input cannot be drawn"),
-        RenderTimeout: Row(422, "render-timeout", "Drawing took too long"),
-        BadRows: Row(422, "bad-rows", "Rows of the collection are not valid"),
-        UnknownCollection: Row(404, "unknown-collection", "No such collection"),
-        NoSuchIndex: Row(404, "no-such-index", "The collection has no such image"),
-        ExpiredCollection: Row(410, "expired-collection", "The id pins old images"),
-        DamagedCollection: Row(410, "damaged-collection", "The collection is damaged"),
-        Changed: Row(500, "changed-image", "An image is no longer what it was"),
-        NoShelf: Row(501, "no-shelf", "Collections are not kept here"),
-        BadBody: Row(400, "bad-body", "The request cannot be read"),
-        UnsupportedBody: Row(415, "unsupported-body", "The body's type is not known"),
-        StalePin: Row(410, "stale-pin", "The pinned image no longer exists"),
-        NotAcceptable: Row(406, "not-acceptable", "No accepted type can be had"),
-        PreconditionFailed: Row(412, "precondition-failed", "A precondition failed"),
-        BodyTooLarge: Row(413, "body-too-large", "The body is too large"),
-        RangeNotSatisfiable: Row(416, "range-not-satisfiable", "The range is outside"),
-        BrokenTemplate: Row(503, "broken-template", "The template is broken"),
-        Busy: Row(503, "busy", "The server is busy"),
-        Unfinished: Row(503, "unfinished", "The archive is being drawn"),
-        BadSignature: Row(403, "bad-signature", "The URL is not signed"),
-        NotBought: Row(403, "not-bought", "The image is not bought yet"),
-        ExpiredUrl: Row(410, "expired-url", "The URL has expired"),
-        StoreError: Row(503, "store-unavailable", "The store cannot be used"),
-        KeyReused: Row(422, "key-reused", "The key is of another request"),
-        UpstreamDenied: Row(502, "upstream-denied", "The service denied the request"),
-        UpstreamRefused: Row(422, "upstream-refused", "The service refused"),
-        UpstreamFiltered: Row(422, "upstream-filtered", "The service's filter"),
-        UpstreamBroken: Row(502, "upstream-broken", "The service failed"),
-        BadMedia: Row(502, "upstream-bad-media", "The service sent no image"),
-        TooLarge: Row(502, "upstream-too-large", "The service sent too much"),
-        ForbiddenAddress: Row(502, "upstream-address", "The address is forbidden"),
-        UpstreamBusy: Row(503, "upstream-busy", "The service is busy"),
-        CircuitOpen: Row(503, "circuit-open", "The service is left alone"),
-        UpstreamUnavailable: Row(503, "upstream-unavailable", "No connection"),
-        UpstreamTimeout: Row(504, "upstream-timeout", "The service was too slow"),
+        UnknownRenderer: ProblemType(
+            404, "unknown-renderer", "There is no such renderer"
+        ),
+        BadParameter: ProblemType(422, "bad-parameter", "A parameter is not valid"),
+        UnknownFormat: ProblemType(422, "unknown-format", "The format cannot be had"),
+        LimitExceeded: ProblemType(
+            422, "limit-exceeded", "The request is over a limit"
+        ),
+        Undrawable: ProblemType(422, "undrawable", "The input cannot be drawn"),
+        RenderTimeout: ProblemType(422, "render-timeout", "Drawing took too long"),
+        BadRows: ProblemType(422, "bad-rows", "Rows of the collection are not valid"),
+        UnknownCollection: ProblemType(404, "unknown-collection", "No such collection"),
+        NoSuchIndex: ProblemType(
+            404, "no-such-index", "The collection has no such image"
+        ),
+        ExpiredCollection: ProblemType(
+            410, "expired-collection", "The id pins old images"
+        ),
+        DamagedCollection: ProblemType(
+            410, "damaged-collection", "The collection is damaged"
+        ),
+        Changed: ProblemType(500, "changed-image", "An image is no longer what it was"),
+        CollectionsNotKept: ProblemType(
+            501, "no-shelf", "Collections are not kept here"
+        ),
+        BadBody: ProblemType(400, "bad-body", "The request cannot be read"),
+        UnsupportedBody: ProblemType(
+            415, "unsupported-body", "The body's type is not known"
+        ),
+        StalePin: ProblemType(410, "stale-pin", "The pinned image no longer exists"),
+        NotAcceptable: ProblemType(
+            406, "not-acceptable", "No accepted type can be had"
+        ),
+        PreconditionFailed: ProblemType(
+            412, "precondition-failed", "A precondition failed"
+        ),
+        BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),
+        RangeNotSatisfiable: ProblemType(
+            416, "range-not-satisfiable", "The range is outside"
+        ),
+        BrokenTemplate: ProblemType(503, "broken-template", "The template is broken"),
+        Busy: ProblemType(503, "busy", "The server is busy"),
+        Unfinished: ProblemType(503, "unfinished", "The archive is being drawn"),
+        BadSignature: ProblemType(403, "bad-signature", "The URL is not signed"),
+        NotBought: ProblemType(403, "not-bought", "The image is not bought yet"),
+        ExpiredUrl: ProblemType(410, "expired-url", "The URL has expired"),
+        StoreError: ProblemType(503, "store-unavailable", "The store cannot be used"),
+        KeyReused: ProblemType(422, "key-reused", "The key is of another request"),
+        UpstreamDenied: ProblemType(
+            502, "upstream-denied", "The service denied the request"
+        ),
+        UpstreamRefused: ProblemType(422, "upstream-refused", "The service refused"),
+        UpstreamFiltered: ProblemType(422, "upstream-filtered", "The service's filter"),
+        UpstreamBroken: ProblemType(502, "upstream-broken", "The service failed"),
+        BadMedia: ProblemType(502, "upstream-bad-media", "The service sent no image"),
+        TooLarge: ProblemType(502, "upstream-too-large", "The service sent too much"),
+        ForbiddenAddress: ProblemType(
+            502, "upstream-address", "The address is forbidden"
+        ),
+        UpstreamBusy: ProblemType(503, "upstream-busy", "The service is busy"),
+        CircuitOpen: ProblemType(503, "circuit-open", "The service is left alone"),
+        UpstreamUnavailable: ProblemType(503, "upstream-unavailable", "No connection"),
+        UpstreamTimeout: ProblemType(
+            504, "upstream-timeout", "The service was too slow"
+        ),
     }
 )
 
@@ -122,14 +148,14 @@ _RETRY_S: Mapping[type[Exception], int] = MappingProxyType(
 )
 
 
-def row_of(error: Exception) -> Row | None:
+def row_of(error: Exception) -> ProblemType | None:
     """Return the row of an error's class, or of one that it is derived from."""
     return next(
         (PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None
     )
 
 
-def core(row: Row, detail: str) -> dict[str, Any]:
+def core(row: ProblemType, detail: str) -> dict[str, Any]:
     """Return the members that every problem has."""
     return {
         "type": row.type,

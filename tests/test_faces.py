@@ -17,7 +17,7 @@ from PIL import Image
 from app import create_app
 from app.config import Settings
 from app.pipeline.media_store import MediaStore
-from app.pipeline.signed_url import Signer
+from app.pipeline.signed_url import UrlSigner
 from app.store import StoreError
 from tests.test_services import serving
 from tests.upstream.doubles import double
@@ -423,7 +423,7 @@ def refuse(*_: object) -> str:
 
 @pytest.mark.parametrize(
     ("owner", "name", "fault"),
-    [(MediaStore, "put", lambda *_: False), (Signer, "sign", refuse)],
+    [(MediaStore, "put", lambda *_: False), (UrlSigner, "sign", refuse)],
 )
 @pytest.mark.parametrize("model", ["ai-service", "dream"])
 def test_an_image_that_no_url_can_lead_to_is_sent_itself(

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.collection.repository import Shelf
+from app.collection.repository import CollectionRepository
 from app.delivery import errors as delivery_errors
 from app.parsing import image
 from app.pipeline import admission
@@ -111,7 +111,7 @@ def test_a_store_at_fault_is_a_503_that_names_no_path(
     def fail(*_: object) -> None:
         raise StoreError("cannot write /srv/cache: no space left")
 
-    monkeypatch.setattr(Shelf, "add", fail)
+    monkeypatch.setattr(CollectionRepository, "add", fail)
 
     rows = b"color\nred\n"
     answer = client.post(

@@ -11,7 +11,7 @@ from flask import Flask
 from app import create_app
 from app.archive.manifest import Manifest
 from app.bootstrap import open_room
-from app.collection.repository import Shelf
+from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
 from app.store import StoreError
@@ -101,7 +101,7 @@ def test_a_mark_of_doubt_is_not_older_than_its_collection(app, tmp_path, monkeyp
     key = client.post("/collections", json=ROWS).headers["Location"].rpartition("/")[2]
     settings = Settings(store=str(tmp_path))
     store = open_room(settings, settings.collections_bytes, "collections")
-    Shelf(store, Catalogue(settings), settings).flaw(key)
+    CollectionRepository(store, Catalogue(settings), settings).flaw(key)
     written = puts(monkeypatch)
 
     client.post("/collections", json=ROWS)

@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 
 from app.archive.errors import ArchiveError
 from app.bootstrap import open_catalogue, open_media, open_purchases
-from app.cli.client import DamagedArchive, Part, RemoteError, Server
+from app.cli.client import DamagedArchive, PartialFile, RemoteError, RemoteServer
 from app.cli.options import Misuse, read_files, split_options
 from app.cli.progress import Progress, say
 from app.collection.collection import Collection
@@ -76,7 +76,7 @@ _OWN = (*_QUERY, "output", "type", "url")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BatchOptions:
     """What is asked for; `source` and `target` may be `-`.
 
     `pairs` are named as the query of `POST /collections` names them. Without a `url`
@@ -135,7 +135,7 @@ def run(arguments: Sequence[str]) -> int:
     return 1
 
 
-def _read_options(arguments: Sequence[str]) -> Options:
+def _read_options(arguments: Sequence[str]) -> BatchOptions:
     """Read the command line; raise Misuse, BadSetting and what a server raises."""
     source = arguments[0]
     if source != "-" and source.startswith("-"):
@@ -170,7 +170,7 @@ def _read_options(arguments: Sequence[str]) -> Options:
         schemas = _schemas(own["renderer"], own.get("url"))
         shared = list(read_files(shared, lambda name: schemas.get(name, {})))
     pairs += shared
-    return Options(source, media_type, own["output"], own.get("url"), tuple(pairs))
+    return BatchOptions(source, media_type, own["output"], own.get("url"), tuple(pairs))
 
 
 def _check_target(target: str | None) -> None:
@@ -185,7 +185,7 @@ def _check_target(target: str | None) -> None:
 
 def _schemas(renderer: str, url: str | None) -> Mapping[str, Any]:
     if url is not None:
-        with closing(Server(url)) as server:
+        with closing(RemoteServer(url)) as server:
             return server.parameters(renderer)
     found = open_catalogue(Settings.from_env(os.environ), os.environ).get(renderer)
     schemas: Mapping[str, Any] = found.parameters.model_json_schema()["properties"]
@@ -218,13 +218,15 @@ def _opened(source: str) -> AbstractContextManager[IO[bytes]]:
         raise Misuse(f"{source}: {error.strerror}") from error
 
 
-def _fetch(options: Options, url: str, stream: IO[bytes], progress: Progress) -> None:
+def _fetch(
+    options: BatchOptions, url: str, stream: IO[bytes], progress: Progress
+) -> None:
     """Send the table, and download the ZIP into a file that outlives an interruption.
 
     Raises what `Server.create` and `Server.download` raise, and OSError.
     """
     with ExitStack() as stack:
-        server = stack.enter_context(closing(Server(url)))
+        server = stack.enter_context(closing(RemoteServer(url)))
         made = server.create(stream, options.media_type, urlencode(options.pairs))
         # Named by the collection: of another table it is another file.
         path = Path(f"{options.target}.{made.id[:12]}.part")
@@ -232,7 +234,10 @@ def _fetch(options: Options, url: str, stream: IO[bytes], progress: Progress) ->
             # What has left cannot be taken back: a pipe gets what is whole.
             scratch = tempfile.TemporaryDirectory(prefix="mimeo-")
             path = Path(stack.enter_context(scratch), "archive.part")
-        with closing(Part(path)) as part, progress.shown(made.count, part.images):
+        with (
+            closing(PartialFile(path)) as part,
+            progress.shown(made.count, part.images),
+        ):
             for failure in _whole(server, made.path, part, progress):
                 progress.fail(*failure)
             progress.size = part.size
@@ -245,7 +250,7 @@ def _fetch(options: Options, url: str, stream: IO[bytes], progress: Progress) ->
 
 
 def _whole(
-    server: Server, path: str, part: Part, progress: Progress
+    server: RemoteServer, path: str, part: PartialFile, progress: Progress
 ) -> list[tuple[int, str, str]]:
     """Download an archive and return its failures; a damaged part is begun anew."""
     while True:
@@ -263,7 +268,7 @@ def _whole(
             say(f"{error}. An earlier run left it; beginning anew.")
 
 
-def _draw(options: Options, stream: IO[bytes], progress: Progress) -> None:
+def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     """Draw all images into the target, which gets its name when it is whole.
 
     Raises what reading and drawing raise, and OSError.

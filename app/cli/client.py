@@ -60,7 +60,7 @@ class Made:
     path: str
 
 
-class Server:
+class RemoteServer:
     """A Mimeo server by its base URL; raises RemoteError where it is none."""
 
     def __init__(self, url: str) -> None:
@@ -102,7 +102,7 @@ class Server:
         schemas: dict[str, Any] = body.get("parameters", {}).get("properties", {})
         return schemas
 
-    def download(self, path: str, part: "Part") -> Iterator[int]:
+    def download(self, path: str, part: "PartialFile") -> Iterator[int]:
         """Bring an archive into a part; yield how many images have come.
 
         Goes on after up to ten breaks between which nothing new came. Raises
@@ -142,7 +142,7 @@ class Server:
                 say(f"{reason} Going on from byte {part.size:,} in {wait_s:g} s.")
                 time.sleep(wait_s)
 
-    def _admit(self, response: Response, span: str, part: "Part") -> None:
+    def _admit(self, response: Response, span: str, part: "PartialFile") -> None:
         """Make the part ready for an answer's bytes, or raise what it stands for."""
         status = response.status_code
         if status == 206:
@@ -212,7 +212,7 @@ class Server:
         return RemoteError(f"{said}: {body.get('detail') or 'it does not say why.'}")
 
 
-class Part:
+class PartialFile:
     """What there is of an archive, in a file that is appended to.
 
     `images` are those that are whole. Whoever opens it closes it.

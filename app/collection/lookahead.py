@@ -23,7 +23,7 @@ from app.collection.collection import Item
 from app.collection.export.exports import Export
 from app.collection.export.zip import Changed, cut, first_run, parts
 from app.collection.outcome import Bundle, Drawn, Failed, Outcome, entry_of, spell
-from app.collection.repository import Archive, Length, Shelf
+from app.collection.repository import CollectionRepository, LaidOut, Length
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
@@ -138,7 +138,7 @@ class Whole(NamedTuple):
     cut: Callable[[int, int], Iterator[bytes]]
 
 
-class Studio:
+class CollectionDrawing:
     """Draws collections in one worker: so many at a time, each so far ahead.
 
     What is drawn is sent and forgotten; see docs/decisions/archives.md. `describe`
@@ -146,10 +146,14 @@ class Studio:
     """
 
     def __init__(
-        self, pipeline: Pipeline, shelf: Shelf, settings: Settings, describe: Describe
+        self,
+        pipeline: Pipeline,
+        repository: CollectionRepository,
+        settings: Settings,
+        describe: Describe,
     ) -> None:
         self._pipeline = pipeline
-        self._shelf = shelf
+        self._repository = repository
         self._describe = describe
         self._bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
         self._wait_s = settings.layout_wait_s
@@ -188,14 +192,14 @@ class Studio:
     def known(self, export: Export) -> Whole | None:
         """Return what a run left, or what the images in the store make."""
         if export.form.make is not None:
-            length = self._shelf.length(export.tag)
+            length = self._repository.length(export.tag)
             return None if length is None else self._same(export, length)
-        archive = self._shelf.archive(export.collection.id)
+        archive = self._repository.archive(export.collection.id)
         if archive is None:
             manifest = self._survey(export)
             if manifest is None:
                 return None
-            archive = Archive(manifest, manifest.layout())
+            archive = LaidOut(manifest, manifest.layout())
         return self._archive(export, archive)
 
     def complete(self, export: Export) -> Whole | None:
@@ -220,15 +224,15 @@ class Studio:
     def _flaw(self, export: Export) -> None:
         """Note that this collection no longer has one sequence of bytes."""
         if export.kept:
-            self._shelf.flaw(export.collection.id)
+            self._repository.flaw(export.collection.id)
 
     def _is_sure(self, export: Export) -> bool:
         """Tell whether another run would give the same bytes."""
-        return export.kept and not self._shelf.is_flawed(export.collection.id)
+        return export.kept and not self._repository.is_flawed(export.collection.id)
 
     def _keep_manifest(self, export: Export, manifest: Manifest) -> None:
         if self._is_sure(export):
-            self._shelf.keep_manifest(manifest)
+            self._repository.keep_manifest(manifest)
 
     def _made(self, export: Export, *, keep: bool) -> Iterator[bytes]:
         assert export.form.make is not None
@@ -243,7 +247,7 @@ class Studio:
             length += len(chunk)
             check = zlib_ng.crc32(chunk, check)
         if self._is_sure(export):
-            self._shelf.keep_length(export.tag, Length(length, check))
+            self._repository.keep_length(export.tag, Length(length, check))
 
     def _same(self, export: Export, length: Length) -> Whole:
         def part(start: int, stop: int) -> Iterator[bytes]:
@@ -268,7 +272,7 @@ class Studio:
             raise Changed
         yield held
 
-    def _archive(self, export: Export, archive: Archive) -> Whole:
+    def _archive(self, export: Export, archive: LaidOut) -> Whole:
         manifest, layout = archive
 
         def draw(first: int, last: int) -> Generator[Outcome | None]:
@@ -318,7 +322,7 @@ class Studio:
 
     def _complete_archive(self, export: Export, end: float) -> Whole | None:
         """Go on with a first run that broke off: draw what is missing of its layout."""
-        manifest = self._shelf.begun(export.collection)
+        manifest = self._repository.begun(export.collection)
         first = len(manifest) + len(manifest.failures) + 1
         if not manifest.complete:
             items = export.items(first)
@@ -336,4 +340,4 @@ class Studio:
         self._keep_manifest(export, manifest)
         if not manifest.complete:
             raise Unfinished(_UNFINISHED_RETRY_S)
-        return self._archive(export, Archive(manifest, manifest.layout()))
+        return self._archive(export, LaidOut(manifest, manifest.layout()))

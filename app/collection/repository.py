@@ -23,14 +23,14 @@ from app.observability import metrics
 from app.renderer.catalogue import Catalogue
 from app.store import Store, StoreError, key_for, sees_all
 
-_LOG = logging.getLogger("mimeo.shelf")
+_LOG = logging.getLogger("mimeo.collections")
 # Archives whose layout is remembered, about 150 bytes a member.
 _ARCHIVES = 2
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _LENGTH = struct.Struct(">QI")
 
 
-class NoShelf(Exception):
+class CollectionsNotKept(Exception):
     """This server cannot keep collections; the text says why and what works."""
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class NoShelf(Exception):
         )
 
 
-class Archive(NamedTuple):
+class LaidOut(NamedTuple):
     """What a complete run of an archive left, laid out."""
 
     manifest: Manifest
@@ -54,7 +54,7 @@ class Length(NamedTuple):
     crc32: int
 
 
-class _Entry:
+class _StoredCollection:
     """A collection's object in the store, read by range."""
 
     def __init__(self, store: Store, key: str) -> None:
@@ -69,7 +69,7 @@ class _Entry:
         return block
 
 
-class Shelf:
+class CollectionRepository:
     """The collections of a store, which all workers see.
 
     A `flawed` collection had an image fail that may be drawn next time, after bytes
@@ -84,15 +84,18 @@ class Shelf:
         self._settings = settings
         self.keeps = sees_all(store, settings.workers)
         self._lock = Lock()
-        self._archives: OrderedDict[str, Archive] = OrderedDict()
+        self._archives: OrderedDict[str, LaidOut] = OrderedDict()
 
     def check(self) -> None:
-        """Raise NoShelf where nothing can be kept."""
+        """Raise CollectionsNotKept where nothing can be kept."""
         if not self.keeps:
-            raise NoShelf
+            raise CollectionsNotKept
 
     def add(self, draft: Draft) -> bool:
-        """Keep a collection; return whether it is new. Raises NoShelf, StoreError."""
+        """Keep a collection; return whether it is new.
+
+        Raises CollectionsNotKept, StoreError.
+        """
         self.check()
         new = not self._store.has(draft.id)
         # Written again all the same: what is used is not to be the oldest.
@@ -111,7 +114,7 @@ class Shelf:
         self.check()
         if not _ID.match(key):
             raise UnknownCollection(key)
-        entry = _Entry(self._store, key)
+        entry = _StoredCollection(self._store, key)
         collection = Collection.open(entry, self._catalogue, self._settings)
         if collection.id != key:
             raise DamagedCollection("The collection is damaged: it is another one.")
@@ -123,7 +126,7 @@ class Shelf:
             self._store.put(current, chain((head,), collection.data()))
         raise ExpiredCollection(key, current)
 
-    def archive(self, key: str) -> Archive | None:
+    def archive(self, key: str) -> LaidOut | None:
         """Return what the first complete run left, laid out, or None.
 
         Of the last two it is remembered: a download manager asks for dozens of ranges
@@ -134,7 +137,7 @@ class Shelf:
                 manifest = self._unpacked(f"{key}.archive")
                 if manifest is None:
                     return None
-                self._archives[key] = Archive(manifest, manifest.layout())
+                self._archives[key] = LaidOut(manifest, manifest.layout())
             self._archives.move_to_end(key)
             while len(self._archives) > _ARCHIVES:
                 self._archives.popitem(last=False)

@@ -32,14 +32,14 @@ def pairs_of(source: Pair, absent: tuple[Absent, ...]) -> list[Pair]:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class SmallArchive:
     """A ZIP that is laid out; `length` counts its bytes."""
 
     length: int
     chunks: Iterator[bytes]
 
 
-def archive(images: tuple[Media, ...], absent: tuple[Absent, ...]) -> Archive:
+def archive(images: tuple[Media, ...], absent: tuple[Absent, ...]) -> SmallArchive:
     """Lay images out as `1.png`, `2.png`, ..., and last a manifest with all facts.
 
     Members are stored; the same images are the same bytes.
@@ -56,7 +56,7 @@ def archive(images: tuple[Media, ...], absent: tuple[Absent, ...]) -> Archive:
     ]
     headers = [layout.add(member) for member in members]
     layout.close()
-    return Archive(layout.length, _chunks(headers, images, note, layout))
+    return SmallArchive(layout.length, _chunks(headers, images, note, layout))
 
 
 def _chunks(

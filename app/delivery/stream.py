@@ -32,7 +32,7 @@ def stream(
     bytes where it is known; `finish` is called once, when the server is done with the
     answer or it could not begin. Raises what making the first chunk raises.
     """
-    body = _Body(steady(chunks), length, finish)
+    body = _StreamBody(steady(chunks), length, finish)
     try:
         body.begin()
     except BaseException:
@@ -66,7 +66,7 @@ def steady(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield held
 
 
-class _Body:
+class _StreamBody:
     """An iterator of bytes that keeps count and lets nothing pass for an end."""
 
     def __init__(

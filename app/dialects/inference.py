@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.media import Media
-from app.pipeline.generation import Album, Generation
+from app.pipeline.generation import GeneratedImages, Generation
 from app.renderer.base import Output
 from app.renderer.errors import BadParameter, Fault
 
@@ -26,7 +26,7 @@ def read(document: Mapping[str, Any], key: str | None) -> Generation:
     return Generation(values, renderer, count, output, key)
 
 
-def write(album: Album) -> dict[str, Any]:
+def write(album: GeneratedImages) -> dict[str, Any]:
     """Return the answer as a document in which images are bytes.
 
     The first image stands at the top; of several, all are in `images`.
@@ -40,7 +40,7 @@ def write(album: Album) -> dict[str, Any]:
     return document
 
 
-def _item(album: Album, media: Media) -> dict[str, Any]:
+def _item(album: GeneratedImages, media: Media) -> dict[str, Any]:
     metadata = {
         "renderer": album.renderer,
         "media_type": media.media_type,

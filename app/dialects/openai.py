@@ -21,7 +21,7 @@ from pydantic import (
 
 from app.media import Media
 from app.pipeline.admission import Busy
-from app.pipeline.generation import Album, Generation
+from app.pipeline.generation import GeneratedImages, Generation
 from app.pipeline.idempotency import KeyReused
 from app.renderer.errors import (
     BadParameter,
@@ -83,7 +83,7 @@ class BadField(BadParameter):
         self.code = code
 
 
-class Asked(NamedTuple):
+class OpenAIRequest(NamedTuple):
     """What to make, and whether images are to come as `b64_json` or as `url`."""
 
     generation: Generation
@@ -126,7 +126,7 @@ class _Request(BaseModel):
     partial_images: Literal[0] = 0
 
 
-def read(document: Mapping[str, Any], key: str | None) -> Asked:
+def read(document: Mapping[str, Any], key: str | None) -> OpenAIRequest:
     """Return what is asked for; raise BadField that names OpenAI's fields."""
     values = {name: value for name, value in document.items() if value is not None}
     try:
@@ -143,7 +143,7 @@ def read(document: Mapping[str, Any], key: str | None) -> Asked:
     output = {"format": given.output_format, "quality": given.output_compression}
     output = {name: value for name, value in output.items() if value is not None}
     generation = Generation(parameters, given.model, given.n, output, key)
-    return Asked(generation, given.response_format)
+    return OpenAIRequest(generation, given.response_format)
 
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
@@ -195,7 +195,7 @@ def retry_headers(error: Exception) -> tuple[tuple[str, str], ...]:
 
 
 def write(
-    album: Album, created: int, links: Sequence[Mapping[str, Any]] | None
+    album: GeneratedImages, created: int, links: Sequence[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
     """Return the answer as a document in which images are bytes.
 

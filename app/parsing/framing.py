@@ -37,7 +37,7 @@ def check(request: Any) -> None:
     if length is not None and not _LENGTH.fullmatch(length):
         raise BadBody("The header Content-Length is not a length.")
     expected = None if length is None else int(length)
-    body = _Body(environ["wsgi.input"], expected)
+    body = _FramedBody(environ["wsgi.input"], expected)
     environ["wsgi.input"] = io.BufferedReader(body)
 
 
@@ -56,7 +56,7 @@ def _be_silent(size: int = -1) -> bytes:
     raise TimeoutError
 
 
-class _Body(io.RawIOBase):
+class _FramedBody(io.RawIOBase):
     """Raises BadBody where a body is not framed as its head says (RFC 9112, 6 to 8)."""
 
     def __init__(self, stream: Any, expected: int | None) -> None:

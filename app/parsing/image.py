@@ -67,7 +67,7 @@ class StalePin(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """An image request, and how its answer is to be delivered.
 
     `pinned` says that the URL names the fingerprint, `as_json` that base64 in JSON is
@@ -80,7 +80,7 @@ class Asked:
     download: str | None = None
 
 
-class Line(NamedTuple):
+class RequestLine(NamedTuple):
     """What the request line and the Accept header say.
 
     `ending` is the format that the path names, or None.
@@ -93,7 +93,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RequestBody:
     """A request's body: media type without parameters, bytes, parts of multipart."""
 
     mimetype: str
@@ -173,14 +173,14 @@ class Parser:
         # this a 304 costs about twice as much (benchmarks/http.py).
         self._remember = lru_cache(maxsize=2048)(self._from_query)
 
-    def query(self, line: Line) -> Asked:
+    def query(self, line: RequestLine) -> ParsedRequest:
         """Parse a GET request."""
         renderer = self._catalogue.get(line.name)
         if len(line.query) + len(line.accept or "") > _MOST_REMEMBERED:
             return self._from_query(renderer, line)
         return self._remember(renderer, line)
 
-    def body(self, line: Line, body: Body) -> Asked:
+    def body(self, line: RequestLine, body: RequestBody) -> ParsedRequest:
         """Parse a POST request to a renderer: form, JSON, multipart or raw HTML."""
         renderer = self._catalogue.get(line.name)
         delivery, pairs = _part(read_pairs(line.query))
@@ -195,7 +195,7 @@ class Parser:
         pairs = [*pairs, *_text_pairs(renderer, body)]
         return self._from_pairs(renderer, line, delivery, pairs)
 
-    def envelope(self, line: Line, data: bytes) -> Asked:
+    def envelope(self, line: RequestLine, data: bytes) -> ParsedRequest:
         """Parse `POST /images`: renderer, params and output options as JSON."""
         delivery, pairs = _part(read_pairs(line.query))
         values = read_json(data)
@@ -214,27 +214,27 @@ class Parser:
         made = from_parts(renderer, params, output, self._settings)
         return self._asked(made, line, delivery)
 
-    def _from_query(self, renderer: Renderer, line: Line) -> Asked:
+    def _from_query(self, renderer: Renderer, line: RequestLine) -> ParsedRequest:
         delivery, pairs = _part(read_pairs(line.query))
         return self._from_pairs(renderer, line, delivery, pairs)
 
     def _from_pairs(
         self,
         renderer: Renderer,
-        line: Line,
+        line: RequestLine,
         delivery: dict[str, str],
         pairs: list[tuple[str, str]],
-    ) -> Asked:
+    ) -> ParsedRequest:
         wanted = _format(renderer, line, dict(pairs))
         made = from_strings(renderer, pairs, wanted, self._settings)
         return self._asked(made, line, delivery)
 
     def _asked(
-        self, request: ImageRequest, line: Line, delivery: dict[str, str]
-    ) -> Asked:
+        self, request: ImageRequest, line: RequestLine, delivery: dict[str, str]
+    ) -> ParsedRequest:
         _check_pin(delivery.get("v"), request.fingerprint)
         row = FORMATS[request.output.format]
-        return Asked(
+        return ParsedRequest(
             request,
             pinned="v" in delivery,
             as_json=prefers_json(line.accept, row.media_type),
@@ -242,7 +242,9 @@ class Parser:
         )
 
 
-def _format(renderer: Renderer, line: Line, values: Container[str]) -> str | None:
+def _format(
+    renderer: Renderer, line: RequestLine, values: Container[str]
+) -> str | None:
     """Return the format by path or Accept; None where the parameters name it."""
     if line.ending is not None:
         return line.ending
@@ -265,7 +267,7 @@ def _part(
     return delivery, [pair for pair in kept if pair[0] not in _DELIVERY]
 
 
-def _text_pairs(renderer: Renderer, body: Body) -> Iterable[tuple[str, str]]:
+def _text_pairs(renderer: Renderer, body: RequestBody) -> Iterable[tuple[str, str]]:
     if body.mimetype == "application/x-www-form-urlencoded":
         return read_pairs(body.data)
     if body.mimetype == "multipart/form-data":

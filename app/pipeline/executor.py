@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 _Order = tuple["Future[Any]", Callable[[], Any]]
 
 
-class Easels:
+class PriorityExecutor:
     """A fixed number of threads, started when first needed, with two lanes.
 
     What is submitted `later` waits until nothing else does. Standard executors have

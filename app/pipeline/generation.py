@@ -12,7 +12,7 @@ from typing import Any
 from app.config import Settings
 from app.image_request import ImageRequest, from_parts
 from app.media import Media
-from app.pipeline.idempotency import Occasions
+from app.pipeline.idempotency import IdempotencyKeys
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Absent, Renderer
 from app.renderer.catalogue import Catalogue
@@ -44,7 +44,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Album:
+class GeneratedImages:
     """At least one image, and what is missing of the number asked for.
 
     Facts of an image are such as `seed`, `finish_reason`, `revised_prompt`,
@@ -64,7 +64,7 @@ class Generations:
         self,
         catalogue: Catalogue,
         pipeline: Pipeline,
-        occasions: Occasions,
+        occasions: IdempotencyKeys,
         settings: Settings,
     ) -> None:
         self._catalogue = catalogue
@@ -77,7 +77,7 @@ class Generations:
         names = self._catalogue.names()
         return tuple(name for name in names if _takes_prompt(self._catalogue.get(name)))
 
-    def make(self, asked: Generation) -> Album:
+    def make(self, asked: Generation) -> GeneratedImages:
         """Return the images.
 
         Raises what the renderer raises, Busy, KeyReused, and BadParameter, which
@@ -103,13 +103,13 @@ class Generations:
             raise BadParameter(Fault("renderer", reason))
         return remote[0] if remote else _LOCAL
 
-    def _draw(self, request: ImageRequest, asked: Generation) -> Album:
+    def _draw(self, request: ImageRequest, asked: Generation) -> GeneratedImages:
         requests = [request, *self._variations(request, asked)]
         productions = [self._pipeline.produce(each) for each in requests]
         images = tuple(production.media for production in productions)
         sources = {production.source for production in productions}
         source = sources.pop() if len(sources) == 1 else "miss"
-        return Album(request.renderer.name, images, (), source)
+        return GeneratedImages(request.renderer.name, images, (), source)
 
     def _variations(
         self, request: ImageRequest, asked: Generation
@@ -121,14 +121,16 @@ class Generations:
             output = request.output.model_dump(exclude_unset=True)
             yield from_parts(request.renderer, parameters, output, self._settings)
 
-    def _buy(self, request: ImageRequest, asked: Generation) -> Album:
+    def _buy(self, request: ImageRequest, asked: Generation) -> GeneratedImages:
         wish = request.output.format if "format" in asked.output else None
         bought = replace(request, occasion=self._occasion(request, asked))
         purchase = self._pipeline.buy(bought, asked.count, wish)
         images = purchase.media
         if asked.output:
             images = tuple(self._convert(bought, image) for image in images)
-        return Album(request.renderer.name, images, purchase.absent, purchase.source)
+        return GeneratedImages(
+            request.renderer.name, images, purchase.absent, purchase.source
+        )
 
     def _convert(self, request: ImageRequest, image: Media) -> Media:
         occasion = f"{request.occasion} {image.fingerprint}"

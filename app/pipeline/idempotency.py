@@ -25,7 +25,7 @@ class KeyReused(Exception):
         return "The Idempotency-Key was used for another request; take a new one."
 
 
-class Occasions:
+class IdempotencyKeys:
     """The occasions of a store, which all workers see; raises StoreError."""
 
     def __init__(self, store: Store, window_s: int) -> None:

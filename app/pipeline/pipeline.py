@@ -18,14 +18,14 @@ from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics
 from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
-from app.pipeline.executor import Easels
+from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.purchases import Purchase, Purchases
-from app.pipeline.singleflight import Flight, Flights
+from app.pipeline.singleflight import InFlight, Singleflight
 from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
 from app.renderer.produce import produce
-from app.renderer.sandbox.sandbox import Isolation
+from app.renderer.sandbox.sandbox import Sandbox
 from app.store import NoStore, Store
 
 _T = TypeVar("_T")
@@ -70,10 +70,10 @@ class Pipeline:
         wait_s, threads = settings.queue_timeout_s, settings.threads
         self._gate = AdmissionQueue(slots, threads // 2, wait_s)
         self._isolated_gate = AdmissionQueue(1, threads // 4, wait_s)
-        self._easels = Easels(slots, "mimeo-draw")
+        self._executor = PriorityExecutor(slots, "mimeo-draw")
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
-        self._isolation = Isolation(settings)
-        self._flights: Flights[Production] = Flights(self._kept.lock)
+        self._isolation = Sandbox(settings)
+        self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
 
     def produce(
         self,
@@ -100,9 +100,9 @@ class Pipeline:
 
     def _from_here(self, request: ImageRequest, patience: WaitPolicy) -> Production:
         while True:
-            flight, leads = self._flights.join(request.fingerprint)
+            flight, leads = self._singleflight.join(request.fingerprint)
             if leads:
-                return self._flights.lead(
+                return self._singleflight.lead(
                     request.fingerprint,
                     flight,
                     self._gate_of(request).pauses(patience),
@@ -173,7 +173,7 @@ class Pipeline:
         """
         if request.renderer.isolated or request.renderer.remote is not None:
             return self._waiters.submit(self._patiently, request, cancelled)
-        return self._easels.submit(
+        return self._executor.submit(
             partial(self._one_of_many, request, keep), later=True
         )
 
@@ -194,7 +194,7 @@ class Pipeline:
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Do other work on pictures in the threads that draw, after single images."""
-        return self._easels.submit(work, later=True).result()
+        return self._executor.submit(work, later=True).result()
 
     def peek(self, request: ImageRequest) -> Stored | None:
         """Return what the store knows of a request's media, without reading them."""
@@ -207,11 +207,11 @@ class Pipeline:
     def close(self) -> None:
         """End the threads that draw, and the process for untrusted input."""
         self._waiters.shutdown(cancel_futures=True)
-        self._easels.shutdown()
+        self._executor.shutdown()
         self._isolation.close()
 
     def _follow(
-        self, request: ImageRequest, flight: Flight[Production], patience: WaitPolicy
+        self, request: ImageRequest, flight: InFlight[Production], patience: WaitPolicy
     ) -> Production | None:
         """Return what the leader made; None if it gave up and there is time left."""
         gate = self._gate_of(request)
@@ -236,7 +236,7 @@ class Pipeline:
     def _make(
         self,
         request: ImageRequest,
-        flight: Flight[Production],
+        flight: InFlight[Production],
         patience: WaitPolicy,
         asked_s: float,
     ) -> Production:
@@ -258,7 +258,7 @@ class Pipeline:
             return self._isolation.produce(*wanted)
         if request.renderer.cheap:
             return produce(*wanted)
-        return self._easels.submit(partial(produce, *wanted)).result()
+        return self._executor.submit(partial(produce, *wanted)).result()
 
 
 def _wanted(

@@ -19,7 +19,7 @@ from app.media import Media
 from app.observability import metrics
 from app.pipeline.admission import POLL_S, Busy
 from app.pipeline.media_store import MediaStore, Stored, media_of
-from app.pipeline.singleflight import Flights
+from app.pipeline.singleflight import Singleflight
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
 from app.store import Pauses, Store, key_for
@@ -62,7 +62,7 @@ class Purchases:
     def __init__(self, store: Store, threads: int) -> None:
         self._kept = MediaStore(store)
         self._seats = threading.BoundedSemaphore(max(1, threads // 2))
-        self._flights: Flights[Purchase] = Flights(self._kept.lock)
+        self._singleflight: Singleflight[Purchase] = Singleflight(self._kept.lock)
 
     def buy(self, request: ImageRequest, wanted: Wanted) -> Purchase:
         """Return the images of a request to a remote renderer.
@@ -79,9 +79,9 @@ class Purchases:
                 stack.enter_context(self._seat())
             keyed = replace(wanted, key=_album_key(request, wanted.count))
             while True:
-                flight, leads = self._flights.join(keyed.key)
+                flight, leads = self._singleflight.join(keyed.key)
                 if leads:
-                    return self._flights.lead(
+                    return self._singleflight.lead(
                         keyed.key,
                         flight,
                         _pauses(wanted.deadline),

@@ -26,7 +26,7 @@ class ExpiredUrl(Exception):
         return "This URL has expired."
 
 
-class Signer:
+class UrlSigner:
     """Signs the name of an image together with the time at which its URL ends.
 
     HMAC-SHA256 (RFC 2104) over both, base64url (RFC 4648, section 5). The key is

@@ -14,7 +14,7 @@ Lock = Callable[[str, Pauses], AbstractContextManager[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Flight(Generic[T]):
+class InFlight(Generic[T]):
     """Work that several wait for.
 
     `begun` is set when the leader waits no longer, `urgent` when a follower is less
@@ -26,7 +26,7 @@ class Flight(Generic[T]):
     urgent: threading.Event = field(default_factory=threading.Event)
 
 
-class Flights(Generic[T]):
+class Singleflight(Generic[T]):
     """The work under way, by key: the first of each key leads, the others follow.
 
     The leaders of several processes take turns at the key's `lock`.
@@ -34,22 +34,22 @@ class Flights(Generic[T]):
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self._flights: dict[str, Flight[T]] = {}
+        self._singleflight: dict[str, InFlight[T]] = {}
         self._guard = threading.Lock()
 
-    def join(self, key: str) -> tuple[Flight[T], bool]:
+    def join(self, key: str) -> tuple[InFlight[T], bool]:
         """Return the flight of a key, and whether the caller has to lead it."""
         with self._guard:
-            flight = self._flights.get(key)
+            flight = self._singleflight.get(key)
             if flight is not None:
                 return flight, False
-            flight = self._flights[key] = Flight()
+            flight = self._singleflight[key] = InFlight()
             return flight, True
 
     def lead(
         self,
         key: str,
-        flight: Flight[T],
+        flight: InFlight[T],
         pauses: Pauses,
         find: Callable[[], T | None],
         make: Callable[[], T],
@@ -71,7 +71,7 @@ class Flights(Generic[T]):
         flight.result.set_result(result)
         return result
 
-    def _leave(self, key: str, flight: Flight[T]) -> None:
+    def _leave(self, key: str, flight: InFlight[T]) -> None:
         with self._guard:
-            del self._flights[key]
+            del self._singleflight[key]
         flight.begun.set()

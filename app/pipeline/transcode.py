@@ -9,7 +9,7 @@ from app.renderer import input_image
 from app.renderer.base import Output, Picture, Renderer
 from app.renderer.encode import FORMATS
 from app.renderer.errors import LimitExceeded, RenderTimeout, Undrawable
-from app.renderer.sandbox.sandbox import Isolation
+from app.renderer.sandbox.sandbox import Sandbox
 from app.upstream.errors import BadMedia
 
 
@@ -24,7 +24,7 @@ def redraw(
     original: Media,
     most_read: int,
     most_made: int,
-    isolation: Isolation,
+    isolation: Sandbox,
 ) -> Renderer:
     """Return a renderer that draws an original, whatever its parameters.
 

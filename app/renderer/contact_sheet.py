@@ -46,7 +46,7 @@ class SheetParameters(params.Parameters):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SheetPlan:
     """The measures of a sheet in pixels.
 
     `cell` is the longest side of a picture, `room` the width and height that each
@@ -89,7 +89,7 @@ class Plan:
 
 def plan(
     count: int, columns: int, cell: int, room: tuple[int, int] | None = None
-) -> Plan:
+) -> SheetPlan:
     """Return the measures of a sheet; no work is done yet.
 
     Pictures stand in squares of side `cell`, or in `room` where that is known (see
@@ -100,9 +100,9 @@ def plan(
     room = room or (cell, cell)
     gap = min(6 + round(cell * 0.08), 48)
     if room[0] < _NARROWEST_NAMED:
-        return Plan(count, columns, cell, room, gap, 0, 0)
+        return SheetPlan(count, columns, cell, room, gap, 0, 0)
     letter = min(max(round(cell * 0.05), 9), 18)
-    return Plan(count, columns, cell, room, gap, 2 * letter, letter)
+    return SheetPlan(count, columns, cell, room, gap, 2 * letter, letter)
 
 
 def measure(sizes: Iterable[tuple[int, int]], cell: int) -> tuple[int, int]:
@@ -118,7 +118,7 @@ def measure(sizes: Iterable[tuple[int, int]], cell: int) -> tuple[int, int]:
     return width, height
 
 
-def draw(plan: Plan, thumbnails: Iterable[tuple[Image.Image, str]]) -> Picture:
+def draw(plan: SheetPlan, thumbnails: Iterable[tuple[Image.Image, str]]) -> Picture:
     """Lay thumbnails out, one after the other as they come; none is kept.
 
     Each comes with its name of one line, which loses its middle where it is wider
@@ -211,7 +211,7 @@ def _mount(
     pen: ImageDraw.ImageDraw,
     thumbnail: Image.Image,
     corner: tuple[int, int],
-    plan: Plan,
+    plan: SheetPlan,
 ) -> None:
     """Paste into the middle of a room, with a hairline around."""
     width, height = thumbnail.size

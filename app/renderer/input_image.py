@@ -125,7 +125,7 @@ def read(data: bytes) -> Image.Image:
         raise Undrawable("The image that the service sent cannot be read.") from error
 
 
-class _Counted(io.BytesIO):
+class _CountedFile(io.BytesIO):
     """Bytes that may be read in so many steps; OSError beyond."""
 
     _left = _MOST_READS
@@ -140,7 +140,7 @@ class _Counted(io.BytesIO):
 def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     if data.count(b"Exif\0\0") > _MOST_EXIFS:
         raise OSError("the image has too many parts")
-    return Image.open(_Counted(data), formats=formats)
+    return Image.open(_CountedFile(data), formats=formats)
 
 
 def _open_sent(data: bytes, field: str) -> Image.Image:

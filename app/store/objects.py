@@ -154,7 +154,7 @@ class BoundedStore(ObjectStore):
             super().put(key, data)
             self._count(len(data))
         else:
-            counted = _Counted(data, most)
+            counted = _CountedChunks(data, most)
             super().put(key, counted)
             self._count(counted.size)
 
@@ -206,7 +206,7 @@ class BoundedStore(ObjectStore):
         self.sweep()
 
 
-class _Counted(Iterator[bytes]):
+class _CountedChunks(Iterator[bytes]):
     """Counts what passes, and refuses what is more than `most` bytes."""
 
     def __init__(self, pieces: Iterator[bytes], most: int) -> None:

@@ -8,8 +8,8 @@ from werkzeug.exceptions import NotFound
 
 from app.collection.export.exports import FORMS, Export, Form, read_options
 from app.collection.ingest.writer import Draft
-from app.collection.lookahead import Studio, Whole
-from app.collection.repository import Shelf
+from app.collection.lookahead import CollectionDrawing, Whole
+from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import Answer
 from app.delivery.conditional import Conditions, select_range
@@ -31,7 +31,10 @@ _ANY_LENGTH = 1 << 62
 
 
 def blueprint(
-    shelf: Shelf, studio: Studio, catalogue: Catalogue, settings: Settings
+    repository: CollectionRepository,
+    drawing: CollectionDrawing,
+    catalogue: Catalogue,
+    settings: Settings,
 ) -> Blueprint:
     """Return the routes of whole collections."""
     bp = Blueprint("archives", __name__)
@@ -41,11 +44,11 @@ def blueprint(
         """Send a collection that is kept."""
         row = _form(form)
         options = read_options(row.options, unique(read_pairs(request.query_string)))
-        collection = shelf.open(key)
+        collection = repository.open(key)
         with ExitStack() as ending:
             export = Export(collection, row, options, kept=True)
-            pinned = not shelf.is_flawed(key)
-            return _deliver(studio, export, pinned, settings, ending)
+            pinned = not repository.is_flawed(key)
+            return _deliver(drawing, export, pinned, settings, ending)
 
     @bp.post("/collections.<form>")
     def create(form: str) -> Response:
@@ -56,11 +59,11 @@ def blueprint(
         with ExitStack() as ending:
             ending.callback(draft.close)
             options = read_options(row.options, given)
-            kept = shelf.keeps and _keep(shelf, draft)
+            kept = repository.keeps and _keep(repository, draft)
             collection = draft.collection(catalogue, settings)
             export = Export(collection, row, options, kept)
-            pinned = kept and not shelf.is_flawed(draft.id)
-            answer = _deliver(studio, export, pinned, settings, ending)
+            pinned = kept and not repository.is_flawed(draft.id)
+            answer = _deliver(drawing, export, pinned, settings, ending)
             if kept:
                 place = f"/collections/{draft.id}.{row.name}"
                 answer.headers["Content-Location"] = place
@@ -69,10 +72,10 @@ def blueprint(
     return bp
 
 
-def _keep(shelf: Shelf, draft: Draft) -> bool:
+def _keep(repository: CollectionRepository, draft: Draft) -> bool:
     """Keep a collection; a store at fault costs the resuming, not the answer."""
     try:
-        shelf.add(draft)
+        repository.add(draft)
     except StoreError as error:
         _LOG.warning("store: %s", error)
         metrics.count_store_error()
@@ -81,7 +84,11 @@ def _keep(shelf: Shelf, draft: Draft) -> bool:
 
 
 def _deliver(
-    studio: Studio, export: Export, pinned: bool, settings: Settings, ending: ExitStack
+    drawing: CollectionDrawing,
+    export: Export,
+    pinned: bool,
+    settings: Settings,
+    ending: ExitStack,
 ) -> Response:
     """Return a collection in a form.
 
@@ -95,11 +102,11 @@ def _deliver(
     if export.collection.buys:
         refuse_prefetch(request.environ)
     export.form.check(export.collection, export.options, settings)
-    whole = studio.known(export) if pinned else None
+    whole = drawing.known(export) if pinned else None
     if request.method != "HEAD":
-        ending.enter_context(studio.admit())
+        ending.enter_context(drawing.admit())
         if whole is None and pinned and _wants_range(terms):
-            whole = studio.complete(export)
+            whole = drawing.complete(export)
             if whole is None:
                 terms = _terms(export, pinned=False)
     if whole is not None:
@@ -108,7 +115,7 @@ def _deliver(
     pairs = _pairs(export, terms._replace(pinned=False))
     if request.method == "HEAD":
         return Answer("200 OK", pairs, ())
-    chunks = studio.first_run(export)
+    chunks = drawing.first_run(export)
     return stream("200 OK", pairs, chunks, None, ending.pop_all().close)
 
 

@@ -17,8 +17,8 @@ from app.parsing.accept import JSON
 from app.parsing.image import (
     MAX_FIELDS,
     BadBody,
-    Body,
     BodyTooLarge,
+    RequestBody,
     UnsupportedBody,
     read_json,
     read_pairs,
@@ -29,11 +29,11 @@ from app.renderer.errors import shorten
 _LIMIT = "MIMEO_MAX_COLLECTION_BYTES"
 
 
-def read_body() -> Body:
+def read_body() -> RequestBody:
     _refuse_coding()
     if request.mimetype == "multipart/form-data":
         return _multipart()
-    return Body(request.mimetype, read_data())
+    return RequestBody(request.mimetype, read_data())
 
 
 def _refuse_coding() -> None:
@@ -54,7 +54,7 @@ def read_data() -> bytes:
     return data
 
 
-def _multipart() -> Body:
+def _multipart() -> RequestBody:
     """Read the parts; Werkzeug's own way takes a broken body for an empty one."""
     parser = FormDataParser(
         # The body is bounded: a file of its own would only have to be closed.
@@ -83,7 +83,7 @@ def _multipart() -> Body:
     contents = [_content(*pair) for pair in files.items(multi=True)]
     # A form in a browser sends a file that nobody chose as an empty one.
     chosen = tuple((name, data) for name, data, file in contents if data or file)
-    return Body(request.mimetype, b"", texts, chosen)
+    return RequestBody(request.mimetype, b"", texts, chosen)
 
 
 def _content(name: str, file: FileStorage) -> tuple[str, bytes, str]:
@@ -105,7 +105,7 @@ def read_document() -> dict[str, object]:
     return read_json(read_data())
 
 
-class _Upload:
+class _BoundedBody:
     """Hands a body on; raises where it has too many bytes, or fewer than it said."""
 
     def __init__(self, stream: BinaryIO, expected: int | None, most: int) -> None:
@@ -140,6 +140,6 @@ def receive(
     delivery = unique(pair for pair in pairs if pair[0] in own)
     query = urlencode([pair for pair in pairs if pair[0] not in own]).encode()
     most = settings.max_collection_bytes
-    stream = _Upload(request.environ["wsgi.input"], request.content_length, most)
+    stream = _BoundedBody(request.environ["wsgi.input"], request.content_length, most)
     kind = request.headers.get("Content-Type", "")
     return read_upload(stream, kind, query, catalogue, settings), delivery

@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from app.config import Settings
 from app.delivery.answer import send_page
 from app.parsing.accept import JSON
-from app.problems import PROBLEMS, Row
+from app.problems import PROBLEMS, ProblemType
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
@@ -90,7 +90,7 @@ def fault(error: BrokenTemplate) -> dict[str, Any]:
     }
 
 
-def _problem(row: Row) -> dict[str, Any]:
+def _problem(row: ProblemType) -> dict[str, Any]:
     return {"type": row.type, "status": row.status, "title": row.title}
 
 

@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, request
 
 from app.collection.collection import Collection
-from app.collection.export.exports import FORMS, Options, read_options
-from app.collection.repository import Shelf
+from app.collection.export.exports import FORMS, ExportOptions, read_options
+from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import send_json
 from app.delivery.terms import Terms
@@ -18,7 +18,10 @@ from app.views.images import deliver
 
 
 def blueprint(
-    shelf: Shelf, catalogue: Catalogue, pipeline: Pipeline, settings: Settings
+    repository: CollectionRepository,
+    catalogue: Catalogue,
+    pipeline: Pipeline,
+    settings: Settings,
 ) -> Blueprint:
     """Return the routes of collections and of their single images."""
     bp = Blueprint("collections", __name__, url_prefix="/collections")
@@ -26,10 +29,10 @@ def blueprint(
     @bp.post("")
     def create() -> Response:
         """Keep a collection and say where it is."""
-        shelf.check()
+        repository.check()
         draft, _ = receive(catalogue, settings)
         try:
-            new = shelf.add(draft)
+            new = repository.add(draft)
             collection = draft.collection(catalogue, settings)
             return _described(collection, "201 CREATED" if new else "200 OK")
         finally:
@@ -38,14 +41,14 @@ def blueprint(
     @bp.get("/<key>")
     def show(key: str) -> Response:
         """Describe a collection."""
-        return _described(shelf.open(key), "200 OK")
+        return _described(repository.open(key), "200 OK")
 
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
         """Draw one image of a collection."""
-        options = read_options(Options, unique(read_pairs(request.query_string)))
+        options = read_options(ExportOptions, unique(read_pairs(request.query_string)))
         name = EXTENSIONS.get(ending, ending)
-        item = shelf.open(key).item(index, name)
+        item = repository.open(key).item(index, name)
         made = item.request
         terms = Terms(
             made.fingerprint,

@@ -19,7 +19,7 @@ from app.delivery.answer import Pair
 from app.dialects import openai
 from app.parsing.accept import JSON
 from app.parsing.image import BadBody, BodyTooLarge
-from app.problems import PROBLEMS, Row, core, headers_of, members, row_of
+from app.problems import PROBLEMS, ProblemType, core, headers_of, members, row_of
 from app.store import StoreError
 
 _LOG = logging.getLogger("mimeo")
@@ -69,7 +69,7 @@ def _send(status: int, media_type: str, document: Any, pairs: list[Pair]) -> Res
     return Response(data, status, pairs, content_type=media_type)
 
 
-def _seen(error: Exception, cause: Exception) -> tuple[Row, str, list[Pair]]:
+def _seen(error: Exception, cause: Exception) -> tuple[ProblemType, str, list[Pair]]:
     """Return the row, what the client is told, and headers; log what it is not told."""
     row = row_of(cause)
     request_id = request.environ.get("mimeo.request_id", "")
@@ -88,11 +88,11 @@ def _seen(error: Exception, cause: Exception) -> tuple[Row, str, list[Pair]]:
         if isinstance(error, MethodNotAllowed):
             pairs = [("Allow", ", ".join(sorted(error.valid_methods or ())))]
         title = error.name
-        row = Row(error.code or 500, None, title)
+        row = ProblemType(error.code or 500, None, title)
         return row, error.description or title, pairs
     _LOG.error("request %s failed", request_id, exc_info=error)
     detail = f"Request {request_id} failed; the server's log has the cause."
-    return Row(500, None, "Internal Server Error"), detail, []
+    return ProblemType(500, None, "Internal Server Error"), detail, []
 
 
 def _drain(environ: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from app.delivery.image import send
 from app.delivery.terms import Terms, answer_early
 from app.image_request import ImageRequest
 from app.parsing.accept import JSON
-from app.parsing.image import Asked, Line, Parser, UnsupportedBody
+from app.parsing.image import ParsedRequest, Parser, RequestLine, UnsupportedBody
 from app.pipeline.pipeline import Pipeline, Production
 from app.pipeline.purchases import NotBought
 from app.renderer.encode import FORMATS
@@ -30,7 +30,7 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
     """Return the routes of single images; those not pinned may be kept so long."""
     bp = Blueprint("images", __name__, url_prefix="/images")
 
-    def answer(asked: Asked) -> Response:
+    def answer(asked: ParsedRequest) -> Response:
         made = asked.request
         terms = Terms(
             made.fingerprint,
@@ -108,8 +108,10 @@ def refuse_prefetch(environ: Mapping[str, Any]) -> None:
         raise NotBought
 
 
-def _line(name: str, ending: str | None) -> Line:
-    return Line(name, ending, request.query_string, request.environ.get("HTTP_ACCEPT"))
+def _line(name: str, ending: str | None) -> RequestLine:
+    return RequestLine(
+        name, ending, request.query_string, request.environ.get("HTTP_ACCEPT")
+    )
 
 
 def how_made(production: Production) -> list[Pair]:

@@ -9,7 +9,7 @@ from app.delivery.image import describe, fact_headers
 from app.delivery.terms import content_disposition
 from app.dialects import inference
 from app.parsing.accept import JSON, NotAcceptable, choose
-from app.pipeline.generation import Album, Generation, Generations
+from app.pipeline.generation import GeneratedImages, Generation, Generations
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.views.body import read_document
 from app.views.images import CACHE_STATUS
@@ -62,7 +62,7 @@ def _any_image(accept: str | None, media_type: str) -> bool:
     return all(choose(accept, (name, media_type)) == name for name in images)
 
 
-def _image(album: Album, pairs: list[Pair]) -> Answer:
+def _image(album: GeneratedImages, pairs: list[Pair]) -> Answer:
     media = album.images[0]
     disposition = content_disposition(
         album.renderer, (ending_of(media),), attachment=False
@@ -76,7 +76,7 @@ def _image(album: Album, pairs: list[Pair]) -> Answer:
     return send_whole(media.data, pairs)
 
 
-def _archive(album: Album, pairs: list[Pair]) -> Answer:
+def _archive(album: GeneratedImages, pairs: list[Pair]) -> Answer:
     made = archive(album.images, album.absent)
     disposition = content_disposition(album.renderer, ("zip",), attachment=True)
     pairs += (

@@ -13,14 +13,14 @@ from app.image_request import unique
 from app.media import Media
 from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
-from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer
+from app.pipeline.signed_url import BadSignature, ExpiredUrl, UrlSigner
 from app.renderer.errors import BadParameter
 from app.store import StoreError
 
 _LOG = logging.getLogger("mimeo.media")
 
 
-def blueprint(pipeline: Pipeline, signer: Signer) -> Blueprint:
+def blueprint(pipeline: Pipeline, signer: UrlSigner) -> Blueprint:
     """Return the route of signed URLs."""
     bp = Blueprint("media", __name__)
 
@@ -41,7 +41,7 @@ def blueprint(pipeline: Pipeline, signer: Signer) -> Blueprint:
     return bp
 
 
-def _check(signer: Signer, name: str) -> int:
+def _check(signer: UrlSigner, name: str) -> int:
     try:
         given = unique(read_pairs(request.query_string))
     except BadParameter:
@@ -52,7 +52,7 @@ def _check(signer: Signer, name: str) -> int:
 
 
 def link(
-    pipeline: Pipeline, signer: Signer, settings: Settings, media: Media
+    pipeline: Pipeline, signer: UrlSigner, settings: Settings, media: Media
 ) -> dict[str, object] | None:
     """Return the URL of an image and when it ends, as OpenAI's dialect says it.
 

@@ -11,7 +11,7 @@ from app.delivery.embed import embed
 from app.dialects import openai
 from app.media import Media
 from app.parsing.accept import JSON
-from app.pipeline.generation import Album, Generations
+from app.pipeline.generation import GeneratedImages, Generations
 from app.renderer.errors import BadParameter, UnknownRenderer
 from app.views.body import read_document
 from app.views.images import CACHE_STATUS
@@ -60,7 +60,9 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
     return bp
 
 
-def _links(album: Album, link: Link | None) -> list[Mapping[str, object]] | None:
+def _links(
+    album: GeneratedImages, link: Link | None
+) -> list[Mapping[str, object]] | None:
     """Return what stands for each image, or None where one has no URL."""
     if link is None:
         return None

@@ -7,10 +7,10 @@ from flask import Blueprint, Response, request
 from PIL import Image
 
 from app.collection.collection import Collection, Item
-from app.collection.export.exports import Options, read_options
-from app.collection.lookahead import Studio
+from app.collection.export.exports import ExportOptions, read_options
+from app.collection.lookahead import CollectionDrawing
 from app.collection.outcome import Drawn, Failed, drawn
-from app.collection.repository import Shelf
+from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
 from app.delivery.terms import Terms, answer_early
@@ -28,11 +28,13 @@ _OPENED = frozenset({"png", "jpg", "webp", "gif"})
 _SHEETS = tuple(name for name in FORMATS if name not in ("svg", "ico"))
 
 
-class SheetOptions(contact_sheet.SheetParameters, Options):
+class SheetOptions(contact_sheet.SheetParameters, ExportOptions):
     """What a caller can say of a contact sheet."""
 
 
-def blueprint(shelf: Shelf, studio: Studio, settings: Settings) -> Blueprint:
+def blueprint(
+    repository: CollectionRepository, drawing: CollectionDrawing, settings: Settings
+) -> Blueprint:
     """Return the route of contact sheets."""
     bp = Blueprint("sheets", __name__)
 
@@ -41,7 +43,7 @@ def blueprint(shelf: Shelf, studio: Studio, settings: Settings) -> Blueprint:
         """Draw a contact sheet."""
         output = _output(ending)
         options = read_options(SheetOptions, unique(read_pairs(request.query_string)))
-        collection = shelf.open(key)
+        collection = repository.open(key)
         items = _items(collection, options, settings)
         plan = _plan(items, options, settings)
         check(output, *plan.size)
@@ -64,15 +66,15 @@ def blueprint(shelf: Shelf, studio: Studio, settings: Settings) -> Blueprint:
             return early or Answer("200 OK", pairs, ())
         if collection.buys:
             refuse_prefetch(request.environ)
-        with studio.admit(), closing(studio.draw(items)) as outcomes:
+        with drawing.admit(), closing(drawing.draw(items)) as outcomes:
             # Only decoding, drawing and encoding take the threads that draw, which
             # make the images meanwhile.
             thumbnails = [
-                (studio.run(partial(_shrunk, image, options.cell)), image.name)
+                (drawing.run(partial(_shrunk, image, options.cell)), image.name)
                 for image in drawn(outcomes)
                 if image is not None
             ]
-            data = studio.run(partial(_encoded, plan, thumbnails, output))
+            data = drawing.run(partial(_encoded, plan, thumbnails, output))
         pairs.append(("Accept-Ranges", "bytes"))
         return send_bytes(request.environ, terms.representation, data, pairs)
 
@@ -91,7 +93,7 @@ def _shrunk(image: Drawn, cell: int) -> Image.Image:
 
 
 def _encoded(
-    plan: contact_sheet.Plan,
+    plan: contact_sheet.SheetPlan,
     thumbnails: list[tuple[Image.Image, str]],
     output: Output,
 ) -> bytes:
@@ -118,7 +120,7 @@ def _items(
 
 def _plan(
     items: list[Item | Failed], options: SheetOptions, settings: Settings
-) -> contact_sheet.Plan:
+) -> contact_sheet.SheetPlan:
     """Return the measures of the sheet; raise LimitExceeded where it is too large."""
     requests = (item.request for item in items if isinstance(item, Item))
     sizes = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.client import DamagedArchive, Part
+from app.cli.client import DamagedArchive, PartialFile
 from tests.archive.archives import sent
 
 MANIFEST = ("manifest.json", json.dumps({"errors": []}).encode())
@@ -19,10 +19,10 @@ STARTS = (0, 80, 121, 161, 161 + 43 + len(MANIFEST[1]))
 
 
 @contextmanager
-def part_of(folder: Path, data: bytes) -> Iterator[Part]:
+def part_of(folder: Path, data: bytes) -> Iterator[PartialFile]:
     path = folder / "a.part"
     path.write_bytes(data)
-    with closing(Part(path)) as part:
+    with closing(PartialFile(path)) as part:
         yield part
 
 

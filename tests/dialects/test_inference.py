@@ -9,7 +9,7 @@ from PIL import Image
 from app.delivery.embed import embed
 from app.dialects.inference import read, write
 from app.media import Media
-from app.pipeline.generation import Album, Generation
+from app.pipeline.generation import GeneratedImages, Generation
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter
 from tests.upstream.pictures import JPEG, PNG, answered
@@ -53,7 +53,7 @@ def test_wrong_types_are_named(given, field):
 
 
 def test_one_image_stands_at_the_top():
-    document = write(Album("far", (ONE,), (), "miss"))
+    document = write(GeneratedImages("far", (ONE,), (), "miss"))
 
     assert document["image_base64"] == PNG
     assert document["metadata"]["seed"] == 7
@@ -64,7 +64,7 @@ def test_one_image_stands_at_the_top():
 def test_several_are_in_a_list_and_what_is_missing_is_said():
     absent = (Absent("nsfw", filtered=True),)
 
-    document = write(Album("far", (ONE, TWO), absent, "miss"))
+    document = write(GeneratedImages("far", (ONE, TWO), absent, "miss"))
 
     assert [item["image_base64"] for item in document["images"]] == [PNG, JPEG]
     assert document["missing"] == [{"reason": "nsfw", "filtered": True}]
@@ -72,7 +72,7 @@ def test_several_are_in_a_list_and_what_is_missing_is_said():
 
 @pytest.mark.parametrize("images", [(ONE,), (ONE, TWO)])
 def test_our_own_reader_reads_it_back(images):
-    body = bytes(embed(write(Album("far", images, (), "miss"))))
+    body = bytes(embed(write(GeneratedImages("far", images, (), "miss"))))
 
     with answered(body, "application/json", asked=len(images)) as answer:
         found = [image.region.read(0, 1 << 20) for image in answer.images]
@@ -87,7 +87,7 @@ def test_our_own_reader_reads_it_back(images):
 
 def test_what_one_image_does_not_tell_is_not_the_first_ones():
     silent = media(JPEG, "image/jpeg")
-    body = bytes(embed(write(Album("far", (ONE, silent), (), "miss"))))
+    body = bytes(embed(write(GeneratedImages("far", (ONE, silent), (), "miss"))))
 
     with answered(body, "application/json", asked=2) as answer:
         told = [(image.seed, image.finish) for image in answer.images]

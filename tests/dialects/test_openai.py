@@ -11,7 +11,7 @@ from app.dialects.openai import (
     write_model,
 )
 from app.media import Media
-from app.pipeline.generation import Album, Generation
+from app.pipeline.generation import GeneratedImages, Generation
 from app.renderer.base import Absent
 from app.renderer.errors import BadParameter, Fault
 
@@ -138,7 +138,7 @@ def test_faults_have_the_names_of_the_dialect():
 
 
 def test_an_image_is_sent_with_what_is_known_of_it():
-    document = write(Album("far", (IMAGE,), (), "miss"), 12, None)
+    document = write(GeneratedImages("far", (IMAGE,), (), "miss"), 12, None)
 
     assert document == {
         "created": 12,
@@ -149,7 +149,7 @@ def test_an_image_is_sent_with_what_is_known_of_it():
 
 
 def test_an_image_may_be_a_link_and_others_be_missing():
-    album = Album("far", (IMAGE,), (Absent("nsfw", filtered=True),), "miss")
+    album = GeneratedImages("far", (IMAGE,), (Absent("nsfw", filtered=True),), "miss")
 
     document = write(album, 12, [{"url": "u", "expires_at": 9}])
 

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.config import Settings
-from app.parsing.image import Line, Parser
+from app.parsing.image import Parser, RequestLine
 from app.renderer.catalogue import Catalogue
 
 GOOD = {"color": "ff0000", "width": "20", "height": "10"}
@@ -289,7 +289,7 @@ def test_a_long_query_is_not_kept_in_memory(catalogue: Catalogue) -> None:
 
     for number in range(300):
         query = b"data=" + b"x" * 2000 + b"%d" % number
-        parser.query(Line("qr", "png", query, None))
+        parser.query(RequestLine("qr", "png", query, None))
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

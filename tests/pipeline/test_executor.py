@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from app.pipeline.executor import Easels
+from app.pipeline.executor import PriorityExecutor
 
 
 @pytest.fixture
 def easel():
-    made = Easels(1, "test-easel")
+    made = PriorityExecutor(1, "test-easel")
     yield made
     made.shutdown()
 
@@ -55,7 +55,7 @@ def test_cancelled_work_is_not_done(easel):
 
 
 def test_threads_end_when_all_is_done():
-    made = Easels(3, "test-ending")
+    made = PriorityExecutor(3, "test-ending")
     futures = [made.submit(lambda: 1, later=True) for _ in range(20)]
 
     made.shutdown()
@@ -66,7 +66,7 @@ def test_threads_end_when_all_is_done():
 
 
 def test_threads_end_also_where_not_all_could_start(monkeypatch):
-    made = Easels(2, "test-interrupted")
+    made = PriorityExecutor(2, "test-interrupted")
     start = threading.Thread.start
 
     def interrupted(thread):

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.config import Settings
 from app.pipeline.generation import Generation, Generations
-from app.pipeline.idempotency import KeyReused, Occasions
+from app.pipeline.idempotency import IdempotencyKeys, KeyReused
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.renderer.base import Absent, Picture, Renderer
@@ -53,7 +53,7 @@ def make(far: Far, tmp_path: Path):
             purchases=Purchases(kept, settings.threads),
         )
         catalogue = Catalogue(settings, (*services, LOCAL))
-        occasions = Occasions(kept, settings.reuse_s)
+        occasions = IdempotencyKeys(kept, settings.reuse_s)
         return Generations(catalogue, pipeline, occasions, settings)
 
     return build

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.pipeline import idempotency
-from app.pipeline.idempotency import KeyReused, Occasions
+from app.pipeline.idempotency import IdempotencyKeys, KeyReused
 from app.store import NoStore, Store, StoreError, key_for, open_store
 
 
@@ -19,7 +19,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def test_a_key_has_one_occasion_however_late(store, monkeypatch):
-    occasions = Occasions(store, window_s=1)
+    occasions = IdempotencyKeys(store, window_s=1)
     first = occasions.of_key("k-1", "a ship")
     monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: 1e12))
 
@@ -27,13 +27,13 @@ def test_a_key_has_one_occasion_however_late(store, monkeypatch):
 
 
 def test_another_key_is_another_occasion(store):
-    occasions = Occasions(store, window_s=600)
+    occasions = IdempotencyKeys(store, window_s=600)
 
     assert occasions.of_key("k-1", "a ship") != occasions.of_key("k-2", "a ship")
 
 
 def test_a_key_of_another_request_is_refused(store):
-    occasions = Occasions(store, window_s=600)
+    occasions = IdempotencyKeys(store, window_s=600)
     occasions.of_key("k-1", "a ship")
 
     with pytest.raises(KeyReused):
@@ -41,7 +41,7 @@ def test_a_key_of_another_request_is_refused(store):
 
 
 def test_without_a_key_the_window_decides(store, monkeypatch):
-    occasions = Occasions(store, window_s=600)
+    occasions = IdempotencyKeys(store, window_s=600)
     times = iter((1000.0, 1599.0, 1601.0, 1601.0))
     monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: next(times)))
 
@@ -51,7 +51,7 @@ def test_without_a_key_the_window_decides(store, monkeypatch):
 
 
 def test_a_clock_that_was_set_back_begins_a_new_window(store, monkeypatch):
-    occasions = Occasions(store, window_s=600)
+    occasions = IdempotencyKeys(store, window_s=600)
     times = iter((1000.0, 500.0, 500.0))
     monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: next(times)))
 
@@ -59,13 +59,13 @@ def test_a_clock_that_was_set_back_begins_a_new_window(store, monkeypatch):
 
 
 def test_a_window_of_nothing_makes_every_request_its_own(store):
-    occasions = Occasions(store, window_s=0)
+    occasions = IdempotencyKeys(store, window_s=0)
 
     assert occasions.of_request("a ship") != occasions.of_request("a ship")
 
 
 def test_many_at_once_in_two_processes_agree(tmp_path):
-    two = [Occasions(open_store(str(tmp_path), 1 << 20), 600) for _ in range(2)]
+    two = [IdempotencyKeys(open_store(str(tmp_path), 1 << 20), 600) for _ in range(2)]
 
     with ThreadPoolExecutor(16) as pool:
         found = set(pool.map(lambda n: two[n % 2].of_request("a ship"), range(64)))
@@ -74,12 +74,12 @@ def test_many_at_once_in_two_processes_agree(tmp_path):
 
 
 def test_many_at_once_agree_where_a_window_has_ended(store, monkeypatch):
-    before = Occasions(store, 600).of_request("a ship")
+    before = IdempotencyKeys(store, 600).of_request("a ship")
     later = time.time() + 700
     monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: later))
 
     with ThreadPoolExecutor(16) as pool:
-        found = set(pool.map(Occasions(store, 600).of_request, ["a ship"] * 64))
+        found = set(pool.map(IdempotencyKeys(store, 600).of_request, ["a ship"] * 64))
 
     assert len(found) == 1
     assert before not in found
@@ -88,7 +88,7 @@ def test_many_at_once_agree_where_a_window_has_ended(store, monkeypatch):
 def test_clocks_of_two_machines_need_not_agree(store, monkeypatch):
     times = iter((1000.0, 995.0, 995.0))
     monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: next(times)))
-    one, other = Occasions(store, 600), Occasions(store, 600)
+    one, other = IdempotencyKeys(store, 600), IdempotencyKeys(store, 600)
 
     assert one.of_request("a ship") == other.of_request("a ship")
 
@@ -97,7 +97,7 @@ def test_clocks_of_two_machines_need_not_agree(store, monkeypatch):
 def test_a_damaged_record_begins_a_new_window(store, damaged):
     store.put(key_for("window a ship"), damaged)
 
-    first, second = (Occasions(store, 600).of_request("a ship") for _ in range(2))
+    first, second = (IdempotencyKeys(store, 600).of_request("a ship") for _ in range(2))
 
     assert first == second != ""
 
@@ -116,11 +116,11 @@ class Swallowing(NoStore):
 
 def test_a_record_that_comes_and_goes_is_a_fault_of_the_store():
     with pytest.raises(StoreError, match="deleted"):
-        Occasions(Swallowing(), 600).of_request("a ship")
+        IdempotencyKeys(Swallowing(), 600).of_request("a ship")
 
 
 def test_where_nothing_is_kept_a_key_still_names_its_occasion():
-    occasions = Occasions(NoStore(), 600)
+    occasions = IdempotencyKeys(NoStore(), 600)
 
     assert occasions.of_key("k", "a ship") == occasions.of_key("k", "a ship")
     assert occasions.of_request("a ship") == occasions.of_request("a ship")

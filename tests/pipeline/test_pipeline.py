@@ -234,7 +234,7 @@ def test_the_patient_wait_beyond_the_timeout(held: Drawing) -> None:
     fill(line, held)
 
     asked = [Ask(line, held.request(width), patient=True) for width in range(3, 9)]
-    wait_until(lambda: len(line._flights._flights) == 8)
+    wait_until(lambda: len(line._singleflight._singleflight) == 8)
     held.go.set()
 
     assert [ask.source for ask in asked] == ["miss"] * 6
@@ -245,7 +245,7 @@ def test_the_patient_take_no_place_of_those_who_wait(held: Drawing) -> None:
     fill(line, held)
     for width in range(3, 9):
         Ask(line, held.request(width), patient=True)
-    wait_until(lambda: len(line._flights._flights) == 8)
+    wait_until(lambda: len(line._singleflight._singleflight) == 8)
 
     single = Ask(line, held.request(9))
     wait_until(lambda: line._gate._waiting == 1)
@@ -285,7 +285,7 @@ def test_whoever_cancels_waits_no_longer(held: Drawing) -> None:
     leader, follower = (
         Ask(line, held.request(3), patient=True, cancelled=cancelled) for _ in range(2)
     )
-    wait_until(lambda: len(line._flights._flights) == 3)
+    wait_until(lambda: len(line._singleflight._singleflight) == 3)
 
     cancelled.set()
     leader.join(10)
@@ -301,7 +301,7 @@ def test_a_cancelled_leader_takes_nobody_along(held: Drawing) -> None:
     fill(line, held)
     cancelled = threading.Event()
     leader = Ask(line, held.request(3), patient=True, cancelled=cancelled)
-    wait_until(lambda: len(line._flights._flights) == 3)
+    wait_until(lambda: len(line._singleflight._singleflight) == 3)
     follower = Ask(line, held.request(3))
     wait_until(lambda: line._gate._waiting == 1)
 
@@ -317,7 +317,7 @@ def test_a_single_image_hurries_the_patient_whom_it_follows(held: Drawing) -> No
     line = pipeline()
     fill(line, held)
     leader = Ask(line, held.request(3), patient=True)
-    wait_until(lambda: len(line._flights._flights) == 3)
+    wait_until(lambda: len(line._singleflight._singleflight) == 3)
 
     follower = Ask(line, held.request(3))
     wait_until(lambda: line._gate._queued == 1)
@@ -330,7 +330,7 @@ def test_a_leader_who_finds_no_turn_speaks_for_itself_only(held: Drawing) -> Non
     line = pipeline(queue_timeout_s=0.3)
     fill(line, held)
     leader = Ask(line, held.request(3))
-    wait_until(lambda: len(line._flights._flights) == 3)
+    wait_until(lambda: len(line._singleflight._singleflight) == 3)
     follower = Ask(line, held.request(3), patient=True)
 
     leader.join(10)
@@ -343,7 +343,9 @@ def test_a_leader_who_finds_no_turn_speaks_for_itself_only(held: Drawing) -> Non
 def test_pipelines_that_share_a_folder_draw_once(held: Drawing, tmp_path: Path) -> None:
     lines = [Pipeline(Settings(), open_store(str(tmp_path), 1 << 24)) for _ in range(3)]
     asked = [Ask(line, held.request()) for line in lines for _ in range(4)]
-    wait_until(lambda: sum(len(line._flights._flights) for line in lines) == 3)
+    wait_until(
+        lambda: sum(len(line._singleflight._singleflight) for line in lines) == 3
+    )
     wait_until(lambda: sum(line._gate._waiting for line in lines) == 11)
 
     held.go.set()

@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.pipeline.signed_url import BadSignature, ExpiredUrl, Signer, key_of
+from app.pipeline.signed_url import BadSignature, ExpiredUrl, UrlSigner, key_of
 from app.store import StoreError, key_for, open_store
 
 
 @pytest.fixture
-def signer() -> Signer:
-    return Signer(lambda: b"k" * 32)
+def signer() -> UrlSigner:
+    return UrlSigner(lambda: b"k" * 32)
 
 
 def test_a_signed_name_passes_until_it_expires(signer):
@@ -48,7 +48,7 @@ def test_odd_signatures_are_none(signer, signature):
 
 
 def test_another_key_signs_otherwise(signer):
-    other = Signer(lambda: b"o" * 32)
+    other = UrlSigner(lambda: b"o" * 32)
 
     assert other.sign("a.png", 1) != signer.sign("a.png", 1)
 

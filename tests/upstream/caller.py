@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.concurrency import ConcurrencyLimit
 from app.upstream.resilience.retry import Deadline
 from app.upstream.service import Service
 from app.upstream.transport.call import call, fetch_url
@@ -39,7 +39,7 @@ def ask(url, path, *, total_s=10.0, gate=None, patient=False, **limits):
         near(url, **limits),
         Wanted(path),
         deadline=Deadline.after(total_s),
-        gate=gate or Gate("far"),
+        gate=gate or ConcurrencyLimit("far"),
         patient=patient,
     )
     with received.body as body:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from app.upstream.probe.byte_range import Region, whole
-from app.upstream.response.reader import Answer, Found, Linked, read_answer
+from app.upstream.response.reader import Found, Linked, ServiceAnswer, read_answer
 from app.upstream.service import Service
 
 SIZE = (40, 24)
@@ -99,7 +99,7 @@ def answered(
     pointer: str | None = None,
     asked: int = 1,
     service: Service = ART,
-) -> Iterator[Answer]:
+) -> Iterator[ServiceAnswer]:
     """Read an answer, and close its files afterwards."""
     with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as decoded:
         if isinstance(body, bytes):

@@ -20,7 +20,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 from app.upstream.resilience.circuit_breaker import Breaker
-from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.concurrency import ConcurrencyLimit
 from app.upstream.resilience.retry import Budget, Deadline
 
 ALIVE = (
@@ -70,7 +70,7 @@ def go(breaker: Breaker, error: BaseException | None = None) -> None:
             raise
 
 
-def enter(gate: Gate, within_s: float = 9) -> None:
+def enter(gate: ConcurrencyLimit, within_s: float = 9) -> None:
     """Take a place at a gate, and leave at once."""
     with gate.admit(Deadline.after(within_s)):
         return
@@ -298,7 +298,7 @@ def test_ten_calls_earn_one_retry():
 
 
 def test_a_gate_admits_as_many_as_it_has_places():
-    gate = Gate("far", concurrency=2, queue_s=0.01)
+    gate = ConcurrencyLimit("far", concurrency=2, queue_s=0.01)
 
     with (
         gate.admit(Deadline.after(9)),
@@ -311,7 +311,7 @@ def test_a_gate_admits_as_many_as_it_has_places():
 
 
 def test_nobody_waits_for_a_place_beyond_the_deadline():
-    gate = Gate("far", concurrency=1, queue_s=60)
+    gate = ConcurrencyLimit("far", concurrency=1, queue_s=60)
     started = time.monotonic()
 
     with gate.admit(Deadline.after(9)), pytest.raises(UpstreamBusy):
@@ -321,7 +321,9 @@ def test_nobody_waits_for_a_place_beyond_the_deadline():
 
 
 def test_an_open_breaker_is_found_without_waiting_for_a_place():
-    gate = Gate("far", concurrency=1, queue_s=60, breaker=Breaker("far", failures=1))
+    gate = ConcurrencyLimit(
+        "far", concurrency=1, queue_s=60, breaker=Breaker("far", failures=1)
+    )
     with gate.admit(Deadline.after(9)):
         go(gate.breaker, FAILURES[0])
 
@@ -330,7 +332,7 @@ def test_an_open_breaker_is_found_without_waiting_for_a_place():
 
 
 def test_an_open_breaker_keeps_no_patient_caller_out():
-    gate = Gate("far", breaker=Breaker("far", failures=1, cooldown_s=0.05))
+    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=1, cooldown_s=0.05))
     go(gate.breaker, FAILURES[0])
 
     with gate.admit(Deadline.after(9), patient=True), gate.attempt(wait_s=9):

@@ -23,7 +23,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 from app.upstream.resilience.circuit_breaker import Breaker
-from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.concurrency import ConcurrencyLimit
 from app.upstream.resilience.retry import Budget, Deadline, retry_after
 from app.upstream.transport import http
 from app.upstream.transport.call import call
@@ -296,7 +296,7 @@ def test_an_idempotency_key_of_the_request_is_kept(upstream):
         near(upstream.url),
         wanted,
         deadline=Deadline.after(9),
-        gate=Gate("far"),
+        gate=ConcurrencyLimit("far"),
     ).body.close()
 
     assert upstream.seen[0].headers.get_all("Idempotency-Key") == ["mine"]
@@ -330,7 +330,7 @@ def test_a_name_that_nobody_knows_is_unavailable(monkeypatch):
 
 
 def test_without_a_budget_nothing_is_tried_again(upstream):
-    gate = Gate("far", budget=Budget(share=0, reserve=0))
+    gate = ConcurrencyLimit("far", budget=Budget(share=0, reserve=0))
 
     with pytest.raises(UpstreamBusy):
         ask(upstream.url, "/full-once", gate=gate)
@@ -339,7 +339,7 @@ def test_without_a_budget_nothing_is_tried_again(upstream):
 
 
 def test_an_upstream_that_keeps_failing_is_left_alone(upstream):
-    gate = Gate("far", breaker=Breaker("far", failures=2))
+    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=2))
     for _ in range(2):
         with pytest.raises(UpstreamBroken):
             ask(upstream.url, "/500", gate=gate)
@@ -352,7 +352,7 @@ def test_an_upstream_that_keeps_failing_is_left_alone(upstream):
 
 def test_patient_calls_outlive_a_service_that_restarts():
     url = refusing()
-    gate = Gate("far", breaker=Breaker("far", failures=3, cooldown_s=0.2))
+    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=3, cooldown_s=0.2))
     with ThreadPoolExecutor(8) as threads:
         waiting = [
             threads.submit(ask, url, "/image", gate=gate, patient=True, total_s=30)
@@ -378,7 +378,7 @@ def test_a_patient_call_is_sent_once_where_its_outcome_is_unknown(upstream):
 
 
 def test_refusals_do_not_open_the_breaker(upstream):
-    gate = Gate("far", breaker=Breaker("far", failures=2))
+    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=2))
     for _ in range(4):
         ask(upstream.url, "/400", gate=gate)
 
@@ -386,7 +386,7 @@ def test_refusals_do_not_open_the_breaker(upstream):
 
 
 def test_calls_of_one_upstream_run_side_by_side(upstream):
-    gate = Gate("far", concurrency=4)
+    gate = ConcurrencyLimit("far", concurrency=4)
 
     with ThreadPoolExecutor(4) as threads:
         calls = [
@@ -480,7 +480,7 @@ def test_no_key_prompt_or_address_reaches_the_log_or_the_error(upstream, path, c
 @pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\u2028", f" {KEY}"])
 def test_a_key_that_no_header_can_hold_is_not_repeated(upstream, key, caplog):
     wanted = Wanted("/image", headers={"Authorization": key})
-    gate = Gate("far")
+    gate = ConcurrencyLimit("far")
 
     with pytest.raises(UpstreamUnavailable):
         try:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from app import create_app
 from app.archive.manifest import Entry, Manifest
-from app.collection.repository import Shelf
+from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
 from app.store import FolderStore, StoreError
@@ -268,19 +268,24 @@ def test_an_archive_is_laid_out_once_for_all_of_its_ranges(
     for index in range(1, 100_001):
         entry = Entry(index, f"{index:06}.png", "image/png", 1, 1, 9, 9, bytes(32))
         manifest.add(entry)
-    shelf = Shelf(kept, catalogue, settings)
-    shelf.keep_manifest(manifest)
+    repository = CollectionRepository(kept, catalogue, settings)
+    repository.keep_manifest(manifest)
 
     def spent(start: int) -> float:
         begun = time.thread_time()
-        archive = shelf.archive("0" * 64)
+        archive = repository.archive("0" * 64)
         assert archive is not None
         stop = min(start + 64, archive.layout.length)
         assert [*archive.layout.pieces(start, stop)]
         return time.thread_time() - begun
 
     first = spent(0)
-    places = (1 << 20, 5 << 20, 9 << 20, shelf.archive("0" * 64).layout.length - 64)
+    places = (
+        1 << 20,
+        5 << 20,
+        9 << 20,
+        repository.archive("0" * 64).layout.length - 64,
+    )
     others = [spent(place) for place in places]
 
     assert max(others) * 100 < first

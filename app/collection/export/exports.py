@@ -13,19 +13,19 @@ from app.collection.export.base64_json import json_text, ndjson
 from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
 from app.renderer.encode.animation import ANIMATIONS, Animation
-from app.renderer.encode.pdf import Page, pages
+from app.renderer.encode.pdf import PdfPage, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.params import Parameters, validate
 from app.renderer.produce import device_size
 
 
-class Options(Parameters):
+class ExportOptions(Parameters):
     """What a caller can say of the delivery of any form."""
 
     download: str | None = Field(None, description="File name of an attachment.")
 
 
-class Motion(Options):
+class Motion(ExportOptions):
     """What a caller can say of an animation."""
 
     duration: Annotated[int, Field(ge=20, le=65_530)] = Field(
@@ -52,21 +52,23 @@ class Form:
     name: str
     media_type: str
     make: Make | None
-    options: type[Options] = Options
+    options: type[ExportOptions] = ExportOptions
     image_format: str | None = None
     check: Callable[[Collection, Any, Settings], None] = lambda *_: None
     attachment: bool = False
 
-    def tag(self, options: Options) -> str:
+    def tag(self, options: ExportOptions) -> str:
         """Name what of the form and its options decides the bytes."""
         rest = options.model_dump(exclude={"download"})
         return "-".join((self.name, *map(str, rest.values())))
 
 
-def _pages(bundle: Bundle, collection: Collection, options: Options) -> Iterator[bytes]:
+def _pages(
+    bundle: Bundle, collection: Collection, options: ExportOptions
+) -> Iterator[bytes]:
     scale = collection.output.scale
     return pages(
-        None if image is None else Page(image.media.in_memory, scale)
+        None if image is None else PdfPage(image.media.in_memory, scale)
         for image in drawn(bundle.outcomes)
     )
 
@@ -148,7 +150,7 @@ class Export:
 
     collection: Collection
     form: Form
-    options: Options
+    options: ExportOptions
     kept: bool
 
     @property

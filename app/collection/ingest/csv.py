@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from app.collection.errors import BadRows, Faults, RowFault, Unreadable
-from app.collection.ingest.ndjson import Lines, Row, Stream
+from app.collection.ingest.ndjson import Lines, Stream, TableRow
 from app.renderer.errors import Fault, shorten
 
 # The field size limit is the process's own; rows are bounded before they get here.
@@ -28,12 +28,12 @@ class Columns(NamedTuple):
     ignored: frozenset[str] = frozenset()
 
 
-class _Header(NamedTuple):
+class _CsvHeader(NamedTuple):
     names: tuple[str, ...]
     delimiter: str
 
 
-def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[Row]:
+def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[TableRow]:
     """Yield the rows below the header; an empty cell is not given.
 
     Comma, semicolon or tab, whichever makes most sense of the header, or what a
@@ -64,7 +64,7 @@ def read_csv(stream: Stream, columns: Columns, most: int) -> Iterator[Row]:
             yield _row(start, header.names, row, columns)
 
 
-def _header(lines: Lines, texts: Iterator[str], columns: Columns) -> _Header:
+def _header(lines: Lines, texts: Iterator[str], columns: Columns) -> _CsvHeader:
     text = _record(texts)
     forced: tuple[str, ...] = _DELIMITERS
     found = _SEPARATOR.match(text)
@@ -94,16 +94,16 @@ def _record(texts: Iterator[str]) -> str:
     return text if text.strip() else ""
 
 
-def _split(text: str, delimiter: str) -> _Header | None:
+def _split(text: str, delimiter: str) -> _CsvHeader | None:
     lines = text.splitlines(keepends=True)
     try:
         row = next(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
         return None
-    return _Header(tuple(name.strip() for name in row), delimiter)
+    return _CsvHeader(tuple(name.strip() for name in row), delimiter)
 
 
-def _check(header: _Header, columns: Columns) -> None:
+def _check(header: _CsvHeader, columns: Columns) -> None:
     """Raise BadRows with whatever is wrong with the header."""
     faults = Faults()
     hint = f"is not known; known are {', '.join(sorted(columns.known))}"
@@ -140,18 +140,20 @@ def _is_blank(row: Sequence[str]) -> bool:
     return not row or (len(row) == 1 and row[0].isspace())
 
 
-def _row(line: int, names: Sequence[str], cells: list[str], columns: Columns) -> Row:
+def _row(
+    line: int, names: Sequence[str], cells: list[str], columns: Columns
+) -> TableRow:
     if len(cells) != len(names):
         reason = f"has {len(cells):,} cells; the header has {len(names):,}"
-        return Row(line, {}, text=True, faults=(Fault("", reason),))
+        return TableRow(line, {}, text=True, faults=(Fault("", reason),))
     if _CONTROL.search("".join(cells)):
         faults = tuple(_controls(names, cells))
-        return Row(line, {}, text=True, faults=faults)
+        return TableRow(line, {}, text=True, faults=faults)
     given = {name: cell for name, cell in zip(names, cells, strict=True) if cell}
     if not columns.ignored:
-        return Row(line, given, text=True)
+        return TableRow(line, given, text=True)
     extra = {name: given.pop(name) for name in columns.ignored & given.keys()}
-    return Row(line, given, text=True, extra=extra)
+    return TableRow(line, given, text=True, extra=extra)
 
 
 def _controls(names: Sequence[str], cells: Sequence[str]) -> Iterator[Fault]:

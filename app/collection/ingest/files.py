@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from typing import IO, NamedTuple
 
 
-class Place(NamedTuple):
+class FilePlace(NamedTuple):
     """Where a part lies, in bytes."""
 
     offset: int
     length: int
 
 
-class Slice:
+class FileSlice:
     """Reads one part as a stream, without a position of the file's own."""
 
-    def __init__(self, file: IO[bytes], place: Place) -> None:
+    def __init__(self, file: IO[bytes], place: FilePlace) -> None:
         self._file = file
         self._next = place.offset
         self._stop = place.offset + place.length
@@ -31,7 +31,7 @@ class Slice:
 class Files:
     """The image files of an upload, by the name that rows refer to them by."""
 
-    def __init__(self, file: IO[bytes], places: Mapping[str, Place]) -> None:
+    def __init__(self, file: IO[bytes], places: Mapping[str, FilePlace]) -> None:
         self._file = file
         self._places = places
         self._used: set[str] = set()

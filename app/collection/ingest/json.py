@@ -7,7 +7,7 @@ from typing import IO, Any
 import ijson  # type: ignore[import-untyped]
 
 from app.collection.errors import Unreadable
-from app.collection.ingest.ndjson import Row, Stream, row_of
+from app.collection.ingest.ndjson import Stream, TableRow, row_of
 from app.config import Settings
 from app.parsing.image import BadBody
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
@@ -24,7 +24,7 @@ _SURROGATES = re.compile(
 _Events = Iterator[tuple[str, Any]]
 
 
-class Document:
+class JsonDocument:
     """A JSON upload in a temporary file, which stays the caller's to close.
 
     `members` is all of the object but its items. Raises BadBody where it is not
@@ -41,9 +41,9 @@ class Document:
         if not self._has_items:
             raise BadParameter(Fault("items", "is required"))
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[TableRow]:
         """Yield a row for each item."""
-        reader = _Reader(self._file, self._most)
+        reader = _SpoolReader(self._file, self._most)
         for name in reader.names():
             if name == "items":
                 yield from reader.rows()
@@ -51,7 +51,7 @@ class Document:
                 reader.value()
 
     def _read_members(self) -> Iterator[tuple[str, Any]]:
-        reader = _Reader(self._file, self._most)
+        reader = _SpoolReader(self._file, self._most)
         seen: set[str] = set()
         for name in reader.names():
             if name in seen:
@@ -68,7 +68,7 @@ class Document:
         self._has_items = "items" in seen
 
 
-class _Reader:
+class _SpoolReader:
     """Builds values out of a parser's events; `twice` are names that came twice."""
 
     def __init__(self, file: IO[bytes], most: int) -> None:
@@ -105,7 +105,7 @@ class _Reader:
         self.twice = []
         return self._build(*next(self._events), 0)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[TableRow]:
         """Yield the rows of the array that comes next."""
         self._enter("items")
         for event, value in self._events:
@@ -116,7 +116,7 @@ class _Reader:
             row = row_of(self._build(event, value, 0))
             faults = tuple(Fault(n, "is given more than once") for n in self.twice)
             self._count += 1
-            yield Row(None, {}, faults=faults) if faults else row
+            yield TableRow(None, {}, faults=faults) if faults else row
 
     def skip_array(self, name: str, most: int) -> None:
         """Pass over the array that comes next; raise where it has over `most` items."""

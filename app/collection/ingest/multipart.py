@@ -17,7 +17,7 @@ from werkzeug.sansio.multipart import (
     NeedData,
 )
 
-from app.collection.ingest.files import Files, Place, Slice
+from app.collection.ingest.files import FilePlace, Files, FileSlice
 from app.collection.ingest.ndjson import Stream
 from app.config import Settings
 from app.parsing.image import MAX_FIELDS, BadBody, UnsupportedBody
@@ -37,7 +37,7 @@ class Sent(NamedTuple):
     """What a multipart body holds: text fields, the rows, image files."""
 
     pairs: tuple[tuple[str, str], ...]
-    rows: Slice
+    rows: FileSlice
     is_ndjson: bool
     files: Files
 
@@ -99,8 +99,8 @@ class _Sorting:
         self._text = 0
         self._part = _Part("", None, "", 0)
         self._pairs: list[tuple[str, str]] = []
-        self._rows: list[tuple[_Part, Place]] = []
-        self._places: dict[str, Place] = {}
+        self._rows: list[tuple[_Part, FilePlace]] = []
+        self._places: dict[str, FilePlace] = {}
 
     def begin(self, event: Field | File) -> None:
         """Begin a part."""
@@ -127,7 +127,7 @@ class _Sorting:
     def end(self) -> None:
         """Sort the part in that is complete."""
         part = self._part
-        place = Place(part.offset, self._size - part.offset)
+        place = FilePlace(part.offset, self._size - part.offset)
         # A form in a browser sends a file that nobody chose as an empty one.
         if part.filename == "" and not place.length:
             return
@@ -148,7 +148,7 @@ class _Sorting:
         if part.mimetype == "application/json":
             raise UnsupportedBody("The part `rows` takes CSV or NDJSON, not JSON.")
         files = Files(self._file, self._places)
-        rows = Slice(self._file, place)
+        rows = FileSlice(self._file, place)
         return Sent(tuple(self._pairs), rows, part.is_ndjson, files)
 
     def _end_text(self, part: _Part) -> None:
@@ -160,7 +160,7 @@ class _Sorting:
             reason = f"The field {shorten(part.name)!r} is not UTF-8."
             raise BadBody(reason) from error
 
-    def _end_file(self, name: str, place: Place) -> None:
+    def _end_file(self, name: str, place: FilePlace) -> None:
         if not name:
             raise BadBody(f"The file in {shorten(self._part.name)!r} has no name.")
         if name in self._places:

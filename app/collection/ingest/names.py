@@ -28,7 +28,7 @@ _CONSTANT = (
 _MOST_TEXT = 10 * LONGEST
 
 
-class Pattern:
+class NamePattern:
     """What names are made of: text and placeholders such as `{index}`.
 
     Raises BadParameter on `name` for a placeholder that is not known.

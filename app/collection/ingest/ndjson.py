@@ -23,7 +23,7 @@ class Stream(Protocol):
         """Return up to `size` bytes; none at the end."""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row before it is validated.
 
     `line` is where it begins in the file, from 1. `text` says that values are
@@ -111,7 +111,7 @@ def _not_utf8(line: bytes, error: UnicodeDecodeError) -> str:
     return f"is not UTF-8 at byte {error.start + 1:,} of the line: {_ADVICE}"
 
 
-def read_ndjson(stream: Stream, most: int) -> Iterator[Row]:
+def read_ndjson(stream: Stream, most: int) -> Iterator[TableRow]:
     """Yield a row for each line that is not blank; a broken line is its row's fault.
 
     Raises Unreadable for a line of more than `most` bytes.
@@ -125,26 +125,26 @@ def read_ndjson(stream: Stream, most: int) -> Iterator[Row]:
         lines.begin()
 
 
-def _row_of_line(line: bytes, number: int) -> Row:
+def _row_of_line(line: bytes, number: int) -> TableRow:
     try:
         return row_of(read_json(line), number)
     except BadBody as error:
         reason = str(error).replace("The body", "the line")
-        return Row(number, _NOTHING, faults=(Fault("", reason),))
+        return TableRow(number, _NOTHING, faults=(Fault("", reason),))
     except BadParameter as error:
-        return Row(number, _NOTHING, faults=error.faults)
+        return TableRow(number, _NOTHING, faults=error.faults)
 
 
-def row_of(item: Any, line: int | None = None) -> Row:
+def row_of(item: Any, line: int | None = None) -> TableRow:
     """Return the row that an item stands for: parameters, or an envelope of them."""
     if not isinstance(item, dict):
-        return Row(line, _NOTHING, faults=(Fault("", "must be an object"),))
+        return TableRow(line, _NOTHING, faults=(Fault("", "must be an object"),))
     if "params" not in item:
-        return Row(line, item)
+        return TableRow(line, item)
     faults = tuple(_envelope_faults(item))
     if faults:
-        return Row(line, _NOTHING, faults=faults)
-    return Row(
+        return TableRow(line, _NOTHING, faults=faults)
+    return TableRow(
         line, item["params"], renderer=item.get("renderer"), name=item.get("name")
     )
 

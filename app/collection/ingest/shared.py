@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from app.collection.ingest.csv import Columns
-from app.collection.ingest.names import DEFAULT, Pattern
+from app.collection.ingest.names import DEFAULT, NamePattern
 from app.config import Settings
 from app.image_request import from_parts, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
@@ -23,7 +23,7 @@ MEMBERS = ("renderer", "name", "defaults", "items")
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SharedParameters:
     """What every row is laid over.
 
     `texts` are shared parameters as strings, for rows that are text; `values` are
@@ -36,7 +36,7 @@ class Terms:
     values: Mapping[str, Any]
     options: Mapping[str, Any]
     output: Output
-    pattern: Pattern
+    pattern: NamePattern
     columns: Columns
 
 
@@ -45,7 +45,7 @@ def from_pairs(
     catalogue: Catalogue,
     bounds: Settings,
     files: Iterable[str] = (),
-) -> Terms:
+) -> SharedParameters:
     """Read the terms of CSV and NDJSON, which are in the query or in text fields.
 
     `files` are names that a shared image may go by. Raises BadParameter,
@@ -75,7 +75,7 @@ def from_pairs(
 
 def from_members(
     members: Mapping[str, Any], catalogue: Catalogue, bounds: Settings
-) -> Terms:
+) -> SharedParameters:
     """Read the terms of JSON: all members of the object but `items`.
 
     Raises BadParameter, LimitExceeded or UnknownRenderer.
@@ -107,12 +107,12 @@ def _terms(
     pattern: str,
     columns: Columns,
     bounds: Settings,
-) -> Terms:
+) -> SharedParameters:
     if renderer is not None:
         _rehearse(renderer, output, bounds)
     options = output.model_dump(exclude_unset=True)
-    named = Pattern(pattern, (*sorted(columns.known), *sorted(columns.ignored)))
-    return Terms(renderer, texts, values, options, output, named, columns)
+    named = NamePattern(pattern, (*sorted(columns.known), *sorted(columns.ignored)))
+    return SharedParameters(renderer, texts, values, options, output, named, columns)
 
 
 def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> Any:

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from app.collection.errors import BadRows, RowFault, Unreadable
 from app.collection.ingest.csv import read_csv
 from app.collection.ingest.files import Files
-from app.collection.ingest.json import Document, spool
+from app.collection.ingest.json import JsonDocument, spool
 from app.collection.ingest.multipart import read_multipart
 from app.collection.ingest.ndjson import Stream, read_ndjson
 from app.collection.ingest.shared import from_members, from_pairs
-from app.collection.ingest.validate import Intake
+from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
 from app.parsing.image import UnsupportedBody, read_pairs
@@ -86,9 +86,9 @@ class _Upload:
             raise BadParameter(*(Fault(name, reason) for name, _ in self.pairs))
         with tempfile.TemporaryFile("w+b") as file:
             spool(self.stream, file)
-            document = Document(file, self.bounds)
+            document = JsonDocument(file, self.bounds)
             terms = from_members(document.members, self.catalogue, self.bounds)
-            intake = Intake(terms, self.catalogue, self.bounds)
+            intake = RowValidator(terms, self.catalogue, self.bounds)
             return intake.take(document.rows())
 
     def multipart(self) -> Draft:
@@ -102,7 +102,7 @@ class _Upload:
         names = files.names if files else ()
         terms = from_pairs(pairs, self.catalogue, self.bounds, names)
         rows = read_csv(stream, terms.columns, self.bounds.max_body_bytes)
-        return Intake(terms, self.catalogue, self.bounds, files).take(rows)
+        return RowValidator(terms, self.catalogue, self.bounds, files).take(rows)
 
     def _lines(self, stream: Stream, pairs: _Pairs, files: Files | None) -> Draft:
         if any(name == "ignore" for name, _ in pairs):
@@ -110,7 +110,7 @@ class _Upload:
         names = files.names if files else ()
         terms = from_pairs(pairs, self.catalogue, self.bounds, names)
         rows = read_ndjson(stream, self.bounds.max_body_bytes)
-        return Intake(terms, self.catalogue, self.bounds, files).take(rows)
+        return RowValidator(terms, self.catalogue, self.bounds, files).take(rows)
 
 
 # What each media type is read by.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from app.collection.errors import Faults, Unreadable
 from app.collection.ingest.files import Files
 from app.collection.ingest.names import DEFAULT, Names
-from app.collection.ingest.ndjson import Row
-from app.collection.ingest.shared import Terms, image_fields, spell_options
+from app.collection.ingest.ndjson import TableRow
+from app.collection.ingest.shared import SharedParameters, image_fields, spell_options
 from app.collection.ingest.writer import Draft, Writer
 from app.config import Settings
 from app.image_request import ImageRequest, from_parts, from_strings
@@ -38,7 +38,7 @@ class _Laid(NamedTuple):
     kept: Mapping[str, str]
 
 
-class Intake:
+class RowValidator:
     """Takes the rows of one upload, once.
 
     `files` are the images that rows may refer to by name, if there can be any.
@@ -46,7 +46,7 @@ class Intake:
 
     def __init__(
         self,
-        terms: Terms,
+        terms: SharedParameters,
         catalogue: Catalogue,
         bounds: Settings,
         files: Files | None = None,
@@ -66,7 +66,7 @@ class Intake:
         self._renderers: dict[str, Renderer] = {}
         self._digests: dict[str, str] = {}
 
-    def take(self, rows: Iterator[Row]) -> Draft:
+    def take(self, rows: Iterator[TableRow]) -> Draft:
         """Validate all rows and write them down.
 
         Raises BadRows with every fault found, LimitExceeded where there are too
@@ -81,7 +81,7 @@ class Intake:
             writer.close()
             raise
 
-    def _read(self, rows: Iterator[Row], writer: Writer) -> None:
+    def _read(self, rows: Iterator[TableRow], writer: Writer) -> None:
         index, most = 0, self._bounds.max_rows
         try:
             for index, row in enumerate(rows, 1):
@@ -96,7 +96,7 @@ class Intake:
         for name in self._files.unused if self._files else ():
             self._faults.add(None, None, name, "is a file that no row refers to")
 
-    def _take(self, index: int, row: Row, writer: Writer) -> None:
+    def _take(self, index: int, row: TableRow, writer: Writer) -> None:
         try:
             if row.faults:
                 raise BadParameter(*row.faults)
@@ -112,12 +112,12 @@ class Intake:
         except RendererError as error:
             self._blame(index, row, Fault("renderer", str(error)))
 
-    def _blame(self, index: int, row: Row, *faults: Fault) -> None:
+    def _blame(self, index: int, row: TableRow, *faults: Fault) -> None:
         self._is_bad = True
         for field, reason in faults:
             self._faults.add(index, row.line, field, reason)
 
-    def _write(self, index: int, row: Row, writer: Writer) -> None:
+    def _write(self, index: int, row: TableRow, writer: Writer) -> None:
         renderer = self._renderer(row)
         laid = self._lay(row, renderer, writer)
         request = self._request(row, renderer, laid.values)
@@ -127,7 +127,7 @@ class Intake:
             writer.add(request, self._name(index, row, request), laid.kept)
             self._check_size(writer.size)
 
-    def _renderer(self, row: Row) -> Renderer:
+    def _renderer(self, row: TableRow) -> Renderer:
         main = self._terms.renderer
         if row.renderer is None:
             if main is None:
@@ -140,14 +140,14 @@ class Intake:
         return self._renderers[row.renderer]
 
     def _request(
-        self, row: Row, renderer: Renderer, values: dict[str, Any]
+        self, row: TableRow, renderer: Renderer, values: dict[str, Any]
     ) -> ImageRequest:
         if row.text:
             pairs = (*values.items(), *self._options)
             return from_strings(renderer, pairs, None, self._bounds)
         return from_parts(renderer, values, self._terms.options, self._bounds)
 
-    def _lay(self, row: Row, renderer: Renderer, writer: Writer) -> _Laid:
+    def _lay(self, row: TableRow, renderer: Renderer, writer: Writer) -> _Laid:
         """Lay the row over what is shared, which is meant for one renderer only."""
         shared = self._terms.texts if row.text else self._terms.values
         is_main = renderer is self._terms.renderer
@@ -197,7 +197,7 @@ class Intake:
         if size > most:
             raise LimitExceeded("rows", "MIMEO_MAX_COLLECTION_BYTES", most, size)
 
-    def _name(self, index: int, row: Row, request: ImageRequest) -> str:
+    def _name(self, index: int, row: TableRow, request: ImageRequest) -> str:
         if row.name is not None:
             return self._names.give(row.name, index)
         pattern = self._terms.pattern

@@ -53,7 +53,7 @@ PALETTES: Mapping[str, Array] = MappingProxyType(
 _COLORS = {word: row[0] for row in _ROWS_OF_PALETTES for word in row[6:]}
 
 
-class Canvas:
+class Painting:
     """An image that is painted on, its colours, and the chance that guides the hand."""
 
     def __init__(
@@ -188,14 +188,14 @@ def mix(one: Array, other: Array, share: float) -> Array:
     return one + (other - one) * share
 
 
-def mountains(canvas: Canvas) -> None:
+def mountains(canvas: Painting) -> None:
     """Ridges behind ridges."""
     canvas.sky(0.25 + 0.2 * canvas.one())
     for depth in _DEPTHS:
         canvas.layer(canvas.ridge(0.45 + 0.42 * depth, 0.34 - 0.16 * depth), depth)
 
 
-def sea(canvas: Canvas) -> None:
+def sea(canvas: Painting) -> None:
     """Water to the horizon, and the light's path on it."""
     horizon, height = 0.48 + 0.12 * canvas.one(), canvas.height
     middle = canvas.sky(horizon - 0.04 - 0.16 * canvas.one()) * canvas.width
@@ -223,7 +223,7 @@ def sea(canvas: Canvas) -> None:
         canvas.land(line, color, deep, opacity=0.45)
 
 
-def city(canvas: Canvas) -> None:
+def city(canvas: Painting) -> None:
     """Towers in the haze, and lit windows in the nearest."""
     canvas.sky(0.3 + 0.25 * canvas.one())
     for depth in _DEPTHS:
@@ -244,7 +244,7 @@ def city(canvas: Canvas) -> None:
     canvas.paint(box, windows, mix(canvas.light, _LAMP, 0.5), opacity=0.85)
 
 
-def forest(canvas: Canvas) -> None:
+def forest(canvas: Painting) -> None:
     """Firs on hills, and mist between them."""
     canvas.sky(0.3 + 0.15 * canvas.one())
     canvas.layer(canvas.ridge(0.42, 0.22), 0)
@@ -264,7 +264,7 @@ def forest(canvas: Canvas) -> None:
         canvas.land(line, color, color, mist)
 
 
-def desert(canvas: Canvas) -> None:
+def desert(canvas: Painting) -> None:
     """Dunes, each with a lit and a shaded side."""
     canvas.sky(0.28 + 0.12 * canvas.one())
     sand = mix(canvas.light, canvas.middle, 0.55)
@@ -277,7 +277,7 @@ def desert(canvas: Canvas) -> None:
         canvas.land(shade, *dark, opacity=0.6)
 
 
-def space(canvas: Canvas) -> None:
+def space(canvas: Painting) -> None:
     """A planet, perhaps with rings, among clouds of stars."""
     canvas.land(canvas.x * 0, canvas.high * 0.14, canvas.high * 0.28, canvas.near * 0.6)
     for x, y, share in canvas.some(6, 3).tolist():
@@ -307,7 +307,7 @@ def space(canvas: Canvas) -> None:
         canvas.disc(place, 0.012 + 0.03 * share, canvas.light, canvas.middle)
 
 
-def flowers(canvas: Canvas) -> None:
+def flowers(canvas: Painting) -> None:
     """Blossoms before a blurred meadow."""
     meadow = mix(canvas.near, _LEAF, 0.5)
     canvas.land(canvas.x * 0, canvas.haze, mix(canvas.middle, meadow, 0.5), meadow)
@@ -333,7 +333,7 @@ def flowers(canvas: Canvas) -> None:
 
 
 def _blossom(
-    canvas: Canvas,
+    canvas: Painting,
     at: tuple[float, float],
     size: float,
     petals: tuple[int, float],
@@ -363,7 +363,7 @@ def _blossom(
     canvas.disc(at, size * 0.17, *np.array([(255, 226, 120), (214, 140, 40)]))
 
 
-def flow(canvas: Canvas) -> None:
+def flow(canvas: Painting) -> None:
     """Ribbons of light that run through each other."""
     canvas.land(canvas.x * 0, canvas.high * 0.65, canvas.high, canvas.near)
     at = canvas.one(), 0.2 + 0.4 * canvas.one()
@@ -377,7 +377,7 @@ def flow(canvas: Canvas) -> None:
         canvas.land(line, canvas.light, bottom=line + 0.003, opacity=0.5)
 
 
-Scene = Callable[[Canvas], None]
+Scene = Callable[[Painting], None]
 _SCENES = (mountains, sea, city, forest, desert, space, flowers, flow)
 # The words that ask for a subject; the palettes that become it, where no word says.
 _ASKED = """
@@ -431,7 +431,7 @@ def draw(parameters: Prompted, scale: float) -> Picture:
     chance = random.Random(hashlib.sha256(text.encode()).digest())
     scene, palette = choose(parameters.prompt)
     size = scaled((parameters.width, parameters.height), scale)
-    canvas = Canvas(size, chance, PALETTES[palette])
+    canvas = Painting(size, chance, PALETTES[palette])
     scene(canvas)
     # The corners fall off.
     shade = Image.radial_gradient("L").resize(size, Image.Resampling.BICUBIC)

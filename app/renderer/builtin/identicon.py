@@ -55,7 +55,7 @@ class Pattern(NamedTuple):
     color: str
 
 
-class Grid(NamedTuple):
+class Cells(NamedTuple):
     """Where the cells lie: whole pixels, the remainder goes into the margin."""
 
     cell: int
@@ -86,10 +86,10 @@ def _rows(bits: int) -> Rows:
     return tuple((*half, *half[-2::-1]) for half in halves)
 
 
-def grid(side: int) -> Grid:
+def grid(side: int) -> Cells:
     """Give the pattern five sixths of the square, in whole pixels."""
     cell = side // (_CELLS + 1)
-    return Grid(cell, (side - _CELLS * cell) // 2)
+    return Cells(cell, (side - _CELLS * cell) // 2)
 
 
 def draw(parameters: Parameters, scale: float) -> Picture:

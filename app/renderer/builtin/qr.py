@@ -41,7 +41,7 @@ class Parameters(Base):
     light: Color = Field("#ffffff", description="Ground; may be transparent.")
 
 
-class Grid(NamedTuple):
+class Modules(NamedTuple):
     """Pixels of one module, and of the margin before the first."""
 
     module: int
@@ -64,7 +64,7 @@ def encode(data: str, level: Level) -> Matrix:
     return tuple(bytes(row) for row in code.matrix)
 
 
-def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Grid:
+def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Modules:
     """Choose the largest whole module; what remains widens the margin.
 
     Raises BadParameter where a module would be smaller than a pixel.
@@ -76,7 +76,7 @@ def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Grid:
         least = math.ceil(modules / scale)
         reason = f"is too small for this code of {modules} modules: at least {least}"
         raise BadParameter(Fault("size", reason))
-    return Grid(module, (side - len(matrix) * module) // 2)
+    return Modules(module, (side - len(matrix) * module) // 2)
 
 
 def draw(parameters: Parameters, scale: float) -> Picture:

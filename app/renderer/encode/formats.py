@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.renderer.base import Output, Picture
 from app.renderer.encode import quantize
-from app.renderer.encode.pdf import Page, pages
+from app.renderer.encode.pdf import PdfPage, pages
 from app.renderer.encode.png import encode_png, encode_rgba
 from app.renderer.errors import BadParameter, Fault, UnknownFormat
 from app.renderer.params import rgba
@@ -77,7 +77,7 @@ def _save_jpg(picture: Picture, output: Output) -> bytes:
 
 def _save_pdf(picture: Picture, output: Output) -> bytes:
     """One page, in points of CSS size, so that `scale` sharpens it."""
-    return b"".join(pages(iter([Page(encode_png(picture), output.scale)])))
+    return b"".join(pages(iter([PdfPage(encode_png(picture), output.scale)])))
 
 
 def _save_webp(picture: Picture, output: Output) -> bytes:

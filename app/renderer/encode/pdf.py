@@ -31,14 +31,14 @@ _CHANNELS = {"L": 1, "RGB": 3}
 _SPACES = {1: b"/DeviceGray", 3: b"/DeviceRGB"}
 
 
-class Page(NamedTuple):
+class PdfPage(NamedTuple):
     """A PNG file of ours, and its device pixels per point."""
 
     png: bytes
     scale: float
 
 
-def pages(images: Iterator[Page | None], title: str = "") -> Iterator[bytes]:
+def pages(images: Iterator[PdfPage | None], title: str = "") -> Iterator[bytes]:
     """Yield a PDF with a page an image; equal images give equal bytes.
 
     An image that is None is not made yet: `b""` is yielded for it. Nothing else is
@@ -46,7 +46,7 @@ def pages(images: Iterator[Page | None], title: str = "") -> Iterator[bytes]:
     which a page has three or four. Raises ValueError where there is no image,
     Undrawable where the file grows over 10 GB. The caller closes `images`.
     """
-    document = _Document()
+    document = _PdfFile()
     for image in images:
         if image is None:
             yield b""
@@ -59,7 +59,7 @@ def pages(images: Iterator[Page | None], title: str = "") -> Iterator[bytes]:
     yield from document.end()
 
 
-class _Document:
+class _PdfFile:
     """Numbers objects, remembers where they begin, and keeps the page tree.
 
     What its methods return must be written in this order.
@@ -88,7 +88,7 @@ class _Document:
             )
         )
 
-    def add(self, page: Page) -> Iterator[bytes]:
+    def add(self, page: PdfPage) -> Iterator[bytes]:
         """Yield the objects of a page."""
         if not self._children:
             self._nodes.append(self._reserve())

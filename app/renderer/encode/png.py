@@ -47,7 +47,7 @@ _DEFLATE: Mapping[Compression, Deflate] = MappingProxyType(
 )
 
 
-class Layout(NamedTuple):
+class PixelLayout(NamedTuple):
     """Pixels as PNG stores them; `pixel` is their size in bytes, at least 1."""
 
     color: int
@@ -86,7 +86,7 @@ def _blank(image: Image.Image) -> bytes:
     """Write a picture of one colour: only the size decides the data."""
     stream = _blank_stream(*image.size)
     chunks = _palette(_colors(image, 1))
-    return _file(image.size, Layout(_INDEXED, 1, 1, _NO_ROWS, chunks), stream)
+    return _file(image.size, PixelLayout(_INDEXED, 1, 1, _NO_ROWS, chunks), stream)
 
 
 @lru_cache(256)
@@ -99,7 +99,7 @@ def encode_rgba(picture: Picture) -> bytes:
     """Return a PNG file of colour type RGBA even where all is opaque, as icons ask."""
     image = picture.image
     rgba = picture if image.mode == "RGBA" else Picture(image.convert("RGBA"))
-    return _file(image.size, Layout(_RGBA, 8, 4, _NO_ROWS), compress(rgba))
+    return _file(image.size, PixelLayout(_RGBA, 8, 4, _NO_ROWS), compress(rgba))
 
 
 def compress(picture: Picture) -> bytes:
@@ -123,7 +123,7 @@ def _encode_default(picture: Picture) -> bytes:
     return _file(picture.image.size, layout, data)
 
 
-def _file(size: tuple[int, int], layout: Layout, data: bytes) -> bytes:
+def _file(size: tuple[int, int], layout: PixelLayout, data: bytes) -> bytes:
     header = _HEADER.pack(*size, layout.depth, layout.color, 0, 0, 0)
     chunks = (
         SIGNATURE,
@@ -153,28 +153,28 @@ def read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         place += length + 12
 
 
-def _layout(picture: Picture) -> Layout:
+def _layout(picture: Picture) -> PixelLayout:
     return _LAYOUTS[picture.image.mode](picture)
 
 
-def _bits(picture: Picture) -> Layout:
+def _bits(picture: Picture) -> PixelLayout:
     levels = _rows(picture.image, picture.image.tobytes("raw", "L"))
-    return Layout(_GREY, 1, 1, np.packbits(levels, axis=1))
+    return PixelLayout(_GREY, 1, 1, np.packbits(levels, axis=1))
 
 
-def _grey(picture: Picture) -> Layout:
-    return Layout(_GREY, 8, 1, _packed(picture))
+def _grey(picture: Picture) -> PixelLayout:
+    return PixelLayout(_GREY, 8, 1, _packed(picture))
 
 
-def _rgb(picture: Picture) -> Layout:
-    return Layout(_RGB, 8, 3, _packed(picture))
+def _rgb(picture: Picture) -> PixelLayout:
+    return PixelLayout(_RGB, 8, 3, _packed(picture))
 
 
-def _rgba(picture: Picture) -> Layout:
-    return Layout(_RGBA, 8, 4, _packed(picture))
+def _rgba(picture: Picture) -> PixelLayout:
+    return PixelLayout(_RGBA, 8, 4, _packed(picture))
 
 
-def _flat(picture: Picture) -> Layout | None:
+def _flat(picture: Picture) -> PixelLayout | None:
     """Write flat graphics as indices: a quarter of the bytes to deflate."""
     if picture.image.mode != "RGBA":
         return None
@@ -183,16 +183,16 @@ def _flat(picture: Picture) -> Layout | None:
         return None
     indices, colors = found
     depth = _depth(len(colors) // 4)
-    return Layout(_INDEXED, depth, 1, _pack(indices, depth), _palette(colors))
+    return PixelLayout(_INDEXED, depth, 1, _pack(indices, depth), _palette(colors))
 
 
-def _narrow(picture: Picture) -> Layout:
+def _narrow(picture: Picture) -> PixelLayout:
     """Like `_layout`, but an opaque RGBA picture becomes RGB."""
     layout = _layout(picture)
     if layout.color != _RGBA or not _opaque(layout.rows):
         return layout
     data = picture.image.tobytes("raw", "RGB")
-    return Layout(_RGB, 8, 3, _rows(picture.image, data))
+    return PixelLayout(_RGB, 8, 3, _rows(picture.image, data))
 
 
 def _opaque(rows: Rows) -> bool:
@@ -209,13 +209,13 @@ def _rows(image: Image.Image, data: bytes) -> Rows:
     return np.frombuffer(data, np.uint8).reshape(image.height, -1)
 
 
-def _indexed(picture: Picture) -> Layout:
+def _indexed(picture: Picture) -> PixelLayout:
     """Write as few bits a pixel, and as few colours, as the highest index needs."""
     indices = _packed(picture)
     count = 1 + int(indices.max())
     depth = _depth(count)
     colors = _palette(_colors(picture.image, count))
-    return Layout(_INDEXED, depth, 1, _pack(indices, depth), colors)
+    return PixelLayout(_INDEXED, depth, 1, _pack(indices, depth), colors)
 
 
 def _depth(count: int) -> int:
@@ -258,7 +258,7 @@ def _palette(colors: bytes) -> bytes:
     return chunk(b"PLTE", rgb) + (chunk(b"tRNS", alpha) if alpha else b"")
 
 
-def _shrunk(picture: Picture) -> Layout:
+def _shrunk(picture: Picture) -> PixelLayout:
     """Like `_layout`, but up to 256 different colours become a palette."""
     image = picture.image
     flat = quantize.index(image) if image.mode in ("RGB", "RGBA") else None
@@ -304,6 +304,6 @@ def _number(values: Values) -> tuple[Rows, Values] | None:
     return None
 
 
-_LAYOUTS: Mapping[str, Callable[[Picture], Layout]] = MappingProxyType(
+_LAYOUTS: Mapping[str, Callable[[Picture], PixelLayout]] = MappingProxyType(
     {"1": _bits, "L": _grey, "P": _indexed, "RGB": _rgb, "RGBA": _rgba}
 )

@@ -44,7 +44,7 @@ class Died(Exception):
     code: int
 
 
-class Cell:
+class SandboxProcess:
     """One process, started when first needed and replaced when it dies.
 
     `prepare(*arguments)` runs in the process before the bounds are set; it must

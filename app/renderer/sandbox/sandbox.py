@@ -14,7 +14,7 @@ from app.renderer.engine.fonts import load_fonts
 from app.renderer.errors import RenderTimeout, Undrawable
 from app.renderer.params import Parameters
 from app.renderer.produce import produce
-from app.renderer.sandbox.process import Cell, Died, Expired
+from app.renderer.sandbox.process import Died, Expired, SandboxProcess
 
 # Filled in the isolated process only, before its first drawing.
 _ROWS: dict[str, Renderer] = {}
@@ -23,12 +23,14 @@ _ENGINES: list[Engine] = []
 _T = TypeVar("_T")
 
 
-class Isolation:
+class Sandbox:
     """Draws what is isolated; cheap until it is first used."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.render_timeout_s
-        self._cell = Cell(prepare, settings, memory_bytes=settings.html_memory_bytes)
+        self._cell = SandboxProcess(
+            prepare, settings, memory_bytes=settings.html_memory_bytes
+        )
 
     def produce(
         self, renderer: Renderer, parameters: Parameters, output: Output

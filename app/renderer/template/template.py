@@ -77,7 +77,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-class Stencil:
+class MarkupTemplate:
     """Markup that can be filled in; raises Flaw where it cannot be understood."""
 
     def __init__(
@@ -209,7 +209,7 @@ class Template:
         names = frozenset(self.declaration.parameters)
         source = declaration.text_of(folder, MARKUP)
         try:
-            self._stencil = Stencil(source, names, fitter(engine))
+            self._markup = MarkupTemplate(source, names, fitter(engine))
         except Flaw as flaw:
             raise self._broken(flaw) from flaw
 
@@ -234,7 +234,7 @@ class Template:
         images = {**self._files, **self._images(values, scale)}
         words = {name: _shown(name, value) for name, value in values.items()}
         try:
-            body, styles = self._stencil.fill(words)
+            body, styles = self._markup.fill(words)
         except TooLong as error:
             raise BadParameter(_too_long(error.data, values)) from error
         except Flaw as flaw:
@@ -245,7 +245,7 @@ class Template:
         """Draw once; raise BrokenTemplate where that is not possible."""
         try:
             page = self.page(parameters, 1)
-            self._stencil.check_images(page.body, frozenset(page.images))
+            self._markup.check_images(page.body, frozenset(page.images))
             self._engine.draw(page, self._size, 1)
         except Flaw as flaw:
             raise self._broken(flaw) from flaw

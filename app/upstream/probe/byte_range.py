@@ -45,10 +45,10 @@ class Region:
 
     def open(self) -> BinaryIO:
         """Return a seekable, buffered reader with a position of its own."""
-        return io.BufferedReader(_Reader(self), BLOCK)
+        return io.BufferedReader(_RangeReader(self), BLOCK)
 
 
-class _Reader(io.RawIOBase):
+class _RangeReader(io.RawIOBase):
     """A region as a raw stream."""
 
     def __init__(self, region: Region) -> None:

@@ -12,7 +12,7 @@ from app.upstream.resilience.retry import Budget, Deadline
 _RETRY_S = 5
 
 
-class Gate:
+class ConcurrencyLimit:
     """Admits `concurrency` calls of one upstream at a time; others wait `queue_s`.
 
     The patient, who have threads of their own, wait until their deadline. `observe`

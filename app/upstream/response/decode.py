@@ -16,7 +16,7 @@ from app.upstream.response.base64_stream import (
     media_type_of,
 )
 from app.upstream.response.finish_reason import FILTERED
-from app.upstream.response.json_images import BASE64_KEYS, URL_KEYS, Item, Said
+from app.upstream.response.json_images import BASE64_KEYS, URL_KEYS, JsonImage, Said
 from app.upstream.service import Service
 
 _MOST_URL = 8_192
@@ -96,7 +96,7 @@ class Reading:
         """Return the image that a region is; Missing where it is not one."""
         return self._accept(region, form, said)
 
-    def read_item(self, item: Item, said: Said) -> Piece:
+    def read_item(self, item: JsonImage, said: Said) -> Piece:
         """Return the image at one place of a JSON answer."""
         if _is_absent(said) or item.payload is None:
             return _absent(said)
@@ -108,7 +108,7 @@ class Reading:
 
     def read_bare(self, text: Text) -> Piece:
         """Return the image that a text of base64, or a data URI, is."""
-        return self._read_text(text, Item(None, "", ()), _UNSAID, "base64_text")
+        return self._read_text(text, JsonImage(None, "", ()), _UNSAID, "base64_text")
 
     def _spill(self, text: str) -> Text:
         """Write a short string to the file, to be read like the long ones."""
@@ -118,13 +118,13 @@ class Reading:
         self.target.flush()
         return Text(Region(self.target, start, len(data)))
 
-    def _link(self, url: str, item: Item, said: Said) -> Piece:
+    def _link(self, url: str, item: JsonImage, said: Said) -> Piece:
         if len(url) > _MOST_URL:
             return Missing("its address is too long")
         return Linked(url, said.seed, said.finish, item.revised_prompt, self.repairs)
 
     def _read_text(
-        self, text: Text, item: Item, said: Said, form: str = "base64"
+        self, text: Text, item: JsonImage, said: Said, form: str = "base64"
     ) -> Piece:
         if text.head(8).lower().startswith((b"http:", b"https:")):
             url = text.head(_MOST_URL + 1).decode("utf-8", "replace")
@@ -208,7 +208,7 @@ def _repairs_of_key(key: str, is_uri: bool) -> tuple[str, ...]:
     return ("base64-in-url",) if key in URL_KEYS else ()
 
 
-def _unreadable(item: Item, reason: str) -> str:
+def _unreadable(item: JsonImage, reason: str) -> str:
     if item.key in URL_KEYS:
         return "its address is of a kind that cannot be fetched"
     return f"its base64 cannot be read: {reason}"

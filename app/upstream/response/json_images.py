@@ -45,7 +45,7 @@ Around = tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class JsonImage:
     """One place for an image: what is there, under which key, in which objects.
 
     `around` is the objects that enclose it, nearest first; a payload of None is an
@@ -130,7 +130,7 @@ class Said:
     reason: str
 
 
-def find(document: Any, pointer: str | None = None) -> list[Item]:
+def find(document: Any, pointer: str | None = None) -> list[JsonImage]:
     """Return the places for images in an answer, in its order.
 
     `pointer` is a JSON pointer (RFC 6901) in which `*` stands for every index; with
@@ -144,7 +144,7 @@ def find(document: Any, pointer: str | None = None) -> list[Item]:
     ]
 
 
-def tell(items: list[Item], document: Any) -> list[Said]:
+def tell(items: list[JsonImage], document: Any) -> list[Said]:
     """Return seed and finish of each item, from its own objects or from lists."""
     top = document if isinstance(document, Mapping) else {}
     info = _read_info(top.get("info"))
@@ -170,9 +170,9 @@ def read_text(text: Text, most: int) -> str:
     return text.head(most).decode("utf-8", "replace")
 
 
-def _search(value: Any, key: str, around: Around, depth: int) -> list[Item]:
+def _search(value: Any, key: str, around: Around, depth: int) -> list[JsonImage]:
     if value is None or isinstance(value, (str, Text)):
-        return [Item(value or None, key, around)]
+        return [JsonImage(value or None, key, around)]
     if depth > _MOST_DEPTH:
         return []
     if isinstance(value, list):
@@ -184,8 +184,10 @@ def _search(value: Any, key: str, around: Around, depth: int) -> list[Item]:
     return []
 
 
-def _search_object(value: Mapping[str, Any], around: Around, depth: int) -> list[Item]:
-    first: list[Item] = []
+def _search_object(
+    value: Mapping[str, Any], around: Around, depth: int
+) -> list[JsonImage]:
+    first: list[JsonImage] = []
     for key in _CONTAINERS:
         found = _search(value[key], key, around, depth + 1) if value.get(key) else []
         if any(item.is_plausible for item in found):
@@ -193,14 +195,14 @@ def _search_object(value: Mapping[str, Any], around: Around, depth: int) -> list
         first = first or found
     for key in _PAYLOADS:
         if isinstance(payload := value.get(key), (str, Text)) and payload:
-            return [Item(payload, key, around)]
+            return [JsonImage(payload, key, around)]
         # {"image_url": {"url": ...}}
         if isinstance(payload, Mapping):
             return _search(payload, key, around, depth + 1)
     if first:
         return first
     empty = any(key in value for key in (*_FINISHES, *_PAYLOADS))
-    return [Item(None, "", around)] if empty else []
+    return [JsonImage(None, "", around)] if empty else []
 
 
 def _split(pointer: str) -> list[str]:

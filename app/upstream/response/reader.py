@@ -21,10 +21,10 @@ from app.upstream.response.refusal import refuse
 from app.upstream.response.streaming_json import BOM
 from app.upstream.service import Service
 
-__all__ = ["Answer", "Found", "Linked", "Missing", "read_answer", "read_fetched"]
+__all__ = ["Found", "Linked", "Missing", "ServiceAnswer", "read_answer", "read_fetched"]
 
 
-class Answer(NamedTuple):
+class ServiceAnswer(NamedTuple):
     """What came: `images` in the upstream's order, and a `Missing` for each absent.
 
     There is at least one image. Those that are `Linked` have to be fetched.
@@ -43,7 +43,7 @@ def read_answer(
     content_type: str,
     headers: Mapping[str, str],
     asked: int,
-) -> Answer:
+) -> ServiceAnswer:
     """Return the images of an answer, at least one, and say which are missing.
 
     `body` and `decoded` are real files in which found images live, so the caller
@@ -135,7 +135,7 @@ def _repairs(body: Region, content_type: str) -> tuple[str, ...]:
     return bom if fits else (*bom, "content-type")
 
 
-def _sort(upstream: str, found: Pieces, asked: int) -> Answer:
+def _sort(upstream: str, found: Pieces, asked: int) -> ServiceAnswer:
     """Part what came from what did not; count as missing what is not even told."""
     pieces, untold = found
     images = tuple(p for p in pieces if not isinstance(p, Missing))
@@ -145,7 +145,7 @@ def _sort(upstream: str, found: Pieces, asked: int) -> Answer:
     if (short := asked - len(pieces)) > 0:
         reason = untold or f"only {len(pieces)} of {asked} images came"
         missing += [Missing(reason, is_filter(untold))] * short
-    return Answer(images, tuple(missing))
+    return ServiceAnswer(images, tuple(missing))
 
 
 def _nothing(upstream: str, missing: list[Missing]) -> UpstreamFiltered | BadMedia:

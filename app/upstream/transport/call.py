@@ -26,7 +26,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 from app.upstream.request.adapters import WireRequest
-from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.concurrency import ConcurrencyLimit
 from app.upstream.resilience.retry import Deadline, backoff, retry_after
 from app.upstream.service import Service
 from app.upstream.transport.addresses import Target, origin, parse
@@ -44,7 +44,7 @@ def call(
     request: WireRequest,
     *,
     deadline: Deadline,
-    gate: Gate,
+    gate: ConcurrencyLimit,
     patient: bool = False,
 ) -> Received:
     """Send a paid request, and again only where nothing was bought for certain.

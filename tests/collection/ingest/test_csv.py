@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from app.collection.errors import BadRows, Unreadable
 from app.collection.ingest.csv import Columns, read_csv
-from app.collection.ingest.ndjson import Row
+from app.collection.ingest.ndjson import TableRow
 from tests.collection.uploads import Drips
 
 NAMES = Columns(frozenset({"name", "role", "qr"}))
 MOST = 1 << 20
 
 
-def rows(text: str | bytes, columns: Columns = NAMES) -> list[Row]:
+def rows(text: str | bytes, columns: Columns = NAMES) -> list[TableRow]:
     data = text.encode() if isinstance(text, str) else text
     return [*read_csv(io.BytesIO(data), columns, MOST)]
 

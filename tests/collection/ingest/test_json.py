@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.ingest.json import Document, spool
+from app.collection.ingest.json import JsonDocument, spool
 from app.parsing.image import BadBody, read_json
 from app.renderer.errors import BadParameter
 from tests.collection.uploads import Drips, Limits
@@ -28,7 +28,7 @@ def file() -> Iterator[IO[bytes]]:
 def read(data: bytes) -> tuple[dict[str, Any], list[Any]]:
     with tempfile.TemporaryFile() as made:
         spool(io.BytesIO(data), made)
-        document = Document(made, BOUNDS)
+        document = JsonDocument(made, BOUNDS)
         return document.members, [row.values for row in document.rows()]
 
 
@@ -71,7 +71,7 @@ def test_the_first_place_at_fault_is_shown() -> None:
 def test_a_name_twice_further_in_is_its_rows_fault() -> None:
     with tempfile.TemporaryFile() as made:
         spool(io.BytesIO(b'{"items":[{"a":{"b":1,"b":2}},{"a":1}]}'), made)
-        rows = [*Document(made, BOUNDS).rows()]
+        rows = [*JsonDocument(made, BOUNDS).rows()]
 
     assert [fault.field for fault in rows[0].faults] == ["b"]
     assert rows[1].values == {"a": 1} and not rows[1].faults

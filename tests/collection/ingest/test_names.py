@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.ingest.names import LONGEST, Names, Pattern, safe
+from app.collection.ingest.names import LONGEST, NamePattern, Names, safe
 from app.renderer.errors import BadParameter
 
 KNOWN = ("title", "size")
@@ -15,7 +15,7 @@ DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.I)
 
 
 def filled(pattern: str, **values: object) -> str:
-    return Pattern(pattern, KNOWN).fill(7, "card", values)
+    return NamePattern(pattern, KNOWN).fill(7, "card", values)
 
 
 def test_placeholders_are_filled_in() -> None:
@@ -35,13 +35,13 @@ def test_a_value_is_not_filled_in_again() -> None:
 
 
 def test_an_index_of_six_digits_is_whole() -> None:
-    assert Pattern("{index}", ()).fill(123_456, "card", {}) == "123456"
+    assert NamePattern("{index}", ()).fill(123_456, "card", {}) == "123456"
 
 
 @pytest.mark.parametrize("text", ["{shoe}", "{}", "{title!r}", "{title:>9}", "{0}"])
 def test_an_unknown_placeholder_hears_the_known_ones(text: str) -> None:
     with pytest.raises(BadParameter) as caught:
-        Pattern(text, KNOWN)
+        NamePattern(text, KNOWN)
 
     fault = caught.value.faults[0]
     assert fault.field == "name"
@@ -51,7 +51,7 @@ def test_an_unknown_placeholder_hears_the_known_ones(text: str) -> None:
 @pytest.mark.parametrize("text", ["{", "}", "{title", "a}b", "{{title}}"])
 def test_a_brace_alone_is_refused(text: str) -> None:
     with pytest.raises(BadParameter):
-        Pattern(text, KNOWN)
+        NamePattern(text, KNOWN)
 
 
 def test_equal_names_are_numbered() -> None:
@@ -102,4 +102,4 @@ def test_what_is_safe_stays_as_it_is(text: str) -> None:
 
 def test_a_pattern_without_a_placeholder_is_refused_with_the_usual_cause():
     with pytest.raises(BadParameter, match="curl"):
-        Pattern("index-name", KNOWN)
+        NamePattern("index-name", KNOWN)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.renderer.base import Output, Picture
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode, encode_png
-from app.renderer.encode.pdf import Page, pages
+from app.renderer.encode.pdf import PdfPage, pages
 from app.renderer.errors import BadParameter, UnknownFormat
 from tests.renderer.encode.pictures import MODES
 
@@ -72,7 +72,7 @@ def test_a_pdf_of_one_picture_is_that_of_a_collection_of_it(mode: str) -> None:
 
     data = encode(picture, Output(format="pdf"))
 
-    assert data == b"".join(pages(iter([Page(encode_png(picture), 1)])))
+    assert data == b"".join(pages(iter([PdfPage(encode_png(picture), 1)])))
 
 
 def test_scale_sharpens_a_pdf_and_keeps_its_page() -> None:

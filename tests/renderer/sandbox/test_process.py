@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.renderer.sandbox.process import Cell, Died, Expired
+from app.renderer.sandbox.process import Died, Expired, SandboxProcess
 from tests.renderer import cell_work as work
 
 ROOT = Path(__file__).parents[3]
@@ -28,8 +28,8 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def cell() -> Iterator[Cell]:
-    made = Cell(work.prepare, memory_bytes=MEMORY)
+def cell() -> Iterator[SandboxProcess]:
+    made = SandboxProcess(work.prepare, memory_bytes=MEMORY)
     yield made
     made.close()
 
@@ -50,22 +50,22 @@ def ends(pid: int) -> bool:
     return False
 
 
-def test_work_is_done_in_one_other_process(cell: Cell) -> None:
+def test_work_is_done_in_one_other_process(cell: SandboxProcess) -> None:
     first, second = (cell.run(work.pid, timeout_s=9) for _ in range(2))
 
     assert first == second != os.getpid()
 
 
-def test_nothing_can_be_opened(cell: Cell) -> None:
+def test_nothing_can_be_opened(cell: SandboxProcess) -> None:
     assert cell.run(work.doors, timeout_s=9) == []
 
 
-def test_no_core_is_dumped(cell: Cell) -> None:
+def test_no_core_is_dumped(cell: SandboxProcess) -> None:
     assert cell.run(work.core_limit, timeout_s=9) == (0, 0)
 
 
 @pytest.mark.parametrize("function", [work.spin, work.sleep])
-def test_work_is_stopped_at_its_deadline(cell: Cell, function) -> None:
+def test_work_is_stopped_at_its_deadline(cell: SandboxProcess, function) -> None:
     arguments = (60,) if function is work.sleep else ()
     before = cell.run(work.pid, timeout_s=9)
     started = time.perf_counter()
@@ -77,13 +77,13 @@ def test_work_is_stopped_at_its_deadline(cell: Cell, function) -> None:
     assert ends(before)
 
 
-def test_memory_is_bounded(cell: Cell) -> None:
+def test_memory_is_bounded(cell: SandboxProcess) -> None:
     assert cell.run(work.take, MEMORY // 2, timeout_s=9) == MEMORY // 2
     with pytest.raises(MemoryError):
         cell.run(work.take, MEMORY * 2, timeout_s=9)
 
 
-def test_a_death_is_told_and_the_process_replaced(cell: Cell) -> None:
+def test_a_death_is_told_and_the_process_replaced(cell: SandboxProcess) -> None:
     with pytest.raises(Died) as caught:
         cell.run(work.abort, timeout_s=9)
 
@@ -91,21 +91,21 @@ def test_a_death_is_told_and_the_process_replaced(cell: Cell) -> None:
     assert cell.run(work.pid, timeout_s=9)
 
 
-def test_a_process_killed_in_its_sleep_is_replaced(cell: Cell) -> None:
+def test_a_process_killed_in_its_sleep_is_replaced(cell: SandboxProcess) -> None:
     os.kill(cell.run(work.pid, timeout_s=9), signal.SIGKILL)
     time.sleep(0.4)
 
     assert cell.run(work.pid, timeout_s=9)
 
 
-def test_errors_come_back_as_themselves(cell: Cell) -> None:
+def test_errors_come_back_as_themselves(cell: SandboxProcess) -> None:
     with pytest.raises(work.Refused) as caught:
         cell.run(work.refuse, timeout_s=9)
 
     assert (caught.value.one, caught.value.two) == ("a", 1)
 
 
-def test_threads_take_turns(cell: Cell) -> None:
+def test_threads_take_turns(cell: SandboxProcess) -> None:
     found: list[int] = []
 
     def ask() -> None:
@@ -122,7 +122,7 @@ def test_threads_take_turns(cell: Cell) -> None:
 
 
 def test_a_closed_cell_leaves_no_process_and_opens_again() -> None:
-    cell = Cell(work.prepare, memory_bytes=MEMORY)
+    cell = SandboxProcess(work.prepare, memory_bytes=MEMORY)
     pid = cell.run(work.pid, timeout_s=9)
 
     cell.close()
@@ -134,7 +134,7 @@ def test_a_closed_cell_leaves_no_process_and_opens_again() -> None:
 
 
 def test_a_process_that_cannot_get_ready_is_an_error_soon() -> None:
-    cell = Cell(work.fail, memory_bytes=MEMORY)
+    cell = SandboxProcess(work.fail, memory_bytes=MEMORY)
 
     with pytest.raises(BrokenProcessPool):
         cell.run(work.pid, timeout_s=9)

@@ -16,7 +16,7 @@ from app.renderer.builtin import html as builtin_html
 from app.renderer.encode import FORMATS
 from app.renderer.engine.engine import Engine
 from app.renderer.errors import RendererError, RenderTimeout, Undrawable
-from app.renderer.sandbox.sandbox import Isolation
+from app.renderer.sandbox.sandbox import Sandbox
 
 SETTINGS = replace(
     Settings(), system_fonts=False, render_timeout_s=4.0, html_memory_bytes=2**29
@@ -28,8 +28,8 @@ SLOW = "".join(
 
 
 @pytest.fixture(scope="module")
-def isolation() -> Iterator[Isolation]:
-    made = Isolation(SETTINGS)
+def isolation() -> Iterator[Sandbox]:
+    made = Sandbox(SETTINGS)
     yield made
     made.close()
 
@@ -57,7 +57,7 @@ def bomb(side: int) -> str:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_the_same_as_without_isolation(
-    isolation: Isolation, html: Renderer, name: str
+    isolation: Sandbox, html: Renderer, name: str
 ) -> None:
     parameters = html.parameters(html="<h1>Same</h1>", width=64, height=64)
 
@@ -71,7 +71,7 @@ def test_every_format_is_the_same_as_without_isolation(
             assert image.size == (64, 64)
 
 
-def test_facts_come_back(isolation: Isolation, html: Renderer) -> None:
+def test_facts_come_back(isolation: Sandbox, html: Renderer) -> None:
     parameters = html.parameters(html="日本", width=64, height=64)
 
     encoded = isolation.produce(html, parameters, Output())
@@ -79,7 +79,7 @@ def test_facts_come_back(isolation: Isolation, html: Renderer) -> None:
     assert encoded.facts == {"missing_glyphs": ["U+65E5", "U+672C"]}
 
 
-def test_errors_come_back_as_themselves(isolation: Isolation, html: Renderer) -> None:
+def test_errors_come_back_as_themselves(isolation: Sandbox, html: Renderer) -> None:
     parameters = html.parameters(html="<b>" * 600, width=64, height=64)
 
     with pytest.raises(Undrawable, match="nesting"):
@@ -87,7 +87,7 @@ def test_errors_come_back_as_themselves(isolation: Isolation, html: Renderer) ->
 
 
 def test_a_page_that_takes_too_long_is_stopped(html: Renderer) -> None:
-    isolation = Isolation(replace(SETTINGS, render_timeout_s=0.2))
+    isolation = Sandbox(replace(SETTINGS, render_timeout_s=0.2))
     parameters = html.parameters(html=SLOW, width=4000, height=4000)
     started = time.perf_counter()
 
@@ -103,7 +103,7 @@ def test_a_page_that_takes_too_long_is_stopped(html: Renderer) -> None:
 
 
 def test_neither_files_nor_network_are_reached(
-    isolation: Isolation, html: Renderer, tmp_path
+    isolation: Sandbox, html: Renderer, tmp_path
 ) -> None:
     Image.new("RGB", (9, 9), "red").save(tmp_path / "red.png")
     calls: list[object] = []
@@ -173,7 +173,7 @@ def test_neither_files_nor_network_are_reached(
     ids=lambda body: body[:40],
 )
 def test_hostile_pages_end_in_a_picture_or_an_error_in_time(
-    isolation: Isolation, html: Renderer, body: str
+    isolation: Sandbox, html: Renderer, body: str
 ) -> None:
     parameters = html.parameters(html=body, width=800, height=600)
     started = time.perf_counter()

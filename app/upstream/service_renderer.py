@@ -19,7 +19,7 @@ from app.upstream.request.adapters import WireRequest, build
 from app.upstream.request.capabilities import dialect_of
 from app.upstream.request.prompt import Ask, check, parameters
 from app.upstream.resilience.circuit_breaker import Breaker
-from app.upstream.resilience.concurrency import Gate
+from app.upstream.resilience.concurrency import ConcurrencyLimit
 from app.upstream.resilience.retry import Deadline
 from app.upstream.response.reader import Found, Linked, read_answer, read_fetched
 from app.upstream.service import Service
@@ -41,7 +41,9 @@ def renderer_of(
     # Whoever waits for a service that is left alone is to see more than one probe.
     cooldown_s = min(_COOLDOWN_S, upstream.total_s / 3)
     breaker = Breaker(upstream.name, cooldown_s=cooldown_s)
-    gate = Gate(upstream.name, upstream.concurrency, breaker=breaker, observe=told)
+    gate = ConcurrencyLimit(
+        upstream.name, upstream.concurrency, breaker=breaker, observe=told
+    )
     return Renderer(
         name=upstream.name,
         title=f"Images that the service {upstream.name} makes",
@@ -62,7 +64,7 @@ class RemoteService:
     """
 
     service: Service
-    gate: Gate
+    gate: ConcurrencyLimit
 
     @property
     def most(self) -> int:

@@ -6,8 +6,8 @@ import pytest
 
 from app.renderer.base import Wanted
 from app.upstream.errors import CircuitOpen, UpstreamError
-from app.upstream.renderer import renderer_of
 from app.upstream.service import Service
+from app.upstream.service_renderer import renderer_of
 from tests.upstream.doubles import refusing
 
 
