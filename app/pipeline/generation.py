@@ -1,7 +1,7 @@
 """Images of a prompt, as all faces ask for them, over every renderer that takes one.
 
 A face is a table of names and shapes: it says a `Generation` out of its own wire
-format, and an `Album` in it.
+format, and `GeneratedImages` in it.
 """
 
 import logging

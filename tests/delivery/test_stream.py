@@ -3,7 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import Headers
 
+from app.delivery.answer import Answer
 from app.delivery.stream import BrokenStream, steady, stream
 
 
@@ -89,3 +91,13 @@ def test_closing_ends_the_work_and_calls_finish_once():
 
 def test_proxies_are_told_not_to_run_ahead_of_the_client():
     assert body([b"x"]).headers["X-Accel-Buffering"] == "no"
+
+
+def test_an_answer_hands_its_headers_on_as_werkzeug_would():
+    """Answer fills a private list of Werkzeug's, which an upgrade may change."""
+    pairs = [("ETag", '"a"'), ("Link", "<a>"), ("Link", "<b>")]
+
+    headers = Answer("200 OK", pairs, ()).headers
+
+    assert list(headers) == list(Headers(pairs))
+    assert headers.getlist("Link") == ["<a>", "<b>"] and headers["etag"] == '"a"'

@@ -77,14 +77,20 @@ def _spell(name: str, index: int, renderer: str, values: Mapping[str, Any]) -> s
 class Names:
     """Makes names safe and unique within one collection, whatever their case.
 
-    Names come without extension; one that is already `taken` is not given.
+    Names are given without extension: one of the `endings` of the collection's format
+    is taken off what is wanted. A name that is already `taken` is not given.
     """
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
+    def __init__(self, taken: Iterable[str] = (), endings: Iterable[str] = ()) -> None:
         self._next = {name.lower(): 2 for name in taken}
+        self._suffixes = tuple(f".{ending}" for ending in endings)
 
     def give(self, wanted: str, index: int) -> str:
         """Return a stem of 1 to 100 of A-Z, a-z, 0-9, dot, hyphen and underscore."""
+        for suffix in self._suffixes:
+            if wanted.lower().endswith(suffix):
+                wanted = wanted[: -len(suffix)]
+                break
         stem = safe(wanted) or f"{index:05}"
         if stem.lower() not in self._next:
             self._next[stem.lower()] = 2

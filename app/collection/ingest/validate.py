@@ -60,9 +60,9 @@ class RowValidator:
         self._pixels = 0
         self._laid = 0
         self._options = tuple(spell_options(terms.options))
-        ending = FORMATS[terms.output.format].extensions[0]
+        endings = FORMATS[terms.output.format].extensions
         # An archive's last member.
-        self._names = Names(("manifest",) if ending == "json" else ())
+        self._names = Names(("manifest",) if "json" in endings else (), endings)
         self._renderers: dict[str, Renderer] = {}
         self._digests: dict[str, str] = {}
 

@@ -62,6 +62,14 @@ def test_equal_names_are_numbered() -> None:
     assert given == ["a", "A-2", "a-2-2", "a-3", "b"]
 
 
+def test_a_file_name_does_not_end_twice() -> None:
+    names = Names(endings=("jpg", "jpeg"))
+
+    given = [names.give(name, 7) for name in ("Dup.JPG", "dup.jpeg", "a.png", ".jpg")]
+
+    assert given == ["Dup", "dup-2", "a.png", "00007"]
+
+
 def test_a_name_that_is_taken_is_not_given() -> None:
     assert Names(("manifest",)).give("Manifest", 1) == "Manifest-2"
 
