@@ -17,6 +17,7 @@ from app.config import Settings
 from app.image_request import ImageRequest, from_strings
 from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
 from app.pipeline.pipeline import Pipeline, Production
+from app.pipeline.singleflight import Singleflight
 from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas
@@ -65,10 +66,21 @@ def test_second_request_comes_from_the_store(drawing: Drawing) -> None:
     assert first.media == second.media
 
 
-def test_equal_requests_at_one_moment_are_drawn_once(drawing: Drawing) -> None:
+def test_equal_requests_at_one_moment_are_drawn_once(
+    drawing: Drawing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = pipeline()
     drawing.go.clear()
     sources: list[str] = []
+    joined: list[str] = []
+    join = Singleflight.join
+
+    def count(self: Singleflight[Any], key: str) -> Any:
+        found = join(self, key)
+        joined.append(key)
+        return found
+
+    monkeypatch.setattr(Singleflight, "join", count)
 
     def ask() -> None:
         sources.append(line.produce(drawing.request()).source)
@@ -76,7 +88,8 @@ def test_equal_requests_at_one_moment_are_drawn_once(drawing: Drawing) -> None:
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: drawing.calls == 1)
+    # A thread that comes when all is over would rightly draw anew.
+    wait_until(lambda: drawing.calls == 1 and len(joined) == 8)
     drawing.go.set()
     for thread in threads:
         thread.join()
