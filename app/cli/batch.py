@@ -37,7 +37,7 @@ from app.collection.outcome import Bundle, Drawn, ImageFailed, Outcome
 from app.config import Settings, allocator
 from app.image_request import ImageRequest
 from app.media import Media
-from app.parsing.image import BadBody, UnsupportedBody
+from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
@@ -124,7 +124,7 @@ def run(arguments: Sequence[str]) -> int:
         if error.more:
             say(f"and {error.more:,} more")
         return 2
-    except (BadBody, UnsupportedBody) as error:
+    except (BadBody, BodyTooLarge, UnsupportedBody) as error:
         say(str(error))
         return 2
     except (ImageFailed, Busy, RemoteError, ArchiveError) as error:
@@ -276,8 +276,8 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     allocator.tune()
     settings = Settings.from_env(os.environ)
     catalogue = open_catalogue(settings, os.environ)
-    query = urlencode(options.pairs).encode()
-    draft = read_upload(stream, options.media_type, query, catalogue, settings)
+    pairs = options.pairs
+    draft = read_upload(stream, options.media_type, pairs, catalogue, settings)
     with ExitStack() as stack:
         stack.enter_context(closing(draft))
         log, handler = logging.getLogger("mimeo"), _FirstWarning(logging.WARNING)

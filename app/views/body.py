@@ -1,8 +1,6 @@
 """What the current request carries: its query, its body, an upload."""
 
 from io import BytesIO
-from typing import BinaryIO
-from urllib.parse import urlencode
 
 from flask import request
 from werkzeug.datastructures import FileStorage
@@ -17,7 +15,6 @@ from app.parsing.accept import JSON
 from app.parsing.image import (
     MAX_FIELDS,
     BadBody,
-    BodyTooLarge,
     RequestBody,
     UnsupportedBody,
     read_json,
@@ -25,8 +22,6 @@ from app.parsing.image import (
 )
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
-
-_LIMIT = "MIMEO_MAX_COLLECTION_BYTES"
 
 
 def read_body() -> RequestBody:
@@ -105,28 +100,6 @@ def read_document() -> dict[str, object]:
     return read_json(read_data())
 
 
-class _BoundedBody:
-    """Hands a body on; raises where it has too many bytes, or fewer than it said."""
-
-    def __init__(self, stream: BinaryIO, expected: int | None, most: int) -> None:
-        if expected is not None and expected > most:
-            raise BodyTooLarge(_LIMIT, most)
-        self._stream = stream
-        self._expected = expected
-        self._most = most
-        self._taken = 0
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, none at the end."""
-        block = self._stream.read(size)
-        self._taken += len(block)
-        if self._taken > self._most:
-            raise BodyTooLarge(_LIMIT, self._most)
-        if size and not block and self._expected not in (None, self._taken):
-            raise BadBody(f"The body ended after {self._taken:,} bytes.")
-        return block
-
-
 def receive(
     catalogue: Catalogue, settings: Settings, own: tuple[str, ...] = ()
 ) -> tuple[Draft, dict[str, str]]:
@@ -138,8 +111,12 @@ def receive(
     _refuse_coding()
     pairs = read_pairs(request.query_string)
     delivery = unique(pair for pair in pairs if pair[0] in own)
-    query = urlencode([pair for pair in pairs if pair[0] not in own]).encode()
-    most = settings.max_collection_bytes
-    stream = _BoundedBody(request.environ["wsgi.input"], request.content_length, most)
-    kind = request.headers.get("Content-Type", "")
-    return read_upload(stream, kind, query, catalogue, settings), delivery
+    draft = read_upload(
+        request.environ["wsgi.input"],
+        request.headers.get("Content-Type", ""),
+        [pair for pair in pairs if pair[0] not in own],
+        catalogue,
+        settings,
+        request.content_length,
+    )
+    return draft, delivery

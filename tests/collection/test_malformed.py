@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.collection.errors import BadRows
 from app.collection.ingest.upload import read_upload
-from app.parsing.image import BadBody, UnsupportedBody
+from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody, read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import (
     BadParameter,
@@ -359,7 +359,7 @@ CASES = {
         CSV, BADGE, b"name\n" + b"A\n" * 60_000, LimitExceeded, "rows: 4 is over"
     ),
     "bytes after the rows": Case(
-        JSON, "", HEAD + b"[{}]}" + b" " * 200_000, LimitExceeded, "body: "
+        JSON, "", HEAD + b"[{}]}" + b" " * 200_000, BodyTooLarge, "MAX_COLLECTION_BYTES"
     ),
 }
 
@@ -390,7 +390,9 @@ def test_the_answer_does_not_depend_on_how_it_arrives(
     stream = Drips(case.body, size)
 
     with pytest.raises(case.error) as caught:
-        read_upload(stream, case.kind, case.query.encode(), catalogue, SMALL)
+        read_upload(
+            stream, case.kind, read_pairs(case.query.encode()), catalogue, SMALL
+        )
 
     assert case.says in str(caught.value)
 
@@ -441,7 +443,7 @@ def test_a_line_without_end_is_not_read_to_its_end(
     stream = Endless(head + b'"' * (kind == CSV), pattern)
 
     with pytest.raises((BadRows, LimitExceeded)) as caught:
-        read_upload(stream, kind, query.encode(), catalogue, SMALL)
+        read_upload(stream, kind, read_pairs(query.encode()), catalogue, SMALL)
 
     # One block, of 64 KiB, shows that a row is over 4 KiB.
     assert stream.taken <= 128 << 10
@@ -455,7 +457,7 @@ def test_blank_lines_without_end_are_not_read_to_their_end(
     stream = Endless(head, b"\n")
 
     with pytest.raises(BadRows) as caught:
-        read_upload(stream, kind, SOLID.encode(), catalogue, Limits())
+        read_upload(stream, kind, read_pairs(SOLID.encode()), catalogue, Limits())
 
     assert "there are more than 1,048,576 blank lines" in str(caught.value)
     assert stream.taken < 2 << 20

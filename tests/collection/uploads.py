@@ -10,6 +10,7 @@ from app.collection.errors import BadRows, RowFault
 from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
 from app.config import Settings
+from app.parsing.image import read_pairs
 from app.renderer.catalogue import Catalogue
 
 CSV = "text/csv"
@@ -60,7 +61,8 @@ def upload(
     """Read a body; a table of badges unless said otherwise."""
     data = body.encode() if isinstance(body, str) else body
     limits = bounds or Limits()
-    return read_upload(io.BytesIO(data), kind, query.encode(), catalogue, limits)
+    pairs = read_pairs(query.encode())
+    return read_upload(io.BytesIO(data), kind, pairs, catalogue, limits)
 
 
 def faults_of(error: BadRows) -> Iterator[tuple[int | None, int | None, str]]:

@@ -1,7 +1,7 @@
 """One upload of any kind to one draft: the way in."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from app.collection.errors import BadRows, RowFault, Unreadable
@@ -14,11 +14,11 @@ from app.collection.ingest.shared import from_members, from_pairs
 from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
-from app.parsing.image import UnsupportedBody, read_pairs
+from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
 from app.renderer.catalogue import Catalogue
-from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.errors import BadParameter, Fault
 
-_Pairs = list[tuple[str, str]]
+Pairs = Sequence[tuple[str, str]]
 _FORM = "application/x-www-form-urlencoded"
 _UTF8 = ("", "utf-8", "utf8", "us-ascii")
 
@@ -26,122 +26,130 @@ _UTF8 = ("", "utf-8", "utf8", "us-ascii")
 def read_upload(
     stream: Stream,
     content_type: str,
-    query: bytes,
+    pairs: Pairs,
     catalogue: Catalogue,
     bounds: Settings,
+    expected: int | None = None,
 ) -> Draft:
     """Read an upload row by row; whoever gets the draft closes it.
 
-    Raises BadRows, BadBody, UnsupportedBody, LimitExceeded, BadParameter,
-    UnknownRenderer, and what reading the stream raises.
+    `pairs` are those of the query, `expected` the number of bytes that are to come, if
+    that is known. Raises BadRows, BadBody, BodyTooLarge, UnsupportedBody,
+    LimitExceeded, BadParameter, UnknownRenderer, and what reading the stream raises.
     """
     mimetype = content_type.partition(";")[0].strip().lower()
     read = READERS.get(mimetype)
     if read is None:
         raise UnsupportedBody(_unsupported(mimetype))
     _check_charset(content_type, mimetype)
-    upload = _Upload(
-        _Bounded(stream, bounds.max_collection_bytes),
-        content_type,
-        read_pairs(query),
-        catalogue,
-        bounds,
-    )
+    bounded = _Bounded(stream, expected, bounds.max_collection_bytes)
     try:
-        return read(upload)
+        return read(bounded, content_type, pairs, catalogue, bounds)
     except Unreadable as error:
         fault = RowFault(None, error.line, "", error.reason)
         raise BadRows((fault,)) from error
 
 
-class _Upload:
-    """An upload and what it is judged by."""
+def _csv(
+    stream: Stream,
+    content_type: str,
+    pairs: Pairs,
+    catalogue: Catalogue,
+    bounds: Settings,
+    files: Files | None = None,
+) -> Draft:
+    """Read a table; the query, and text fields beside it, have the rest."""
+    terms = from_pairs(pairs, catalogue, bounds, files.names if files else ())
+    rows = read_csv(stream, terms.columns, bounds.max_body_bytes)
+    return RowValidator(terms, catalogue, bounds, files).take(rows)
 
-    def __init__(
-        self,
-        stream: Stream,
-        content_type: str,
-        pairs: _Pairs,
-        catalogue: Catalogue,
-        bounds: Settings,
-    ) -> None:
-        self.stream = stream
-        self.content_type = content_type
-        self.pairs = pairs
-        self.catalogue = catalogue
-        self.bounds = bounds
 
-    def csv(self) -> Draft:
-        """Read a table; the query has the rest."""
-        return self._table(self.stream, self.pairs, None)
+def _ndjson(
+    stream: Stream,
+    content_type: str,
+    pairs: Pairs,
+    catalogue: Catalogue,
+    bounds: Settings,
+    files: Files | None = None,
+) -> Draft:
+    """Read an object a line; the query, and text fields beside it, have the rest."""
+    if any(name == "ignore" for name, _ in pairs):
+        raise BadParameter(Fault("ignore", "is for tables, which have columns"))
+    terms = from_pairs(pairs, catalogue, bounds, files.names if files else ())
+    rows = read_ndjson(stream, bounds.max_body_bytes)
+    return RowValidator(terms, catalogue, bounds, files).take(rows)
 
-    def ndjson(self) -> Draft:
-        """Read an object a line; the query has the rest."""
-        return self._lines(self.stream, self.pairs, None)
 
-    def json(self) -> Draft:
-        """Read one object that has all; the query has nothing."""
-        if self.pairs:
-            reason = "belongs into the body, which is JSON"
-            raise BadParameter(*(Fault(name, reason) for name, _ in self.pairs))
-        with tempfile.TemporaryFile("w+b") as file:
-            spool(self.stream, file)
-            document = JsonDocument(file, self.bounds)
-            terms = from_members(document.members, self.catalogue, self.bounds)
-            intake = RowValidator(terms, self.catalogue, self.bounds)
-            return intake.take(document.rows())
+def _json(
+    stream: Stream,
+    content_type: str,
+    pairs: Pairs,
+    catalogue: Catalogue,
+    bounds: Settings,
+) -> Draft:
+    """Read one object that has all; the query has nothing."""
+    if pairs:
+        reason = "belongs into the body, which is JSON"
+        raise BadParameter(*(Fault(name, reason) for name, _ in pairs))
+    with tempfile.TemporaryFile("w+b") as file:
+        spool(stream, file)
+        document = JsonDocument(file, bounds)
+        terms = from_members(document.members, catalogue, bounds)
+        return RowValidator(terms, catalogue, bounds).take(document.rows())
 
-    def multipart(self) -> Draft:
-        """Read a table or lines with the images that they refer to."""
-        with tempfile.TemporaryFile("w+b") as file:
-            sent = read_multipart(self.stream, self.content_type, file, self.bounds)
-            read = self._lines if sent.is_ndjson else self._table
-            return read(sent.rows, [*self.pairs, *sent.pairs], sent.files)
 
-    def _table(self, stream: Stream, pairs: _Pairs, files: Files | None) -> Draft:
-        names = files.names if files else ()
-        terms = from_pairs(pairs, self.catalogue, self.bounds, names)
-        rows = read_csv(stream, terms.columns, self.bounds.max_body_bytes)
-        return RowValidator(terms, self.catalogue, self.bounds, files).take(rows)
-
-    def _lines(self, stream: Stream, pairs: _Pairs, files: Files | None) -> Draft:
-        if any(name == "ignore" for name, _ in pairs):
-            raise BadParameter(Fault("ignore", "is for tables, which have columns"))
-        names = files.names if files else ()
-        terms = from_pairs(pairs, self.catalogue, self.bounds, names)
-        rows = read_ndjson(stream, self.bounds.max_body_bytes)
-        return RowValidator(terms, self.catalogue, self.bounds, files).take(rows)
+def _multipart(
+    stream: Stream,
+    content_type: str,
+    pairs: Pairs,
+    catalogue: Catalogue,
+    bounds: Settings,
+) -> Draft:
+    """Read a table or lines with the images that they refer to."""
+    with tempfile.TemporaryFile("w+b") as file:
+        sent = read_multipart(stream, content_type, file, bounds)
+        read = _ndjson if sent.is_ndjson else _csv
+        given = [*pairs, *sent.pairs]
+        return read(sent.rows, content_type, given, catalogue, bounds, sent.files)
 
 
 # What each media type is read by.
-READERS: Mapping[str, Callable[[_Upload], Draft]] = MappingProxyType(
-    {
-        "application/json": _Upload.json,
-        "application/x-ndjson": _Upload.ndjson,
-        "application/ndjson": _Upload.ndjson,
-        "application/jsonl": _Upload.ndjson,
-        "text/csv": _Upload.csv,
-        "text/tab-separated-values": _Upload.csv,
-        "multipart/form-data": _Upload.multipart,
-    }
+READERS: Mapping[str, Callable[[Stream, str, Pairs, Catalogue, Settings], Draft]] = (
+    MappingProxyType(
+        {
+            "application/json": _json,
+            "application/x-ndjson": _ndjson,
+            "application/ndjson": _ndjson,
+            "application/jsonl": _ndjson,
+            "text/csv": _csv,
+            "text/tab-separated-values": _csv,
+            "multipart/form-data": _multipart,
+        }
+    )
 )
 
 
 class _Bounded:
-    """A stream that raises LimitExceeded as soon as it is too long."""
+    """Hands a body on; raises where it has too many bytes, or fewer than it said."""
 
-    def __init__(self, stream: Stream, most: int) -> None:
+    def __init__(self, stream: Stream, expected: int | None, most: int) -> None:
         self._stream = stream
+        self._expected = expected
         self._most = most
         self._taken = 0
+        self._check(expected or 0)
 
     def read(self, size: int, /) -> bytes:
         data = self._stream.read(size)
         self._taken += len(data)
-        if self._taken > self._most:
-            limit = "MIMEO_MAX_COLLECTION_BYTES"
-            raise LimitExceeded("body", limit, self._most, self._taken)
+        self._check(self._taken)
+        if size and not data and self._expected not in (None, self._taken):
+            raise BadBody(f"The body ended after {self._taken:,} bytes.")
         return data
+
+    def _check(self, size: int) -> None:
+        if size > self._most:
+            raise BodyTooLarge("MIMEO_MAX_COLLECTION_BYTES", self._most)
 
 
 def _check_charset(content_type: str, mimetype: str) -> None:

@@ -11,9 +11,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app.collection.errors import BadRows
 from app.collection.ingest.upload import read_upload
 from app.image_request import from_json
-from app.parsing.image import UnsupportedBody
+from app.parsing.image import BodyTooLarge, UnsupportedBody, read_pairs
 from app.renderer.catalogue import Catalogue
-from app.renderer.errors import LimitExceeded
 from tests.collection.uploads import (
     JSON,
     MULTIPART,
@@ -130,7 +129,9 @@ def test_a_name_beyond_ascii_is_found(catalogue: Catalogue) -> None:
 def test_a_boundary_may_arrive_in_pieces(size: int, catalogue: Catalogue) -> None:
     stream = Drips(form(*PICTURES, ROWS), size)
 
-    draft = read_upload(stream, MULTIPART, QUERY.encode(), catalogue, LIMITS)
+    draft = read_upload(
+        stream, MULTIPART, read_pairs(QUERY.encode()), catalogue, LIMITS
+    )
 
     item = draft.collection(catalogue, LIMITS).item(2)
     draft.close()
@@ -173,10 +174,10 @@ def test_a_body_without_end_is_not_read_to_its_end(
     bounds = Limits(max_collection_bytes=3 << 20, max_body_bytes=8 << 20)
     stream = Endless(head, b"x")
 
-    with pytest.raises(LimitExceeded) as caught:
-        read_upload(stream, kind, query.encode(), catalogue, bounds)
+    with pytest.raises(BodyTooLarge) as caught:
+        read_upload(stream, kind, read_pairs(query.encode()), catalogue, bounds)
 
-    assert caught.value.field == "body"
+    assert caught.value.limit == "MIMEO_MAX_COLLECTION_BYTES"
     assert stream.taken <= (3 << 20) + (64 << 10)
 
 
@@ -189,7 +190,7 @@ def test_a_stream_may_say_itself_that_it_is_too_long(catalogue: Catalogue) -> No
             raise TooLong
 
     with pytest.raises(TooLong):
-        read_upload(Stream(), MULTIPART, QUERY.encode(), catalogue, LIMITS)
+        read_upload(Stream(), MULTIPART, read_pairs(QUERY.encode()), catalogue, LIMITS)
 
 
 def test_no_descriptor_is_left_open(catalogue: Catalogue) -> None:
@@ -201,7 +202,7 @@ def test_no_descriptor_is_left_open(catalogue: Catalogue) -> None:
             stream = io.BytesIO(body[:cut])
             try:
                 read_upload(
-                    stream, MULTIPART, QUERY.encode(), catalogue, LIMITS
+                    stream, MULTIPART, read_pairs(QUERY.encode()), catalogue, LIMITS
                 ).close()
             except Exception as error:
                 assert str(error)

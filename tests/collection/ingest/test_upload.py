@@ -7,7 +7,7 @@ import pytest
 
 from app.collection.errors import BadRows
 from app.collection.ingest.upload import READERS, read_upload
-from app.parsing.image import BadBody
+from app.parsing.image import BadBody, BodyTooLarge, read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, LimitExceeded
 from tests.collection.uploads import (
@@ -189,7 +189,7 @@ def test_pixels_of_all_images_are_bounded(catalogue: Catalogue) -> None:
 def test_bytes_of_an_upload_are_bounded(catalogue: Catalogue) -> None:
     bounds = replace(Limits(), max_collection_bytes=1000)
 
-    with pytest.raises(LimitExceeded) as caught:
+    with pytest.raises(BodyTooLarge) as caught:
         upload(catalogue, "name\n" + "A" * 2000, bounds=bounds)
 
     assert caught.value.limit == "MIMEO_MAX_COLLECTION_BYTES"
@@ -236,9 +236,10 @@ class Broken:
 @pytest.mark.parametrize("name", BODIES)
 def test_an_error_of_the_stream_comes_through(name: str, catalogue: Catalogue) -> None:
     kind, query, _ = BODIES[name]
+    pairs = read_pairs(query.encode())
 
     with pytest.raises(Lost):
-        read_upload(Broken(), kind, query.encode(), catalogue, Limits())
+        read_upload(Broken(), kind, pairs, catalogue, Limits())
 
 
 def test_a_member_over_the_limit_is_not_built(catalogue: Catalogue) -> None:
