@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from flask import Flask, request
+from flask import Flask
 from werkzeug.routing import IntegerConverter
 
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
@@ -12,7 +12,6 @@ from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings
 from app.observability import access_log
-from app.parsing import framing
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import IdempotencyKeys
@@ -24,6 +23,7 @@ from app.renderer.engine.fonts import BrokenFont
 from app.store import sees_all
 from app.views import (
     archives,
+    body,
     collections,
     errors,
     health,
@@ -78,7 +78,7 @@ def build(
     drawing = CollectionDrawing(pipeline, repository, settings, describe)
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
-    app.before_request(partial(framing.check, request))
+    app.before_request(body.check_frame)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
