@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[3]
 MEMORY = 256 * 1024 * 1024
 SCRIPT = """
 import sys, time
-from app.renderer.sandbox.process import Cell
+from app.renderer.sandbox.process import SandboxProcess
 from tests.renderer import cell_work as work
 
 if __name__ == "__main__":
-    cell = Cell(work.prepare, memory_bytes=1 << 28)
+    cell = SandboxProcess(work.prepare, memory_bytes=1 << 28)
     print(cell.run(work.pid, timeout_s=30), flush=True)
     time.sleep(float(sys.argv[1]))
 """
