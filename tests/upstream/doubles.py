@@ -200,9 +200,10 @@ def _huge_error(handler: _Handler) -> None:
 
 
 def _gzip_bomb(handler: _Handler) -> None:
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200))
-    handler.answer(200, bomb + packer.flush(), Content_Encoding="gzip")
+    # Level 1: to make the bomb is not to take the time that the answer has.
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    bomb = packer.compress(bytes(200 << 20)) + packer.flush()
+    handler.answer(200, bomb, Content_Encoding="gzip")
 
 
 def _html(handler: _Handler) -> None:
