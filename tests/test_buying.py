@@ -79,6 +79,63 @@ def test_what_is_bought_is_served_to_head_and_prefetch(client, service, path):
     assert prefetched.data == bought.data
 
 
+def test_what_is_bought_in_one_format_is_served_to_a_prefetch_in_another(
+    client, service
+):
+    client.get("/images/ai-service.png?prompt=a+cat")
+
+    head = client.head("/images/ai-service.webp?prompt=a+cat")
+    answer = client.get(
+        "/images/ai-service.webp?prompt=a+cat", headers={"Sec-Purpose": "prefetch"}
+    )
+
+    assert (answer.status_code, answer.content_type) == (200, "image/webp")
+    assert head.headers["ETag"] == answer.headers["ETag"]
+    assert len(service.asked) == 1
+
+
+WHOLE = [".zip", ".json", ".ndjson", ".pdf", "/sheet.png"]
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_head_of_a_collection_not_bought_says_its_type_alone(client, service, form):
+    place = keep(client)
+
+    before = client.head(f"{place}{form}")
+    bought = client.get(f"{place}{form}")
+
+    assert (before.status_code, before.headers["Cache-Control"]) == (200, "no-store")
+    assert before.content_type == bought.content_type
+    assert not {"ETag", "Content-Length"} & set(before.headers.keys())
+    assert len(bought.data) > 0 and len(service.asked) == 1
+
+
+@pytest.mark.parametrize("form", WHOLE)
+def test_a_collection_that_is_bought_is_served_to_head_and_prefetch(
+    client, service, form
+):
+    place = keep(client)
+    bought = client.get(f"{place}{form}").data
+
+    head = client.head(f"{place}{form}")
+    prefetched = client.get(f"{place}{form}", headers={"Sec-Purpose": "prefetch"})
+
+    assert (prefetched.status_code, prefetched.data) == (200, bought)
+    assert head.headers["ETag"] == prefetched.headers["ETag"]
+    assert len(service.asked) == 1
+
+
+def test_a_prefetch_does_not_buy_what_is_left_of_a_collection(client, service):
+    items = [{"prompt": "a cat"}, {"prompt": "a dog"}]
+    body = {"renderer": "ai-service", "items": items}
+    place = client.post("/collections", json=body).headers["Location"]
+    client.get(f"{place}/1.png")
+
+    answer = client.get(f"{place}.zip", headers={"Sec-Purpose": "prefetch"})
+
+    assert (answer.status_code, len(service.asked)) == (403, 1)
+
+
 @pytest.mark.parametrize("form", [".zip", ".json", ".pdf", "/sheet.png"])
 def test_a_prefetch_of_a_collection_buys_nothing(client, service, form):
     answer = client.get(f"{keep(client)}{form}", headers={"Sec-Purpose": "prefetch"})

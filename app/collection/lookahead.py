@@ -178,6 +178,11 @@ class CollectionDrawing:
         submit = partial(self._pipeline.submit, keep=keep)
         return look_ahead(items, submit, self._bounds)
 
+    def would_buy(self, items: Iterable[Item | Failed]) -> bool:
+        """Tell whether a service would be paid for one of the images at least."""
+        requests = (item.request for item in items if isinstance(item, Item))
+        return any(map(self._pipeline.would_buy, requests))
+
     def run(self, work: Callable[[], _T]) -> _T:
         """Do other work on pictures in the threads that draw, after single images."""
         return self._pipeline.run(work)

@@ -204,6 +204,12 @@ class Pipeline:
                 return kept
         return self._kept.peek(request.fingerprint)
 
+    def would_buy(self, request: ImageRequest) -> bool:
+        """Tell whether a service would be paid for the image, in any format."""
+        if request.renderer.remote is None:
+            return False
+        return self._purchases.peek_single(request) is None
+
     def close(self) -> None:
         """End the threads that draw, and the process for untrusted input."""
         self._waiters.shutdown(cancel_futures=True)

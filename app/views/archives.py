@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import ExitStack
+from functools import partial
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
@@ -23,7 +24,7 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
 from app.store import StoreError
 from app.views.body import receive
-from app.views.images import refuse_prefetch
+from app.views.images import spare
 
 _LOG = logging.getLogger("mimeo.archives")
 # Beyond the length of any answer: whether a Range counts does not depend on it.
@@ -99,9 +100,12 @@ def _deliver(
     early = answer_early(request.environ, terms)
     if early is not None:
         return early
-    if export.collection.buys:
-        refuse_prefetch(request.environ)
     export.form.check(export.collection, export.options, settings)
+    if export.collection.buys:
+        would_buy = partial(drawing.would_buy, export.items())
+        spared = spare(request.environ, export.form.media_type, would_buy)
+        if spared is not None:
+            return spared
     whole = drawing.known(export) if pinned else None
     if request.method != "HEAD":
         ending.enter_context(drawing.admit())

@@ -1,6 +1,7 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -72,18 +73,16 @@ def deliver(
     """Return one image on its terms, drawn only where no early answer serves.
 
     What a service makes is known by its bytes alone: made anew, it is another image.
-    So the tag is their digest, and no URL pins them. Nothing is bought by HEAD or by
-    a prefetch: HEAD says then what can be known, a prefetch raises NotBought.
+    So the tag is their digest, and no URL pins them. Raises NotBought for a prefetch.
     """
     production = None
     if made.renderer.remote is not None:
         known = pipeline.peek(made)
-        if known is None and environ["REQUEST_METHOD"] == "HEAD":
-            row = FORMATS[made.output.format]
-            kind = ("Content-Type", JSON if terms.as_json else row.media_type)
-            return Answer("200 OK", (kind, ("Cache-Control", "no-store")), ())
         if known is None:
-            refuse_prefetch(environ)
+            kind = JSON if terms.as_json else FORMATS[made.output.format].media_type
+            spared = spare(environ, kind, partial(pipeline.would_buy, made))
+            if spared is not None:
+                return spared
             production = pipeline.produce(made)
             terms = terms._replace(tag=production.media.sha256, pinned=False)
         else:
@@ -101,11 +100,26 @@ def deliver(
     return send(environ, terms, production.media, about, **described)
 
 
-def refuse_prefetch(environ: Mapping[str, Any]) -> None:
-    """Raise NotBought where a request is made ahead of anybody's wish."""
-    said = " ".join(environ.get(name, "") for name in _PREFETCH).lower()
-    if "prefetch" in said or "preview" in said or "prerender" in said:
+def spare(
+    environ: Mapping[str, Any], media_type: str, would_buy: Callable[[], bool]
+) -> Answer | None:
+    """Return what HEAD is told of what is not bought yet, or None to go on.
+
+    Nothing is bought by HEAD, which learns the type, nor by a prefetch, for which
+    this raises NotBought; `would_buy` is asked for these two alone.
+    """
+    head = environ["REQUEST_METHOD"] == "HEAD"
+    if not (head or _is_prefetch(environ)) or not would_buy():
+        return None
+    if not head:
         raise NotBought
+    pairs = (("Content-Type", media_type), ("Cache-Control", "no-store"))
+    return Answer("200 OK", pairs, ())
+
+
+def _is_prefetch(environ: Mapping[str, Any]) -> bool:
+    said = " ".join(environ.get(name, "") for name in _PREFETCH).lower()
+    return any(word in said for word in ("prefetch", "preview", "prerender"))
 
 
 def _line(name: str, ending: str | None) -> RequestLine:

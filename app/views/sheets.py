@@ -21,7 +21,7 @@ from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.produce import device_size
-from app.views.images import refuse_prefetch
+from app.views.images import spare
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.
 _OPENED = frozenset({"png", "jpg", "webp", "gif"})
@@ -57,6 +57,9 @@ def blueprint(
             download=options.download,
         )
         early = answer_early(request.environ, terms)
+        if early is None and collection.buys:
+            would_buy = partial(drawing.would_buy, items)
+            early = spare(request.environ, row.media_type, would_buy)
         pairs = [
             ("Content-Type", row.media_type),
             ("Content-Disposition", terms.disposition),
@@ -64,8 +67,6 @@ def blueprint(
         ]
         if early is not None or request.method == "HEAD":
             return early or Answer("200 OK", pairs, ())
-        if collection.buys:
-            refuse_prefetch(request.environ)
         with drawing.admit(), closing(drawing.draw(items)) as outcomes:
             # Only decoding, drawing and encoding take the threads that draw, which
             # make the images meanwhile.
