@@ -4,16 +4,17 @@ Pure: header values in, a decision out. `precondition` needs no more than the
 entity tag, so that 304 and 412 cost no drawing; `select_range` is asked once the
 length is known. Any string is a legal argument, and time is linear in it.
 
+No representation here has a date: it is known by its bytes alone. So conditions on
+dates do not count (RFC 9110, 13.1.3 and 13.1.4), and a date in If-Range matches none.
+
 This is our own because Werkzeug's `make_conditional` lets a Range outrank
-If-None-Match and If-Match, accepts a weak tag or a later date in If-Range, answers
-HEAD with 206, and refuses suffixes longer than the whole (Werkzeug 3.1).
+If-None-Match and If-Match, accepts a weak tag in If-Range, answers HEAD with 206, and
+refuses suffixes longer than the whole (Werkzeug 3.1).
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-from werkzeug.http import parse_date
 
 
 class Conditions(NamedTuple):
@@ -21,9 +22,7 @@ class Conditions(NamedTuple):
 
     method: str
     if_match: str | None = None
-    if_unmodified_since: str | None = None
     if_none_match: str | None = None
-    if_modified_since: str | None = None
     if_range: str | None = None
     range: str | None = None
 
@@ -34,9 +33,7 @@ class Conditions(NamedTuple):
         return cls(
             environ["REQUEST_METHOD"],
             get("HTTP_IF_MATCH"),
-            get("HTTP_IF_UNMODIFIED_SINCE"),
             get("HTTP_IF_NONE_MATCH"),
-            get("HTTP_IF_MODIFIED_SINCE"),
             get("HTTP_IF_RANGE"),
             get("HTTP_RANGE"),
         )
@@ -45,13 +42,12 @@ class Conditions(NamedTuple):
 class Representation(NamedTuple):
     """What is known of a representation before it is made.
 
-    `etag` is strong and has its quotes. `last_modified_s` counts whole seconds
-    since 1970, UTC. The URL of a `pinned` one names its bytes: they never change.
+    `etag` is strong and has its quotes. The URL of a `pinned` one names its bytes:
+    they never change.
     """
 
     etag: str
     pinned: bool = False
-    last_modified_s: int | None = None
 
 
 class Span(NamedTuple):
@@ -83,8 +79,6 @@ _TAGS = re.compile(r'(?:^|,)[ \t]*+(W/)?("[\x21\x23-\x7e\x80-\xff]*+")[ \t]*+(?=
 _SINGLE_RANGE = re.compile(
     r"bytes=[, \t]*+(?:([0-9]++)-([0-9]*+)|-([0-9]++))[, \t]*+\Z", re.ASCII | re.I
 )
-# The longest form, RFC 850's "Wednesday, 09-Nov-94 08:49:37 GMT", has 33 characters.
-_DATE_LENGTH = 33
 # Beyond any length; int() refuses a string of more than 4,300 digits.
 _FAR = 10**18
 
@@ -93,9 +87,14 @@ def precondition(asked: Conditions, current: Representation) -> Decision | None:
     """Return 304 or 412 where a precondition fails, or None to go on."""
     if asked.method in _UNCONDITIONAL:
         return None
-    if not _may_proceed(asked, current):
+    # RFC 9110, 13.2.2, step 1; 13.1.1: If-Match takes the strong comparison.
+    matched = asked.if_match
+    if matched is not None and not _lists(matched, current.etag, weakly=False):
         return PRECONDITION_FAILED
-    if _is_news(asked, current):
+    # Step 3; 13.1.2: If-None-Match takes the weak comparison.
+    if asked.if_none_match is None:
+        return None
+    if not _lists(asked.if_none_match, current.etag, weakly=True):
         return None
     # RFC 9110, 13.1.2: 304 to GET and HEAD, 412 to all other methods.
     return NOT_MODIFIED if asked.method in _SAFE else PRECONDITION_FAILED
@@ -111,38 +110,12 @@ def select_range(asked: Conditions, current: Representation, length: int) -> Dec
     return _parse_range(asked.range, length)
 
 
-def _may_proceed(asked: Conditions, current: Representation) -> bool:
-    # RFC 9110, 13.2.2, step 1; 13.1.1: If-Match takes the strong comparison.
-    if asked.if_match is not None:
-        return _lists(asked.if_match, current.etag, weakly=False)
-    # Step 2; 13.1.4: without a valid date, or a date of ours, it is ignored.
-    limit = _seconds(asked.if_unmodified_since)
-    if limit is None or current.last_modified_s is None:
-        return True
-    return current.last_modified_s <= limit
-
-
-def _is_news(asked: Conditions, current: Representation) -> bool:
-    # RFC 9110, 13.2.2, step 3; 13.1.2: If-None-Match takes the weak comparison.
-    if asked.if_none_match is not None:
-        return not _lists(asked.if_none_match, current.etag, weakly=True)
-    # Step 4; 13.1.3: GET and HEAD only, and without a date of ours it is ignored.
-    if current.last_modified_s is None or asked.method not in _SAFE:
-        return True
-    since = _seconds(asked.if_modified_since)
-    return since is None or current.last_modified_s > since
-
-
 def _range_counts(asked: Conditions, current: Representation) -> bool:
     if asked.if_range is None:
         # `curl -C -` sends Range alone and would splice the bytes of two pictures.
         return current.pinned
-    # RFC 9110, 13.2.2, step 5; 13.1.5: a tag takes the strong comparison, a date
-    # must be equal.
-    if asked.if_range == current.etag:
-        return True
-    date = _seconds(asked.if_range)
-    return date is not None and date == current.last_modified_s
+    # RFC 9110, 13.2.2, step 5; 13.1.5: the strong comparison, of one tag.
+    return asked.if_range == current.etag
 
 
 def _lists(header: str, etag: str, *, weakly: bool) -> bool:
@@ -153,16 +126,6 @@ def _lists(header: str, etag: str, *, weakly: bool) -> bool:
         return False
     found = _TAGS.findall(header)
     return any(tag == etag and (weakly or not weak) for weak, tag in found)
-
-
-def _seconds(date: str | None) -> int | None:
-    if date is None or len(date) > _DATE_LENGTH:
-        return None
-    try:
-        parsed = parse_date(date)
-    except OverflowError:  # Werkzeug 3.1 on "... 08:49:37 +99999999999"
-        return None
-    return None if parsed is None else int(parsed.timestamp())
 
 
 def _parse_range(header: str, length: int) -> Decision:

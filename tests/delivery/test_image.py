@@ -163,7 +163,12 @@ def test_a_client_that_has_the_bytes_gets_304_before_any_media_exist(header, met
 def test_a_client_that_has_other_bytes_gets_no_early_answer():
     assert revalidate() is None
     assert revalidate(if_none_match='"x"') is None
-    assert revalidate(if_modified_since="Sun, 06 Nov 2094 08:49:37 GMT") is None
+
+
+@pytest.mark.parametrize("name", ["if_modified_since", "if_unmodified_since"])
+@pytest.mark.parametrize("year", [1994, 2094])
+def test_conditions_on_dates_do_not_count_where_there_is_no_date(name, year):
+    assert revalidate(**{name: f"Sun, 06 Nov {year} 08:49:37 GMT"}) is None
 
 
 def test_a_failed_precondition_is_raised_before_any_media_exist():
