@@ -78,6 +78,8 @@ def build(
     drawing = CollectionDrawing(pipeline, repository, settings, describe)
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
+    # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
+    app.url_map.merge_slashes = False
     app.before_request(body.check_frame)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes

@@ -76,6 +76,29 @@ def test_error_is_a_problem(
     assert answer.headers["X-Request-ID"] == answer.get_json()["request_id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("", 200),
+        ("//images//solid.png", 404),
+        ("/images//solid.png", 404),
+        ("/renderers//card", 404),
+        ("/renderers/", 404),
+        ("//stranger.example", 404),
+    ],
+)
+def test_no_path_is_a_redirect_to_a_host_that_the_client_names(
+    client: FlaskClient, path: str, status: int
+) -> None:
+    environ = {"PATH_INFO": path, "HTTP_HOST": "stranger.example"}
+
+    answer = client.get("/", environ_overrides=environ)
+
+    assert answer.status_code == status
+    assert "Location" not in answer.headers
+    assert "http://stranger.example" not in answer.text
+
+
 def test_405_says_what_is_allowed(client: FlaskClient) -> None:
     allowed = client.delete("/images/card.png").headers["Allow"]
 

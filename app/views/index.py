@@ -11,7 +11,8 @@ def blueprint(catalogue: Catalogue) -> Blueprint:
     """Return the route of the front page."""
     bp = Blueprint("index", __name__, template_folder="pages")
 
-    @bp.get("/")
+    # An empty path, as in `GET http://host`, is no redirect either.
+    @bp.get("/", strict_slashes=False)
     def index() -> Response:
         """Show what can be drawn."""
         renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
