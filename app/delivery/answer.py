@@ -84,13 +84,16 @@ def send_json(
     return Answer(status, whole, (data,))
 
 
-def send_page(environ: Mapping[str, Any], data: bytes, media_type: str) -> Answer:
-    """Return a page that is the same for everybody; a cache asks whether it still is.
+def send_page(
+    environ: Mapping[str, Any], data: bytes, media_type: str, kept: str = "no-cache"
+) -> Answer:
+    """Return a page that may change; a cache that has it asks whether it still is.
 
-    The entity tag is the digest of the bytes. Raises PreconditionFailed.
+    The entity tag is the digest of the bytes, `kept` the Cache-Control. Raises
+    PreconditionFailed.
     """
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-    validators = (("ETag", tag), ("Cache-Control", "no-cache"))
+    validators = (("ETag", tag), ("Cache-Control", kept))
     decision = precondition(Conditions.from_environ(environ), Representation(tag))
     if decision is NOT_MODIFIED:
         return Answer("304 NOT MODIFIED", validators, ())

@@ -1,20 +1,24 @@
 """Collections: created, described, one image of them, a sheet of all."""
 
+import orjson
 from flask import Blueprint, Response, request
 
 from app.collection.collection import Collection
 from app.collection.export.exports import FORMS, ExportOptions, read_options
 from app.collection.repository import CollectionRepository
 from app.config import Settings
-from app.delivery.answer import send_json
+from app.delivery.answer import send_json, send_page
 from app.delivery.terms import Terms
 from app.image_request import unique
+from app.parsing.accept import JSON
 from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.views.body import receive
 from app.views.images import deliver
+
+_KEPT = "private, no-cache"
 
 
 def blueprint(
@@ -34,14 +38,17 @@ def blueprint(
         try:
             new = repository.add(draft)
             collection = draft.collection(catalogue, settings)
-            return _described(collection, "201 CREATED" if new else "200 OK")
+            place = (("Location", _place(collection)), ("Cache-Control", _KEPT))
+            status = "201 CREATED" if new else "200 OK"
+            return send_json(_described(collection), status, place)
         finally:
             draft.close()
 
     @bp.get("/<key>")
     def show(key: str) -> Response:
         """Describe a collection."""
-        return _described(repository.open(key), "200 OK")
+        data = orjson.dumps(_described(repository.open(key)))
+        return send_page(request.environ, data, JSON, _KEPT)
 
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
@@ -63,19 +70,20 @@ def blueprint(
     return bp
 
 
-def _described(collection: Collection, status: str) -> Response:
-    place = f"/collections/{collection.id}"
-    body = {
+def _place(collection: Collection) -> str:
+    return f"/collections/{collection.id}"
+
+
+def _described(collection: Collection) -> dict[str, object]:
+    return {
         "id": collection.id,
         "count": collection.count,
         "renderers": collection.header.renderers,
         "format": collection.output.format,
         "output": collection.header.output,
         "pixels": collection.header.pixels,
-        "links": _links(collection, place),
+        "links": _links(collection, _place(collection)),
     }
-    pairs = (("Location", place), ("Cache-Control", "private, no-cache"))
-    return send_json(body, status, pairs)
 
 
 def _links(collection: Collection, place: str) -> dict[str, str]:
