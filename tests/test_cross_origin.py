@@ -3,7 +3,7 @@
 import pytest
 
 ROUTES = [
-    ("/", "GET"),
+    ("/", "GET, HEAD, OPTIONS"),
     ("/images/card.png", "GET, HEAD, OPTIONS, POST"),
     ("/images/card", "GET, HEAD, OPTIONS, POST"),
     ("/images", "OPTIONS, POST"),
@@ -20,8 +20,13 @@ ROUTES = [
     ("/renderers", "GET, HEAD, OPTIONS"),
     ("/renderers/card", "GET, HEAD, OPTIONS"),
     ("/problems", "GET, HEAD, OPTIONS"),
+    ("/problems/busy", "GET, HEAD, OPTIONS"),
+    ("/media/abc.png", "GET, HEAD, OPTIONS"),
     ("/health/live", "GET, HEAD, OPTIONS"),
+    ("/health/ready", "GET, HEAD, OPTIONS"),
 ]
+UNSHARED = "/metrics"
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 SENT = (
     *("authorization", "content-type", "idempotency-key", "if-match", "if-none-match"),
     *("if-range", "range", "prefer", "x-api-key"),
@@ -29,7 +34,29 @@ SENT = (
 READ = (
     *("Cache-Status", "Content-Location", "Content-Range", "ETag", "Link", "Location"),
     *("Retry-After", "X-Media-Missing", "X-Missing-Glyphs", "X-Request-ID"),
+    *("Content-Disposition", "Repr-Digest", "Accept-Ranges", "Server-Timing"),
+    *("X-Media-Seed", "X-Media-Warnings", "X-Should-Retry"),
 )
+
+
+def test_every_route_is_in_the_table(app):
+    adapter = app.url_map.bind("localhost")
+    paths = [*ROUTES, (UNSHARED, "GET, HEAD, OPTIONS")]
+
+    found = {
+        adapter.match(path, method, return_rule=True)[0].rule
+        for path, methods in paths
+        for method in methods.split(", ")
+    }
+
+    assert found == {rule.rule for rule in app.url_map.iter_rules()}
+
+
+@pytest.mark.parametrize(("path", "methods"), ROUTES, ids=[path for path, _ in ROUTES])
+def test_allow_lists_what_a_route_answers(client, path, methods):
+    answered = [m for m in METHODS if client.open(path, method=m).status_code != 405]
+
+    assert ", ".join(answered) == methods
 
 
 @pytest.mark.parametrize(("path", "methods"), ROUTES, ids=[path for path, _ in ROUTES])
@@ -47,9 +74,8 @@ def test_a_preflight_is_answered_on_every_route(client, path, methods):
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert set(SENT) <= set(allowed) and "x-stainless-lang" in allowed
     assert "Content-Type" not in answer.headers
-    if methods != "GET":
-        assert answer.headers["Allow"] == methods
-        assert answer.headers["Access-Control-Allow-Methods"] == methods
+    assert answer.headers["Allow"] == methods
+    assert answer.headers["Access-Control-Allow-Methods"] == methods
 
 
 @pytest.mark.parametrize(
@@ -92,7 +118,7 @@ def test_what_a_preflight_asks_for_is_not_echoed_at_will(client):
 
 
 def test_the_figures_of_the_server_are_not_for_other_pages(client):
-    answer = client.get("/metrics")
+    answer = client.get(UNSHARED)
 
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -106,3 +132,14 @@ def test_a_page_that_has_to_be_asked_for_again_has_a_validator(client, path):
 
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["Cache-Control"] == "no-cache"
+
+
+def test_the_description_of_a_collection_has_a_validator(client):
+    body = {"renderer": "solid", "items": [{"color": "red"}]}
+    place = client.post("/collections", json=body).headers["Location"]
+    tag = client.get(place).headers["ETag"]
+
+    again = client.get(place, headers={"If-None-Match": tag})
+
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Cache-Control"] == "private, no-cache"

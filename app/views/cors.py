@@ -18,7 +18,8 @@ SHARED = (
         "Access-Control-Expose-Headers",
         "Accept-Ranges, Cache-Status, Content-Disposition, Content-Length, "
         "Content-Location, Content-Range, ETag, Link, Location, Repr-Digest, "
-        f"Retry-After, Server-Timing, X-Media-Missing, X-Request-ID, {EXPOSED}",
+        "Retry-After, Server-Timing, X-Media-Missing, X-Request-ID, X-Should-Retry, "
+        f"{EXPOSED}",
     ),
 )
 # What the figures of a server in somebody's own network say is not for every page.
