@@ -105,6 +105,24 @@ def test_every_answer_can_be_read_and_none_is_sniffed(client, path, status):
     assert set(READ) <= set(exposed)
 
 
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/images/edits"])
+def test_a_page_can_learn_that_a_path_is_not_there(client, path):
+    headers = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+
+    preflight = client.options(path, headers=headers)
+    asked, bare = client.post(path, json={}), client.options(path)
+
+    # Fetch: a preflight that is no success hides the answer that follows.
+    assert preflight.status_code == 204
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"].split(", ")
+    assert "Allow" not in preflight.headers
+    assert (asked.status_code, bare.status_code) == (404, 404)
+
+
 def test_what_a_preflight_asks_for_is_not_echoed_at_will(client):
     asked = "x-evil, x-stainless-a:b, x-stainless-os, openai-organization"
 

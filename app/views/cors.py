@@ -32,6 +32,7 @@ _ACCEPTED = (
 _NAMES = frozenset(name.lower() for name in _ACCEPTED)
 # What the clients of OpenAI's API say of themselves.
 _PREFIXES = ("x-stainless-", "openai-")
+_ANYWHERE = "GET, HEAD, OPTIONS, POST"
 _DAY_S = 86400
 
 
@@ -39,11 +40,14 @@ class OpenFlask(Flask):
     """A Flask app that answers OPTIONS for each route, preflights among them."""
 
     def make_default_options_response(self) -> Response:
-        """Say which methods a route answers, and what may be sent to it."""
-        allowed = super().make_default_options_response().headers["Allow"]
-        methods = ", ".join(sorted(allowed.split(", ")))
+        """Say which methods a route answers, and what may be sent to it.
+
+        Where there is none a page may ask too: it could not read the 404 otherwise.
+        """
+        allowed = super().make_default_options_response().headers.get("Allow")
+        methods = ", ".join(sorted((allowed or _ANYWHERE).split(", ")))
         headers = {
-            "Allow": methods,
+            **({"Allow": methods} if allowed else {}),
             "Access-Control-Allow-Methods": methods,
             "Access-Control-Allow-Headers": ", ".join((*_ACCEPTED, *_asked_for())),
             "Access-Control-Max-Age": str(_DAY_S),
@@ -53,6 +57,14 @@ class OpenFlask(Flask):
         # RFC 9110, 8.3: nothing is sent that could have a type.
         del answer.headers["Content-Type"]
         return answer
+
+
+def is_preflight() -> bool:
+    """Tell whether a browser asks what a page may send."""
+    return (
+        request.method == "OPTIONS"
+        and "Access-Control-Request-Method" in request.headers
+    )
 
 
 def _asked_for() -> list[str]:

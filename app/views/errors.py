@@ -11,6 +11,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
+    NotFound,
     RequestEntityTooLarge,
 )
 
@@ -21,6 +22,7 @@ from app.parsing.accept import JSON
 from app.parsing.image import BadBody, BodyTooLarge
 from app.problems import PROBLEMS, ProblemType, core, headers_of, members, row_of
 from app.store import StoreError
+from app.views.cors import is_preflight
 
 _LOG = logging.getLogger("mimeo")
 _DRAINED = 64 << 20
@@ -35,6 +37,8 @@ def install(app: Flask) -> None:
 
 
 def _answer(error: Exception) -> Response:
+    if isinstance(error, NotFound) and is_preflight():
+        return current_app.make_default_options_response()
     if isinstance(error, RequestEntityTooLarge):
         allowed = current_app.config["MAX_CONTENT_LENGTH"]
         error = BodyTooLarge("MIMEO_MAX_BODY_BYTES", allowed)
