@@ -105,6 +105,17 @@ class CollectionRepository:
             self.flaw(draft.id)
         return new
 
+    def keep(self, draft: Draft) -> bool:
+        """Keep a collection where that can be done; return whether it was."""
+        if not self.keeps:
+            return False
+        try:
+            self.add(draft)
+        except StoreError as error:
+            _warn(error)
+            return False
+        return True
+
     def open(self, key: str) -> Collection:
         """Return a collection; raise UnknownCollection, or ExpiredCollection.
 

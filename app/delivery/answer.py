@@ -55,16 +55,27 @@ def send_bytes(
 
     Raises RangeNotSatisfiable.
     """
-    asked = Conditions.from_environ(environ)
-    decision = select_range(asked, current, len(data))
+    status, place, start, stop = choose_part(environ, current, len(data))
+    # All of bytes is the very same object: nothing is copied.
+    part = data[start:stop]
+    return Answer(status, (*pairs, *place, _length(stop - start)), _body(part))
+
+
+def choose_part(
+    environ: Mapping[str, Any], current: Representation, length: int
+) -> tuple[str, tuple[Pair, ...], int, int]:
+    """Return the status, the header and the bounds of the bytes asked for.
+
+    Everything where no range counts (RFC 9110, 14.2). Raises RangeNotSatisfiable.
+    """
+    decision = select_range(Conditions.from_environ(environ), current, length)
     if decision.status == 416:
-        raise RangeNotSatisfiable(len(data))
+        raise RangeNotSatisfiable(length)
     if decision.span is None:
-        return send_whole(data, pairs)
+        return "200 OK", (), 0, length
     start, stop = decision.span
-    place = ("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
-    part = (*pairs, place, _length(stop - start))
-    return Answer("206 PARTIAL CONTENT", part, _body(data[start:stop]))
+    place = ("Content-Range", f"bytes {start}-{stop - 1}/{length}")
+    return "206 PARTIAL CONTENT", (place,), start, stop
 
 
 def send_whole(data: bytes | memoryview, pairs: Iterable[Pair]) -> Answer:

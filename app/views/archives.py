@@ -1,6 +1,5 @@
 """A whole collection in one answer: `/collections/<id>.<form>`, and made at once."""
 
-import logging
 from contextlib import ExitStack
 from functools import partial
 
@@ -8,25 +7,20 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from app.collection.export.exports import FORMS, Export, Form, read_options
-from app.collection.ingest.writer import Draft
 from app.collection.lookahead import CollectionDrawing, Whole
 from app.collection.repository import CollectionRepository
 from app.config import Settings
-from app.delivery.answer import Answer
+from app.delivery.answer import Answer, choose_part
 from app.delivery.conditional import Conditions, select_range
-from app.delivery.errors import RangeNotSatisfiable
 from app.delivery.stream import stream
 from app.delivery.terms import Terms, answer_early
 from app.image_request import unique
-from app.observability import metrics
 from app.parsing.image import read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
-from app.store import StoreError
 from app.views.body import receive
 from app.views.images import spare
 
-_LOG = logging.getLogger("mimeo.archives")
 # Beyond the length of any answer: whether a Range counts does not depend on it.
 _ANY_LENGTH = 1 << 62
 
@@ -60,7 +54,7 @@ def blueprint(
         with ExitStack() as ending:
             ending.callback(draft.close)
             options = read_options(row.options, given)
-            kept = repository.keeps and _keep(repository, draft)
+            kept = repository.keep(draft)
             collection = draft.collection(catalogue, settings)
             export = Export(collection, row, options, kept)
             pinned = kept and not repository.is_flawed(draft.id)
@@ -71,17 +65,6 @@ def blueprint(
             return answer
 
     return bp
-
-
-def _keep(repository: CollectionRepository, draft: Draft) -> bool:
-    """Keep a collection; a store at fault costs the resuming, not the answer."""
-    try:
-        repository.add(draft)
-    except StoreError as error:
-        _LOG.warning("store: %s", error)
-        metrics.count_store_error()
-        return False
-    return True
 
 
 def _deliver(
@@ -152,19 +135,12 @@ def _send_known(
     export: Export, terms: Terms, whole: Whole, ending: ExitStack
 ) -> Response:
     """Send what has a known length, or the range of it that was asked for."""
-    asked = Conditions.from_environ(request.environ)
-    decision = select_range(asked, terms.representation, whole.length)
-    if decision.status == 416:
-        raise RangeNotSatisfiable(whole.length)
-    pairs = [*_pairs(export, terms), ("Accept-Ranges", "bytes")]
-    start, stop = decision.span or (0, whole.length)
+    status, place, start, stop = choose_part(
+        request.environ, terms.representation, whole.length
+    )
+    pairs = [*_pairs(export, terms), ("Accept-Ranges", "bytes"), *place]
     if request.method == "HEAD":
         return Answer("200 OK", [*pairs, ("Content-Length", str(whole.length))], ())
-    status = "200 OK"
-    if decision.span is not None:
-        status = "206 PARTIAL CONTENT"
-        place = f"bytes {start}-{stop - 1}/{whole.length}"
-        pairs.append(("Content-Range", place))
     chunks = whole.cut(start, stop)
     return stream(status, pairs, chunks, stop - start, ending.pop_all().close)
 

@@ -29,7 +29,6 @@ _ACCEPTED = (
     *("If-Match", "If-None-Match", "If-Range", "Prefer", "Range", "X-API-Key"),
     *("X-Request-ID", "X-Requested-With"),
 )
-_NAMES = frozenset(name.lower() for name in _ACCEPTED)
 # What the clients of OpenAI's API say of themselves.
 _PREFIXES = ("x-stainless-", "openai-")
 _ANYWHERE = "GET, HEAD, OPTIONS, POST"
