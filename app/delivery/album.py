@@ -1,7 +1,8 @@
 """Several images of one prompt as a ZIP, its length known before the first byte."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import NamedTuple
 
 import orjson
 from zlib_ng import zlib_ng
@@ -9,14 +10,10 @@ from zlib_ng import zlib_ng
 from app.archive.layout import Layout, Member
 from app.archive.manifest import MANIFEST
 from app.delivery.answer import Pair
-from app.media import Media
+from app.media import Media, pieces
 from app.renderer.base import Absent
 from app.renderer.encode import FORMATS
 
-_FIXED: tuple[Pair, ...] = (
-    ("Cache-Control", "no-store"),
-    ("Vary", "Accept"),
-)
 ENDINGS = {row.media_type: row.extensions[0] for row in FORMATS.values()}
 
 
@@ -28,11 +25,10 @@ def ending_of(media: Media) -> str:
 def pairs_of(source: Pair, absent: tuple[Absent, ...]) -> list[Pair]:
     """Return the headers of every answer with an album: it is nobody else's."""
     missing = (("X-Media-Missing", str(len(absent))),) if absent else ()
-    return [source, *_FIXED, *missing]
+    return [source, ("Cache-Control", "no-store"), ("Vary", "Accept"), *missing]
 
 
-@dataclass(frozen=True, slots=True)
-class SmallArchive:
+class SmallArchive(NamedTuple):
     """A ZIP that is laid out; `length` counts its bytes."""
 
     length: int
@@ -44,38 +40,10 @@ def archive(images: tuple[Media, ...], absent: tuple[Absent, ...]) -> SmallArchi
 
     Members are stored; the same images are the same bytes.
     """
-    names = [f"{place}.{ending_of(media)}" for place, media in enumerate(images, 1)]
-    note = _note(names, images, absent)
-    layout = Layout()
-    members = [
-        Member(name, len(data), zlib_ng.crc32(data))
-        for name, data in [
-            *zip(names, (media.data for media in images), strict=True),
-            (MANIFEST, note),
-        ]
-    ]
-    headers = [layout.add(member) for member in members]
-    layout.close()
-    return SmallArchive(layout.length, _chunks(headers, images, note, layout))
-
-
-def _chunks(
-    headers: list[bytes], images: tuple[Media, ...], note: bytes, layout: Layout
-) -> Iterator[bytes]:
-    for header, media in zip(headers, images, strict=False):
-        yield header
-        yield from media.blocks()
-    yield headers[-1] + note
-    yield from layout.tail()
-
-
-def _note(
-    names: list[str], images: tuple[Media, ...], absent: tuple[Absent, ...]
-) -> bytes:
     rows = [
         {
             "index": place,
-            "name": name,
+            "name": f"{place}.{ending_of(media)}",
             "media_type": media.media_type,
             "width": media.width,
             "height": media.height,
@@ -83,11 +51,27 @@ def _note(
             "sha256": media.sha256,
             "facts": media.facts,
         }
-        for place, (name, media) in enumerate(zip(names, images, strict=True), 1)
+        for place, media in enumerate(images, 1)
     ]
     about = {
         "count": len(images) + len(absent),
         "images": rows,
         "errors": [asdict(each) for each in absent],
     }
-    return orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    names = [*(str(row["name"]) for row in rows), MANIFEST]
+    files = [*(media.data for media in images), orjson.dumps(about, option=option)]
+    layout = Layout()
+    for name, data in zip(names, files, strict=True):
+        layout.add(Member(name, len(data), zlib_ng.crc32(data)))
+    layout.close()
+    return SmallArchive(layout.length, _chunks(layout, files))
+
+
+def _chunks(layout: Layout, files: Sequence[bytes | memoryview]) -> Iterator[bytes]:
+    for piece in layout.pieces(0, layout.length):
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            # What a service made may be a mapped file: never all of it at once.
+            yield from pieces(files[piece.index])

@@ -1,7 +1,14 @@
-"""Responses whose headers are final: bytes, parts of them, JSON documents."""
+"""Responses whose headers are final: bytes, parts of them, JSON, and streams.
+
+A stream is made while it is sent, and so is whole or visibly broken off. Only two
+signs of a broken answer reach every client: fewer bytes than Content-Length, and a
+chunked body without its end. gunicorn gives the second when the body raises; the
+first needs the count kept here, because a body that merely ends early leaves a kept
+connection hanging.
+"""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,6 +27,13 @@ from app.media import pieces
 from app.parsing.accept import JSON
 
 Pair = tuple[str, str]
+# A byte of these goes out for every tick of waiting: 64 ticks of 6 s are more than
+# any drawing may take.
+_RESERVE = 64
+
+
+class BrokenStream(Exception):
+    """A body could not be finished; the connection is broken off."""
 
 
 class Answer(Response):
@@ -111,6 +125,92 @@ def send_page(
     if decision is not None:
         raise PreconditionFailed
     return send_whole(data, (("Content-Type", media_type), *validators))
+
+
+def stream(
+    status: str,
+    pairs: Iterable[Pair],
+    chunks: Iterator[bytes],
+    length: int | None,
+    finish: Callable[[], None],
+) -> Answer:
+    """Return the chunks as an answer; the first is made before the headers leave.
+
+    An empty chunk says that the next is not made yet. `length` is the number of
+    bytes where it is known; `finish` is called once, when the server is done with the
+    answer or it could not begin. Raises what making the first chunk raises.
+    """
+    body = _StreamBody(chunks, length, finish)
+    try:
+        body.first = next(body.chunks, b"")
+    except BaseException:
+        body.close()
+        raise
+    known = () if length is None else (_length(length),)
+    # nginx would fill its disk ahead of a slow client, and the server draw on.
+    passing = ("X-Accel-Buffering", "no")
+    return Answer(status, (*pairs, *known, passing), body)
+
+
+def steady(chunks: Iterable[bytes]) -> Generator[bytes]:
+    """Hold the last bytes back and send one of them at each empty chunk.
+
+    The bytes are the same in the end, no connection is silent for long, and a
+    client that left is noticed while an image is drawn.
+    """
+    held = b""
+    for chunk in chunks:
+        if chunk:
+            ready = held + chunk
+            cut = max(len(ready) - _RESERVE, 0)
+            held = ready[cut:]
+        else:
+            ready, cut = held, min(len(held), 1)
+            held = held[1:]
+        if cut:
+            yield ready[:cut]
+    if held:
+        yield held
+
+
+class _StreamBody:
+    """An iterator of bytes that keeps count and lets nothing pass for an end."""
+
+    def __init__(
+        self, chunks: Iterator[bytes], length: int | None, finish: Callable[[], None]
+    ) -> None:
+        self.chunks = steady(chunks)
+        self.first = b""
+        self._left = length
+        self._finish: Callable[[], None] | None = finish
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = self.first or next(self.chunks)
+        except StopIteration:
+            if self._left:
+                raise BrokenStream(f"{self._left} bytes are missing") from None
+            raise
+        except OSError as error:
+            # gunicorn takes an OSError for one of its own socket, and keeps silent.
+            raise BrokenStream(str(error)) from error
+        self.first = b""
+        if self._left is not None:
+            self._left -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """End the work, wherever it stands."""
+        finish, self._finish = self._finish, None
+        if finish is None:
+            return
+        try:
+            self.chunks.close()
+        finally:
+            finish()
 
 
 def _body(data: bytes | memoryview) -> Iterable[bytes]:

@@ -111,7 +111,8 @@ def answer_early(environ: Mapping[str, Any], terms: Terms) -> Answer | None:
     """
     if terms.tag is None:
         return None
-    decision = precondition(Conditions.from_environ(environ), terms.representation)
+    current = terms.representation
+    decision = precondition(Conditions.from_environ(environ), current)
     if decision is None:
         return None
     if decision is not NOT_MODIFIED:

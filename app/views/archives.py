@@ -10,9 +10,8 @@ from app.collection.export.exports import FORMS, Export, Form, read_options
 from app.collection.lookahead import CollectionDrawing, Whole
 from app.collection.repository import CollectionRepository
 from app.config import Settings
-from app.delivery.answer import Answer, choose_part
+from app.delivery.answer import Answer, choose_part, stream
 from app.delivery.conditional import Conditions, select_range
-from app.delivery.stream import stream
 from app.delivery.terms import Terms, answer_early
 from app.image_request import unique
 from app.parsing.image import read_pairs
@@ -127,8 +126,9 @@ def _pairs(export: Export, terms: Terms) -> list[tuple[str, str]]:
 
 
 def _wants_range(terms: Terms) -> bool:
+    current = terms.representation
     asked = Conditions.from_environ(request.environ)
-    return select_range(asked, terms.representation, _ANY_LENGTH).status != 200
+    return select_range(asked, current, _ANY_LENGTH).status != 200
 
 
 def _send_known(

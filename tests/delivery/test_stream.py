@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 
-from app.delivery.answer import Answer
-from app.delivery.stream import BrokenStream, steady, stream
+from app.delivery.answer import Answer, BrokenStream, steady, stream
 
 
 def body(chunks, length=None, finish=lambda: None):
