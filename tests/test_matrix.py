@@ -31,8 +31,6 @@ ICONS = {
     "qr": {"size": "64"},
     "solid": {"width": "64", "height": "64"},
 }
-# What is painted and not drawn has no outlines.
-PAINTED = ("dream",)
 PILLOW = {
     "png": "PNG",
     "jpg": "JPEG",
@@ -48,8 +46,7 @@ def cases() -> Iterator[tuple[str, str, float]]:
     for name in NAMES:
         for kind in FORMATS:
             for scale in (1.0, 1.5, 3.0) if kind == "png" else (1.0,):
-                painted = name in PAINTED and kind == "svg"
-                if not painted and (kind != "ico" or name in ICONS):
+                if kind != "ico" or name in ICONS:
                     yield name, kind, scale
 
 
@@ -95,7 +92,6 @@ def size_of(data: bytes, kind: str) -> tuple[int, int]:
 def test_every_renderer_has_every_format_that_fits_it(catalogue: Catalogue) -> None:
     for name in NAMES:
         missing = set() if name in ICONS else {"ico"}
-        missing |= {"svg"} if name in PAINTED else set()
         assert set(FORMATS) - set(formats(catalogue.get(name))) == missing
 
 

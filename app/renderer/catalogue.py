@@ -119,7 +119,7 @@ def drawn(engine: Engine, settings: Settings) -> tuple[Renderer, ...]:
         avatar.build(engine),
         qr.RENDERER,
         html.build(engine, settings),
-        dream.RENDERER,
+        dream.build(engine),
     )
 
 

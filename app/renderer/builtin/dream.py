@@ -13,20 +13,13 @@ from types import MappingProxyType
 from typing import Annotated, Any
 
 import numpy as np
-from PIL import Image, ImageChops
 from pydantic import Field
 
-from app.renderer.base import Picture, Renderer
+from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.engine.engine import Engine, Page
 from app.renderer.params import Parameters, Words
-from app.renderer.produce import scaled
 
-# Colours of RGB up to 255, heights as fractions of the canvas from its top.
 Array = np.ndarray[Any, np.dtype[Any]]
-_WHITE, _LAMP, _LEAF = np.array([(255, 255, 255), (255, 214, 120), (70, 130, 80)])
-_WORD = re.compile(r"[^\W\d_]+")
-# Rows painted at once: masks of floats stay in the processor's cache, and small.
-_ROWS = 64
-_DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 # High, middle and low sky, which is the haze too, what is near, and the light; then
 # the words that ask for it.
@@ -43,144 +36,113 @@ red     3a0d1c a32a2a f0704a 1c060d ffd9a0  red fire lava crimson mars
 rose    8d6bb5 e59bbd fbdcd9 44224f fff0ec  pink rose love cherry
 violet  241a52 6a4bb0 c79be0 140d33 f6e7ff  violet purple magic lavender
 """
-_ROWS_OF_PALETTES = [line.split() for line in _PALETTES.strip().splitlines()]
+_ROWS = [line.split() for line in _PALETTES.strip().splitlines()]
 PALETTES: Mapping[str, Array] = MappingProxyType(
-    {
-        row[0]: np.array([[*bytes.fromhex(color)] for color in row[1:6]], float)
-        for row in _ROWS_OF_PALETTES
-    }
+    {row[0]: np.array([[*bytes.fromhex(six)] for six in row[1:6]]) for row in _ROWS}
 )
-_COLORS = {word: row[0] for row in _ROWS_OF_PALETTES for word in row[6:]}
+_WHITE, _LEAF, _LAMP = np.array([(255, 255, 255), (70, 130, 80), (255, 214, 120)])
+# What stands side by side in a row: places across, and heights above the ground.
+_TOWER = np.array([(0, 0, 1, 1), (0, 1, 1, 0)])
+_BLADE = np.array([(0, 0.5, 0.7, 1), (0, 0.4, 1, 0)])
+_FIR = np.array([(0, 0.3, 0.2, 0.5, 0.8, 0.7, 1), (0, 0.4, 0.4, 1, 0.4, 0.4, 0)])
+_GROUND = np.array([(1, 1), (0, 1)])
+_CIRCLE = np.linspace(0, math.tau, 181)
 
 
-class Painting:
-    """An image that is painted on, its colours, and the chance that guides the hand."""
+class Drawing:
+    """An SVG that grows, its colours, and the chance that guides the hand.
+
+    Points are rows of x and y, as fractions of the canvas; lengths are of its short
+    side.
+    """
 
     def __init__(
-        self, size: tuple[int, int], chance: random.Random, palette: Array
+        self, width: int, height: int, chance: random.Random, palette: Array
     ) -> None:
-        self.image = Image.new("RGB", size)
-        self.width, self.height = size
-        self.short = min(size)
-        self.x = (np.arange(self.width) + 0.5) / self.width
+        self.size, self.short = np.array([width, height]), min(width, height)
         self.high, self.middle, self.haze, self.near, self.light = palette
-        self._chance = chance
+        self.elements, self._bytes = [""], chance.randbytes
+        self.sun = self.some(2) * (0.64, 0.25) + (0.18, 0.25)
 
     def some(self, *shape: int) -> Array:
         """Return numbers from 0 to 1 that chance decides."""
         # Unlike numpy's, those of `random` are the same in every version.
-        found = np.frombuffer(self._chance.randbytes(2 * math.prod(shape)), "<u2")
+        found = np.frombuffer(self._bytes(2 * math.prod(shape)), "<u2")
         return (found / 65536).reshape(shape)
 
-    def one(self) -> float:
-        """Return a number from 0 to 1 that chance decides."""
-        return self._chance.random()
+    def line(self, base: float, rise: float, waves: float, octaves: int = 3) -> Array:
+        """Return a line across: waves, and ever smaller ones on them."""
+        x, number = np.linspace(0, 1, 257), np.arange(octaves)
+        turns = x[:, None] * waves * 1.8**number + self.some(octaves)
+        return np.stack([x, base + rise * np.sin(math.tau * turns) @ 0.5**number], 1)
 
-    def wave(self, base: float, rise: float, waves: float) -> Array:
-        """Return a smooth line, a height for each column: three sines."""
-        turns = self.x[:, None] * waves * (1, 1.7, 2.9) + self.some(3)
-        return base + rise * (np.sin(math.tau * turns) @ (0.5, 0.25, 0.17))
+    def row(self, outline: Array, wide: float, base: float, tall: float) -> Array:
+        """Return an outline repeated across, in many widths and heights."""
+        count = 2 + int(self.size[0] / (wide * self.short))
+        widths, heights = 0.6 + self.some(2, count)
+        ends = np.append(0, np.cumsum(widths / widths.sum()))
+        x = ends[:-1, None] + np.diff(ends)[:, None] * outline[0]
+        y = base - tall * np.outer(heights, outline[1])
+        return np.stack([x.ravel(), y.ravel()], 1)
 
-    def ridge(self, base: float, rise: float) -> Array:
-        """Return a mountain line: eight octaves of noise, each about half as strong."""
-        line = np.full(self.width, base)
-        for octave in range(8):
-            knots = np.linspace(0, 1, 2 + (1 << octave))
-            noise = np.interp(self.x, knots, self.some(len(knots)) - 0.5)
-            line += rise * 0.52**octave * noise
-        return line
+    def around(self, at: Any, reach: Any, flat: float = 1) -> Array:
+        """Return the points of a closed curve about a place, at a distance each."""
+        arc = np.stack([np.cos(_CIRCLE) * reach, flat * np.sin(_CIRCLE) * reach], 1)
+        return np.asarray(at + arc * self.short / self.size)
 
-    def paint(
-        self,
-        box: tuple[float, float, float, float],
-        cover: Callable[[Array, Array], Array],
-        *colors: Array,
-        opacity: float = 1,
+    def polygon(
+        self, points: Array, *colors: Array, opacity: float = 1, soft: bool = False
     ) -> None:
-        """Paint a box of pixels in colours that run down it.
-
-        `cover` takes the middles of its columns and of some rows, in pixels, and
-        returns how much of each pixel is covered, from 0 to 1 and beyond.
-        """
-        left, top, right, bottom = box
-        x = np.arange(max(0, int(left)), min(self.width, math.ceil(right))) + 0.5
-        rows = range(max(0, int(top)), min(self.height, math.ceil(bottom)), _ROWS)
-        stops = np.linspace(top, bottom, len(colors))
-        for first in rows if len(x) else ():
-            y = np.arange(first, min(first + _ROWS, rows.stop)) + 0.5
-            shares = cover(x.astype("f4"), y.astype("f4")[:, None]).clip(0, 1)
-            mask = Image.fromarray((shares * (255 * opacity)).astype(np.uint8))
-            runs = [np.interp(y, stops, band) for band in np.transpose(colors)]
-            column = Image.fromarray(np.stack(runs, 1)[:, None].astype(np.uint8))
-            paint = column.resize(mask.size, Image.Resampling.NEAREST)
-            self.image.paste(paint, (int(x[0]), first), mask)
-
-    def land(
-        self, line: Array, *colors: Array, bottom: Any = 1, opacity: float = 1
-    ) -> None:
-        """Paint what is below a line, as far as another one."""
-        over, under = (
-            (at * self.height).astype("f4") for at in (line, line * 0 + bottom)
+        """Add a shape; colours run down it, or one fades from its middle where soft."""
+        kind, name = "radial" if soft else "linear", f"g{len(self.elements)}"
+        offsets = np.linspace(0, 1, 9 if soft else len(colors))
+        shades = [row.tobytes().hex() for row in np.array(colors, np.uint8)]
+        stops = [
+            f'<stop offset="{at:.3f}" stop-color="#{shade}"'
+            f' stop-opacity="{(1 - at * at) ** 2 if soft else 1:.3f}"/>'
+            for at, shade in zip(offsets, shades * (9 if soft else 1), strict=True)
+        ]
+        corners = [f"{x:.1f} {y:.1f}" for x, y in (points * self.size).tolist()]
+        self.elements.append(
+            f'<{kind}Gradient id="{name}" x2="0" y2="1">{"".join(stops)}'
+            f'</{kind}Gradient><path fill="url(#{name})" opacity="{opacity}"'
+            f' d="M{"L".join(corners)}z"/>'
         )
-        box = (0, over.min() - 1, self.width, under.max() + 1)
 
-        def cover(x: Array, y: Array) -> Array:
-            return np.asarray(np.minimum(y + 0.5 - over, under + 0.5 - y))
+    def land(self, line: Array, depth: float, near: Array, opacity: float = 1) -> None:
+        """Add all that is below a line, the paler the farther it is."""
+        color = mix(self.haze, near, 0.2 + 0.8 * depth)
+        haze = mix(color, self.haze, 0.45 * (1 - depth))
+        self.polygon(np.append(line, _GROUND, 0), color, haze, opacity=opacity)
 
-        self.paint(box, cover, *colors, opacity=opacity)
-
-    def disc(
-        self,
-        at: tuple[float, float],
-        radius: float,
-        *colors: Array,
-        opacity: float = 1,
-        flat: float = 1,
-        soft: bool = False,
+    def bars(
+        self, at: Array, wide: float, tall: float, color: Array, opacity: float = 1
     ) -> None:
-        """Paint a circle, of a radius in shorter sides; its light may fall off."""
-        mx, my, wide = at[0] * self.width, at[1] * self.height, radius * self.short
-        high = wide * flat
-        gain = 1 if soft else max(1, high / 1.5)
+        """Add upright bars that hang from their places."""
+        shade = color.astype(np.uint8).tobytes().hex()
+        path = [f"M{x:.1f} {y:.1f}v{tall * self.short:.2f}" for x, y in at * self.size]
+        self.elements.append(
+            f'<path d="{"".join(path)}" stroke="#{shade}" opacity="{opacity}"'
+            f' stroke-width="{wide * self.short:.2f}"/>'
+        )
 
-        def cover(x: Array, y: Array) -> Array:
-            inside = 1 - ((x - mx) / wide) ** 2 - ((y - my) / high) ** 2
-            return (inside.clip(0) * gain) ** 2
-
-        box = (mx - wide, my - high, mx + wide + 1, my + high + 1)
-        self.paint(box, cover, *colors, opacity=opacity)
-
-    def stars(self, count: int) -> None:
-        """Strew stars: many dim ones, few bright ones."""
-        side = max(1, round(self.short / 600))
-        mask = np.zeros((-(-self.height // side), -(-self.width // side)), np.uint8)
-        y, x, light = self.some(3, count)
-        where = (y * len(mask)).astype(int), (x * mask.shape[1]).astype(int)
-        mask[where] = 80 + 170 * light**3
-        size = mask.shape[1] * side, len(mask) * side
-        stars = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-        self.image.paste((255, 255, 255), (0, 0), stars.crop((0, 0, *self.image.size)))
-
-    def sky(self, height: float) -> float:
-        """Paint sky, stars or clouds, sun or moon; return how far right that is."""
-        self.land(self.x * 0, self.high, self.middle, self.haze)
+    def sky(self) -> None:
+        """Add the sky, stars or clouds, sun or moon."""
+        top = np.array([(0, 0), (1, 0), *_GROUND])
+        self.polygon(top, self.high, self.middle, self.haze)
         starry = self.high.sum() < 150
-        self.stars(420 if starry else 0)
-        at, radius = (0.18 + 0.64 * self.one(), height), 0.04 + 0.05 * self.one()
-        self.disc(at, 1, self.light, opacity=0.5, soft=True)
-        self.disc(at, radius * 4, self.light, opacity=0.6, soft=True)
-        self.disc(at, radius, mix(self.light, _WHITE, 0.5), self.light)
-        cloud = mix(self.haze, _WHITE, 0.55)
-        for x, y in self.some(0 if starry else 4, 2).tolist():
-            for along, share in self.some(4, 2).tolist():
-                place = x + 0.25 * (along - 0.5), 0.05 + 0.35 * y + 0.012 * share
-                self.disc(place, 0.05 + 0.12 * share, cloud, opacity=0.28, flat=0.1)
-        return at[0]
-
-    def layer(self, line: Array, depth: float) -> None:
-        """Paint land below a line, the paler the farther it is; 0 is the farthest."""
-        color = mix(self.haze, self.near, 0.22 + 0.78 * depth)
-        self.land(line, color, mix(color, self.haze, 0.45 * (1 - depth)))
+        for side in (1, 2, 3) if starry else ():
+            places = self.some(600 // side**2, 2)
+            self.bars(places, 0.0011 * side, 0.0011 * side, _WHITE, 0.3 * side)
+        for reach, opacity in ((1, 0.5), (0.28, 0.6)):
+            glow = self.around(self.sun, reach)
+            self.polygon(glow, self.light, opacity=opacity, soft=True)
+        disc = self.around(self.sun, 0.04 + 0.05 * self.some(1))
+        self.polygon(disc, mix(self.light, _WHITE, 0.5), self.light)
+        for x, y, share in self.some(0 if starry else 12, 3):
+            cloud = self.around((x, 0.05 + 0.35 * y), 0.05 + 0.2 * share, 0.1)
+            white = mix(self.haze, _WHITE, 0.55)
+            self.polygon(cloud, white, opacity=0.7, soft=True)
 
 
 def mix(one: Array, other: Array, share: float) -> Array:
@@ -188,225 +150,118 @@ def mix(one: Array, other: Array, share: float) -> Array:
     return one + (other - one) * share
 
 
-def mountains(canvas: Painting) -> None:
-    """Ridges behind ridges."""
-    canvas.sky(0.25 + 0.2 * canvas.one())
-    for depth in _DEPTHS:
-        canvas.layer(canvas.ridge(0.45 + 0.42 * depth, 0.34 - 0.16 * depth), depth)
+# Each of these adds what is at one depth, from 0 at the horizon to 1 at our feet.
 
 
-def sea(canvas: Painting) -> None:
-    """Water to the horizon, and the light's path on it."""
-    horizon, height = 0.48 + 0.12 * canvas.one(), canvas.height
-    middle = canvas.sky(horizon - 0.04 - 0.16 * canvas.one()) * canvas.width
-    coast = canvas.ridge(horizon + 0.03 - 0.05 * canvas.one(), 0.09).clip(0, horizon)
-    canvas.land(coast, mix(canvas.haze, canvas.near, 0.35), bottom=horizon)
+def mountains(canvas: Drawing, depth: float) -> None:
+    """A ridge."""
+    ridge = canvas.line(0.45 + 0.42 * depth, 0.1 - 0.04 * depth, 0.8, 8)
+    canvas.land(ridge, depth, canvas.near)
+
+
+def sea(canvas: Drawing, depth: float) -> None:
+    """A swell, and the light on it."""
+    level = 0.54 + 0.36 * depth**1.5
     deep = mix(canvas.near, canvas.high, 0.35)
-    canvas.land(coast * 0 + horizon, mix(canvas.haze, canvas.middle, 0.5), deep)
-    strokes = canvas.some(2, 61).astype("f4")
-
-    def glitter(x: Array, y: Array) -> Array:
-        depth = (y / height - horizon).clip(0) / (1 - horizon)
-        stroke, within = np.divmod(np.sqrt(depth) * 60, 1)
-        size, place = strokes[:, stroke.astype(int)]
-        wide = (0.01 + 0.09 * depth) * size * (1 - (2 * within - 1) ** 2)
-        off = (place - 0.5) * (0.03 + 0.2 * depth)
-        return np.asarray(wide * canvas.width - np.abs(x - middle - off * canvas.width))
-
-    box = (0, horizon * height, canvas.width, height)
-    canvas.paint(box, glitter, canvas.light, opacity=0.7)
-    for depth in _DEPTHS:
-        line = canvas.wave(horizon + 0.1 + 0.36 * depth, 0.01 + 0.02 * depth, 3)
-        color = mix(
-            mix(canvas.middle, canvas.near, 0.25 + 0.5 * depth), canvas.light, 0.12
-        )
-        canvas.land(line, color, deep, opacity=0.45)
+    canvas.land(canvas.line(level, 0.015 * depth, 3), depth, deep)
+    for share, place, down in canvas.some(8, 3):
+        at = canvas.sun[0] + (place - 0.5) * (0.05 + 0.2 * depth), level + 0.1 * down
+        stroke = canvas.around(at, (0.02 + 0.12 * depth) * share, 0.07)
+        canvas.polygon(stroke, canvas.light, opacity=0.7)
 
 
-def city(canvas: Painting) -> None:
-    """Towers in the haze, and lit windows in the nearest."""
-    canvas.sky(0.3 + 0.25 * canvas.one())
-    for depth in _DEPTHS:
-        ends = np.cumsum((0.6 + canvas.some(80)) * (0.03 + 0.035 * depth)) - 0.02
-        tower = np.searchsorted(ends, canvas.x)
-        roof = (0.3 + 0.22 * depth + 0.26 * canvas.some(81))[tower]
-        canvas.layer(roof, depth)
-    cell, on = max(2.0, 0.013 * canvas.short), canvas.some(64, 512) < 0.4
-    column = (canvas.x - ends[tower - 1]) * canvas.width / cell
-    number = (column.astype(int) + 7 * tower) % 512
-
-    def windows(x: Array, y: Array) -> Array:
-        row = (y - (roof * canvas.height).astype("f4")) / (1.7 * cell)
-        glass = (column % 1 > 0.5) & (row % 1 > 0.5) & (row > 0.6)
-        return np.asarray(glass & on[row.astype(int) % 64, number], "f4")
-
-    box = (0, roof.min() * canvas.height, canvas.width, canvas.height)
-    canvas.paint(box, windows, mix(canvas.light, _LAMP, 0.5), opacity=0.85)
+def city(canvas: Drawing, depth: float) -> None:
+    """Towers, and lit windows in the nearest."""
+    towers = canvas.row(_TOWER, 0.05 + 0.08 * depth, 1, 0.6 - 0.22 * depth)
+    canvas.land(towers, depth, canvas.near)
+    cell = np.array([0.013, 0.022]) * canvas.short / canvas.size
+    for _, roof, _, foot in towers.reshape(-1, 4, 2) if depth == 1 else ():
+        lit = np.argwhere(canvas.some(*((foot - roof) / cell).astype(int)) < 0.4)
+        lamps = mix(canvas.light, _LAMP, 0.5)
+        canvas.bars(roof + (lit + 0.5) * cell, 0.006, 0.011, lamps, 0.85)
 
 
-def forest(canvas: Painting) -> None:
-    """Firs on hills, and mist between them."""
-    canvas.sky(0.3 + 0.15 * canvas.one())
-    canvas.layer(canvas.ridge(0.42, 0.22), 0)
-    for depth in _DEPTHS:
-        hill = canvas.wave(0.58 + 0.34 * depth, 0.05, 1.2)
-        count = round(20 * canvas.width / canvas.height / (0.3 + depth)) + 2
-        line = hill + 0.02
-        # Two rows of firs, the one between the other, each of five tiers.
-        for shift in (0, 0.5):
-            tree, along = np.divmod(canvas.x * count + shift, 1)
-            tall = (0.09 + 0.15 * depth) * (0.55 + 0.6 * canvas.some(count + 2))
-            up = (1 - np.abs(2 * along - 1)).clip(0)
-            fir = up - 0.16 * (5 * up % 1)
-            line = np.minimum(line, hill + 0.02 - tall[tree.astype(int)] * fir)
-        color = mix(canvas.haze, canvas.near, 0.4 + 0.6 * depth)
-        mist = mix(color, canvas.haze, 0.5 * (1 - depth))
-        canvas.land(line, color, color, mist)
+def forest(canvas: Drawing, depth: float) -> None:
+    """Firs on a hill."""
+    firs = canvas.row(_FIR, 0.013 + 0.04 * depth, 0, 0.08 + 0.16 * depth)
+    hill = canvas.line(0.55 + 0.4 * depth, 0.04, 1.2)
+    firs[:, 1] += np.interp(firs[:, 0], *hill.T)
+    canvas.land(firs, depth, canvas.near)
 
 
-def desert(canvas: Painting) -> None:
-    """Dunes, each with a lit and a shaded side."""
-    canvas.sky(0.28 + 0.12 * canvas.one())
-    sand = mix(canvas.light, canvas.middle, 0.55)
-    for depth in _DEPTHS:
-        line = canvas.wave(0.5 + 0.36 * depth, 0.1 + 0.03 * depth, 0.7)
-        lit = mix(canvas.haze, sand, 0.35 + 0.65 * depth)
-        canvas.land(line, lit, mix(lit, canvas.near, 0.25))
-        shade = line + 0.015 + 0.08 * np.sin(7 * canvas.x + 4 * depth).clip(0)
-        dark = (mix(lit, canvas.near, share) for share in (0.5, 0.2))
-        canvas.land(shade, *dark, opacity=0.6)
+def desert(canvas: Drawing, depth: float) -> None:
+    """A dune with a lit and a shaded side."""
+    dune, sand = canvas.line(0.5 + 0.4 * depth, 0.06, 0.7), canvas.middle
+    canvas.land(dune, depth, mix(canvas.light, sand, 0.5))
+    dune[:, 1] += 0.015 + 0.08 * np.sin(7 * dune[:, 0] + 4 * depth).clip(0)
+    canvas.land(dune, depth, mix(sand, canvas.near, 0.4), 0.6)
 
 
-def space(canvas: Painting) -> None:
-    """A planet, perhaps with rings, among clouds of stars."""
-    canvas.land(canvas.x * 0, canvas.high * 0.14, canvas.high * 0.28, canvas.near * 0.6)
-    for x, y, share in canvas.some(6, 3).tolist():
-        color = mix(canvas.high, canvas.middle, share)
-        canvas.disc((x, y), 0.4 + 0.4 * share, color, opacity=0.3, soft=True)
-    canvas.stars(700)
-    at, tilt = (0.3 + 0.4 * canvas.one(), 0.4 + 0.2 * canvas.one()), canvas.some(1) / 6
-    radius = 0.17 + 0.12 * canvas.one()
-    canvas.disc(at, radius * 2.2, canvas.middle, opacity=0.55, soft=True)
-    canvas.disc(at, radius, canvas.light, canvas.haze, canvas.middle, canvas.near)
-    mx, my, reach = at[0] * canvas.width, at[1] * canvas.height, radius * canvas.short
-
-    def rings(x: Array, y: Array) -> Array:
-        across, down = (x - mx) / reach, (y - my) / reach
-        away = np.hypot(across, down / (0.2 + tilt))
-        bands = (away > 1.4) & (away < 1.95) & (away % 0.12 < 0.075)
-        behind = (down < 0) & (across**2 + down**2 < 1)
-        return (bands & ~behind).astype("f4")
-
-    if canvas.one() < 0.65:
-        box = (mx - 2 * reach, my - reach, mx + 2 * reach, my + reach)
-        canvas.paint(box, rings, canvas.light, opacity=0.5)
-    for away, (turn, share) in enumerate(canvas.some(2, 2).tolist(), 3):
-        angle, far = math.tau * turn, away * 0.6 * reach
-        moon = mx + far * math.cos(angle), my + far * math.sin(angle)
-        place = moon[0] / canvas.width, moon[1] / canvas.height
-        canvas.disc(place, 0.012 + 0.03 * share, canvas.light, canvas.middle)
+def space(canvas: Drawing, depth: float) -> None:
+    """A cloud of stars and a planet, the nearest one with a ring."""
+    x, y, share, place, height = canvas.some(5)
+    cloud = canvas.around((x, y), 0.4 + 0.4 * share)
+    canvas.polygon(cloud, canvas.near, opacity=0.8, soft=True)
+    at = np.array([0.1 + 0.8 * place, 0.15 + 0.6 * height])
+    radius = 0.01 + 0.2 * depth**3
+    halo = canvas.around(at, radius * 2.2)
+    canvas.polygon(halo, canvas.middle, opacity=0.55, soft=True)
+    colors = canvas.light, canvas.haze, canvas.middle, canvas.near
+    canvas.polygon(canvas.around(at, radius), *colors)
+    for away in (1.4, 1.55, 1.7, 1.85) if depth == 1 else ():
+        # Arcs that begin and end beside the planet seem to pass behind it.
+        arcs = [canvas.around(at, radius * (away + more), 0.3) for more in (0, 0.1)]
+        inner, outer = (np.roll(arc[:-1], 22, 0)[:134] for arc in arcs)
+        canvas.polygon(np.append(inner, outer[::-1], 0), canvas.light, opacity=0.5)
 
 
-def flowers(canvas: Painting) -> None:
-    """Blossoms before a blurred meadow."""
+def flowers(canvas: Drawing, depth: float) -> None:
+    """Blades of grass, and blossoms among them."""
     meadow = mix(canvas.near, _LEAF, 0.5)
-    canvas.land(canvas.x * 0, canvas.haze, mix(canvas.middle, meadow, 0.5), meadow)
-    for x, y, share in canvas.some(20, 3).tolist():
-        color = mix(canvas.middle, canvas.light, share)
-        canvas.disc((x, y), 0.08 + 0.16 * share, color, opacity=0.35, soft=True)
-    for depth in _DEPTHS[1:]:
-        # Blades of grass: narrow spikes, each leaning to one side.
-        blade, along = np.divmod(canvas.x * 37 + canvas.one(), 1)
-        tall, lean = canvas.some(2, 39)[:, blade.astype(int)]
-        up = 1 - np.abs(along - lean) / np.where(along < lean, lean, 1 - lean).clip(
-            0.01
-        )
-        line = 1 - (0.12 + 0.3 * tall) * (1.2 - 0.6 * depth) * up**2
-        green = mix(_LEAF, canvas.near, 0.2 + 0.4 * depth)
-        canvas.land(
-            line, mix(green, canvas.haze, 0.5 - 0.4 * depth), green, opacity=0.55
-        )
-    for number, (x, y, share, turn) in enumerate(canvas.some(8, 4).tolist()):
-        at = (number * 0.381966 + 0.2 * x) % 1, 0.2 + 0.5 * y
-        size, count = 0.09 + 0.018 * number + 0.03 * share, 6 + int(5 * share)
-        _blossom(canvas, at, size, (count, turn), meadow)
+    grass = canvas.row(_BLADE, 0.025, 1, 0.45 - 0.3 * depth)
+    canvas.land(grass, depth, meadow, 0.7)
+    for number, (x, y, share, lean) in enumerate(canvas.some(2, 4)):
+        # From depth to depth a step of the golden ratio: they spread evenly.
+        at = np.array([(1.91 * depth + number / 2 + 0.15 * x) % 1, 0.25 + 0.45 * y])
+        size, petals = 0.08 + 0.1 * depth, 6 + int(5 * share)
+        canvas.bars(at[None], 0.07 * size, 2, mix(meadow, canvas.near, 0.3))
+        tint = mix(canvas.middle, canvas.light, 0.3 + 0.3 * share)
+        for ring, other in ((1, canvas.near), (0.72, tint), (0.46, canvas.light)):
+            edge = 0.4 + 0.6 * np.abs(np.cos(_CIRCLE * petals / 2)) ** 0.8
+            color = mix(tint, other, 0.4)
+            bloom = canvas.around(at, size * ring * np.roll(edge, int(99 * lean)))
+            canvas.polygon(bloom, mix(color, canvas.light, 0.35), color, opacity=0.92)
+        canvas.polygon(canvas.around(at, size * 0.17), _LAMP)
 
 
-def _blossom(
-    canvas: Painting,
-    at: tuple[float, float],
-    size: float,
-    petals: tuple[int, float],
-    green: Array,
-) -> None:
-    mx, my, reach = at[0] * canvas.width, at[1] * canvas.height, size * canvas.short
-    count, turn = petals
-    bend = 0.5 * reach * (turn - 0.5)
-
-    def stem(x: Array, y: Array) -> Array:
-        return 0.045 * reach - np.abs(x - mx - bend * (y - my) / canvas.height * 2)
-
-    box = (mx - reach, my, mx + reach, canvas.height)
-    canvas.paint(box, stem, green, mix(green, canvas.near, 0.5), opacity=0.95)
-    tint = mix(canvas.high if count % 2 else canvas.middle, canvas.light, 0.45)
-    deep, pale = mix(tint, canvas.near, 0.3), mix(tint, canvas.light, 0.5)
-    for ring, color in ((1.0, deep), (0.72, tint), (0.46, pale)):
-
-        def bloom(x: Array, y: Array, ring: float = ring) -> Array:
-            angle = np.arctan2(y - my, x - mx) + math.tau * turn + ring
-            edge = 0.4 + 0.6 * np.abs(np.cos(angle * count / 2)) ** 0.8
-            return ring * reach * edge - np.hypot(x - mx, y - my)
-
-        wide = ring * reach
-        around = (mx - wide, my - wide, mx + wide, my + wide)
-        canvas.paint(around, bloom, mix(color, canvas.light, 0.35), color, opacity=0.92)
-    canvas.disc(at, size * 0.17, *np.array([(255, 226, 120), (214, 140, 40)]))
-
-
-def flow(canvas: Painting) -> None:
+def flow(canvas: Drawing, depth: float) -> None:
     """Ribbons of light that run through each other."""
-    canvas.land(canvas.x * 0, canvas.high * 0.65, canvas.high, canvas.near)
-    at = canvas.one(), 0.2 + 0.4 * canvas.one()
-    canvas.disc(at, 1.1, canvas.middle, opacity=0.7, soft=True)
-    colors = (canvas.high, canvas.light, canvas.haze, canvas.middle)
-    for number in range(12):
-        line = canvas.wave(0.12 + 0.07 * number, 0.25, 0.5 + canvas.one())
-        color = colors[number % 4]
-        end = line.max() + 0.12 + 0.3 * canvas.one()
-        canvas.land(line, color, mix(color, canvas.near, 0.75), bottom=end, opacity=0.3)
-        canvas.land(line, canvas.light, bottom=line + 0.003, opacity=0.5)
+    for color in (canvas.high, canvas.light, canvas.middle):
+        level, waves = canvas.some(2)
+        line = canvas.line(0.1 + 0.8 * (depth + level / 4), 0.12, 0.5 + waves)
+        canvas.land(line, 0.9, color, 0.3)
+        edge = np.append(line, line[::-1] + np.array((0, 0.003)), 0)
+        canvas.polygon(edge, canvas.light, opacity=0.5)
 
 
-Scene = Callable[[Painting], None]
+Scene = Callable[[Drawing, float], None]
 _SCENES = (mountains, sea, city, forest, desert, space, flowers, flow)
-# The words that ask for a subject; the palettes that become it, where no word says.
-_ASKED = """
-mountain peak alp hill volcano ridge summit glacier
-sea ocean wave water lake beach coast ship boat island lighthouse
-city skyline town street tower building skyscraper metropolis
-forest tree wood jungle fir pine fox deer owl bear
-desert dune sand camel oasis sahara canyon
-space star planet galaxy moon rocket astronaut nebula cosmos
-flower garden rose tulip bloom blossom meadow bouquet daisy
-abstract flow music dream wind silk smoke pattern
+# The words that ask for each; the palettes that become it, where no word says.
+_SUBJECTS = """
+mountain peak alp hill volcano ridge summit glacier |
+sea ocean wave water lake beach coast ship boat island lighthouse | blue sunset dawn \
+night
+city skyline town street tower building skyscraper metropolis | night sunset violet
+forest tree wood jungle fir pine fox deer owl bear | green dawn sunset snow
+desert dune sand camel oasis sahara canyon | gold sunset dawn red
+space star planet galaxy moon rocket astronaut nebula cosmos | violet night blue red
+flower garden rose tulip bloom blossom meadow bouquet daisy | rose dawn violet gold
+abstract flow music dream wind silk smoke pattern |
 """
-_BECOMING: Mapping[Scene, str] = MappingProxyType(
-    {
-        sea: "blue sunset dawn night",
-        city: "night sunset violet",
-        forest: "green dawn sunset snow",
-        desert: "gold sunset dawn red",
-        space: "violet night blue red",
-        flowers: "rose dawn violet gold",
-    }
-)
-_SUBJECTS: Mapping[str, Scene] = MappingProxyType(
-    {
-        word: scene
-        for scene, words in zip(_SCENES, _ASKED.strip().splitlines(), strict=True)
-        for word in words.split()
-    }
-)
+_ASKED = [
+    [part.split() for part in line.split("|")]
+    for line in _SUBJECTS.strip().splitlines()
+]
 
 
 _Side = Annotated[int, Field(ge=64, le=2048, description="CSS pixels.")]
@@ -425,42 +280,57 @@ class Prompted(Parameters):
     height: _Side = 1024
 
 
-def draw(parameters: Prompted, scale: float) -> Picture:
-    """Paint the prompt; equal prompt, seed and size are equal pixels."""
-    text = f"{parameters.seed}\n{parameters.prompt}"
-    chance = random.Random(hashlib.sha256(text.encode()).digest())
-    scene, palette = choose(parameters.prompt)
-    size = scaled((parameters.width, parameters.height), scale)
-    canvas = Painting(size, chance, PALETTES[palette])
-    scene(canvas)
-    # The corners fall off.
-    shade = Image.radial_gradient("L").resize(size, Image.Resampling.BICUBIC)
-    shade = shade.point([255 - round((v / 255) ** 2.4 * 71) for v in range(256)])
-    shaded = ImageChops.multiply(canvas.image, Image.merge("RGB", [shade] * 3))
-    return Picture(shaded, facts={"seed": parameters.seed})
-
-
 def choose(prompt: str) -> tuple[Scene, str]:
     """Return the subject and the name of the palette that a prompt's words ask for.
 
     What they leave open its digest decides.
     """
-    words = [word.lower() for word in _WORD.findall(prompt)]
+    words = [word.lower() for word in re.findall(r"[^\W\d_]+", prompt)]
     words = [word.removesuffix("s") if len(word) > 3 else word for word in words]
     dice = hashlib.sha256(prompt.encode()).digest()
-    subjects = [_SUBJECTS[word] for word in words if word in _SUBJECTS]
-    scene = subjects[0] if subjects else _SCENES[dice[0] % len(_SCENES)]
-    fitting = _BECOMING[scene].split() if scene in _BECOMING else list(PALETTES)
-    colors = [_COLORS[word] for word in words if word in _COLORS]
-    return scene, colors[0] if colors else fitting[dice[1] % len(fitting)]
+    asked = [at for word in words for at, row in enumerate(_ASKED) if word in row[0]]
+    subject = asked[0] if asked else dice[0] % len(_SCENES)
+    named = [row[0] for word in words for row in _ROWS if word in row[6:]]
+    palettes = named[:1] or _ASKED[subject][1] or list(PALETTES)
+    return _SCENES[subject], palettes[dice[1] % len(palettes)]
 
 
-RENDERER = Renderer(
-    name="dream",
-    title="Procedural art of a prompt (no neural network)",
-    parameters=Prompted,
-    size=lambda parameters: (parameters.width, parameters.height),
-    draw=draw,
-    version="2",
-    example={"prompt": "mountains at dawn", "width": "640", "height": "400"},
-)
+def paint(parameters: Prompted) -> Vector:
+    """Return the prompt as SVG; equal prompt, seed and size are equal drawings."""
+    text = f"{parameters.seed}\n{parameters.prompt}"
+    chance = random.Random(hashlib.sha256(text.encode()).digest())
+    scene, palette = choose(parameters.prompt)
+    canvas = Drawing(parameters.width, parameters.height, chance, PALETTES[palette])
+    canvas.sky()
+    for depth in np.linspace(0, 1, 6).tolist():
+        scene(canvas, depth)
+    return Vector(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{parameters.width}"'
+        f' height="{parameters.height}">{"".join(canvas.elements)}'
+        # The corners fall off.
+        '<radialGradient id="shade" r="0.75"><stop offset="0.5" stop-opacity="0"/>'
+        '<stop offset="1" stop-opacity="0.3"/></radialGradient>'
+        '<rect width="100%" height="100%" fill="url(#shade)"/></svg>\n',
+        {"seed": parameters.seed},
+    )
+
+
+def build(engine: Engine) -> Renderer:
+    """Return the renderer."""
+
+    def draw(parameters: Prompted, scale: float) -> Picture:
+        drawing, size = paint(parameters), (parameters.width, parameters.height)
+        # As markup: what comes as an image, the engine keeps, up to 64 MiB.
+        image = engine.draw(Page(drawing.svg), size, scale).image.convert("RGB")
+        return Picture(image, facts=drawing.facts)
+
+    return Renderer(
+        name="dream",
+        title="Procedural art of a prompt (no neural network)",
+        parameters=Prompted,
+        size=lambda parameters: (parameters.width, parameters.height),
+        draw=draw,
+        vector=paint,
+        version=f"3 {engine.version}",
+        example={"prompt": "mountains at dawn", "width": "640", "height": "400"},
+    )
