@@ -9,10 +9,6 @@ from typing import NamedTuple
 from app.errors import with_fields
 from app.renderer.errors import shorten
 
-# An answer repeats what was sent, so it must not grow with it.
-_MOST_NAMED = 100
-_MOST_CHARACTERS = 300
-
 
 class RowFault(NamedTuple):
     """One thing wrong with one row.
@@ -100,36 +96,3 @@ class ExpiredCollection(CollectionError):
 
 class DamagedCollection(CollectionError):
     """What is kept under an id is not a collection, or not all of it."""
-
-
-class Faults:
-    """Collects the faults of an upload: the first hundred, and a count."""
-
-    def __init__(self) -> None:
-        self._named: list[RowFault] = []
-        self._more = 0
-
-    def add(self, row: int | None, line: int | None, field: str, reason: str) -> None:
-        """Take note of a fault; what was sent is repeated in short."""
-        if len(self._named) == _MOST_NAMED:
-            self._more += 1
-            return
-        if len(reason) > _MOST_CHARACTERS:
-            reason = f"{reason[:_MOST_CHARACTERS]}…"
-        self._named.append(RowFault(row, line, shorten(field), reason))
-
-    def end(self, row: int | None, line: int | None, reason: str) -> None:
-        """Take note of what ended the reading: always named, and the last one."""
-        if len(self._named) == _MOST_NAMED:
-            self._named.pop()
-            self._more += 1
-        self.add(row, line, "", reason)
-
-    def pass_over(self, number: int) -> None:
-        """Count faults that have no names."""
-        self._more += number
-
-    def check(self) -> None:
-        """Raise BadRows if there are any."""
-        if self._named:
-            raise BadRows(self._named, self._more)

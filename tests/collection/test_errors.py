@@ -6,11 +6,11 @@ from app.collection.errors import (
     BadRows,
     CollectionError,
     ExpiredCollection,
-    Faults,
     NoSuchIndex,
     RowFault,
     UnknownCollection,
 )
+from app.collection.ingest.table import Faults
 from app.renderer.catalogue import Catalogue
 from tests.collection.uploads import JSON, json_of, upload
 

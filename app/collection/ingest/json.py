@@ -1,20 +1,24 @@
 """A collection as one JSON object, read twice: first its members, then its items."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import IO, Any
 
 import ijson  # type: ignore[import-untyped]
+from ijson.common import ObjectBuilder  # type: ignore[import-untyped]
 
 from app.collection.errors import Unreadable
-from app.collection.ingest.ndjson import Stream, TableRow, row_of
+from app.collection.ingest.table import Stream, TableRow, row_of_item
 from app.config import Settings
 from app.parsing.image import BadBody
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 
 _BLOCK = 64 << 10
 _DEEPEST = 32
+# So much of a run of backslashes is held back; a longer one is a text of nothing else.
 _CARRY = 4096
+# A pair is two escapes of six bytes, and may be cut anywhere by the end of a block.
 _ESCAPE = 12
 # The parser reads half of a pair as a question mark and says nothing.
 _SURROGATES = re.compile(
@@ -35,139 +39,95 @@ class JsonDocument:
 
     def __init__(self, file: IO[bytes], bounds: Settings) -> None:
         self._file = file
-        self._most = bounds.max_body_bytes
-        self._most_rows = bounds.max_rows
-        self.members = dict(self._read_members())
-        if not self._has_items:
-            raise BadParameter(Fault("items", "is required"))
+        self._bounds = bounds
+        self._taken = 0
+        self._count = 0
+        # Names that come twice in an item, by its number: the parser keeps the last.
+        self._twice: dict[int, list[str]] = {}
+        file.seek(0)
+        self.members = dict(self._survey())
 
     def rows(self) -> Iterator[TableRow]:
         """Yield a row for each item."""
-        reader = _SpoolReader(self._file, self._most)
-        for name in reader.names():
-            if name == "items":
-                yield from reader.rows()
-            else:
-                reader.value()
-
-    def _read_members(self) -> Iterator[tuple[str, Any]]:
-        reader = _SpoolReader(self._file, self._most)
-        seen: set[str] = set()
-        for name in reader.names():
-            if name in seen:
-                raise BadParameter(Fault(name, "is given more than once"))
-            seen.add(name)
-            if name == "items":
-                reader.skip_array(name, self._most_rows)
-                continue
-            value = reader.value()
-            if reader.twice:
-                fault = Fault(f"{name}.{reader.twice[0]}", "is given more than once")
-                raise BadParameter(fault)
-            yield name, value
-        self._has_items = "items" in seen
-
-
-class _SpoolReader:
-    """Builds values out of a parser's events; `twice` are names that came twice."""
-
-    def __init__(self, file: IO[bytes], most: int) -> None:
-        file.seek(0)
-        self._file = file
-        self._most = most
-        self._taken = 0
-        self._count = 0
-        self._events = self._parse()
-        self.twice: list[str] = []
+        self._file.seek(0)
+        # All that can be wrong with the text was found when it was surveyed.
+        items = ijson.items(self._file, "items.item", use_float=True, buf_size=_BLOCK)
+        for number, item in enumerate(items, 1):
+            twice = self._twice.get(number, ())
+            faults = tuple(Fault(name, "is given more than once") for name in twice)
+            yield TableRow(None, {}, faults=faults) if faults else row_of_item(item)
 
     def read(self, size: int) -> bytes:
         """Feed the parser; raise Unreadable where one value gets too large."""
         data = self._file.read(size)
         self._taken += len(data)
+        most = self._bounds.max_body_bytes
         # The first block of a value mostly began before it.
-        if self._taken > self._most + _BLOCK:
+        if self._taken > most + _BLOCK:
             reason = f"item {self._count + 1:,} is over the limit MIMEO_MAX_BODY_BYTES"
-            raise Unreadable(None, f"{reason} of {self._most:,} bytes")
+            raise Unreadable(None, f"{reason} of {most:,} bytes")
         return data
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of the outermost object; take each one's value meanwhile."""
-        event, _ = next(self._events)
-        if event != "start_map":
+    def _survey(self) -> Iterator[tuple[str, Any]]:
+        """Yield the members; look at all items, and hold none of them."""
+        events = self._parse()
+        if next(events)[0] != "start_map":
             raise BadBody("The body must be a JSON object.")
-        for event, name in self._events:
-            if event == "map_key":
-                yield name
-
-    def value(self) -> Any:
-        """Return the next value whole."""
-        self._taken = 0
-        self.twice = []
-        return self._build(*next(self._events), 0)
-
-    def rows(self) -> Iterator[TableRow]:
-        """Yield the rows of the array that comes next."""
-        self._enter("items")
-        for event, value in self._events:
-            if event == "end_array":
-                return
+        seen: set[str] = set()
+        for event, name in events:
+            # What follows the end is read, too: the parser says what it is.
+            if event == "end_map":
+                continue
+            if name in seen:
+                raise BadParameter(Fault(name, "is given more than once"))
+            seen.add(name)
+            if name == "items":
+                self._survey_items(events)
+                continue
             self._taken = 0
-            self.twice = []
-            row = row_of(self._build(event, value, 0))
-            faults = tuple(Fault(n, "is given more than once") for n in self.twice)
-            self._count += 1
-            yield TableRow(None, {}, faults=faults) if faults else row
+            builder = ObjectBuilder()
+            for twice in self._names_twice(events, builder.event):
+                raise BadParameter(Fault(f"{name}.{twice}", "is given more than once"))
+            yield name, builder.value
+        if "items" not in seen:
+            raise BadParameter(Fault("items", "is required"))
 
-    def skip_array(self, name: str, most: int) -> None:
-        """Pass over the array that comes next; raise where it has over `most` items."""
-        self._enter(name)
-        depth = 1
-        for event, _ in self._events:
-            if event in ("start_map", "start_array"):
-                depth += 1
-            elif event in ("end_map", "end_array"):
-                depth -= 1
-            if depth == 1:
-                self._taken = 0
-                self._count += 1
-                if self._count > most:
-                    raise LimitExceeded("rows", "MIMEO_MAX_ROWS", most, self._count)
-            if depth == 0:
+    def _survey_items(self, events: _Events) -> None:
+        if next(events)[0] != "start_array":
+            raise BadParameter(Fault("items", "must be an array"))
+        most = self._bounds.max_rows
+        for first in events:
+            if first[0] == "end_array":
                 self._count = 0
                 return
+            self._taken = 0
+            if self._count == most:
+                raise LimitExceeded("rows", "MIMEO_MAX_ROWS", most, most + 1)
+            twice = [*self._names_twice(chain((first,), events))]
+            self._count += 1
+            if twice:
+                self._twice[self._count] = twice
 
-    def _enter(self, name: str) -> None:
-        event, _ = next(self._events)
-        if event != "start_array":
-            raise BadParameter(Fault(name, "must be an array"))
-
-    def _build(self, event: str, value: Any, depth: int) -> Any:
-        if depth > _DEEPEST:
-            place = f"item {self._count + 1:,}"
-            raise BadBody(f"The JSON is nested more than {_DEEPEST} deep in {place}.")
-        if event == "start_map":
-            return self._object(depth)
-        if event == "start_array":
-            return self._array(depth)
-        return value
-
-    def _object(self, depth: int) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for event, name in self._events:
-            if event == "end_map":
-                break
-            if name in made:
-                self.twice.append(name)
-            made[name] = self._build(*next(self._events), depth + 1)
-        return made
-
-    def _array(self, depth: int) -> list[Any]:
-        made: list[Any] = []
-        for event, value in self._events:
-            if event == "end_array":
-                break
-            made.append(self._build(event, value, depth + 1))
-        return made
+    def _names_twice(
+        self, events: _Events, take: Callable[[str, Any], None] = lambda *_: None
+    ) -> Iterator[str]:
+        """Pass one value over to `take`; yield the names that an object has again."""
+        inside: list[set[str]] = []
+        for event, value in events:
+            take(event, value)
+            if event in ("start_map", "start_array"):
+                inside.append(set())
+                if len(inside) > _DEEPEST:
+                    deep = f"nested more than {_DEEPEST} deep"
+                    raise BadBody(f"The JSON is {deep} in item {self._count + 1:,}.")
+            elif event in ("end_map", "end_array"):
+                inside.pop()
+            elif event == "map_key":
+                if value in inside[-1]:
+                    yield value
+                inside[-1].add(value)
+            if not inside:
+                return
 
     def _parse(self) -> _Events:
         try:
@@ -181,6 +141,7 @@ class _SpoolReader:
 
 def _said(error: ijson.JSONError) -> str:
     """Return what the parser says, and the text around the place in short."""
+    # yajl's message is bytes of three lines: the reason, the text, and an arrow.
     message = error.args[0] if error.args else ""
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
     reason, _, around = str(text).partition("\n")
@@ -192,9 +153,13 @@ def _said(error: ijson.JSONError) -> str:
 def spool(stream: Stream, file: IO[bytes]) -> None:
     """Write an upload down; raise BadBody for what the parser would not tell."""
     rest, offset = b"", 0
-    block = _first_block(stream)
+    block = b""
+    # At least the three bytes of a byte order mark, if there are as many.
+    while len(block) < 3 and (more := stream.read(_BLOCK)):
+        block += more
     if block.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadBody("The body is UTF-16; JSON is UTF-8 (RFC 8259, section 8.1).")
+    # RFC 8259, 8.1: nobody may write a byte order mark, and a reader may ignore it.
     block = block.removeprefix(b"\xef\xbb\xbf")
     while block:
         file.write(block)
@@ -204,14 +169,6 @@ def spool(stream: Stream, file: IO[bytes]) -> None:
         block = stream.read(_BLOCK)
     _check(rest, offset, len(rest))
     file.flush()
-
-
-def _first_block(stream: Stream) -> bytes:
-    """Return at least the three bytes of a byte order mark, if there are as many."""
-    block = b""
-    while len(block) < 3 and (more := stream.read(_BLOCK)):
-        block += more
-    return block
 
 
 def _check(text: bytes, offset: int, stop: int) -> int:

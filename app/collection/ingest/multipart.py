@@ -1,7 +1,8 @@
 """A table and the pictures it refers to, in one body (RFC 7578): into one file."""
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
@@ -17,8 +18,7 @@ from werkzeug.sansio.multipart import (
     NeedData,
 )
 
-from app.collection.ingest.files import FilePlace, Files, FileSlice
-from app.collection.ingest.ndjson import Stream
+from app.collection.ingest.table import Stream
 from app.config import Settings
 from app.parsing.image import MAX_FIELDS, BadBody, UnsupportedBody
 from app.renderer.errors import BadParameter, Fault, shorten
@@ -27,16 +27,58 @@ _BLOCK = 64 << 10
 # More than any header of a part, and than what may hide a boundary.
 _MOST_BUFFERED = 1 << 20
 _ROWS = ("rows", "file")
+# Firefox and Chrome on Windows name a .csv by the registry: Excel puts its own there.
 _TABLES = ("text/csv", "text/tab-separated-values", "application/vnd.ms-excel")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _TABLE_NAME = re.compile(r"\.(csv|tsv|tab|txt)\Z", re.I)
 _NDJSON_NAME = re.compile(r"\.(ndjson|jsonl)\Z", re.I)
 
 
+class FilePlace(NamedTuple):
+    """Where a part lies in the file of all parts, in bytes."""
+
+    offset: int
+    length: int
+
+
+class FileSlice:
+    """Reads one part as a stream, without a position of the file's own."""
+
+    def __init__(self, file: IO[bytes], place: FilePlace) -> None:
+        self._file = file
+        self._next = place.offset
+        self._stop = place.offset + place.length
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+        wanted = min(size, self._stop - self._next)
+        data = os.pread(self._file.fileno(), wanted, self._next)
+        self._next += len(data)
+        return data
+
+
+class Files:
+    """The image files of an upload, by the name that rows refer to them by.
+
+    Parts of one temporary file: no descriptor for each of ten thousand pictures.
+    """
+
+    def __init__(self, file: IO[bytes], places: Mapping[str, FilePlace]) -> None:
+        self._file = file
+        self.places = places
+        self.unused = dict.fromkeys(places)
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes, and take note that a row refers to it."""
+        self.unused.pop(name, None)
+        place = self.places[name]
+        return os.pread(self._file.fileno(), place.length, place.offset)
+
+
 class Sent(NamedTuple):
     """What a multipart body holds: text fields, the rows, image files."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: Sequence[tuple[str, str]]
     rows: FileSlice
     is_ndjson: bool
     files: Files
@@ -70,44 +112,23 @@ def _named(pattern: re.Pattern[str], filename: str | None) -> bool:
     return bool(pattern.search(filename or ""))
 
 
-def read_multipart(
-    stream: Stream, content_type: str, file: IO[bytes], bounds: Settings
-) -> Sent:
-    """Write the parts into `file`, which stays the caller's to close.
-
-    Raises BadBody where it is not multipart, BadParameter where there is not
-    exactly one table or a file name comes twice.
-    """
-    sorting = _Sorting(file, bounds)
-    for event in _events(stream, content_type, bounds):
-        if isinstance(event, Field | File):
-            sorting.begin(event)
-        elif isinstance(event, Data):
-            sorting.take(event.data)
-            if not event.more_data:
-                sorting.end()
-    return sorting.sent()
-
-
 class _Sorting:
-    """Puts each part where it belongs."""
+    """Puts each part where it belongs: texts into memory, all others into `file`."""
 
-    def __init__(self, file: IO[bytes], bounds: Settings) -> None:
+    def __init__(self, file: IO[bytes], most_text: int) -> None:
         self._file = file
-        self._size = 0
-        self._most_text = bounds.max_body_bytes
-        self._text = 0
-        self._part = _Part("", None, "", 0)
-        self._pairs: list[tuple[str, str]] = []
-        self._rows: list[tuple[_Part, FilePlace]] = []
-        self._places: dict[str, FilePlace] = {}
+        self._most_text = most_text
+        self._size = self._text = 0
+        self.pairs: list[tuple[str, str]] = []
+        self.rows: list[tuple[_Part, FilePlace]] = []
+        self.places: dict[str, FilePlace] = {}
 
     def begin(self, event: Field | File) -> None:
         """Begin a part."""
         if event.name is None:
             raise BadBody("A part of the body has no name.")
         name = event.filename if isinstance(event, File) else None
-        # Some browsers sent the whole path.
+        # Some browsers sent the whole path (RFC 7578, section 4.2).
         base = None if name is None else re.split(r"[\\/]", name)[-1]
         mimetype = parse_options_header(event.headers.get("content-type"))[0].lower()
         self._part = _Part(event.name, base, mimetype, self._size)
@@ -132,40 +153,50 @@ class _Sorting:
         if part.filename == "" and not place.length:
             return
         if part.is_rows:
-            self._rows.append((part, place))
-        elif part.filename is None:
-            self._end_text(part)
-        else:
-            self._end_file(part.filename, place)
-
-    def sent(self) -> Sent:
-        """Return what was sent, now that all of it is here."""
-        self._file.flush()
-        if len(self._rows) != 1:
-            reason = f"must be one CSV or NDJSON file, not {len(self._rows)}"
-            raise BadParameter(Fault("rows", reason))
-        part, place = self._rows[0]
-        if part.mimetype == "application/json":
-            raise UnsupportedBody("The part `rows` takes CSV or NDJSON, not JSON.")
-        files = Files(self._file, self._places)
-        rows = FileSlice(self._file, place)
-        return Sent(tuple(self._pairs), rows, part.is_ndjson, files)
-
-    def _end_text(self, part: _Part) -> None:
-        if len(self._pairs) == MAX_FIELDS:
+            self.rows.append((part, place))
+        elif part.filename == "":
+            raise BadBody(f"The file in {shorten(part.name)!r} has no name.")
+        elif part.filename is not None:
+            if part.filename in self.places:
+                reason = "is the name of more than one file"
+                raise BadParameter(Fault(part.filename, reason))
+            self.places[part.filename] = place
+        elif len(self.pairs) == MAX_FIELDS:
             raise BadBody(f"There are more than {MAX_FIELDS} fields.")
-        try:
-            self._pairs.append((part.name, part.text.decode("utf-8-sig")))
-        except UnicodeDecodeError as error:
-            reason = f"The field {shorten(part.name)!r} is not UTF-8."
-            raise BadBody(reason) from error
+        else:
+            try:
+                self.pairs.append((part.name, part.text.decode("utf-8-sig")))
+            except UnicodeDecodeError as error:
+                reason = f"The field {shorten(part.name)!r} is not UTF-8."
+                raise BadBody(reason) from error
 
-    def _end_file(self, name: str, place: FilePlace) -> None:
-        if not name:
-            raise BadBody(f"The file in {shorten(self._part.name)!r} has no name.")
-        if name in self._places:
-            raise BadParameter(Fault(name, "is the name of more than one file"))
-        self._places[name] = place
+
+def read_multipart(
+    stream: Stream, content_type: str, file: IO[bytes], bounds: Settings
+) -> Sent:
+    """Write the parts into `file`, which stays the caller's to close.
+
+    Raises BadBody where it is not multipart, BadParameter where there is not
+    exactly one table or a file name comes twice.
+    """
+    sorting = _Sorting(file, bounds.max_body_bytes)
+    for event in _events(stream, content_type, bounds):
+        if isinstance(event, Field | File):
+            sorting.begin(event)
+        elif isinstance(event, Data):
+            sorting.take(event.data)
+            if not event.more_data:
+                sorting.end()
+    # From here on the file is read by place, past the buffer of whoever wrote it.
+    file.flush()
+    if len(sorting.rows) != 1:
+        reason = f"must be one CSV or NDJSON file, not {len(sorting.rows)}"
+        raise BadParameter(Fault("rows", reason))
+    part, place = sorting.rows[0]
+    if part.mimetype == "application/json":
+        raise UnsupportedBody("The part `rows` takes CSV or NDJSON, not JSON.")
+    files = Files(file, sorting.places)
+    return Sent(sorting.pairs, FileSlice(file, place), part.is_ndjson, files)
 
 
 def _events(stream: Stream, content_type: str, bounds: Settings) -> Iterator[Event]:

@@ -1,16 +1,14 @@
 """What holds for all rows of an upload: renderer, shared values, output, names."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, create_model
 
-from app.collection.ingest.csv import Columns
-from app.collection.ingest.names import DEFAULT, NamePattern
+from app.collection.ingest.table import Columns
 from app.config import Settings
-from app.image_request import from_parts, unique, unknown_names
+from app.image_request import request_of, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -18,25 +16,22 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 from app.renderer.params import Parameters, validate
 
+DEFAULT = "{index}"
 _OWN = ("renderer", "name", "ignore")
-MEMBERS = ("renderer", "name", "defaults", "items")
 
 
-@dataclass(frozen=True, slots=True)
-class SharedParameters:
+class SharedParameters(NamedTuple):
     """What every row is laid over.
 
     `texts` are shared parameters as strings, for rows that are text; `values` are
-    the same in JSON's types. `options` are the output's, in JSON's types, `output`
-    what they make.
+    the same in JSON's types. `pattern` is what names are made of.
     """
 
     renderer: Renderer | None
     texts: Mapping[str, str]
     values: Mapping[str, Any]
-    options: Mapping[str, Any]
     output: Output
-    pattern: NamePattern
+    pattern: str
     columns: Columns
 
 
@@ -58,19 +53,14 @@ def from_pairs(
     pattern = given.pop("name", DEFAULT)
     columns = _columns(renderer, given.pop("ignore", ""))
     own = renderer.parameters.model_fields
-    shared = {name: text for name, text in given.items() if name in own}
+    # A parameter goes before an option of its name, as in the query of one image.
+    texts = {name: text for name, text in given.items() if name in own}
     rest = {name: text for name, text in given.items() if name not in own}
-    _refuse(rest, (*Output.model_fields,), (*_OWN, *own, *Output.model_fields))
+    _refuse(rest, Output.model_fields, (*_OWN, *own, *Output.model_fields))
     sent = {*files} if image_fields(renderer.parameters) else set()
-    return _terms(
-        renderer,
-        shared,
-        _shared(renderer.parameters, shared, sent, ""),
-        _output(rest, strict=False),
-        pattern,
-        columns,
-        bounds,
-    )
+    values = _shared(renderer.parameters, texts, sent, "")
+    output = _output(rest, renderer, bounds, strict=False)
+    return SharedParameters(renderer, texts, values, output, pattern, columns)
 
 
 def from_members(
@@ -80,7 +70,7 @@ def from_members(
 
     Raises BadParameter, LimitExceeded or UnknownRenderer.
     """
-    known = (*MEMBERS, *Output.model_fields)
+    known = ("renderer", "name", "defaults", "items", *Output.model_fields)
     _refuse(members, known, known)
     name = _typed(members, "renderer", str, "must be the name of a renderer")
     renderer = None if name is None else catalogue.get(name)
@@ -88,31 +78,14 @@ def from_members(
     defaults = _typed(members, "defaults", dict, "must be an object") or {}
     if renderer is None and defaults:
         raise BadParameter(Fault("renderer", "is required where there are defaults"))
-    options = {name: members[name] for name in Output.model_fields if name in members}
     model = Parameters if renderer is None else renderer.parameters
-    own = tuple(model.model_fields)
-    _refuse(defaults, own, own, "defaults.")
+    _refuse(defaults, model.model_fields, model.model_fields, "defaults.")
     values = _shared(model, defaults, set(), "defaults.")
+    options = {name: members[name] for name in Output.model_fields if name in members}
+    output = _output(options, renderer, bounds, strict=True)
     columns = Columns(frozenset(model.model_fields))
-    output = _output(options, strict=True)
     pattern = DEFAULT if pattern is None else pattern
-    return _terms(renderer, {}, values, output, pattern, columns, bounds)
-
-
-def _terms(
-    renderer: Renderer | None,
-    texts: Mapping[str, str],
-    values: Mapping[str, Any],
-    output: Output,
-    pattern: str,
-    columns: Columns,
-    bounds: Settings,
-) -> SharedParameters:
-    if renderer is not None:
-        _rehearse(renderer, output, bounds)
-    options = output.model_dump(exclude_unset=True)
-    named = NamePattern(pattern, (*sorted(columns.known), *sorted(columns.ignored)))
-    return SharedParameters(renderer, texts, values, options, output, named, columns)
+    return SharedParameters(renderer, {}, values, output, pattern, columns)
 
 
 def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> Any:
@@ -133,13 +106,9 @@ def _columns(renderer: Renderer, ignore: str) -> Columns:
 
 
 def _refuse(
-    given: Iterable[str],
-    known: tuple[str, ...],
-    hint: tuple[str, ...],
-    prefix: str = "",
+    given: Collection[str], known: Container[str], hint: Iterable[str], prefix: str = ""
 ) -> None:
     """Raise BadParameter for names that are not `known`; the hint names those."""
-    given = tuple(given)
     if len(given) > MAX_FIELDS:
         reason = f"there are more than {MAX_FIELDS} values"
         raise BadParameter(Fault(prefix.strip("."), reason))
@@ -149,16 +118,35 @@ def _refuse(
         raise BadParameter(*(Fault(prefix + name, why) for name, why in faults))
 
 
-def _output(given: Mapping[str, Any], *, strict: bool) -> Output:
-    """Build the output; raise BadParameter with every fault of it."""
+def _output(
+    given: Mapping[str, Any],
+    renderer: Renderer | None,
+    bounds: Settings,
+    *,
+    strict: bool,
+) -> Output:
+    """Build the output; raise what is wrong with it whatever the rows say."""
     values = dict(given)
     if isinstance(values.get("format"), str):
         values["format"] = EXTENSIONS.get(values["format"], values["format"])
-    made = validate(Output, values, strict=strict)
-    if made.format not in FORMATS:
-        reason = f"{shorten(made.format)!r} is not one of {', '.join(FORMATS)}"
+    output = validate(Output, values, strict=strict)
+    if output.format not in FORMATS:
+        reason = f"{shorten(output.format)!r} is not one of {', '.join(FORMATS)}"
         raise BadParameter(Fault("format", reason))
-    return made
+    if renderer is None:
+        return output
+    # Tried on the renderer's example: otherwise ten thousand rows would each say it.
+    example = renderer.parameters.model_validate_strings(dict(renderer.example))
+    try:
+        request_of(renderer, example, output, bounds)
+    except BadParameter as error:
+        faults = [fault for fault in error.faults if fault.field in Output.model_fields]
+        if faults:
+            raise BadParameter(*faults) from error
+    except LimitExceeded as error:
+        if error.field in Output.model_fields:
+            raise
+    return output
 
 
 def _shared(
@@ -167,27 +155,13 @@ def _shared(
     """Validate shared values once, apart from those that rows have to give."""
     named = {n: v for n, v in given.items() if isinstance(v, str) and v in files}
     rest = {name: value for name, value in given.items() if name not in named}
+    # Rows may give what is required: only what is given is asked for here.
     fields: dict[str, Any] = {
         name: (model.model_fields[name].rebuild_annotation(), ...) for name in rest
     }
     partial = create_model("Shared", __base__=Parameters, **fields)
     made = validate(partial, rest, strict=bool(prefix), prefix=prefix)
     return {**{name: getattr(made, name) for name in rest}, **named}
-
-
-def _rehearse(renderer: Renderer, output: Output, bounds: Settings) -> None:
-    """Raise what is wrong with the output whatever the rows say."""
-    example = renderer.parameters.model_validate_strings(dict(renderer.example))
-    values = {name: getattr(example, name) for name in example.model_fields_set}
-    try:
-        from_parts(renderer, values, output.model_dump(exclude_unset=True), bounds)
-    except BadParameter as error:
-        faults = [fault for fault in error.faults if fault.field in Output.model_fields]
-        if faults:
-            raise BadParameter(*faults) from error
-    except LimitExceeded as error:
-        if error.field in Output.model_fields:
-            raise
 
 
 @lru_cache(256)
@@ -199,10 +173,3 @@ def image_fields(model: type[BaseModel]) -> frozenset[str]:
 
 def _is_image(schema: Mapping[str, Any]) -> bool:
     return "contentEncoding" in schema or any(map(_is_image, schema.get("anyOf", ())))
-
-
-def spell_options(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Spell an output's options as a query would."""
-    for name, value in options.items():
-        if value is not None:
-            yield name, str(value)

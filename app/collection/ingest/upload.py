@@ -1,16 +1,21 @@
 """One upload of any kind to one draft: the way in."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from app.collection.errors import BadRows, RowFault, Unreadable
-from app.collection.ingest.csv import read_csv
-from app.collection.ingest.files import Files
 from app.collection.ingest.json import JsonDocument, spool
-from app.collection.ingest.multipart import read_multipart
-from app.collection.ingest.ndjson import Stream, read_ndjson
+from app.collection.ingest.multipart import Files, read_multipart
 from app.collection.ingest.shared import from_members, from_pairs
+from app.collection.ingest.table import (
+    Columns,
+    Stream,
+    TableRow,
+    read_csv,
+    read_ndjson,
+)
 from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
@@ -38,19 +43,31 @@ def read_upload(
     LimitExceeded, BadParameter, UnknownRenderer, and what reading the stream raises.
     """
     mimetype = content_type.partition(";")[0].strip().lower()
-    read = READERS.get(mimetype)
-    if read is None:
-        raise UnsupportedBody(_unsupported(mimetype))
-    _check_charset(content_type, mimetype)
+    if mimetype == _FORM:
+        raise UnsupportedBody(
+            f"A collection is no {_FORM}, which curl sends by default: send"
+            " -H 'Content-Type: text/csv', or what else the body is."
+        )
+    if mimetype not in READERS:
+        known = ", ".join(READERS)
+        named = mimetype or "no type"
+        raise UnsupportedBody(f"A collection is one of {known}, not {named}.")
+    for part in content_type.split(";")[1:]:
+        name, _, value = part.partition("=")
+        charset = value.strip().strip('"').lower()
+        # A text that says it is not UTF-8 would be read wrongly.
+        if name.strip().lower() == "charset" and charset not in _UTF8:
+            raise UnsupportedBody(f"{mimetype} must be UTF-8: save it as CSV UTF-8.")
     bounded = _Bounded(stream, expected, bounds.max_collection_bytes)
     try:
-        return read(bounded, content_type, pairs, catalogue, bounds)
+        return READERS[mimetype](bounded, content_type, pairs, catalogue, bounds)
     except Unreadable as error:
         fault = RowFault(None, error.line, "", error.reason)
         raise BadRows((fault,)) from error
 
 
-def _csv(
+def _table(
+    read: Callable[[Stream, Columns, int], Iterator[TableRow]],
     stream: Stream,
     content_type: str,
     pairs: Pairs,
@@ -58,26 +75,10 @@ def _csv(
     bounds: Settings,
     files: Files | None = None,
 ) -> Draft:
-    """Read a table; the query, and text fields beside it, have the rest."""
-    terms = from_pairs(pairs, catalogue, bounds, files.names if files else ())
-    rows = read_csv(stream, terms.columns, bounds.max_body_bytes)
-    return RowValidator(terms, catalogue, bounds, files).take(rows)
-
-
-def _ndjson(
-    stream: Stream,
-    content_type: str,
-    pairs: Pairs,
-    catalogue: Catalogue,
-    bounds: Settings,
-    files: Files | None = None,
-) -> Draft:
-    """Read an object a line; the query, and text fields beside it, have the rest."""
-    if any(name == "ignore" for name, _ in pairs):
-        raise BadParameter(Fault("ignore", "is for tables, which have columns"))
-    terms = from_pairs(pairs, catalogue, bounds, files.names if files else ())
-    rows = read_ndjson(stream, bounds.max_body_bytes)
-    return RowValidator(terms, catalogue, bounds, files).take(rows)
+    """Read rows; the query, and text fields beside them, have the rest."""
+    shared = from_pairs(pairs, catalogue, bounds, files.places if files else ())
+    rows = read(stream, shared.columns, bounds.max_body_bytes)
+    return RowValidator(shared, catalogue, bounds, files).take(rows)
 
 
 def _json(
@@ -91,11 +92,12 @@ def _json(
     if pairs:
         reason = "belongs into the body, which is JSON"
         raise BadParameter(*(Fault(name, reason) for name, _ in pairs))
+    # To a file, because the members that hold for all items may follow them.
     with tempfile.TemporaryFile("w+b") as file:
         spool(stream, file)
         document = JsonDocument(file, bounds)
-        terms = from_members(document.members, catalogue, bounds)
-        return RowValidator(terms, catalogue, bounds).take(document.rows())
+        shared = from_members(document.members, catalogue, bounds)
+        return RowValidator(shared, catalogue, bounds).take(document.rows())
 
 
 def _multipart(
@@ -106,6 +108,7 @@ def _multipart(
     bounds: Settings,
 ) -> Draft:
     """Read a table or lines with the images that they refer to."""
+    # To a file, because the images may follow the rows.
     with tempfile.TemporaryFile("w+b") as file:
         sent = read_multipart(stream, content_type, file, bounds)
         read = _ndjson if sent.is_ndjson else _csv
@@ -113,7 +116,9 @@ def _multipart(
         return read(sent.rows, content_type, given, catalogue, bounds, sent.files)
 
 
-# What each media type is read by.
+_csv = partial(_table, read_csv)
+_ndjson = partial(_table, read_ndjson)
+# What each media type is read by; NDJSON has no registered one, so three are in use.
 READERS: Mapping[str, Callable[[Stream, str, Pairs, Catalogue, Settings], Draft]] = (
     MappingProxyType(
         {
@@ -150,22 +155,3 @@ class _Bounded:
     def _check(self, size: int) -> None:
         if size > self._most:
             raise BodyTooLarge("MIMEO_MAX_COLLECTION_BYTES", self._most)
-
-
-def _check_charset(content_type: str, mimetype: str) -> None:
-    """Refuse a text that says it is not UTF-8: it would be read wrongly."""
-    for part in content_type.split(";")[1:]:
-        name, _, value = part.partition("=")
-        charset = value.strip().strip('"').lower()
-        if name.strip().lower() == "charset" and charset not in _UTF8:
-            raise UnsupportedBody(f"{mimetype} must be UTF-8: save it as CSV UTF-8.")
-
-
-def _unsupported(mimetype: str) -> str:
-    if mimetype == _FORM:
-        return (
-            f"A collection is no {_FORM}, which curl sends by default: send"
-            " -H 'Content-Type: text/csv', or what else the body is."
-        )
-    known = ", ".join(READERS)
-    return f"A collection is one of {known}, not {mimetype or 'no type'}."

@@ -1,18 +1,22 @@
-"""From rows to a draft: every row is validated, and every fault is found."""
+"""From rows to a draft: every row is validated and named, and every fault is found.
+
+File names are safe on every system, unique, ASCII, and made from a pattern.
+"""
 
 import base64
-import binascii
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from app.collection.errors import Faults, Unreadable
-from app.collection.ingest.files import Files
-from app.collection.ingest.names import DEFAULT, Names
-from app.collection.ingest.ndjson import TableRow
-from app.collection.ingest.shared import SharedParameters, image_fields, spell_options
+from anyascii import anyascii
+
+from app.collection.errors import Unreadable
+from app.collection.ingest.multipart import Files
+from app.collection.ingest.shared import SharedParameters, image_fields
+from app.collection.ingest.table import Faults, TableRow
 from app.collection.ingest.writer import Draft, Writer
 from app.config import Settings
-from app.image_request import ImageRequest, from_parts, from_strings
+from app.image_request import request_of
 from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Renderer
 from app.renderer.catalogue import Catalogue
@@ -24,18 +28,29 @@ from app.renderer.errors import (
     RendererError,
     shorten,
 )
+from app.renderer.params import validate
 from app.renderer.produce import device_size
 
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255
+LONGEST = 100
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+# What a system takes for a device, whatever follows its first dot.
+_DEVICE = re.compile(
+    r"(?:CON|PRN|AUX|NUL|(?:COM|LPT)[0-9]|CONIN|CONOUT)(?:\.|\Z)", re.I
+)
+# Room for a number of six digits below the longest name.
+_SHARED = LONGEST - 8
+# Enough for a name; a text of a megabyte need not be transliterated.
+_MOST_VALUE = 2 * LONGEST
+_MOST_PATTERN = 500
+_CONSTANT = (
+    "has no placeholder such as {index}; curl takes braces in a URL for its own"
+    " unless it is called with -g"
+)
+_MOST_TEXT = 10 * LONGEST
 _OF_ALL_ROWS = ("MIMEO_MAX_COLLECTION_BYTES", "MIMEO_MAX_COLLECTION_PIXELS")
-
-
-class _Laid(NamedTuple):
-    """A row's values with the shared ones, and digests of images that are files."""
-
-    values: dict[str, Any]
-    kept: Mapping[str, str]
 
 
 class RowValidator:
@@ -46,25 +61,27 @@ class RowValidator:
 
     def __init__(
         self,
-        terms: SharedParameters,
+        shared: SharedParameters,
         catalogue: Catalogue,
         bounds: Settings,
         files: Files | None = None,
     ) -> None:
-        self._terms = terms
+        self._shared = shared
         self._catalogue = catalogue
         self._bounds = bounds
         self._files = files
         self._faults = Faults()
-        self._is_bad = False
         self._pixels = 0
         self._laid = 0
-        self._options = tuple(spell_options(terms.options))
-        endings = FORMATS[terms.output.format].extensions
+        columns = (*sorted(shared.columns.known), *sorted(shared.columns.ignored))
+        self._pattern = NamePattern(shared.pattern, columns)
+        endings = FORMATS[shared.output.format].extensions
         # An archive's last member.
         self._names = Names(("manifest",) if "json" in endings else (), endings)
-        self._renderers: dict[str, Renderer] = {}
+        main = shared.renderer
+        self._renderers = {} if main is None else {main.name: main}
         self._digests: dict[str, str] = {}
+        self._writer = Writer(shared.output)
 
     def take(self, rows: Iterator[TableRow]) -> Draft:
         """Validate all rows and write them down.
@@ -72,23 +89,33 @@ class RowValidator:
         Raises BadRows with every fault found, LimitExceeded where there are too
         many rows or pixels, and what the reader of the rows raises.
         """
-        writer = Writer(self._terms.output)
         try:
-            self._read(rows, writer)
+            self._read(rows)
             self._faults.check()
-            return writer.finish(self._pixels)
+            return self._writer.finish(self._pixels)
         except BaseException:
-            writer.close()
+            self._writer.close()
             raise
 
-    def _read(self, rows: Iterator[TableRow], writer: Writer) -> None:
+    def _read(self, rows: Iterator[TableRow]) -> None:
         index, most = 0, self._bounds.max_rows
         try:
             for index, row in enumerate(rows, 1):
-                if index > most:
-                    raise LimitExceeded("rows", "MIMEO_MAX_ROWS", most, index)
-                self._take(index, row, writer)
+                _bound("MIMEO_MAX_ROWS", most, index)
+                try:
+                    self._take(index, row)
+                except BadParameter as error:
+                    self._blame(index, row, *error.faults)
+                    self._faults.pass_over(error.more)
+                except LimitExceeded as error:
+                    if error.limit in _OF_ALL_ROWS:
+                        raise
+                    reason = str(error).removeprefix(f"{error.field}: ")
+                    self._blame(index, row, Fault(error.field, reason))
+                except RendererError as error:
+                    self._blame(index, row, Fault("renderer", str(error)))
         except Unreadable as error:
+            # What follows cannot be told apart into rows: one fault stands for all.
             self._faults.end(index + 1, error.line, error.reason)
             return
         if not index:
@@ -96,127 +123,179 @@ class RowValidator:
         for name in self._files.unused if self._files else ():
             self._faults.add(None, None, name, "is a file that no row refers to")
 
-    def _take(self, index: int, row: TableRow, writer: Writer) -> None:
-        try:
-            if row.faults:
-                raise BadParameter(*row.faults)
-            self._write(index, row, writer)
-        except BadParameter as error:
-            self._blame(index, row, *error.faults)
-            self._faults.pass_over(error.more)
-        except LimitExceeded as error:
-            if error.limit in _OF_ALL_ROWS:
-                raise
-            reason = str(error).removeprefix(f"{error.field}: ")
-            self._blame(index, row, Fault(error.field, reason))
-        except RendererError as error:
-            self._blame(index, row, Fault("renderer", str(error)))
-
     def _blame(self, index: int, row: TableRow, *faults: Fault) -> None:
-        self._is_bad = True
         for field, reason in faults:
             self._faults.add(index, row.line, field, reason)
 
-    def _write(self, index: int, row: TableRow, writer: Writer) -> None:
-        renderer = self._renderer(row)
-        laid = self._lay(row, renderer, writer)
-        request = self._request(row, renderer, laid.values)
-        self._count(request)
+    def _take(self, index: int, row: TableRow) -> None:
+        """Make a row's image request, and write it down."""
+        if row.faults:
+            raise BadParameter(*row.faults)
+        renderer = self._shared.renderer
+        if row.renderer is not None:
+            # A template may be edited meanwhile: all rows get one and the same.
+            if row.renderer not in self._renderers:
+                self._renderers[row.renderer] = self._catalogue.get(row.renderer)
+            renderer = self._renderers[row.renderer]
+        elif renderer is None:
+            raise BadParameter(Fault("renderer", "is required"))
+        values = self._lay(row, renderer)
+        kept = self._keep_files(renderer, values, text=row.text)
+        parameters = validate(renderer.parameters, values, strict=not row.text)
+        request = request_of(renderer, parameters, self._shared.output, self._bounds)
+        width, height = device_size(renderer, parameters, request.output.scale)
+        self._pixels += width * height
+        most = self._bounds.max_collection_pixels
+        _bound("MIMEO_MAX_COLLECTION_PIXELS", most, self._pixels)
         # What follows a bad row is validated too, and then thrown away.
-        if not self._is_bad:
-            writer.add(request, self._name(index, row, request), laid.kept)
-            self._check_size(writer.size)
+        if self._faults.named:
+            return
+        wanted = row.name
+        if wanted is None:
+            cells = {**row.extra, **vars(parameters)}
+            wanted = self._pattern.fill(index, renderer.name, cells)
+        self._writer.add(request, self._names.give(wanted, index), kept)
+        self._check_size(self._writer.size)
 
-    def _renderer(self, row: TableRow) -> Renderer:
-        main = self._terms.renderer
-        if row.renderer is None:
-            if main is None:
-                raise BadParameter(Fault("renderer", "is required"))
-            return main
-        if main is not None and row.renderer == main.name:
-            return main
-        if row.renderer not in self._renderers:
-            self._renderers[row.renderer] = self._catalogue.get(row.renderer)
-        return self._renderers[row.renderer]
-
-    def _request(
-        self, row: TableRow, renderer: Renderer, values: dict[str, Any]
-    ) -> ImageRequest:
-        if row.text:
-            pairs = (*values.items(), *self._options)
-            return from_strings(renderer, pairs, None, self._bounds)
-        return from_parts(renderer, values, self._terms.options, self._bounds)
-
-    def _lay(self, row: TableRow, renderer: Renderer, writer: Writer) -> _Laid:
+    def _lay(self, row: TableRow, renderer: Renderer) -> dict[str, Any]:
         """Lay the row over what is shared, which is meant for one renderer only."""
-        shared = self._terms.texts if row.text else self._terms.values
-        is_main = renderer is self._terms.renderer
+        shared = self._shared.texts if row.text else self._shared.values
         if len(row.values) > MAX_FIELDS:
             raise BadParameter(Fault("", f"has more than {MAX_FIELDS} values"))
-        values = {**shared, **row.values} if is_main else dict(row.values)
         # A shared text is checked again with each row: a short upload is not to
         # cost the work of a long one.
         self._laid += sum(len(v) for v in shared.values() if isinstance(v, str))
         self._check_size(self._laid)
-        if self._files is None:
-            return _Laid(values, {})
-        kept = {}
-        for field in sorted(image_fields(renderer.parameters) & values.keys()):
-            value = values[field]
-            if isinstance(value, str) and _is_file(field, value, self._files):
-                digest = self._keep(field, value, self._files, writer)
-                kept[field] = digest
-                # The bytes are stored; their digest is valid in their place.
-                raw = bytes.fromhex(digest)
-                values[field] = base64.b64encode(raw).decode() if row.text else raw
-        return _Laid(values, kept)
-
-    def _keep(self, field: str, name: str, files: Files, writer: Writer) -> str:
-        """Store a file, once; return its digest."""
-        if name not in self._digests:
-            data = files.read(name)
-            if not data:
-                reason = f"the file {shorten(name)!r} is empty"
-                raise BadParameter(Fault(field, reason))
-            self._digests[name] = writer.keep(data)
-        files.use(name)
-        return self._digests[name]
-
-    def _count(self, request: ImageRequest) -> None:
-        scale = request.output.scale
-        width, height = device_size(request.renderer, request.parameters, scale)
-        self._pixels += width * height
-        most = self._bounds.max_collection_pixels
-        if self._pixels > most:
-            limit = "MIMEO_MAX_COLLECTION_PIXELS"
-            raise LimitExceeded("rows", limit, most, self._pixels)
+        is_main = renderer is self._shared.renderer
+        return {**shared, **row.values} if is_main else dict(row.values)
 
     def _check_size(self, size: int) -> None:
         """Bound what is kept as what is sent is, shared values laid out."""
         most = self._bounds.max_collection_bytes
-        if size > most:
-            raise LimitExceeded("rows", "MIMEO_MAX_COLLECTION_BYTES", most, size)
+        _bound("MIMEO_MAX_COLLECTION_BYTES", most, size)
 
-    def _name(self, index: int, row: TableRow, request: ImageRequest) -> str:
-        if row.name is not None:
-            return self._names.give(row.name, index)
-        pattern = self._terms.pattern
-        if pattern.text == DEFAULT:
-            return self._names.give(f"{index:05}", index)
-        values = {**row.extra, **vars(request.parameters)}
-        wanted = pattern.fill(index, request.renderer.name, values)
-        return self._names.give(wanted, index)
+    def _keep_files(
+        self, renderer: Renderer, values: dict[str, Any], *, text: bool
+    ) -> Mapping[str, str]:
+        """Store the files that values name; return their digests by parameter."""
+        kept: dict[str, str] = {}
+        files = self._files
+        if files is None:
+            return kept
+        for field in sorted(image_fields(renderer.parameters) & values.keys()):
+            name = values[field]
+            if not isinstance(name, str) or not _is_file(field, name, files):
+                continue
+            if name not in self._digests:
+                data = files.read(name)
+                if not data:
+                    reason = f"the file {shorten(name)!r} is empty"
+                    raise BadParameter(Fault(field, reason))
+                self._digests[name] = self._writer.keep(data)
+            kept[field] = self._digests[name]
+            # The bytes are stored; their digest is valid in their place.
+            raw = bytes.fromhex(kept[field])
+            values[field] = base64.b64encode(raw).decode() if text else raw
+        return kept
+
+
+def _bound(limit: str, most: int, found: int) -> None:
+    """Raise LimitExceeded where all rows together are more than a setting allows."""
+    if found > most:
+        raise LimitExceeded("rows", limit, most, found)
 
 
 def _is_file(field: str, value: str, files: Files) -> bool:
     """Tell whether a value names a file that was sent; raise if it can be no other."""
-    if value in files:
+    if value in files.places:
         return True
     if len(value) > _MOST_FILENAME or value.startswith("data:"):
         return False
     try:
         base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         reason = f"no file named {shorten(value)!r} was sent"
         raise BadParameter(Fault(field, reason)) from error
     return False
+
+
+class NamePattern:
+    """What names are made of: text and placeholders such as `{index}`.
+
+    Raises BadParameter on `name` for a placeholder that is not known.
+    """
+
+    def __init__(self, text: str, known: Iterable[str]) -> None:
+        if len(text) > _MOST_PATTERN:
+            reason = f"has more than {_MOST_PATTERN} characters"
+            raise BadParameter(Fault("name", reason))
+        self.text = text
+        parts = _PLACEHOLDER.split(text)
+        self._texts, self._names = parts[::2], parts[1::2]
+        choices = dict.fromkeys(("index", "renderer", *known))
+        for name in self._names:
+            if name not in choices:
+                told = shorten(f"{{{name}}}")
+                names = ", ".join(f"{{{choice}}}" for choice in choices)
+                reason = f"{told} is not known; known are {names}"
+                raise BadParameter(Fault("name", reason))
+        if any(brace in part for part in self._texts for brace in "{}"):
+            raise BadParameter(Fault("name", "has a brace without its other half"))
+        if not self._names:
+            raise BadParameter(Fault("name", _CONSTANT))
+
+    def fill(self, index: int, renderer: str, values: Mapping[str, Any]) -> str:
+        """Return the name of an image before it is made safe."""
+        spelt = [_spell(name, index, renderer, values) for name in self._names]
+        pieces = zip(self._texts, [*spelt, ""], strict=True)
+        return "".join(part for piece in pieces for part in piece)
+
+
+def _spell(name: str, index: int, renderer: str, values: Mapping[str, Any]) -> str:
+    if name == "index":
+        return f"{index:05}"
+    if name == "renderer":
+        return renderer
+    value = values.get(name)
+    if value is None or isinstance(value, bytes):
+        return ""
+    return value[:_MOST_VALUE] if isinstance(value, str) else str(value).lower()
+
+
+class Names:
+    """Makes names safe and unique within one collection, whatever their case.
+
+    Names are given without extension: one of the `endings` of the collection's format
+    is taken off what is wanted. A name that is already `taken` is not given.
+    """
+
+    def __init__(self, taken: Iterable[str] = (), endings: Iterable[str] = ()) -> None:
+        self._next = {name.lower(): 2 for name in taken}
+        self._suffixes = tuple(f".{ending}" for ending in endings)
+
+    def give(self, wanted: str, index: int) -> str:
+        """Return a stem of 1 to 100 of A-Z, a-z, 0-9, dot, hyphen and underscore."""
+        for suffix in self._suffixes:
+            if wanted.lower().endswith(suffix):
+                wanted = wanted[: -len(suffix)]
+                break
+        stem = safe(wanted) or f"{index:05}"
+        if stem.lower() not in self._next:
+            self._next[stem.lower()] = 2
+            return stem
+        # One counter for all that are equal so far: trying stays linear.
+        shared = stem[:_SHARED]
+        number = self._next.setdefault(shared.lower(), 2)
+        while f"{shared}-{number}".lower() in self._next:
+            number += 1
+        self._next[shared.lower()] = number + 1
+        self._next[f"{shared}-{number}".lower()] = 2
+        return f"{shared}-{number}"
+
+
+def safe(text: str) -> str:
+    """Return text as a stem that no system takes for a path or a device; maybe none."""
+    text = text[:_MOST_TEXT]
+    ascii_only = text if text.isascii() else anyascii(text)
+    stem = _UNSAFE.sub("-", ascii_only).strip("._-")[:LONGEST].rstrip("._-")
+    return f"image-{stem}"[:LONGEST] if _DEVICE.match(stem) else stem

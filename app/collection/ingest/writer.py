@@ -4,7 +4,6 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import IO, Any
 
 import orjson
@@ -27,13 +26,10 @@ class Draft:
 
     def __init__(self, header: Header, file: IO[bytes]) -> None:
         self.header = header
+        # What it is stored under.
+        self.id = header.id
         self._head = header.encode()
         self._file = file
-
-    @property
-    def id(self) -> str:
-        """The id to store it under."""
-        return self.header.id
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the object to store, in pieces of up to 256 KiB."""
@@ -57,15 +53,6 @@ class Draft:
         self._file.close()
 
 
-@dataclass(slots=True)
-class _Block:
-    """Rows that are written together."""
-
-    first: int = 1
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-
 class Writer:
     """Takes rows one at a time; in memory is one block of them, and no image.
 
@@ -77,10 +64,12 @@ class Writer:
         # It outlives this method: `close` or the draft gives it back.
         self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115
         self._size = 0
-        self._count = 0
         self._renderers: dict[str, tuple[int, Renderer]] = {}
         self._rows = hashlib.sha256()
-        self._block = _Block()
+        # Rows that are not written yet, and the number of the first of them.
+        self._lines: list[bytes] = []
+        self._lines_size = 0
+        self._first = 1
         self._blocks: list[tuple[int, int, int, int]] = []
         self._assets: dict[str, tuple[int, int]] = {}
         self._last: tuple[bytes | None, str] = (None, "")
@@ -101,7 +90,10 @@ class Writer:
                 images[each] = self.keep(value)
             else:
                 plain[each] = value
-        row = (self._number(request.renderer), name, plain, images)
+        renderer = request.renderer
+        entry = (len(self._renderers), renderer)
+        number, _ = self._renderers.setdefault(renderer.name, entry)
+        row = (number, name, plain, images)
         option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
         self._append(orjson.dumps(row, option=option))
 
@@ -118,7 +110,7 @@ class Writer:
     @property
     def size(self) -> int:
         """Bytes so far, of rows and images."""
-        return self._size + self._block.size
+        return self._size + self._lines_size
 
     def finish(self, pixels: int) -> Draft:
         """Close the last block and hand everything over."""
@@ -131,12 +123,12 @@ class Writer:
             (renderers, output, self._rows.hexdigest()), option=orjson.OPT_SORT_KEYS
         )
         header = Header(
-            count=self._count,
+            count=self._first - 1,
             renderers=renderers,
             output=output,
             pixels=pixels,
             content=hashlib.sha256(content).hexdigest(),
-            edition=edition_of(row for _, row in self._renderers.values()),
+            edition=edition_of([row for _, row in self._renderers.values()]),
             size=self._size,
             blocks=tuple(self._blocks),
             assets=self._assets,
@@ -147,26 +139,21 @@ class Writer:
         """Give the temporary file back."""
         self._file.close()
 
-    def _number(self, renderer: Renderer) -> int:
-        number = len(self._renderers)
-        return self._renderers.setdefault(renderer.name, (number, renderer))[0]
-
     def _append(self, line: bytes) -> None:
-        block = self._block
-        full = len(block.lines) == _BLOCK_ROWS or block.size + len(line) > _BLOCK_BYTES
-        if full and block.lines:
+        full = len(self._lines) == _BLOCK_ROWS
+        if full or self._lines_size + len(line) > _BLOCK_BYTES:
             self._flush()
-        self._count += 1
-        self._block.lines.append(line)
-        self._block.size += len(line)
+        self._lines.append(line)
+        self._lines_size += len(line)
 
     def _flush(self) -> None:
-        data = b"".join(self._block.lines)
-        self._rows.update(data)
+        data = b"".join(self._lines)
         if data:
+            self._rows.update(data)
             place = self._write(data)
-            self._blocks.append((self._block.first, *place, zlib_ng.crc32(data)))
-        self._block = _Block(self._count + 1)
+            self._blocks.append((self._first, *place, zlib_ng.crc32(data)))
+        self._first += len(self._lines)
+        self._lines, self._lines_size = [], 0
 
     def _write(self, data: bytes) -> tuple[int, int]:
         offset = self._size

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.collection.errors import BadRows, Unreadable
-from app.collection.ingest.csv import Columns, read_csv
-from app.collection.ingest.ndjson import TableRow
+from app.collection.ingest.table import Columns, TableRow, read_csv
 from tests.collection.uploads import Drips
 
 NAMES = Columns(frozenset({"name", "role", "qr"}))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.ingest.names import LONGEST, NamePattern, Names, safe
+from app.collection.ingest.validate import LONGEST, NamePattern, Names, safe
 from app.renderer.errors import BadParameter
 
 KNOWN = ("title", "size")
