@@ -3,12 +3,12 @@
 import hashlib
 from typing import NamedTuple
 
-from PIL import Image
 from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.builtin.qr import Cells, cells_svg, draw_cells
 from app.renderer.params import Parameters as Base
-from app.renderer.params import Text, rgba
+from app.renderer.params import Text
 from app.renderer.produce import scaled
 
 # Colours of about equal lightness, dark enough for white text (contrast 4.5:1).
@@ -55,13 +55,6 @@ class Pattern(NamedTuple):
     color: str
 
 
-class Cells(NamedTuple):
-    """Where the cells lie: whole pixels, the remainder goes into the margin."""
-
-    cell: int
-    margin: int
-
-
 def pattern(seed: str) -> Pattern:
     """Derive a pattern from the SHA-256 of the seed."""
     digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
@@ -96,33 +89,14 @@ def draw(parameters: Parameters, scale: float) -> Picture:
     """Draw the pattern in two colours."""
     side = scaled((parameters.size, parameters.size), scale)[0]
     rows, color = pattern(parameters.seed)
-    cell, margin = grid(side)
-    cells = Image.new("P", (_CELLS, _CELLS))
-    cells.putdata([int(filled) for row in rows for filled in row])
-    image = Image.new("P", (side, side), 0)
-    image.putpalette((*rgba(_PAPER)[:3], *rgba(color)[:3]))
-    large = cells.resize((_CELLS * cell,) * 2, Image.Resampling.NEAREST)
-    image.paste(large, (margin, margin))
-    return Picture(image)
+    return draw_cells(tuple(map(bytes, rows)), grid(side), side, (_PAPER, color))
 
 
 def draw_svg(parameters: Parameters) -> Vector:
     """Return the pattern as an SVG document."""
     rows, color = pattern(parameters.seed)
-    cell, margin = grid(parameters.size)
-    path = "".join(
-        f"M{margin + x * cell} {margin + y * cell}h{cell}v{cell}h-{cell}z"
-        for y, row in enumerate(rows)
-        for x, filled in enumerate(row)
-        if filled
-    )
     side = parameters.size
-    return Vector(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'
-        f' viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
-        f'<rect width="{side}" height="{side}" fill="{_PAPER}"/>'
-        f'<path fill="{color}" d="{path}"/></svg>\n'
-    )
+    return cells_svg(tuple(map(bytes, rows)), grid(side), side, (_PAPER, color))
 
 
 RENDERER = Renderer(
@@ -133,5 +107,6 @@ RENDERER = Renderer(
     draw=draw,
     vector=draw_svg,
     cheap=True,
+    version="2",
     example={"seed": "ada@example.org", "size": "256"},
 )

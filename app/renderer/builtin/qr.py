@@ -41,8 +41,8 @@ class Parameters(Base):
     light: Color = Field("#ffffff", description="Ground; may be transparent.")
 
 
-class Modules(NamedTuple):
-    """Pixels of one module, and of the margin before the first."""
+class Cells(NamedTuple):
+    """Whole pixels of one module, or cell, and of the margin before the first."""
 
     module: int
     margin: int
@@ -64,7 +64,7 @@ def encode(data: str, level: Level) -> Matrix:
     return tuple(bytes(row) for row in code.matrix)
 
 
-def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Modules:
+def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Cells:
     """Choose the largest whole module; what remains widens the margin.
 
     Raises BadParameter where a module would be smaller than a pixel.
@@ -76,39 +76,54 @@ def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Modules:
         least = math.ceil(modules / scale)
         reason = f"is too small for this code of {modules} modules: at least {least}"
         raise BadParameter(Fault("size", reason))
-    return Modules(module, (side - len(matrix) * module) // 2)
+    return Cells(module, (side - len(matrix) * module) // 2)
 
 
 def draw(parameters: Parameters, scale: float) -> Picture:
     """Draw the code in two palette entries."""
     matrix = encode(parameters.data, parameters.level)
-    module, margin = grid(parameters, matrix, scale)
     side = scaled((parameters.size, parameters.size), scale)[0]
-    image = Image.new("P", (side, side), 0)
-    image.putpalette((*rgba(parameters.light), *rgba(parameters.dark)), "RGBA")
-    code = Image.frombytes("P", (len(matrix),) * 2, b"".join(matrix))
-    large = code.resize((len(matrix) * module,) * 2, Image.Resampling.NEAREST)
-    image.paste(large, (margin, margin))
-    return Picture(image)
+    colors = (parameters.light, parameters.dark)
+    return draw_cells(matrix, grid(parameters, matrix, scale), side, colors)
 
 
 def draw_svg(parameters: Parameters) -> Vector:
     """Return the code as an SVG document."""
     matrix = encode(parameters.data, parameters.level)
-    module, margin = grid(parameters, matrix, 1)
-    side, modules = parameters.size, len(matrix)
+    colors = (parameters.light, parameters.dark)
+    return cells_svg(matrix, grid(parameters, matrix, 1), parameters.size, colors)
+
+
+def draw_cells(
+    rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]
+) -> Picture:
+    """Draw a square of cells in two colours: the ground, and what is 1."""
+    image = Image.new("P", (side, side), 0)
+    entries = [rgba(color) for color in colors]
+    # With alpha only where a colour has any: other formats take an opaque image faster.
+    mode = "RGB" if all(entry[3] == 255 for entry in entries) else "RGBA"
+    image.putpalette([v for entry in entries for v in entry[: len(mode)]], mode)
+    cells = Image.frombytes("P", (len(rows),) * 2, b"".join(rows))
+    large = cells.resize((len(rows) * grid.module,) * 2, Image.Resampling.NEAREST)
+    image.paste(large, (grid.margin, grid.margin))
+    return Picture(image)
+
+
+def cells_svg(rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]) -> Vector:
+    """Return the same square as an SVG document."""
+    ground, ink = map(fill, colors)
     path = "".join(
         f"M{x} {y}h1v1h-1z"
-        for y, row in enumerate(matrix)
-        for x in range(modules)
-        if row[x]
+        for y, row in enumerate(rows)
+        for x, cell in enumerate(row)
+        if cell
     )
     return Vector(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'
         f' viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
-        f'<rect width="{side}" height="{side}" {fill(parameters.light)}/>'
-        f'<path transform="translate({margin} {margin}) scale({module})"'
-        f' {fill(parameters.dark)} d="{path}"/></svg>\n'
+        f'<rect width="{side}" height="{side}" {ground}/>'
+        f'<path transform="translate({grid.margin} {grid.margin}) scale({grid.module})"'
+        f' {ink} d="{path}"/></svg>\n'
     )
 
 
@@ -120,6 +135,6 @@ RENDERER = Renderer(
     draw=draw,
     vector=draw_svg,
     cheap=True,
-    version=f"1 segno {segno.__version__}",
+    version=f"2 segno {segno.__version__}",
     example={"data": "https://example.org/", "size": "300"},
 )

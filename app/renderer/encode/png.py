@@ -26,6 +26,8 @@ _HEADER = struct.Struct(">IIBBBBB")
 _LENGTH = struct.Struct(">I")
 _GREY, _RGB, _INDEXED, _RGBA = 0, 2, 3, 6
 
+# Colour type and bytes of a pixel, by Pillow's mode.
+_DIRECT = MappingProxyType({"L": (_GREY, 1), "RGB": (_RGB, 3), "RGBA": (_RGBA, 4)})
 _NO_ROWS = np.empty((0, 0), np.uint8)
 # Runs a pixel: cards have 0.03, gradients and photographs 0.3 and more.
 _MOST_RUNS = 1 / 8
@@ -154,24 +156,14 @@ def read_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _layout(picture: Picture) -> PixelLayout:
-    return _LAYOUTS[picture.image.mode](picture)
-
-
-def _bits(picture: Picture) -> PixelLayout:
-    levels = _rows(picture.image, picture.image.tobytes("raw", "L"))
-    return PixelLayout(_GREY, 1, 1, np.packbits(levels, axis=1))
-
-
-def _grey(picture: Picture) -> PixelLayout:
-    return PixelLayout(_GREY, 8, 1, _packed(picture))
-
-
-def _rgb(picture: Picture) -> PixelLayout:
-    return PixelLayout(_RGB, 8, 3, _packed(picture))
-
-
-def _rgba(picture: Picture) -> PixelLayout:
-    return PixelLayout(_RGBA, 8, 4, _packed(picture))
+    mode = picture.image.mode
+    if mode == "P":
+        return _indexed(picture)
+    if mode == "1":
+        levels = _rows(picture.image, picture.image.tobytes("raw", "L"))
+        return PixelLayout(_GREY, 1, 1, np.packbits(levels, axis=1))
+    color, pixel = _DIRECT[mode]
+    return PixelLayout(color, 8, pixel, _packed(picture))
 
 
 def _flat(picture: Picture) -> PixelLayout | None:
@@ -302,8 +294,3 @@ def _number(values: Values) -> tuple[Rows, Values] | None:
             numbers[taken] = np.arange(taken.size)
             return numbers[slots], table[taken]
     return None
-
-
-_LAYOUTS: Mapping[str, Callable[[Picture], PixelLayout]] = MappingProxyType(
-    {"1": _bits, "L": _grey, "P": _indexed, "RGB": _rgb, "RGBA": _rgba}
-)
