@@ -93,7 +93,12 @@ class Catalogue:
 
     def _load(self) -> None:
         self._stamp = stamp(self._settings.templates)
-        own, broken = self._own()
+        own: dict[str, Renderer] = {}
+        broken: dict[str, BrokenTemplate] = {}
+        if self._settings.templates is not None:
+            own, broken = load_templates(
+                self._settings.templates, self._engine, self._settings
+            )
         for name in self._drawn.keys() & (own.keys() | broken.keys()):
             own.pop(name, None)
             reason = "the name belongs to a renderer that is not a template"
@@ -102,11 +107,6 @@ class Catalogue:
         kept = {name: row for name, row in renderers.items() if name not in broken}
         self._renderers = MappingProxyType({**kept, **self._drawn})
         self._broken = MappingProxyType(broken)
-
-    def _own(self) -> tuple[dict[str, Renderer], dict[str, BrokenTemplate]]:
-        if self._settings.templates is None:
-            return {}, {}
-        return load_templates(self._settings.templates, self._engine, self._settings)
 
 
 def drawn(engine: Engine, settings: Settings) -> tuple[Renderer, ...]:

@@ -39,16 +39,6 @@ def check(
     renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
 ) -> None:
     """Raise LimitExceeded where the canvas or the text is over a limit."""
-    _check_canvas(renderer, parameters, output, limits)
-    if not renderer.isolated:
-        _check_text(parameters, limits)
-    if renderer.check is not None:
-        renderer.check(parameters)
-
-
-def _check_canvas(
-    renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
-) -> None:
     size = device_size(renderer, parameters, output.scale)
     names = [size_field(renderer, name, "scale") for name in ("width", "height")]
     for name, side in zip(names, size, strict=True):
@@ -57,23 +47,23 @@ def _check_canvas(
     pixels = size[0] * size[1]
     if pixels > limits.max_pixels:
         raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
-
-
-def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
-    """Name the parameter that decides a side; `otherwise` where the side is fixed."""
-    known = renderer.parameters.model_fields
-    return next((name for name in (side, "size") if name in known), otherwise)
-
-
-def _check_text(parameters: Parameters, limits: Settings) -> None:
-    values = vars(parameters)
-    texts = {name: len(values[name] or "") for name in text_fields(type(parameters))}
+    # The text of an isolated renderer is a document, with a bound of its own.
+    fields = () if renderer.isolated else text_fields(type(parameters))
+    texts = {name: len(getattr(parameters, name) or "") for name in fields}
     total = sum(texts.values())
     if total > limits.max_text_chars:
         longest = max(texts, key=texts.__getitem__)
         raise LimitExceeded(
             longest, "MIMEO_MAX_TEXT_CHARS", limits.max_text_chars, total
         )
+    if renderer.check is not None:
+        renderer.check(parameters)
+
+
+def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
+    """Name the parameter that decides a side; `otherwise` where the side is fixed."""
+    known = renderer.parameters.model_fields
+    return next((name for name in (side, "size") if name in known), otherwise)
 
 
 @lru_cache(256)

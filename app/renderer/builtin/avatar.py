@@ -12,7 +12,7 @@ from app.renderer.base import Renderer
 from app.renderer.builtin.identicon import PALETTE
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import Fit, fitter
-from app.renderer.params import Color, Text, is_visible, rgba
+from app.renderer.params import Color, Text, is_visible, rgba, visible
 from app.renderer.params import Parameters as Base
 
 _GRAPHEME = regex.compile(r"\X")
@@ -22,16 +22,10 @@ _LETTERS_SIZE = 0.42
 _LIGHT, _DARK = "#ffffff", "#0f172a"
 
 
-def _not_blank(name: str) -> str:
-    if not is_visible(name):
-        raise ValueError("holds no visible character")
-    return name
-
-
 class Parameters(Base):
     """A name and the side of the square."""
 
-    name: Annotated[Text, AfterValidator(_not_blank)] = Field(
+    name: Annotated[Text, AfterValidator(visible)] = Field(
         min_length=1, description="A person's name; initials of first and last word."
     )
     size: int = Field(256, ge=1, le=65_535, description="Side in CSS pixels.")
@@ -59,7 +53,8 @@ def initial(name: str) -> str:
     A name without gives its first visible grapheme, or nothing.
     """
     found = (first for first in map(_initial, name.split()) if first)
-    return next(found, "") or _first_visible(name)
+    visible_ones = filter(is_visible, _GRAPHEME.findall(name))
+    return next(found, "") or str(next(visible_ones, ""))
 
 
 def _initial(word: str) -> str:
@@ -70,10 +65,6 @@ def _initial(word: str) -> str:
             # Some letters grow when raised: the German sharp s becomes SS.
             return str(upper if len(upper) == len(grapheme) else grapheme)
     return ""
-
-
-def _first_visible(text: str) -> str:
-    return str(next(filter(is_visible, _GRAPHEME.findall(text)), ""))
 
 
 def palette_color(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -190,7 +190,20 @@ def check(output: Output, width: int, height: int) -> None:
     is at fault, UnknownFormat for a format that is not in the table.
     """
     row = _row(output)
-    faults = (*_option_faults(output, row), *_size_faults(row, width, height))
+    faults = []
+    for option in _OPTIONS:
+        given = getattr(output, option) != Output.model_fields[option].default
+        if given and option not in row.options:
+            able = ", ".join(each.name for each in _ROWS if option in each.options)
+            reason = f"is not an option of {row.name}; it is one of {able}"
+            faults.append(Fault(option, reason))
+    if row.square and width != height:
+        reason = f"must equal the height: {row.name} is square, not {width}x{height}"
+        faults.append(Fault("width", reason))
+    for field, side in (("width", width), ("height", height)):
+        if row.side is not None and side > row.side:
+            bound = f"{row.name} takes at most {row.side:,} device pixels a side"
+            faults.append(Fault(field, f"is {side:,}; {bound}"))
     if faults:
         raise BadParameter(*faults)
 
@@ -210,23 +223,3 @@ def _row(output: Output) -> Format:
     if row is None:
         raise UnknownFormat(output.format, tuple(FORMATS))
     return row
-
-
-def _option_faults(output: Output, row: Format) -> Iterator[Fault]:
-    for option in _OPTIONS:
-        given = getattr(output, option) != Output.model_fields[option].default
-        if given and option not in row.options:
-            able = ", ".join(
-                name for name, at in FORMATS.items() if option in at.options
-            )
-            yield Fault(option, f"is not an option of {row.name}; it is one of {able}")
-
-
-def _size_faults(row: Format, width: int, height: int) -> Iterator[Fault]:
-    if row.square and width != height:
-        reason = f"must equal the height: {row.name} is square, not {width}x{height}"
-        yield Fault("width", reason)
-    for field, side in (("width", width), ("height", height)):
-        if row.side is not None and side > row.side:
-            bound = f"{row.name} takes at most {row.side:,} device pixels a side"
-            yield Fault(field, f"is {side:,}; {bound}")

@@ -79,7 +79,9 @@ def read(folder: Path, reserved: frozenset[str]) -> Declaration:
     try:
         table = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
-        raise _syntax(folder, source, str(error)) from error
+        place = _PLACE.search(str(error))
+        line = int(place[1]) if place else source.count("\n") + 1
+        raise broken(folder, FILE, line, _PLACE.sub("", str(error))) from error
     try:
         declaration = Declaration.model_validate(table)
     except ValidationError as error:
@@ -130,12 +132,6 @@ def _check_name(folder: Path, source: str, name: str, reserved: frozenset[str]) 
     else:
         return
     raise broken(folder, FILE, _line(source, name, None), reason)
-
-
-def _syntax(folder: Path, source: str, message: str) -> BrokenTemplate:
-    place = _PLACE.search(message)
-    line = int(place[1]) if place else source.count("\n") + 1
-    return broken(folder, FILE, line, _PLACE.sub("", message))
 
 
 def _fault(folder: Path, source: str, error: ValidationError) -> BrokenTemplate:

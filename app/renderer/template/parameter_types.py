@@ -46,8 +46,10 @@ class _Declared(Strict):
     @property
     def shown(self) -> str | None:
         """The example as a query string has it, if there is one."""
-        value = self.example
-        return str(value).lower() if isinstance(value, bool) else _string(value)
+        if self.example is None:
+            return None
+        text = str(self.example)
+        return text.lower() if isinstance(self.example, bool) else text
 
     @property
     def absent(self) -> Any:
@@ -57,10 +59,6 @@ class _Declared(Strict):
     @abstractmethod
     def kind(self) -> Any:
         """Return the type that a caller's value must have."""
-
-
-def _string(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 class TextEntry(_Declared):

@@ -86,8 +86,7 @@ class MarkupTemplate:
         self._source = source
         try:
             tree = _ENVIRONMENT.parse(source)
-            _refuse_foreign(tree)
-            _refuse_unknown(tree, names)
+            _refuse(tree, names)
             code = _ENVIRONMENT.compile(source, filename=_CODE_NAME)
         except TemplateSyntaxError as error:
             raise Flaw(error.lineno, error.message or "syntax error") from error
@@ -106,39 +105,31 @@ class MarkupTemplate:
             raise
         except Exception as error:
             raise Flaw(_line_of(error), f"{type(error).__name__}: {error}") from error
-        return split_styles(markup)
+        return _STYLE.sub("", markup), tuple(_STYLE.findall(markup))
 
     def check_images(self, body: str, known: frozenset[str]) -> None:
         """Raise Flaw for an `<img>` that the engine would silently leave out."""
         for _, name in _SOURCE.findall(body):
             if not name.startswith("data:") and name not in known:
                 reason = f"image {name!r} is neither in the folder nor a parameter"
-                raise Flaw(self._line_with(name), reason)
-
-    def _line_with(self, text: str) -> int | None:
-        place = self._source.find(text)
-        return None if place < 0 else self._source.count("\n", 0, place) + 1
+                before, found, _ = self._source.partition(name)
+                raise Flaw(before.count("\n") + 1 if found else None, reason)
 
 
-def split_styles(markup: str) -> tuple[str, tuple[str, ...]]:
-    """Part markup from the content of its `<style>` elements."""
-    return _STYLE.sub("", markup), tuple(_STYLE.findall(markup))
+def _refuse(tree: nodes.Template, names: frozenset[str]) -> None:
+    """Raise Flaw for other files, and for names that are neither known nor set.
 
-
-def _refuse_foreign(tree: nodes.Template) -> None:
+    Also finds what a rendering of the example would not reach.
+    """
     for node in tree.find_all(_FOREIGN):
         raise Flaw(node.lineno, "a template cannot use other files")
-
-
-def _refuse_unknown(tree: nodes.Template, names: frozenset[str]) -> None:
-    """Also find what a rendering of the example would not reach."""
     known = set(names | HELPERS | _IMPLIED)
     known.update(macro.name for macro in tree.find_all(nodes.Macro))
     found = list(tree.find_all(nodes.Name))
     known.update(node.name for node in found if node.ctx != "load")
-    for node in found:
-        if node.name not in known:
-            raise Flaw(node.lineno, f"{node.name!r} is not a parameter of the template")
+    for name in found:
+        if name.name not in known:
+            raise Flaw(name.lineno, f"{name.name!r} is not a parameter of the template")
 
 
 def _line_of(error: Exception) -> int | None:
@@ -286,18 +277,19 @@ def load_templates(
 
 
 def load_template(folder: Path, engine: Engine, limits: Settings) -> Renderer:
-    """Load one template and draw its example; raise BrokenTemplate if that fails."""
+    """Load one template; raise BrokenTemplate where its example cannot be drawn.
+
+    It is drawn in full, and with no more than is required.
+    """
     if not _FOLDER.match(folder.name):
         reason = "the folder's name must be a to z, 0 to 9, - and _, up to 40"
         raise BrokenTemplate(folder.name, folder.name, None, reason)
     template = Template(folder, engine, limits)
-    for values in _rehearsals(template.declaration):
-        template.check(declaration.check_values(folder, template.model, values))
-    return _renderer(folder, template, engine)
-
-
-def _renderer(folder: Path, template: Template, engine: Engine) -> Renderer:
     declared = template.declaration
+    full, entries = declared.example, declared.parameters
+    least = {name: text for name, text in full.items() if entries[name].required}
+    for values in (full, least):
+        template.check(declaration.check_values(folder, template.model, values))
     return Renderer(
         name=folder.name,
         title=declared.title,
@@ -306,16 +298,8 @@ def _renderer(folder: Path, template: Template, engine: Engine) -> Renderer:
         draw=template.draw,
         vector=template.draw_svg,
         version=f"{_digest(folder)} {_TOOLS} {engine.version}",
-        example=MappingProxyType(declared.example),
+        example=MappingProxyType(full),
     )
-
-
-def _rehearsals(declared: Declaration) -> tuple[dict[str, str], ...]:
-    """Return the example in full, and with no more than is required."""
-    full = declared.example
-    entries = declared.parameters
-    least = {name: text for name, text in full.items() if entries[name].required}
-    return full, least
 
 
 def _pictures(folder: Path) -> dict[str, bytes]:
