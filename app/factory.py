@@ -84,21 +84,20 @@ def build(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
-    app.register_blueprint(images.blueprint(parser, pipeline, settings.max_age_s))
-    app.register_blueprint(inference.blueprint(generations))
-    app.register_blueprint(
-        openai.blueprint(generations, _link(pipeline, signer, settings))
-    )
-    if signer is not None:
-        app.register_blueprint(media.blueprint(pipeline, signer))
-    app.register_blueprint(
-        collections.blueprint(repository, catalogue, pipeline, settings)
-    )
-    app.register_blueprint(sheets.blueprint(repository, drawing, settings))
-    app.register_blueprint(archives.blueprint(repository, drawing, catalogue, settings))
-    app.register_blueprint(catalogue_view.blueprint(catalogue, settings))
-    app.register_blueprint(health.blueprint(catalogue, store))
-    app.register_blueprint(index.blueprint(catalogue))
+    link = partial(media.link, pipeline, signer, settings) if signer else None
+    for blueprint in (
+        images.blueprint(parser, pipeline, settings.max_age_s),
+        inference.blueprint(generations),
+        openai.blueprint(generations, link),
+        *((media.blueprint(pipeline, signer),) if signer else ()),
+        collections.blueprint(repository, catalogue, pipeline, settings),
+        sheets.blueprint(repository, drawing, settings),
+        archives.blueprint(repository, drawing, catalogue, settings),
+        catalogue_view.blueprint(catalogue, settings),
+        health.blueprint(catalogue, store),
+        index.blueprint(catalogue),
+    ):
+        app.register_blueprint(blueprint)
     errors.install(app)
     app.extensions["mimeo"] = pipeline
     wrapped = access_log.AccessLog(
@@ -116,9 +115,3 @@ def _signer(settings: Settings) -> UrlSigner | None:
     if settings.url_key is not None:
         return UrlSigner(settings.url_key.encode)
     return UrlSigner(partial(key_of, store))
-
-
-def _link(
-    pipeline: Pipeline, signer: UrlSigner | None, settings: Settings
-) -> openai.Link | None:
-    return None if signer is None else partial(media.link, pipeline, signer, settings)

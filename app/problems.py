@@ -14,10 +14,7 @@ from app.collection.errors import (
 from app.collection.export.zip import Changed
 from app.collection.lookahead import Unfinished
 from app.collection.repository import CollectionsNotKept
-from app.delivery.errors import (
-    PreconditionFailed,
-    RangeNotSatisfiable,
-)
+from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.parsing.accept import NotAcceptable
 from app.parsing.image import BadBody, BodyTooLarge, StalePin, UnsupportedBody
 from app.pipeline.admission import Busy
@@ -72,74 +69,56 @@ class ProblemType(NamedTuple):
         return "about:blank" if self.slug is None else f"/problems/{self.slug}"
 
 
+# What comes of the same request again is 4xx, though the words be a service's: clients
+# and proxies repeat a 5xx.
+_ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (UnknownRenderer, 404, "unknown-renderer", "There is no such renderer"),
+    (BadParameter, 422, "bad-parameter", "A parameter is not valid"),
+    (UnknownFormat, 422, "unknown-format", "The format cannot be had"),
+    (LimitExceeded, 422, "limit-exceeded", "The request is over a limit"),
+    (Undrawable, 422, "undrawable", "The input cannot be drawn"),
+    # Equal input takes as long again, so it is the caller's to change, not a 503.
+    (RenderTimeout, 422, "render-timeout", "Drawing took too long"),
+    (BadRows, 422, "bad-rows", "Rows of the collection are not valid"),
+    (UnknownCollection, 404, "unknown-collection", "No such collection"),
+    (NoSuchIndex, 404, "no-such-index", "The collection has no such image"),
+    # 410 (RFC 9110, 15.5.11) lets caches and crawlers forget what 404 lets them retry.
+    (ExpiredCollection, 410, "expired-collection", "The id pins old images"),
+    (DamagedCollection, 410, "damaged-collection", "The collection is damaged"),
+    (Changed, 500, "changed-image", "An image is no longer what it was"),
+    (CollectionsNotKept, 501, "no-shelf", "Collections are not kept here"),
+    # 400 and not 422: what cannot be read has no field that could be named.
+    (BadBody, 400, "bad-body", "The request cannot be read"),
+    (UnsupportedBody, 415, "unsupported-body", "The body's type is not known"),
+    (StalePin, 410, "stale-pin", "The pinned image no longer exists"),
+    (NotAcceptable, 406, "not-acceptable", "No accepted type can be had"),
+    (PreconditionFailed, 412, "precondition-failed", "A precondition failed"),
+    (BodyTooLarge, 413, "body-too-large", "The body is too large"),
+    (RangeNotSatisfiable, 416, "range-not-satisfiable", "The range is outside"),
+    (BrokenTemplate, 503, "broken-template", "The template is broken"),
+    (Busy, 503, "busy", "The server is busy"),
+    (Unfinished, 503, "unfinished", "The archive is being drawn"),
+    (BadSignature, 403, "bad-signature", "The URL is not signed"),
+    # Browsers drop a prefetch that failed, and ask again when somebody follows it.
+    (NotBought, 403, "not-bought", "The image is not bought yet"),
+    (ExpiredUrl, 410, "expired-url", "The URL has expired"),
+    (StoreError, 503, "store-unavailable", "The store cannot be used"),
+    (KeyReused, 422, "key-reused", "The key is of another request"),
+    # A 401 or 403 of a service is about our key: passed on, it blames the caller's.
+    (UpstreamDenied, 502, "upstream-denied", "The service denied the request"),
+    (UpstreamRefused, 422, "upstream-refused", "The service refused"),
+    (UpstreamFiltered, 422, "upstream-filtered", "The service's filter"),
+    (UpstreamBroken, 502, "upstream-broken", "The service failed"),
+    (BadMedia, 502, "upstream-bad-media", "The service sent no image"),
+    (TooLarge, 502, "upstream-too-large", "The service sent too much"),
+    (ForbiddenAddress, 502, "upstream-address", "The address is forbidden"),
+    (UpstreamBusy, 503, "upstream-busy", "The service is busy"),
+    (CircuitOpen, 503, "circuit-open", "The service is left alone"),
+    (UpstreamUnavailable, 503, "upstream-unavailable", "No connection"),
+    (UpstreamTimeout, 504, "upstream-timeout", "The service was too slow"),
+)
 PROBLEMS: Mapping[type[Exception], ProblemType] = MappingProxyType(
-    {
-        UnknownRenderer: ProblemType(
-            404, "unknown-renderer", "There is no such renderer"
-        ),
-        BadParameter: ProblemType(422, "bad-parameter", "A parameter is not valid"),
-        UnknownFormat: ProblemType(422, "unknown-format", "The format cannot be had"),
-        LimitExceeded: ProblemType(
-            422, "limit-exceeded", "The request is over a limit"
-        ),
-        Undrawable: ProblemType(422, "undrawable", "The input cannot be drawn"),
-        RenderTimeout: ProblemType(422, "render-timeout", "Drawing took too long"),
-        BadRows: ProblemType(422, "bad-rows", "Rows of the collection are not valid"),
-        UnknownCollection: ProblemType(404, "unknown-collection", "No such collection"),
-        NoSuchIndex: ProblemType(
-            404, "no-such-index", "The collection has no such image"
-        ),
-        ExpiredCollection: ProblemType(
-            410, "expired-collection", "The id pins old images"
-        ),
-        DamagedCollection: ProblemType(
-            410, "damaged-collection", "The collection is damaged"
-        ),
-        Changed: ProblemType(500, "changed-image", "An image is no longer what it was"),
-        CollectionsNotKept: ProblemType(
-            501, "no-shelf", "Collections are not kept here"
-        ),
-        BadBody: ProblemType(400, "bad-body", "The request cannot be read"),
-        UnsupportedBody: ProblemType(
-            415, "unsupported-body", "The body's type is not known"
-        ),
-        StalePin: ProblemType(410, "stale-pin", "The pinned image no longer exists"),
-        NotAcceptable: ProblemType(
-            406, "not-acceptable", "No accepted type can be had"
-        ),
-        PreconditionFailed: ProblemType(
-            412, "precondition-failed", "A precondition failed"
-        ),
-        BodyTooLarge: ProblemType(413, "body-too-large", "The body is too large"),
-        RangeNotSatisfiable: ProblemType(
-            416, "range-not-satisfiable", "The range is outside"
-        ),
-        BrokenTemplate: ProblemType(503, "broken-template", "The template is broken"),
-        Busy: ProblemType(503, "busy", "The server is busy"),
-        Unfinished: ProblemType(503, "unfinished", "The archive is being drawn"),
-        BadSignature: ProblemType(403, "bad-signature", "The URL is not signed"),
-        NotBought: ProblemType(403, "not-bought", "The image is not bought yet"),
-        ExpiredUrl: ProblemType(410, "expired-url", "The URL has expired"),
-        StoreError: ProblemType(503, "store-unavailable", "The store cannot be used"),
-        KeyReused: ProblemType(422, "key-reused", "The key is of another request"),
-        UpstreamDenied: ProblemType(
-            502, "upstream-denied", "The service denied the request"
-        ),
-        UpstreamRefused: ProblemType(422, "upstream-refused", "The service refused"),
-        UpstreamFiltered: ProblemType(422, "upstream-filtered", "The service's filter"),
-        UpstreamBroken: ProblemType(502, "upstream-broken", "The service failed"),
-        BadMedia: ProblemType(502, "upstream-bad-media", "The service sent no image"),
-        TooLarge: ProblemType(502, "upstream-too-large", "The service sent too much"),
-        ForbiddenAddress: ProblemType(
-            502, "upstream-address", "The address is forbidden"
-        ),
-        UpstreamBusy: ProblemType(503, "upstream-busy", "The service is busy"),
-        CircuitOpen: ProblemType(503, "circuit-open", "The service is left alone"),
-        UpstreamUnavailable: ProblemType(503, "upstream-unavailable", "No connection"),
-        UpstreamTimeout: ProblemType(
-            504, "upstream-timeout", "The service was too slow"
-        ),
-    }
+    {kind: ProblemType(status, slug, title) for kind, status, slug, title in _ROWS}
 )
 
 # When to come back after errors that do not know it themselves.

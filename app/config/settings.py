@@ -37,17 +37,16 @@ def _default_store() -> str:
 
 
 def _setting(
-    variable: str,
-    parse: Callable[[str], Any],
-    default: Any,
-    doc: str,
-    *,
-    secret: bool = False,
+    default: Any, parse: Callable[[str], Any], doc: str, variable: str = "", **own: Any
 ) -> Any:
+    """Return a field of Settings; its variable is `MIMEO_` and its name by default."""
     metadata = {"variable": variable, "parse": parse, "doc": doc}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
-    return field(default=default, metadata=metadata, repr=not secret)
+    given = "default_factory" if callable(default) else "default"
+    return field(**{given: default}, metadata=metadata, **own)
+
+
+def _variable(item: Any) -> str:
+    return item.metadata["variable"] or f"MIMEO_{item.name.upper()}"
 
 
 _BYTES = 1 << 40
@@ -55,229 +54,170 @@ _BYTES = 1 << 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that an operator can choose; each field's metadata names its variable."""
+    """All that an operator can choose, each by a variable; `variables` lists them."""
 
-    host: str = _setting("HOST", parsers.host, "127.0.0.1", "Address to listen on.")
+    # HOST, PORT and WEB_CONCURRENCY are what hosting platforms set and gunicorn reads.
+    host: str = _setting(
+        "127.0.0.1", parsers.host, "Address to listen on.", variable="HOST"
+    )
     port: int = _setting(
-        "PORT", parsers.whole(1, 65535), 8000, "TCP port to listen on."
+        8000, parsers.whole(1, 65535), "TCP port to listen on.", variable="PORT"
     )
     workers: int = _setting(
-        "WEB_CONCURRENCY",
-        parsers.whole(1, 1024),
         lambda: os.cpu_count() or 1,
+        parsers.whole(1, 1024),
         "Worker processes; one for each core by default.",
+        variable="WEB_CONCURRENCY",
     )
     threads: int = _setting(
-        "MIMEO_THREADS",
-        parsers.whole(4, 1024),
         32,
+        parsers.whole(4, 1024),
         "Requests that one worker holds at a time; most of them wait or are sent.",
     )
     store: str = _setting(
-        "MIMEO_STORE",
-        parsers.store,
         _default_store,
+        parsers.store,
         "Where encoded images are kept: a folder, a bucket, `memory:` or `none`.",
     )
     store_bytes: int = _setting(
-        "MIMEO_STORE_BYTES",
-        parsers.whole(1 << 20, _BYTES),
         1 << 30,
+        parsers.whole(1 << 20, _BYTES),
         "Bytes that the store may hold; the oldest go first.",
     )
     templates: Path | None = _setting(
-        "MIMEO_TEMPLATES",
-        parsers.folder,
-        None,
-        "Folder of your own templates, one folder each.",
+        None, parsers.folder, "Folder of your own templates, one folder each."
     )
     fonts: Path | None = _setting(
-        "MIMEO_FONTS",
-        parsers.folder,
-        None,
-        "Folder of font files to load beside the packaged ones.",
+        None, parsers.folder, "Folder of font files to load beside the packaged ones."
     )
     system_fonts: bool = _setting(
-        "MIMEO_SYSTEM_FONTS",
-        parsers.switch,
-        True,
-        "Whether the system's font folders fill the gaps.",
+        True, parsers.switch, "Whether the system's font folders fill the gaps."
     )
     development: bool = _setting(
-        "MIMEO_DEVELOPMENT",
-        parsers.switch,
-        False,
-        "Read changed templates at the next request.",
+        False, parsers.switch, "Read changed templates at the next request."
     )
     access_log: bool = _setting(
-        "MIMEO_ACCESS_LOG",
-        parsers.switch,
-        True,
-        "Write one JSON line for each request to standard error.",
+        True, parsers.switch, "Write one JSON line for each request to standard error."
     )
     max_age_s: int = _setting(
-        "MIMEO_MAX_AGE_S",
-        parsers.whole(0, 31_536_000),
         0,
+        parsers.whole(0, 31_536_000),
         "Seconds a cache may keep an image whose URL does not pin it; 0: revalidate.",
     )
     max_side: int = _setting(
-        "MIMEO_MAX_SIDE",
-        parsers.whole(1, 65_535),
-        8192,
-        "Longest side of a picture, in device pixels.",
+        8192, parsers.whole(1, 65_535), "Longest side of a picture, in device pixels."
     )
     max_pixels: int = _setting(
-        "MIMEO_MAX_PIXELS",
-        parsers.whole(1, 1 << 30),
         1 << 24,
+        parsers.whole(1, 1 << 30),
         "Largest area of a picture after scale, in device pixels.",
     )
     max_text_chars: int = _setting(
-        "MIMEO_MAX_TEXT_CHARS",
-        parsers.whole(1, 1 << 20),
         5000,
+        parsers.whole(1, 1 << 20),
         "Characters of text in one request, HTML apart.",
     )
     max_html_bytes: int = _setting(
-        "MIMEO_MAX_HTML_BYTES",
-        parsers.whole(1, 1 << 24),
-        1 << 18,
-        "Bytes of a caller's own HTML.",
+        1 << 18, parsers.whole(1, 1 << 24), "Bytes of a caller's own HTML."
     )
     max_html_depth: int = _setting(
-        "MIMEO_MAX_HTML_DEPTH",
-        parsers.whole(1, 512),
-        200,
-        "How deep elements of a caller's own HTML may nest.",
+        200, parsers.whole(1, 512), "How deep elements of a caller's own HTML may nest."
     )
+    # 700 MB decoded.
     max_image_pixels: int = _setting(
-        "MIMEO_MAX_IMAGE_PIXELS",
-        # 700 MB decoded.
-        parsers.whole(1, 178_956_970),
         50_000_000,
+        parsers.whole(1, 178_956_970),
         "Pixels of an image sent as a parameter.",
     )
     max_body_bytes: int = _setting(
-        "MIMEO_MAX_BODY_BYTES",
-        parsers.whole(1024, 1 << 32),
-        8 << 20,
-        "Bytes of a request body.",
+        8 << 20, parsers.whole(1024, 1 << 32), "Bytes of a request body."
     )
     max_rows: int = _setting(
-        "MIMEO_MAX_ROWS",
-        parsers.whole(1, 10_000_000),
-        100_000,
-        "Images of one collection.",
+        100_000, parsers.whole(1, 10_000_000), "Images of one collection."
     )
     max_collection_bytes: int = _setting(
-        "MIMEO_MAX_COLLECTION_BYTES",
-        parsers.whole(1024, 1 << 36),
-        1 << 26,
-        "Bytes of a collection's upload.",
+        1 << 26, parsers.whole(1024, 1 << 36), "Bytes of a collection's upload."
     )
     max_collection_pixels: int = _setting(
-        "MIMEO_MAX_COLLECTION_PIXELS",
-        parsers.whole(1, 1 << 50),
         10**11,
+        parsers.whole(1, 1 << 50),
         "Area of all images of a collection together, in device pixels.",
     )
     max_frames: int = _setting(
-        "MIMEO_MAX_FRAMES",
-        parsers.whole(1, 100_000),
-        1000,
-        "Images of one animation or contact sheet.",
+        1000, parsers.whole(1, 100_000), "Images of one animation or contact sheet."
     )
     collections_bytes: int = _setting(
-        "MIMEO_COLLECTIONS_BYTES",
-        parsers.whole(1 << 20, _BYTES),
         1 << 30,
+        parsers.whole(1 << 20, _BYTES),
         "Bytes that the store may hold of collections and their manifests.",
     )
     lookahead_bytes: int = _setting(
-        "MIMEO_LOOKAHEAD_BYTES",
-        parsers.whole(1, 1 << 32),
         1 << 24,
+        parsers.whole(1, 1 << 32),
         "Bytes of images drawn ahead of one client; drawing pauses there.",
     )
     lookahead_images: int = _setting(
-        "MIMEO_LOOKAHEAD_IMAGES",
-        parsers.whole(1, 256),
         8,
+        parsers.whole(1, 256),
         "Images drawn ahead of one client; drawing pauses there.",
     )
     layout_wait_s: float = _setting(
-        "MIMEO_LAYOUT_WAIT_S",
-        parsers.seconds(0, 300),
         20.0,
+        parsers.seconds(0, 300),
         "Seconds a resumed download waits for an archive never sent whole; then 503.",
     )
     render_timeout_s: float = _setting(
-        "MIMEO_RENDER_TIMEOUT_S",
-        parsers.seconds(0.1, 300),
         10.0,
+        parsers.seconds(0.1, 300),
         "Seconds after which drawing a caller's HTML is stopped; templates are not.",
     )
     queue_timeout_s: float = _setting(
-        "MIMEO_QUEUE_TIMEOUT_S",
-        parsers.seconds(0, 300),
         10.0,
+        parsers.seconds(0, 300),
         "Seconds a request waits for its turn to draw before it gets a 503.",
     )
     html_memory_bytes: int = _setting(
-        "MIMEO_HTML_MEMORY_BYTES",
-        parsers.whole(1 << 28, 1 << 36),
         1 << 30,
+        parsers.whole(1 << 28, 1 << 36),
         "Memory of the process that draws a caller's own HTML.",
     )
 
     upstreams: Path | None = _setting(
-        "MIMEO_UPSTREAMS",
-        parsers.file,
-        None,
-        "TOML file that names services that make images.",
+        None, parsers.file, "TOML file that names services that make images."
     )
     default_renderer: str | None = _setting(
-        "MIMEO_DEFAULT_RENDERER",
-        str,
-        None,
-        "Renderer of prompts that name none; see docs/how-to/upstreams.md.",
+        None, str, "Renderer of prompts that name none; see docs/how-to/upstreams.md."
     )
     purchases_bytes: int = _setting(
-        "MIMEO_PURCHASES_BYTES",
-        parsers.whole(1 << 20, _BYTES),
         1 << 31,
+        parsers.whole(1 << 20, _BYTES),
         "Bytes that the store may hold of images that services made.",
     )
     reuse_s: int = _setting(
-        "MIMEO_REUSE_S",
-        parsers.whole(0, 86_400),
         600,
+        parsers.whole(0, 86_400),
         "Seconds in which a prompt that comes again without a key is not paid again.",
     )
     url_key: str | None = _setting(
-        "MIMEO_URL_KEY",
-        parsers.secret,
         None,
+        parsers.secret,
         "Secret that signs the URLs of images; one of the store's own by default.",
-        secret=True,
+        # A traceback or a log may show the settings whole.
+        repr=False,
     )
     url_ttl_s: int = _setting(
-        "MIMEO_URL_TTL_S",
-        parsers.whole(60, 604_800),
         3600,
+        parsers.whole(60, 604_800),
         "Seconds for which a signed URL of an image works.",
     )
     gateway_status: int | None = _setting(
-        "MIMEO_GATEWAY_STATUS",
-        parsers.whole(500, 599),
         None,
+        parsers.whole(500, 599),
         "Status in place of 502 and 504, whose bodies some proxies replace.",
     )
     public_url: str | None = _setting(
-        "MIMEO_PUBLIC_URL",
-        parsers.origin,
         None,
+        parsers.origin,
         "Origin that signed URLs begin with; that of the request by default.",
     )
 
@@ -288,14 +228,18 @@ class Settings:
         An empty variable counts as unset. A `MIMEO_` variable that is no setting
         is refused too: a misspelt limit must not pass for a set one.
         """
-        _refuse_unknown(environ)
+        known = {_variable(item) for item in fields(cls)}
+        for variable in sorted(environ):
+            if variable.startswith("MIMEO_") and variable not in known:
+                # Without the value: it may be the secret of a misspelt MIMEO_URL_KEY.
+                raise BadSetting(variable, None, "is not a setting of Mimeo")
         return cls(**dict(_read(environ)))
 
 
 def variables() -> tuple[tuple[str, str, str], ...]:
     """List every setting as variable, default and description, for the docs."""
     return tuple(
-        (item.metadata["variable"], _shown(item), item.metadata["doc"])
+        (_variable(item), _shown(item), item.metadata["doc"])
         for item in fields(Settings)
     )
 
@@ -313,7 +257,7 @@ def _shown(item: Any) -> str:
 
 def _read(environ: Mapping[str, str]) -> Any:
     for item in fields(Settings):
-        variable = item.metadata["variable"]
+        variable = _variable(item)
         text = environ.get(variable, "").strip()
         if not text:
             continue
@@ -323,11 +267,3 @@ def _read(environ: Mapping[str, str]) -> Any:
             # A URL may hold a user and a password.
             shown = text if item.repr and "@" not in text else None
             raise BadSetting(variable, shown, str(error)) from error
-
-
-def _refuse_unknown(environ: Mapping[str, str]) -> None:
-    known = {item.metadata["variable"] for item in fields(Settings)}
-    for variable in sorted(environ):
-        if variable.startswith("MIMEO_") and variable not in known:
-            # Without the value: it may be the secret of a misspelt MIMEO_URL_KEY.
-            raise BadSetting(variable, None, "is not a setting of Mimeo")
