@@ -19,6 +19,8 @@ MANIFEST = "manifest.json"
 _MAGIC = b"mimeoa2\n"
 _DIGEST = 32
 _PIECE = 64 << 10
+# Names and facts that are texts at one time, rather than bytes in a buffer.
+_AT_A_TIME = 1024
 # Type codes of the columns: numbers, widths, heights, CRC-32s, sizes.
 _COLUMNS = ("I", "I", "I", "I", "Q")
 
@@ -68,22 +70,17 @@ class Manifest:
         self._facts = Texts()
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._columns[0])
 
     def __getitem__(self, place: int) -> Entry:
         """Return an entry by its place in the archive, from 0."""
+        return self._entry(place, self._names[place], self._facts[place])
+
+    def _entry(self, place: int, name: str, facts: str) -> Entry:
         index, width, height, crc32, size = (column[place] for column in self._columns)
         sha256 = bytes(self._digests[place * _DIGEST : (place + 1) * _DIGEST])
         return Entry(
-            index,
-            self._names[place],
-            self._media_type,
-            width,
-            height,
-            size,
-            crc32,
-            sha256,
-            self._facts[place],
+            index, name, self._media_type, width, height, size, crc32, sha256, facts
         )
 
     @property
@@ -100,8 +97,9 @@ class Manifest:
         media_type = self._media_type or entry.media_type
         if entry.media_type != media_type:
             raise ValueError(f"{entry.media_type} beside {media_type}")
-        lines = _is_line(entry.name) and _is_line(entry.facts)
-        if len(entry.sha256) != _DIGEST or not lines:
+        texts = entry.name + entry.facts
+        is_line = texts.isascii() and "\n" not in texts
+        if len(entry.sha256) != _DIGEST or not is_line:
             raise ValueError(f"{entry.name!r} has no digest, or is not all ASCII")
         row = (entry.index, entry.width, entry.height, entry.crc32, entry.size)
         try:
@@ -121,7 +119,13 @@ class Manifest:
 
     def entries(self) -> Iterator[Entry]:
         """Yield the images that there are."""
-        return map(self.__getitem__, range(len(self)))
+        for at in range(0, len(self), _AT_A_TIME):
+            stop = at + _AT_A_TIME
+            texts = zip(
+                self._names.some(at, stop), self._facts.some(at, stop), strict=True
+            )
+            for place, (name, facts) in enumerate(texts, at):
+                yield self._entry(place, name, facts)
 
     def text(self) -> Iterator[bytes]:
         """Yield the archive's last member, JSON for people too, an image a line."""
@@ -129,13 +133,21 @@ class Manifest:
         block = bytearray(orjson.dumps(about)[:-1] + b',"images":[')
         before = b"\n"
         for entry in self.entries():
-            block += before + _told(entry)
+            about = {name: getattr(entry, name) for name in _TOLD}
+            if entry.facts:
+                about["facts"] = orjson.Fragment(entry.facts)
+            block += before + orjson.dumps(about, default=bytes.hex)
             before = b",\n"
             if len(block) > _PIECE:
                 yield bytes(block)
                 block.clear()
         block += b'\n],"errors":['
-        block += b",".join(b"\n" + _spelled(failure) for failure in self.failures)
+        before = b"\n"
+        for failure in self.failures:
+            place = {"index": failure.index, "name": failure.name}
+            # First to be read by people, and last because no problem may replace them.
+            block += before + orjson.dumps(place | dict(failure.problem) | place)
+            before = b",\n"
         yield bytes(block) + b"\n]}\n"
 
     def member(self) -> Member:
@@ -226,10 +238,6 @@ class Manifest:
             self._facts.append(lines[count + place])
 
 
-def _is_line(name: str) -> bool:
-    return name.isascii() and "\n" not in name
-
-
 def _is_head(about: Mapping[str, Any]) -> bool:
     texts, numbers = ("collection", "media_type"), ("count", "entries")
     return (
@@ -245,14 +253,3 @@ def _is_failure(failure: Failure) -> bool:
         and isinstance(failure.name, str)
         and isinstance(failure.problem, dict)
     )
-
-
-def _told(entry: Entry) -> bytes:
-    facts = {"facts": orjson.Fragment(entry.facts)} if entry.facts else {}
-    about = {name: getattr(entry, name) for name in _TOLD}
-    return orjson.dumps(about | facts, default=bytes.hex)
-
-
-def _spelled(failure: Failure) -> bytes:
-    about = {"index": failure.index, "name": failure.name}
-    return orjson.dumps(about | dict(failure.problem) | about)

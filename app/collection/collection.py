@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from operator import ge
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -44,6 +45,7 @@ class Header:
     all of these and the rows, `edition` one of the versions that decide pixels.
     `size` is the length of the data that follows the head, `blocks` are (first row
     from 1, offset, length, CRC-32) in it, `assets` offset and length by SHA-256.
+    `limits` are those of `limits_of` that every row was held against, or nothing.
     """
 
     count: int
@@ -55,6 +57,7 @@ class Header:
     size: int
     blocks: tuple[tuple[int, int, int, int], ...]
     assets: Mapping[str, tuple[int, int]]
+    limits: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -92,9 +95,15 @@ def decode(head: bytes) -> Header:
             raise DamagedCollection("The collection has another format.")
         values["renderers"] = tuple(values["renderers"])
         values["blocks"] = tuple(tuple(block) for block in values["blocks"])
+        values["limits"] = tuple(values.get("limits", ()))
         return Header(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedCollection("The head of the collection is damaged.") from error
+
+
+def limits_of(bounds: Settings) -> tuple[int, ...]:
+    """Return the limits of one image that its parameters alone decide."""
+    return bounds.max_side, bounds.max_pixels, bounds.max_text_chars
 
 
 def edition_of(renderers: Iterable[Renderer]) -> str:
@@ -123,7 +132,9 @@ class Collection:
     """Image requests in order, without holding more than a few hundred of them.
 
     Rows were validated when they came; what may have changed since then, the
-    renderer's parameters and the limits, is checked again.
+    renderer's parameters and the limits, is checked again. `id` is the SHA-256, 64
+    hexadecimal digits, of the rows and the edition, `count` the number of images,
+    `output` what they share.
     """
 
     def __init__(
@@ -135,14 +146,19 @@ class Collection:
         bounds: Settings,
     ) -> None:
         self.header = header
+        self.id = header.id
+        self.count = header.count
+        self.output = Output.model_validate(dict(header.output))
         self._base = base
         self._source = source
         self._catalogue = catalogue
         self._bounds = bounds
-        self._output = Output.model_validate(dict(header.output))
-        extensions = FORMATS[self._output.format].extensions
+        extensions = FORMATS[self.output.format].extensions
         self._ending = f".{extensions[0]}"
         self._renderers: dict[int, Renderer] = {}
+        # The edition pins the renderers, so only a limit that is lower now can tell.
+        now = limits_of(bounds)
+        self._held = bool(header.limits) and all(map(ge, now, header.limits))
         self._firsts = [block[0] for block in header.blocks]
         # Neighbours are mostly asked for one after the other, and mostly share images.
         self._rows = lru_cache(2)(self._read_rows)
@@ -162,23 +178,14 @@ class Collection:
         if length > len(head):
             head += source.read(len(head), length)
         header = decode(head[:length])
-        _check(header, bounds)
+        most = bounds.max_rows
+        if header.count > most:
+            raise LimitExceeded("rows", "MIMEO_MAX_ROWS", most, header.count)
+        most = bounds.max_collection_pixels
+        if header.pixels > most:
+            limit = "MIMEO_MAX_COLLECTION_PIXELS"
+            raise LimitExceeded("rows", limit, most, header.pixels)
         return cls(header, length, source, catalogue, bounds)
-
-    @property
-    def id(self) -> str:
-        """SHA-256, 64 hexadecimal digits, of the rows and the edition."""
-        return self.header.id
-
-    @property
-    def count(self) -> int:
-        """How many images there are."""
-        return self.header.count
-
-    @property
-    def output(self) -> Output:
-        """The options that all images share."""
-        return self._output
 
     @property
     def buys(self) -> bool:
@@ -200,6 +207,9 @@ class Collection:
         Raises UnknownRenderer where one of the renderers is gone.
         """
         header = replace(self.header, edition=self._edition())
+        # Other versions may draw other sizes: rows are held against limits again.
+        if header.edition != self.header.edition:
+            header = replace(header, limits=())
         return header.id, header.encode()
 
     def data(self) -> Iterator[bytes]:
@@ -219,23 +229,32 @@ class Collection:
         last = self.count if last is None else last
         for index in (first, last):
             self._find(index)
-        return (self._item_or_failed(n, format_name) for n in range(first, last + 1))
 
-    def _item_or_failed(self, index: int, format_name: str | None) -> Item | Failed:
-        try:
-            return self.item(index, format_name)
-        except RendererError as error:
-            return Failed(index, self.name(index), error)
+        def made() -> Iterator[Item | Failed]:
+            for index in range(first, last + 1):
+                try:
+                    yield self.item(index, format_name)
+                except RendererError as error:
+                    yield Failed(index, self.name(index), error)
+
+        return made()
 
     def item(self, index: int, format_name: str | None = None) -> Item:
         """Return one image; raise NoSuchIndex or a RendererError."""
         number, name, values, images = self._row(index)
-        renderer = self._renderer(number)
+        if number not in self._renderers:
+            wanted = self.header.renderers[number]
+            self._renderers[number] = self._catalogue.get(wanted)
+        renderer = self._renderers[number]
         for each, digest in images.items():
             values[each] = self._asset(digest)
         made = validate(renderer.parameters, values, strict=True)
-        request = request_of(renderer, made, self._output, self._bounds)
-        if format_name is not None and format_name != self._output.format:
+        # A renderer's own check may depend on settings that are not in the head.
+        if self._held and renderer.check is None:
+            request = ImageRequest(renderer, made, self.output)
+        else:
+            request = request_of(renderer, made, self.output, self._bounds)
+        if format_name is not None and format_name != self.output.format:
             request = in_format(request, format_name)
         return Item(index, name + self._ending, request)
 
@@ -256,13 +275,6 @@ class Collection:
         if not 1 <= index <= self.count:
             raise NoSuchIndex(index, self.count)
         return bisect_right(self._firsts, index) - 1
-
-    def _renderer(self, number: int) -> Renderer:
-        found = self._renderers.get(number)
-        if found is None:
-            found = self._catalogue.get(self.header.renderers[number])
-            self._renderers[number] = found
-        return found
 
     def _edition(self) -> str:
         return edition_of(map(self._catalogue.get, self.header.renderers))
@@ -286,11 +298,3 @@ class Collection:
         if len(data) != length:
             raise DamagedCollection(f"Collection {self.id} is damaged: it is cut off.")
         return data
-
-
-def _check(header: Header, bounds: Settings) -> None:
-    if header.count > bounds.max_rows:
-        raise LimitExceeded("rows", "MIMEO_MAX_ROWS", bounds.max_rows, header.count)
-    most = bounds.max_collection_pixels
-    if header.pixels > most:
-        raise LimitExceeded("rows", "MIMEO_MAX_COLLECTION_PIXELS", most, header.pixels)

@@ -1,12 +1,15 @@
 """What a draft wrote is read back, by ranges, as the very same requests."""
 
 import base64
-from dataclasses import replace
+import struct
+from dataclasses import asdict, replace
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from zlib_ng import zlib_ng
 
 from app.collection.collection import Collection, Item, decode, length_of
 from app.collection.errors import DamagedCollection, NoSuchIndex
@@ -216,6 +219,36 @@ def test_relabelling_on_the_same_installation_changes_nothing(
 
     assert new_id == collection.id
     assert head + b"".join(collection.data()) == stored
+
+
+def test_a_collection_of_another_version_is_held_against_limits_again(
+    stored: bytes, catalogue: Catalogue
+) -> None:
+    large = replace(catalogue.get("badge"), version="next", size=(9000, 10))
+    after = opened(stored, Changed(catalogue, badge=large))
+
+    _, head = after.relabel()
+    again = opened(head + b"".join(after.data()), Changed(catalogue, badge=large))
+
+    with pytest.raises(LimitExceeded):
+        again.item(1)
+
+
+def test_a_head_that_does_not_know_its_limits_is_read(
+    stored: bytes, catalogue: Catalogue
+) -> None:
+    header = decode(stored[: length_of(stored)])
+    text = orjson.dumps(
+        {"format": 2, **{n: v for n, v in asdict(header).items() if n != "limits"}}
+    )
+    sizes = struct.pack(">QI", len(text), zlib_ng.crc32(text))
+    data = stored[length_of(stored) :]
+
+    earlier = opened(stored[:8] + sizes + text + data, catalogue)
+
+    assert header.limits and not earlier.header.limits
+    assert earlier.id == header.id
+    assert earlier.item(1).name == "Person-1.png"
 
 
 def test_a_version_that_is_not_in_use_changes_nothing(

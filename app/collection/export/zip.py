@@ -56,7 +56,8 @@ def _next(
         entry = entry_of(outcome)
         manifest.add(entry)
         header = layout.add(Member(entry.name, entry.size, entry.crc32))
-        return header + outcome.media.in_memory
+        # Joined without a copy first where the data are a view of a file.
+        return b"".join((header, outcome.media.data))
     if outcome is not None:
         problem = bundle.describe(outcome.error)
         manifest.fail(Failure(outcome.index, outcome.name, problem))

@@ -10,6 +10,7 @@ from typing import Any
 
 from anyascii import anyascii
 
+from app.collection.collection import limits_of
 from app.collection.errors import Unreadable
 from app.collection.ingest.multipart import Files
 from app.collection.ingest.shared import SharedParameters, image_fields
@@ -70,7 +71,6 @@ class RowValidator:
         self._catalogue = catalogue
         self._bounds = bounds
         self._files = files
-        self._faults = Faults()
         self._pixels = 0
         self._laid = 0
         columns = (*sorted(shared.columns.known), *sorted(shared.columns.ignored))
@@ -81,6 +81,7 @@ class RowValidator:
         main = shared.renderer
         self._renderers = {} if main is None else {main.name: main}
         self._digests: dict[str, str] = {}
+        self._faults = Faults()
         self._writer = Writer(shared.output)
 
     def take(self, rows: Iterator[TableRow]) -> Draft:
@@ -92,7 +93,7 @@ class RowValidator:
         try:
             self._read(rows)
             self._faults.check()
-            return self._writer.finish(self._pixels)
+            return self._writer.finish(self._pixels, limits_of(self._bounds))
         except BaseException:
             self._writer.close()
             raise

@@ -46,7 +46,7 @@ class Draft:
 
     def collection(self, catalogue: Catalogue, bounds: Settings) -> Collection:
         """Read it as it is; it must not be closed meanwhile."""
-        return Collection.open(self, catalogue, bounds)
+        return Collection(self.header, len(self._head), self, catalogue, bounds)
 
     def close(self) -> None:
         """Give the temporary file back."""
@@ -112,8 +112,11 @@ class Writer:
         """Bytes so far, of rows and images."""
         return self._size + self._lines_size
 
-    def finish(self, pixels: int) -> Draft:
-        """Close the last block and hand everything over."""
+    def finish(self, pixels: int, limits: tuple[int, ...] = ()) -> Draft:
+        """Close the last block and hand everything over.
+
+        `pixels` are those of all images, `limits` what rows were held against.
+        """
         self._flush()
         self._file.flush()
         renderers = tuple(self._renderers)
@@ -132,6 +135,7 @@ class Writer:
             size=self._size,
             blocks=tuple(self._blocks),
             assets=self._assets,
+            limits=limits,
         )
         return Draft(header, self._file)
 
