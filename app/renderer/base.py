@@ -126,6 +126,7 @@ class Remote(Protocol):
         """
 
 
+# Equal by identity, so that caches can have it as a key in spite of its mappings.
 @dataclass(frozen=True, slots=True, eq=False)
 class Renderer:
     """A named recipe: typed parameters and a pure function from them to a picture.

@@ -50,6 +50,8 @@ class Catalogue:
         self._engine = Engine(load_fonts(settings.fonts, settings.system_fonts))
         self._drawn = {row.name: row for row in drawn(self._engine, settings)}
         self._packaged, broken = load_templates(PACKAGED, self._engine, settings)
+        # A packaged template that is broken is this version's fault: it stops the
+        # start.
         if broken:
             raise next(iter(broken.values()))
         for service in services:
@@ -85,6 +87,7 @@ class Catalogue:
         return self._broken
 
     def _refresh(self) -> None:
+        # Looking at every file on each request is for those who edit them.
         if not self._settings.development:
             return
         with self._guard:
@@ -104,6 +107,8 @@ class Catalogue:
             reason = "the name belongs to a renderer that is not a template"
             broken[name] = BrokenTemplate(name, name, None, reason)
         renderers = {**self._drawn, **self._packaged, **own}
+        # A broken one of the operator's also hides the packaged one that it replaces:
+        # better no card than another card.
         kept = {name: row for name, row in renderers.items() if name not in broken}
         self._renderers = MappingProxyType({**kept, **self._drawn})
         self._broken = MappingProxyType(broken)

@@ -126,6 +126,7 @@ def draw(plan: SheetPlan, thumbnails: Iterable[tuple[Image.Image, str]]) -> Pict
     RGBA, sides at most `plan.cell`. Places stay empty where there are fewer than
     planned. Raises ValueError where there are more.
     """
+    # By Pillow and not by the engine, which would need all thumbnails at once.
     canvas = Image.new("RGB", plan.size, _PAPER)
     pen = ImageDraw.Draw(canvas, "RGBA")
     font = _font(plan.letter) if plan.letter else None
@@ -229,6 +230,7 @@ def _mount(
 @lru_cache(4)
 def _chequers(cell: int) -> Image.Image:
     """Return a chequerboard of a cell's size; not to be drawn on."""
+    # Seen as a pattern on a stamp, and not as large tiles on a poster.
     side = min(max(cell // 30, 4), 12)
     squares = -(-cell // side)
     small = Image.new("L", (squares, squares))

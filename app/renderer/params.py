@@ -46,6 +46,7 @@ def parse_color(text: str) -> str:
         digits = "00000000"
     else:
         digits = _named(bare)
+    # One spelling of each colour, so that equal images have equal fingerprints.
     return f"#{digits[:6]}" if digits[6:] in ("", "ff") else f"#{digits}"
 
 
@@ -142,6 +143,7 @@ Side = Annotated[int, Field(ge=1, le=65_535, description="CSS pixels, at least 1
 class Parameters(BaseModel):
     """Base of all parameters: frozen, canonical, unknown names refused."""
 
+    # Defaults are made canonical too: leaving one out is the same image as saying it.
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
@@ -167,6 +169,7 @@ def validate(
     Raises BadParameter with every fault; `prefix` stands before the fields' names.
     """
     try:
+        # In JSON "12" is a text; queries, forms and tables hold nothing but texts.
         if strict:
             return model.model_validate(values, strict=True)
         return model.model_validate_strings(_with_plain_numbers(model, values))

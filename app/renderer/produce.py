@@ -66,6 +66,7 @@ def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
     return next((name for name in (side, "size") if name in known), otherwise)
 
 
+# A schema takes pydantic longer than all the other checks together.
 @lru_cache(256)
 def text_fields(model: type[Parameters]) -> tuple[str, ...]:
     """Name the parameters that are free text: no colour, choice or image."""
@@ -123,6 +124,7 @@ def _can(renderer: Renderer, name: str) -> bool:
     sized = renderer.parameters.model_fields.keys() & {"width", "height", "size"}
     if sized or renderer.remote is not None:
         return True
+    # Of a fixed size, so that any parameters show what the size allows.
     example = renderer.parameters.model_validate_strings(dict(renderer.example))
     output = Output.model_validate({"format": name})
     try:

@@ -44,6 +44,7 @@ def initials(name: str) -> str:
     """
     found = [first for first in map(_initial, name.split()) if first]
     letters = [found[0], found[-1]] if len(found) > 1 else [initial(name)]
+    # The non-joiner keeps each letter in the form that it has alone.
     return ("\u200c" if _JOINING.search(letters[0]) else "").join(letters)
 
 
@@ -79,6 +80,7 @@ def readable_on(background: str) -> str:
     # What is transparent will most likely be seen on white.
     seen = [channel * alpha + 255 * (255 - alpha) for channel in (red, green, blue)]
     light = luminance([channel / 255**2 for channel in seen])
+    # 0.059 is the luminance of the dark blue and the 0.05 of the formula.
     return _LIGHT if 1.05 / (light + 0.05) >= (light + 0.05) / 0.059 else _DARK
 
 

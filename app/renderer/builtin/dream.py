@@ -73,12 +73,14 @@ class Drawing:
     def line(self, base: float, rise: float, waves: float, octaves: int = 3) -> Array:
         """Return a line across: waves, and ever smaller ones on them."""
         x, number = np.linspace(0, 1, 257), np.arange(octaves)
+        # Not twice as fine each time, or all would repeat together.
         turns = x[:, None] * waves * 1.8**number + self.some(octaves)
         return np.stack([x, base + rise * np.sin(math.tau * turns) @ 0.5**number], 1)
 
     def row(self, outline: Array, wide: float, base: float, tall: float) -> Array:
         """Return an outline repeated across, in many widths and heights."""
         count = 2 + int(self.size[0] / (wide * self.short))
+        # None is narrower than a third of another: it would look like a line.
         widths, heights = 0.6 + self.some(2, count)
         ends = np.append(0, np.cumsum(widths / widths.sum()))
         x = ends[:-1, None] + np.diff(ends)[:, None] * outline[0]
@@ -95,6 +97,7 @@ class Drawing:
     ) -> None:
         """Add a shape; colours run down it, or one fades from its middle where soft."""
         kind, name = "radial" if soft else "linear", f"g{len(self.elements)}"
+        # SVG fades straight from stop to stop; nine of them leave no rim around a glow.
         offsets = np.linspace(0, 1, 9 if soft else len(colors))
         shades = [row.tobytes().hex() for row in np.array(colors, np.uint8)]
         stops = [

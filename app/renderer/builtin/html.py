@@ -37,6 +37,7 @@ _TOKEN = re.compile(
 )
 _MEDIA = re.compile(r"""\bmedia\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 
+# Elements that have no content and no end tag (HTML, 13.1.2).
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"}
     | {"param", "source", "track", "wbr"}
@@ -89,6 +90,7 @@ class _Parts:
         name = token["name"].lower()
         if name not in ("html", "head", "body"):
             return token[0]
+        # Of several tags the first one counts.
         if name == "html" and not token["end"]:
             self.html = self.html or _inside(token["attributes"])
         if name == "body" and not token["end"]:
@@ -181,6 +183,7 @@ def _step(open_elements: list[str], name: str, end: bool, tag: str) -> None:
     ends = _ENDS.get(name, frozenset())
     while open_elements and open_elements[-1] in ends:
         open_elements.pop()
+    # Only in foreign elements does `/>` close what it opens (HTML, 13.1.2.1).
     foreign = "svg" in open_elements and tag.endswith("/>")
     if name not in _VOID and not foreign:
         open_elements.append(name)

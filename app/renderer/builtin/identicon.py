@@ -59,6 +59,7 @@ def pattern(seed: str) -> Pattern:
     """Derive a pattern from the SHA-256 of the seed."""
     digest = hashlib.sha256(seed.encode("utf-8", "surrogatepass")).digest()
     color = PALETTE[digest[0] % len(PALETTE)]
+    # The first byte chose the colour; any two neighbours of the others are a try.
     windows = (digest[start : start + 2] for start in range(1, len(digest) - 1))
     choices = [_rows(int.from_bytes(window)) for window in windows]
     return Pattern(next(filter(_is_balanced, choices), choices[0]), color)
@@ -81,6 +82,7 @@ def _rows(bits: int) -> Rows:
 
 def grid(side: int) -> Cells:
     """Give the pattern five sixths of the square, in whole pixels."""
+    # Half a cell of margin on each side, as on GitHub's; fractions would blur.
     cell = side // (_CELLS + 1)
     return Cells(cell, (side - _CELLS * cell) // 2)
 

@@ -30,6 +30,7 @@ class Parameters(Canvas):
     @property
     def words(self) -> str:
         """The text to show."""
+        # No-break spaces keep the two sides in one line.
         default = f"{self.width}\u00a0\u00d7\u00a0{self.height}"
         return default if self.text is None else self.text.strip()
 
@@ -73,6 +74,7 @@ def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) ->
     def overflows(size: int) -> bool:
         return not _fits(parameters, engine, size, wrap)
 
+    # Halving finds one of 127 sizes in seven layouts.
     return bisect(range(1, largest + 1), False, key=overflows)
 
 

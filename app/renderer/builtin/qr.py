@@ -57,6 +57,7 @@ def encode(data: str, level: Level) -> Matrix:
     # Readers guess the character set; ASCII and UTF-8 they guess right.
     encoding = None if data.isascii() else "utf-8"
     try:
+        # Without boost the code has the level that was asked for, and no better one.
         code = segno.make_qr(data, error=level, encoding=encoding, boost_error=False)
     except segno.DataOverflowError as error:
         reason = f"is too long for a QR code with error correction {level}"

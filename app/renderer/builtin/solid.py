@@ -17,6 +17,7 @@ class Parameters(Canvas):
 def draw(parameters: Parameters, scale: float) -> Picture:
     """Fill the canvas: one palette entry, every index 0."""
     width, height = scaled(parameters.size, scale)
+    # Where the palette has one entry, the PNG encoder looks at no pixel.
     image = Image.new("P", (width, height), 0)
     red, green, blue, alpha = rgba(parameters.color)
     if alpha == 255:

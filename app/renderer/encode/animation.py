@@ -78,6 +78,7 @@ def _join_gif(
             continue
         frame = _read_gif(data)
         _require(frame.size, size)
+        # Disposal 2 restores the background (GIF89a, section 23).
         flags = 2 << 2 | (frame.clear is not None)
         control = (4, flags, duration_ms // 10, frame.clear or 0, 0)
         yield before + b"!\xf9" + struct.pack("<BBHBB", *control)
@@ -91,6 +92,7 @@ def _netscape(loop: int) -> bytes:
     """Return the application extension that says how often to play again."""
     if loop == 1:
         return b""
+    # It counts how often to play after the first time; 0 is for ever.
     again = struct.pack("<BBHB", 3, 1, max(0, loop - 1), 0)
     return b"!\xff\x0bNETSCAPE2.0" + again
 
@@ -248,6 +250,7 @@ def _join_apng(
             yield chunk(b"IDAT", stream)
         else:
             sequence += 1
+            # One numbering runs through fcTL and fdAT (section 11.3.6).
             yield chunk(b"fdAT", struct.pack(">I", sequence) + stream)
         sequence += 1
         before = b""

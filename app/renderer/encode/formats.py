@@ -107,6 +107,7 @@ def _save_tiff(picture: Picture, output: Output) -> bytes:
     image = picture.image
     if image.mode == "P":
         image = _direct(image)
+    # Tag 317. Libtiff has no differences of samples of one bit, and refuses.
     predictor = {} if image.mode == "1" else {317: 2}
     return _write(image, "TIFF", compression="tiff_adobe_deflate", tiffinfo=predictor)
 

@@ -123,10 +123,14 @@ class _PdfFile:
             yield self._node()
         yield self._object(_ROOT, _tree(self._nodes, self._count))
         start, size = self.written, len(self._offsets)
+        # Section 14.4: two equal identifiers are those of a file that nobody has
+        # changed.
         name = self._digest.hexdigest()[:32].encode()
         yield b"xref\n0 %d\n" % size
         for first in range(0, size, _ENTRIES_AT_ONCE):
             some = self._offsets[first : first + _ENTRIES_AT_ONCE]
+            # Twenty bytes each; object 0 heads the list of free ones, with the number
+            # 65535.
             yield b"".join(
                 b"%010d 00000 n \n" % at if at else b"0000000000 65535 f \n"
                 for at in some
@@ -201,6 +205,7 @@ class _Image(NamedTuple):
 def _read(png: bytes) -> _Image:
     chunks = dict(read_chunks(png))
     depth, color, _, _, interlaced = chunks[b"IHDR"][8:13]
+    # PDF has no interlacing and keeps alpha in a picture of its own (section 11.6.5.3).
     if color not in _COLORS or interlaced or b"tRNS" in chunks:
         return _decoded(png)
     space = _SPACES[_COLORS[color]]

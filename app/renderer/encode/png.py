@@ -126,6 +126,8 @@ def _encode_default(picture: Picture) -> bytes:
 
 
 def _file(size: tuple[int, int], layout: PixelLayout, data: bytes) -> bytes:
+    # The zeros are the only methods of compression and filtering that there are, and no
+    # interlacing (section 11.2.1).
     header = _HEADER.pack(*size, layout.depth, layout.color, 0, 0, 0)
     chunks = (
         SIGNATURE,
@@ -188,6 +190,8 @@ def _narrow(picture: Picture) -> PixelLayout:
 
 
 def _opaque(rows: Rows) -> bool:
+    # In little-endian words alpha is the highest byte: one pass, and no copy of the
+    # channel.
     return bool(np.bitwise_and.reduce(rows.view("<u4"), axis=None) >> 24 == 255)
 
 
@@ -235,6 +239,8 @@ def _pack(indices: Rows, depth: int) -> Rows:
 def _colors(image: Image.Image, count: int) -> bytes:
     """Return `count` palette entries as RGBA, with the file's transparency applied."""
     entries = bytearray(image.getpalette("RGBA") or b"").ljust(1024, b"\0")
+    # Pillow keeps a number where one index is clear, as in GIF, and bytes where the
+    # first entries have an alpha each, as in tRNS.
     transparency = image.info.get("transparency", b"")
     if isinstance(transparency, int):
         entries[4 * transparency + 3] = 0
@@ -246,6 +252,7 @@ def _colors(image: Image.Image, count: int) -> bytes:
 def _palette(colors: bytes) -> bytes:
     """Return PLTE and, unless all colours are opaque, tRNS."""
     rgb = np.frombuffer(colors, np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    # Entries that tRNS leaves out at its end are opaque (section 11.3.1.1).
     alpha = colors[3::4].rstrip(b"\xff")
     return chunk(b"PLTE", rgb) + (chunk(b"tRNS", alpha) if alpha else b"")
 
@@ -275,6 +282,7 @@ def from_runs(rows: Rows) -> tuple[Rows, bytes] | None:
     if found is None:
         return None
     numbers, colors = found
+    # Runs go on over the ends of rows: here the pixels are one long line.
     indices = np.repeat(numbers, np.diff(starts, append=pixels.size))
     return indices.reshape(len(rows), -1), colors.tobytes()
 

@@ -36,6 +36,7 @@ def reduce(image: Image.Image) -> Image.Image:
     seen = image.convert("RGB")
     seen.paste(_first_seen(image, clear), mask=clear)
     reduced = _cut(seen, 255)
+    # No more than 255 colours were kept, so that the last index is free.
     reduced.paste(255, mask=clear)
     reduced.info["transparency"] = 255
     return reduced

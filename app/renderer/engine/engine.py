@@ -63,6 +63,7 @@ class Engine:
                 font_families=self._order(page.body),
             )
         )
+        # Not copied: the image shares the engine's buffer.
         image = Image.frombuffer("RGBA", device, pixels, "raw", "RGBA", 0, 1)
         return Picture(image, pixels, self._facts(page))
 
@@ -70,6 +71,7 @@ class Engine:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
         svg = _guard(
             lambda: self._renderer.render_svg(
+                # Only `render_html` parses markup itself.
                 pytakumi.from_html(page.body),
                 width=size[0],
                 height=size[1],
@@ -103,6 +105,7 @@ class Engine:
         return sorted(self._families, key="Noto Sans Devanagari".__ne__)
 
     def _facts(self, page: Page) -> dict[str, Any]:
+        # Inter has all of ASCII, so that most pages need no look at the fonts.
         if page.body.isascii() and "&" not in page.body:
             return {}
         missing = self._fonts.missing(visible_text(page.body))
@@ -118,6 +121,7 @@ def visible_text(markup: str) -> str:
 
 def _register(renderer: pytakumi.Renderer, fonts: Fonts) -> list[str]:
     """Hand the fonts over; return their family names, first choice first."""
+    # A family may have several files; the first of them decides its place.
     names: dict[str, None] = {}
     for face in fonts.faces:
         for family in _families_of(renderer, face):

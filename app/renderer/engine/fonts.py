@@ -119,6 +119,7 @@ def load_fonts(folder: Path | None, system: bool) -> Fonts:
         faces += _in_folder(folder)
     for face in faces:
         coverage |= _covered(face.path)
+    # What the system adds depends on what the others lack, so it comes last.
     if system:
         for face in _from_system(system_folders(), coverage):
             faces.append(face)
@@ -193,6 +194,7 @@ def _from_system(folders: Iterable[Path], known: hb.Set) -> Iterator[FontFile]:
         (p for folder in folders for p in _walk(folder, _SUFFIXES)), key=_rank
     )
     seen = hb.Set(known)
+    # What these mean differs from font to font: no file is worth loading for them.
     for first, last in _PRIVATE_USE:
         seen.add_range(first, last)
     files, budget = MAX_SYSTEM_FILES, MAX_SYSTEM_BYTES
@@ -275,6 +277,7 @@ def _precedence(face: FontFile) -> tuple[int, bool]:
 
 def _digest(faces: Iterable[FontFile]) -> str:
     total = hashlib.sha256()
+    # A digest of digests needs one file in memory at a time.
     for face in faces:
         total.update(hashlib.sha256(face.read()).digest())
     return total.hexdigest()

@@ -219,6 +219,7 @@ def _leap(setting: _Setting, box: Box, sizes: tuple[int, ...]) -> int:
         math.sqrt(box.height / setting.height),
     )
     guess = sizes[0] * ratio
+    # The largest, at 0, was tried before.
     places = (at for at, size in enumerate(sizes) if at and size <= guess)
     return next(places, len(sizes) - 1)
 
@@ -237,6 +238,7 @@ def _set(case: _Case, size: int, wrap: str) -> _Setting:
     node = {"type": "text", "text": case.text, "style": style}
     measured = case.ruler.measure(node, case.box.width)
     rows = _rows(measured["runs"], size * case.face.leading)
+    # A leading of 0 leaves no height, by which the guess would divide.
     return _Setting(max(measured["height"], 1.0), max(1, len(rows)), _widest_word(rows))
 
 
@@ -264,6 +266,7 @@ def _unbroken(row: list[Any]) -> bool:
 
 def _extent(row: list[Any]) -> float:
     """Measure a line of several runs, as where letters come from several fonts."""
+    # Spaces at the ends of a line hang out of it, and nobody sees them.
     seen = [run for run in row if run["text"].strip()]
     left = min((run["x"] for run in seen), default=0.0)
     return float(max((run["x"] + run["width"] for run in seen), default=0.0) - left)

@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 # Seconds that a process may take to get ready, beside the time of its work.
 START_S = 60.0
 
+# Of <linux/prctl.h>; the standard library has no name for it.
 _PR_SET_PDEATHSIG = 1
 
 
@@ -105,6 +106,7 @@ class SandboxProcess:
 
     def _ready(self) -> ProcessPool:
         with self._guard:
+            # A fork copies the pool but not the threads that serve it.
             if self._pool is None or self._owner != os.getpid():
                 self._pool = ProcessPool(
                     max_workers=1,

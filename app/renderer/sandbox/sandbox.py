@@ -87,5 +87,6 @@ def draw_svg(data: bytes, size: tuple[int, int]) -> Image.Image:
 def _rehearse(row: Renderer) -> None:
     values = {**row.example, "width": "16", "height": "16"}
     parameters = row.parameters.model_validate_strings(values)
+    # Pillow opens the library of a format when it is first used: here still possible.
     for name in FORMATS:
         produce(row, parameters, Output.model_validate({"format": name}))

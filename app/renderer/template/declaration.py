@@ -15,6 +15,7 @@ from app.renderer.template.parameter_types import Entry, Strict
 FILE = "parameters.toml"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+# Before Python 3.14 tomllib tells the place only in its message.
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
 _HEADER = re.compile(r"\s*\[parameters\.(?P<name>[^\]]+)\]")
 _KEY = re.compile(r"\s*(?P<key>[A-Za-z0-9_-]+)\s*=")
@@ -117,6 +118,7 @@ def check_values(
         return model.model_validate_strings(dict(values))
     except ValidationError as error:
         finding = error.errors(include_url=False)[0]
+        # One fault at a time: an author mends a file from top to bottom.
         name = str(finding["loc"][0])
         key = "example" if name in values else "default"
         line = _line(text_of(folder, FILE), name, key)
@@ -127,6 +129,7 @@ def check_values(
 def _check_name(folder: Path, source: str, name: str, reserved: frozenset[str]) -> None:
     if not _NAME.match(name):
         reason = f"{name!r} is no name: use a to z, 0 to 9 and _, up to 40"
+    # A field like `copy` or `json` would hide the method of pydantic's.
     elif name in reserved or hasattr(Parameters, name):
         reason = f"{name!r} already means something else; choose another name"
     else:
@@ -155,6 +158,7 @@ def _message(finding: Mapping[str, Any]) -> str:
 
 def _line(source: str, name: str | None, key: str | None) -> int | None:
     """Find `key` of parameter `name`, else the parameter's header, else nothing."""
+    # Tomllib keeps no places of values, so the text is read once more.
     section, header = None, None
     for number, text in enumerate(source.splitlines(), 1):
         if text.lstrip().startswith("["):

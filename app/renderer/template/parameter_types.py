@@ -24,6 +24,7 @@ _DOT = (
 class Strict(BaseModel):
     """Base of what a file declares: nothing unknown, nothing converted."""
 
+    # TOML has types: `max_length = "40"` is a slip, and no number.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -83,6 +84,7 @@ class TextEntry(_Declared):
         # Inside of what checks a text, so that pydantic speaks of characters.
         base, *checks = get_args(Text)
         seen = AfterValidator(visible if self.required else visible_or_empty)
+        # By a variable, since mypy takes no metadata that are computed.
         annotated: Any = Annotated
         return annotated[(base, length, *checks, seen)]
 
@@ -153,6 +155,7 @@ class ImageEntry(_Declared):
     @property
     def shown(self) -> str | None:
         """One transparent pixel where the image is required."""
+        # An author cannot write an example here, yet the template must be tried.
         return _DOT if self.required else None
 
     def kind(self) -> Any:

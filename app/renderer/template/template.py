@@ -61,6 +61,7 @@ class TooLong(Exception):
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
+    # Undefined names fail: an empty place on a certificate would be seen too late.
     environment = ImmutableSandboxedEnvironment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -90,6 +91,8 @@ class MarkupTemplate:
             code = _ENVIRONMENT.compile(source, filename=_CODE_NAME)
         except TemplateSyntaxError as error:
             raise Flaw(error.lineno, error.message or "syntax error") from error
+        # Compiled under a name of its own, by which a traceback tells its lines from
+        # ours.
         self._template = _ENVIRONMENT.template_class.from_code(
             _ENVIRONMENT, code, _ENVIRONMENT.make_globals({"fit": fit})
         )
@@ -174,6 +177,7 @@ def _qr_side(data: str, side: int, most: int = 0, level: str = "M") -> int:
 @lru_cache(256)
 def _encode(data: str, level: str) -> segno.QRCode:
     try:
+        # Few readers know Micro QR. A higher level comes free where the code has room.
         return segno.make(data, error=level, micro=False, boost_error=True)
     except DataOverflowError as error:
         raise TooLong(data) from error
@@ -236,6 +240,8 @@ class Template:
         """Draw once; raise BrokenTemplate where that is not possible."""
         try:
             page = self.page(parameters, 1)
+            # The engine draws nothing where it does not know an image, and says
+            # nothing.
             self._markup.check_images(page.body, frozenset(page.images))
             self._engine.draw(page, self._size, 1)
         except Flaw as flaw:
@@ -271,6 +277,7 @@ def load_templates(
             continue
         try:
             renderers[path.name] = load_template(path, engine, limits)
+        # One that is broken must not take the others with it.
         except BrokenTemplate as error:
             faults[path.name] = error
     return renderers, faults
@@ -313,6 +320,7 @@ def _pictures(folder: Path) -> dict[str, bytes]:
 
 def _digest(folder: Path) -> str:
     total = hashlib.sha256()
+    # Names and contents, no times: a copy on another machine has the same digest.
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
@@ -322,6 +330,7 @@ def _digest(folder: Path) -> str:
 def _shown(name: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return name
+    # JSON and queries have one kind of number, and nobody wants `3.0` on a label.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
