@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
 from app.renderer import params
@@ -18,7 +19,7 @@ _PAPER = "#f7f6f3"
 _INK = "#57534e"
 # Black of little opacity darkens a white picture's frame and hardly touches others.
 _HAIRLINE = (28, 25, 23, 46)
-_LIGHT, _DARK = "#ffffff", "#e7e5e4"
+_LIGHT, _DARK = np.array([(255, 255, 255), (231, 229, 228)], np.uint8)
 # How much larger than their size letters are drawn.
 _FINER = 4
 _ELLIPSIS = "…"
@@ -232,14 +233,9 @@ def _chequers(cell: int) -> Image.Image:
     """Return a chequerboard of a cell's size; not to be drawn on."""
     # Seen as a pattern on a stamp, and not as large tiles on a poster.
     side = min(max(cell // 30, 4), 12)
-    squares = -(-cell // side)
-    small = Image.new("L", (squares, squares))
-    odd = [(x + y) % 2 for y in range(squares) for x in range(squares)]
-    small.putdata(odd)
-    small = small.convert("P")
-    small.putpalette([*ImageColor.getrgb(_LIGHT), *ImageColor.getrgb(_DARK)])
-    large = small.resize((squares * side,) * 2, Image.Resampling.NEAREST)
-    return large.convert("RGB")
+    square = np.arange(cell) // side
+    odd = np.add.outer(square, square) % 2 == 1
+    return Image.fromarray(np.where(odd[..., None], _DARK, _LIGHT))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

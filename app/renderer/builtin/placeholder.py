@@ -70,33 +70,30 @@ def font_size(parameters: Parameters, engine: Engine) -> int:
 
 def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) -> int:
     """Return the largest size at which the text fits with this wrapping, or 0."""
+    words = parameters.words
+    width, height = (side * _ROOM for side in parameters.size)
 
     def overflows(size: int) -> bool:
-        return not _fits(parameters, engine, size, wrap)
+        style = {
+            "width": "100%",
+            "whiteSpace": "pre-line",
+            "overflowWrap": wrap,
+            "fontFamily": families(words, "Inter"),
+            "fontSize": f"{size}px",
+            "fontWeight": _WEIGHT,
+            "lineHeight": _LEADING,
+        }
+        node = {"type": "text", "text": words, "style": style}
+        measured = engine.measure(node, width)
+        # A space at the end of a line may hang out; it is at most 0.3 em wide.
+        widths = (
+            run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))
+            for run in measured["runs"]
+        )
+        return bool(measured["height"] > height or max(widths, default=0) > width)
 
     # Halving finds one of 127 sizes in seven layouts.
     return bisect(range(1, largest + 1), False, key=overflows)
-
-
-def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
-    words = parameters.words
-    width, height = (side * _ROOM for side in parameters.size)
-    style = {
-        "width": "100%",
-        "whiteSpace": "pre-line",
-        "overflowWrap": wrap,
-        "fontFamily": families(words, "Inter"),
-        "fontSize": f"{size}px",
-        "fontWeight": _WEIGHT,
-        "lineHeight": _LEADING,
-    }
-    measured = engine.measure({"type": "text", "text": words, "style": style}, width)
-    # A space at the end of a line may hang out; it is at most 0.3 em wide.
-    widths = (
-        run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))
-        for run in measured["runs"]
-    )
-    return measured["height"] <= height and max(widths, default=0) <= width
 
 
 def build(engine: Engine) -> Renderer:

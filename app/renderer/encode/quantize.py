@@ -44,15 +44,12 @@ def reduce(image: Image.Image) -> Image.Image:
 
 def _first_seen(image: Image.Image, clear: Image.Image) -> tuple[int, int, int]:
     """Return the colour of some pixel that is not transparent; black if none is."""
-    opaque = clear.point([255] + [0] * 255)
-    box = opaque.getbbox()
-    if box is None:
+    seen = np.asarray(clear) == 0
+    if not seen.any():
         return 0, 0, 0
-    left, top, right, _ = box
-    row = opaque.crop((left, top, right, top + 1)).tobytes()
-    pixel = image.convert("RGB").getpixel((left + row.index(255), top))
-    assert isinstance(pixel, tuple)
-    return pixel[0], pixel[1], pixel[2]
+    row, column = np.unravel_index(seen.argmax(), seen.shape)
+    red, green, blue, _ = np.asarray(image)[row, column].tolist()
+    return red, green, blue
 
 
 def _median_cut(image: Image.Image, colors: int) -> Image.Image:
