@@ -19,7 +19,7 @@ from app.renderer import encode, produce
 from app.renderer.base import Output, Renderer
 from app.renderer.errors import BadParameter, Fault, shorten
 from app.renderer.params import Parameters, validate
-from app.renderer.produce import ENCODERS, device_size, formats, size_field
+from app.renderer.produce import ENCODERS, formats
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
@@ -122,7 +122,7 @@ def in_format(request: ImageRequest, name: str) -> ImageRequest:
     given = request.output.model_dump(include=set(options), exclude_unset=True)
     output = Output.model_validate({**given, "format": name})
     _check_format(request.renderer, output)
-    _check_size(request.renderer, request.parameters, output)
+    produce.check_size(request.renderer, request.parameters, output)
     return replace(request, output=output)
 
 
@@ -205,20 +205,7 @@ def request_of(
     """
     _check_format(renderer, output)
     produce.check(renderer, parameters, output, bounds)
-    _check_size(renderer, parameters, output)
     return ImageRequest(renderer, parameters, output)
-
-
-def _check_size(renderer: Renderer, parameters: Parameters, output: Output) -> None:
-    """Let the format judge, and name what the caller can change."""
-    try:
-        encode.check(output, *device_size(renderer, parameters, output.scale))
-    except BadParameter as error:
-        sides = {
-            side: size_field(renderer, side, "format") for side in ("width", "height")
-        }
-        renamed = [Fault(sides.get(name, name), why) for name, why in error.faults]
-        raise BadParameter(*renamed) from error
 
 
 def unknown_names(names: Iterable[str], known: Iterable[str]) -> Iterator[Fault]:

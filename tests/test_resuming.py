@@ -14,8 +14,7 @@ from app.bootstrap import open_room
 from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
-from app.store import StoreError
-from app.store.objects import BoundedStore
+from app.store import BoundedStore, StoreError
 
 ROWS = {"renderer": "solid", "items": [{"color": "red"}, {"color": "blue"}]}
 

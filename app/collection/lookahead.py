@@ -21,8 +21,15 @@ from zlib_ng import zlib_ng
 from app.archive.manifest import Entry, Failure, Manifest
 from app.collection.collection import Item
 from app.collection.export.exports import Export
-from app.collection.export.zip import Changed, cut, first_run, parts
-from app.collection.outcome import Bundle, Drawn, Failed, Outcome, entry_of, spell
+from app.collection.export.zip import (
+    Changed,
+    cut,
+    entry_of,
+    first_run,
+    parts,
+    spell,
+)
+from app.collection.outcome import Bundle, Drawn, Failed, Outcome
 from app.collection.repository import CollectionRepository, LaidOut, Length
 from app.config import Settings
 from app.image_request import ImageRequest

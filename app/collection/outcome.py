@@ -1,13 +1,9 @@
 """What became of the images of a collection, one by one."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zlib_ng import zlib_ng
-
-from app.archive.manifest import Entry
 from app.errors import with_fields
 from app.media import Media
 from app.renderer.errors import RendererError
@@ -34,27 +30,6 @@ class Failed:
 Outcome = Drawn | Failed
 # None stands where the next one is not made yet.
 Outcomes = Iterator[Outcome | None]
-
-
-def entry_of(outcome: Drawn) -> Entry:
-    """Return what the manifest says of an image."""
-    media = outcome.media
-    return Entry(
-        outcome.index,
-        outcome.name,
-        media.media_type,
-        media.width,
-        media.height,
-        len(media.data),
-        zlib_ng.crc32(media.data),
-        bytes.fromhex(media.sha256),
-        spell(media.facts),
-    )
-
-
-def spell(facts: Mapping[str, Any]) -> str:
-    """Return facts as a manifest has them: JSON in ASCII, or nothing."""
-    return json.dumps(facts, separators=(",", ":")) if facts else ""
 
 
 @with_fields

@@ -8,7 +8,7 @@ from typing import Any
 from app.config import Settings
 from app.renderer import encode
 from app.renderer.base import Encoded, Output, Renderer, Vector
-from app.renderer.errors import BadParameter, LimitExceeded, UnknownFormat
+from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
@@ -38,7 +38,10 @@ def device_size(
 def check(
     renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
 ) -> None:
-    """Raise LimitExceeded where the canvas or the text is over a limit."""
+    """Raise LimitExceeded where the canvas or the text is over a limit.
+
+    Raises BadParameter where the format cannot hold the canvas.
+    """
     size = device_size(renderer, parameters, output.scale)
     names = [size_field(renderer, name, "scale") for name in ("width", "height")]
     for name, side in zip(names, size, strict=True):
@@ -58,6 +61,22 @@ def check(
         )
     if renderer.check is not None:
         renderer.check(parameters)
+    check_size(renderer, parameters, output)
+
+
+def check_size(renderer: Renderer, parameters: Parameters, output: Output) -> None:
+    """Raise BadParameter where the format has no picture of this size.
+
+    It names what the caller can change.
+    """
+    try:
+        encode.check(output, *device_size(renderer, parameters, output.scale))
+    except BadParameter as error:
+        sides = {
+            side: size_field(renderer, side, "format") for side in ("width", "height")
+        }
+        renamed = [Fault(sides.get(name, name), why) for name, why in error.faults]
+        raise BadParameter(*renamed) from error
 
 
 def size_field(renderer: Renderer, side: str, otherwise: str) -> str:

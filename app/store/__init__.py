@@ -13,8 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 from obstore.store import ObjectStore as Backend
 
-from app.store.folder import FolderStore
-from app.store.objects import SWEEPER, BoundedStore, ObjectStore
+from app.store.rooms import SWEEPER, BoundedStore, FolderStore, ObjectStore
 from app.store.store import (
     Locked,
     NoStore,

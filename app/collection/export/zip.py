@@ -5,7 +5,11 @@ meet. A first run has no length, because nothing is drawn ahead; it leaves a
 manifest, from which length, ranges and bytes of all later ones come.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from zlib_ng import zlib_ng
 
 from app.archive.layout import Layout, Member, Slice
 from app.archive.manifest import Entry, Failure, Manifest
@@ -16,7 +20,6 @@ from app.collection.outcome import (
     ImageFailed,
     Outcome,
     Outcomes,
-    entry_of,
     reported,
 )
 
@@ -62,6 +65,28 @@ def _next(
         problem = bundle.describe(outcome.error)
         manifest.fail(Failure(outcome.index, outcome.name, problem))
     return b""
+
+
+def entry_of(outcome: Drawn) -> Entry:
+    """Return what the manifest says of an image."""
+    media = outcome.media
+    return Entry(
+        outcome.index,
+        outcome.name,
+        media.media_type,
+        media.width,
+        media.height,
+        len(media.data),
+        zlib_ng.crc32(media.data),
+        bytes.fromhex(media.sha256),
+        spell(media.facts),
+    )
+
+
+def spell(facts: Mapping[str, Any]) -> str:
+    """Return facts as a manifest has them: JSON in ASCII, or nothing."""
+    # orjson writes UTF-8 only, and a manifest keeps texts of one byte a letter.
+    return json.dumps(facts, separators=(",", ":")) if facts else ""
 
 
 def parts(

@@ -58,7 +58,11 @@ def read_upload(
         # A text that says it is not UTF-8 would be read wrongly.
         if name.strip().lower() == "charset" and charset not in _UTF8:
             raise UnsupportedBody(f"{mimetype} must be UTF-8: save it as CSV UTF-8.")
-    bounded = _Bounded(stream, expected, bounds.max_collection_bytes)
+    most = bounds.max_collection_bytes
+    # Said before it is sent, so nothing of it need be read.
+    if expected is not None and expected > most:
+        raise BodyTooLarge("MIMEO_MAX_COLLECTION_BYTES", most)
+    bounded = _Bounded(stream, expected, most)
     try:
         return READERS[mimetype](bounded, content_type, pairs, catalogue, bounds)
     except Unreadable as error:
@@ -142,16 +146,12 @@ class _Bounded:
         self._expected = expected
         self._most = most
         self._taken = 0
-        self._check(expected or 0)
 
     def read(self, size: int, /) -> bytes:
         data = self._stream.read(size)
         self._taken += len(data)
-        self._check(self._taken)
+        if self._taken > self._most:
+            raise BodyTooLarge("MIMEO_MAX_COLLECTION_BYTES", self._most)
         if size and not data and self._expected not in (None, self._taken):
             raise BadBody(f"The body ended after {self._taken:,} bytes.")
         return data
-
-    def _check(self, size: int) -> None:
-        if size > self._most:
-            raise BodyTooLarge("MIMEO_MAX_COLLECTION_BYTES", self._most)
