@@ -75,16 +75,21 @@ class AccessLog:
     ) -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _REQUEST_ID.match(given) else os.urandom(16).hex()
+        given = environ.get("HTTP_X_REQUEST_ID")
+        # 128 random bits: workers need not agree on a counter. A caller's own id goes
+        # into a log of lines, so it must not hold a line feed or a quotation mark.
+        if given is None or not _REQUEST_ID.match(given):
+            given = os.urandom(16).hex()
+        request_id = given
         environ["mimeo.request_id"] = request_id
         seen: dict[str, int] = {}
         fixed = self._fixed.get(environ["PATH_INFO"], self._usual)
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Any:
-            headers.extend(fixed)
-            headers.append(("X-Request-ID", request_id))
+            # In place: PEP 3333 lets a server keep the very list.
+            headers += (*fixed, ("X-Request-ID", request_id))
             seen["status"] = int(status[:3])
+            # Here and not at the end: a client may leave in the middle of a body.
             metrics.count_request(seen["status"])
             return start_response(status, headers, exc_info)
 

@@ -99,19 +99,13 @@ class Pipeline:
         return work(request, patience)
 
     def _from_here(self, request: ImageRequest, patience: WaitPolicy) -> Production:
-        while True:
-            flight, leads = self._singleflight.join(request.fingerprint)
-            if leads:
-                return self._singleflight.lead(
-                    request.fingerprint,
-                    flight,
-                    self._gate_of(request).pauses(patience),
-                    partial(self._find_collapsed, request.fingerprint),
-                    partial(self._make, request, flight, patience, time.perf_counter()),
-                )
-            production = self._follow(request, flight, patience)
-            if production is not None:
-                return production
+        return self._singleflight.do(
+            request.fingerprint,
+            self._gate_of(request).pauses(patience),
+            partial(self._find_collapsed, request.fingerprint),
+            partial(self._make, request, patience, time.perf_counter()),
+            partial(self._follow, request, patience),
+        )
 
     def buy(self, request: ImageRequest, count: int, format: str | None) -> Purchase:
         """Return so many images of a request to a remote renderer, as they came.
@@ -120,17 +114,14 @@ class Pipeline:
         """
         return self._purchases.buy(request, _wanted(request, count, format))
 
-    def convert(self, request: ImageRequest, original: Media) -> Production:
+    def convert(
+        self, request: ImageRequest, original: Media, patience: WaitPolicy | None = None
+    ) -> Production:
         """Return an image that a service made, in the format of the request.
 
         The service's own bytes, where they are in that format and no option asks for
         other ones. Raises BadMedia where they cannot be read.
         """
-        return self._converted(request, original, self._gate.patience())
-
-    def _converted(
-        self, request: ImageRequest, original: Media, patience: WaitPolicy
-    ) -> Production:
         if is_as_asked(original, request.output):
             return Production(original, "hit")
         stored = self._kept.get(request.fingerprint)
@@ -138,6 +129,7 @@ class Pipeline:
             return Production(stored, "hit")
         bounds = (self._settings.max_image_pixels, self._settings.max_pixels)
         renderer = redraw(request.renderer, original, *bounds, self._isolation)
+        patience = patience or self._gate.patience()
         return self._from_here(replace(request, renderer=renderer), patience)
 
     def find(self, fingerprint: str) -> Media | None:
@@ -153,10 +145,10 @@ class Pipeline:
         patient = patience.unbounded
         wanted = _wanted(request, 1, request.output.format, patient=patient)
         purchase = self._purchases.buy(request, wanted)
-        if not patient:
-            # The service has used the time up; the drawing has its own.
-            patience = self._gate.patience()
-        production = self._converted(request, purchase.media[0], patience)
+        # The service has used the time up of whoever is not patient: the drawing has
+        # its own.
+        left = patience if patient else None
+        production = self.convert(request, purchase.media[0], left)
         if purchase.source == "hit":
             return production
         return replace(production, source=purchase.source, draw_s=purchase.made_s)
@@ -179,6 +171,7 @@ class Pipeline:
 
     def _patiently(self, request: ImageRequest, cancelled: threading.Event) -> Media:
         media = self.produce(request, patient=True, cancelled=cancelled).media
+        # An archive may keep it for minutes: a mapped file would stay open as long.
         return replace(media, data=media.in_memory)
 
     def _one_of_many(self, request: ImageRequest, keep: bool) -> Media:
@@ -212,16 +205,18 @@ class Pipeline:
 
     def close(self) -> None:
         """End the threads that draw, and the process for untrusted input."""
+        # First those that hand work to the executor, which would wait for it in vain.
         self._waiters.shutdown(cancel_futures=True)
         self._executor.shutdown()
         self._isolation.close()
 
     def _follow(
-        self, request: ImageRequest, flight: InFlight[Production], patience: WaitPolicy
+        self, request: ImageRequest, patience: WaitPolicy, flight: InFlight[Production]
     ) -> Production | None:
         """Return what the leader made; None if it gave up and there is time left."""
         gate = self._gate_of(request)
         if not patience.unbounded:
+            # Or a request of a person would wait at the pace of a collection.
             gate.promote(flight.urgent)
         with gate.wait(patience):
             while not flight.begun.wait(patience.span()):
@@ -242,15 +237,16 @@ class Pipeline:
     def _make(
         self,
         request: ImageRequest,
-        flight: InFlight[Production],
         patience: WaitPolicy,
         asked_s: float,
+        flight: InFlight[Production],
     ) -> Production:
         with self._gate_of(request).admit(patience, flight.urgent):
             flight.begun.set()
             queue_s = time.perf_counter() - asked_s
             with metrics.rendering(request.renderer.name):
                 encoded = self._draw(request)
+        # Out of the slot already: hashing and writing need none, and another may draw.
         media = media_of(encoded, request.fingerprint)
         self._kept.put(media)
         return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
@@ -263,6 +259,7 @@ class Pipeline:
         if request.renderer.isolated:
             return self._isolation.produce(*wanted)
         if request.renderer.cheap:
+            # Under a millisecond: the way to another thread and back costs 0.1 ms.
             return produce(*wanted)
         return self._executor.submit(partial(produce, *wanted)).result()
 

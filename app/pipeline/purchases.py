@@ -19,7 +19,7 @@ from app.media import Media
 from app.observability import metrics
 from app.pipeline.admission import POLL_S, Busy
 from app.pipeline.media_store import MediaStore, Stored, media_of
-from app.pipeline.singleflight import Singleflight
+from app.pipeline.singleflight import InFlight, Singleflight
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
 from app.store import Pauses, Store, key_for
@@ -78,22 +78,13 @@ class Purchases:
             if not wanted.patient:
                 stack.enter_context(self._seat())
             keyed = replace(wanted, key=_album_key(request, wanted.count))
-            while True:
-                flight, leads = self._singleflight.join(keyed.key)
-                if leads:
-                    return self._singleflight.lead(
-                        keyed.key,
-                        flight,
-                        _pauses(wanted.deadline),
-                        partial(self._recall, request, wanted.count, "collapsed"),
-                        partial(self._make, request, keyed),
-                    )
-                try:
-                    return replace(flight.result.result(), source="collapsed")
-                except (Busy, UpstreamBusy, CircuitOpen):
-                    # The leader's patience is at an end, which says nothing of ours.
-                    if not wanted.patient or time.monotonic() >= wanted.deadline:
-                        raise
+            return self._singleflight.do(
+                keyed.key,
+                _pauses(wanted.deadline),
+                partial(self._recall, request, wanted.count, "collapsed"),
+                partial(self._make, request, keyed),
+                partial(_follow, wanted),
+            )
 
     def _recall(
         self, request: ImageRequest, count: int, source: str = "hit"
@@ -130,7 +121,9 @@ class Purchases:
         finally:
             self._seats.release()
 
-    def _make(self, request: ImageRequest, wanted: Wanted) -> Purchase:
+    def _make(
+        self, request: ImageRequest, wanted: Wanted, _: InFlight[Purchase]
+    ) -> Purchase:
         started = time.perf_counter()
         made, absent = _call(request, wanted)
         made_s = time.perf_counter() - started
@@ -151,6 +144,16 @@ class Purchases:
         if not all(kept):
             # The one place where money is lost in silence, were it not said.
             _LOG.error("a paid image could not be kept")
+
+
+def _follow(wanted: Wanted, flight: InFlight[Purchase]) -> Purchase | None:
+    try:
+        return replace(flight.result.result(), source="collapsed")
+    except (Busy, UpstreamBusy, CircuitOpen):
+        # The leader's patience is at an end, which says nothing of ours.
+        if not wanted.patient or time.monotonic() >= wanted.deadline:
+            raise
+        return None
 
 
 def _pauses(deadline: float) -> Pauses:

@@ -46,24 +46,34 @@ class Singleflight(Generic[T]):
             flight = self._singleflight[key] = InFlight()
             return flight, True
 
-    def lead(
+    def do(
         self,
         key: str,
-        flight: InFlight[T],
         pauses: Pauses,
         find: Callable[[], T | None],
-        make: Callable[[], T],
+        make: Callable[[InFlight[T]], T],
+        follow: Callable[[InFlight[T]], T | None],
     ) -> T:
-        """Do the work and tell the followers what came of it; raise what it raises.
+        """Do the work, or wait for whoever does it; raise what it raises.
 
+        `make` does it and `follow` waits, which returns None to try to lead instead.
         `find` looks for what another process made while this one waited, and `pauses`
         is how it waits, as in Store.lock.
         """
+        flight, leads = self.join(key)
+        while not leads:
+            followed = follow(flight)
+            if followed is not None:
+                return followed
+            flight, leads = self.join(key)
         try:
             with self._lock(key, pauses) as shared:
+                # Without a lock of all processes nobody else was waited for: a second
+                # look would only read the store in vain.
                 found = find() if shared else None
-                result = make() if found is None else found
+                result = make(flight) if found is None else found
         except BaseException as error:
+            # Out of the table first: a follower who tries again must not join this one.
             self._leave(key, flight)
             flight.result.set_exception(error)
             raise

@@ -13,11 +13,9 @@ from app.config import Settings
 from app.delivery.answer import Answer, choose_part, stream
 from app.delivery.conditional import Conditions, select_range
 from app.delivery.terms import Terms, answer_early
-from app.image_request import unique
-from app.parsing.image import read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
-from app.views.body import receive
+from app.views.body import read_query, receive
 from app.views.images import spare
 
 # Beyond the length of any answer: whether a Range counts does not depend on it.
@@ -37,7 +35,7 @@ def blueprint(
     def send(key: str, form: str) -> Response:
         """Send a collection that is kept."""
         row = _form(form)
-        options = read_options(row.options, unique(read_pairs(request.query_string)))
+        options = read_options(row.options, read_query())
         collection = repository.open(key)
         with ExitStack() as ending:
             export = Export(collection, row, options, kept=True)

@@ -8,7 +8,6 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
 from flask import request
-from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
@@ -44,7 +43,7 @@ def check_frame() -> None:
     Its host and length are looked at now, its body as it is read.
     """
     environ = request.environ
-    version = environ.get("SERVER_PROTOCOL", "HTTP/1.1")
+    version = environ["SERVER_PROTOCOL"]
     if version not in _VERSIONS:
         raise BadBody("The version is neither HTTP/1.1 nor HTTP/1.0.")
     host = environ.get("HTTP_HOST")
@@ -160,14 +159,13 @@ def _multipart() -> RequestBody:
     if None in form or None in files:
         raise BadBody("A part of the body has no name.")
     texts = tuple(_utf8(*pair) for pair in form.items(multi=True))
-    contents = [_content(*pair) for pair in files.items(multi=True)]
     # A form in a browser sends a file that nobody chose as an empty one.
-    chosen = tuple((name, data) for name, data, file in contents if data or file)
+    chosen = tuple(
+        (name, data)
+        for name, file in files.items(multi=True)
+        if (data := file.read()) or file.filename
+    )
     return RequestBody(request.mimetype, b"", texts, chosen)
-
-
-def _content(name: str, file: FileStorage) -> tuple[str, bytes, str]:
-    return name, file.read(), file.filename or ""
 
 
 def _utf8(name: str, text: str) -> tuple[str, str]:
@@ -175,6 +173,11 @@ def _utf8(name: str, text: str) -> tuple[str, str]:
     if "\ufffd" in name + text:
         raise BadBody(f"The field {shorten(name)!r} is not UTF-8.")
     return name, text
+
+
+def read_query() -> dict[str, str]:
+    """Return the query of the request; raise BadBody, or BadParameter for a twin."""
+    return unique(read_pairs(request.query_string))
 
 
 def read_document() -> dict[str, object]:

@@ -9,13 +9,11 @@ from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import send_json, send_page
 from app.delivery.terms import Terms
-from app.image_request import unique
 from app.parsing.accept import JSON
-from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.views.body import receive
+from app.views.body import read_query, receive
 from app.views.images import deliver
 
 _KEPT = "private, no-cache"
@@ -53,7 +51,7 @@ def blueprint(
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
         """Draw one image of a collection."""
-        options = read_options(ExportOptions, unique(read_pairs(request.query_string)))
+        options = read_options(ExportOptions, read_query())
         name = EXTENSIONS.get(ending, ending)
         item = repository.open(key).item(index, name)
         made = item.request
@@ -75,6 +73,8 @@ def _place(collection: Collection) -> str:
 
 
 def _described(collection: Collection) -> dict[str, object]:
+    place = _place(collection)
+    ending = FORMATS[collection.output.format].extensions[0]
     return {
         "id": collection.id,
         "count": collection.count,
@@ -82,15 +82,11 @@ def _described(collection: Collection) -> dict[str, object]:
         "format": collection.output.format,
         "output": collection.header.output,
         "pixels": collection.header.pixels,
-        "links": _links(collection, _place(collection)),
-    }
-
-
-def _links(collection: Collection, place: str) -> dict[str, str]:
-    ending = FORMATS[collection.output.format].extensions[0]
-    return {
-        "self": place,
-        "image": f"{place}/{{index}}.{ending}",
-        "sheet": f"{place}/sheet.png",
-        **{name: f"{place}.{name}" for name in FORMS},
+        "links": {
+            "self": place,
+            # A URI template (RFC 6570): the client puts the number in.
+            "image": f"{place}/{{index}}.{ending}",
+            "sheet": f"{place}/sheet.png",
+            **{name: f"{place}.{name}" for name in FORMS},
+        },
     }

@@ -31,7 +31,8 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
     """Return the routes of single images; those not pinned may be kept so long."""
     bp = Blueprint("images", __name__, url_prefix="/images")
 
-    def answer(asked: ParsedRequest) -> Response:
+    # The environment is handed on: each look through Flask's proxy is five calls.
+    def answer(environ: Mapping[str, Any], asked: ParsedRequest) -> Response:
         made = asked.request
         terms = Terms(
             made.fingerprint,
@@ -43,26 +44,31 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
             download=asked.download,
             max_age_s=max_age_s,
         )
-        return deliver(request.environ, made, terms, pipeline)
+        return deliver(environ, made, terms, pipeline)
 
     @bp.get("/<name>.<ending>")
     @bp.get("/<name>", defaults={"ending": None})
     def show(name: str, ending: str | None) -> Response:
         """Draw one image from the query."""
-        return answer(parser.query(_line(name, ending)))
+        environ = request.environ
+        return answer(environ, parser.query(_line(environ, name, ending)))
 
     @bp.post("/<name>.<ending>")
     @bp.post("/<name>", defaults={"ending": None})
     def draw(name: str, ending: str | None) -> Response:
         """Draw one image from a form, JSON, multipart or raw HTML."""
-        return answer(parser.body(_line(name, ending), read_body()))
+        environ = request.environ
+        line = _line(environ, name, ending)
+        return answer(environ, parser.body(line, read_body()))
 
     @bp.post("")
     def envelope() -> Response:
         """Draw one image from JSON that names the renderer."""
         if request.mimetype != "application/json":
             raise UnsupportedBody("POST /images takes application/json.")
-        return answer(parser.envelope(_line("", None), read_body().data))
+        environ = request.environ
+        line = _line(environ, "", None)
+        return answer(environ, parser.envelope(line, read_body().data))
 
     return bp
 
@@ -122,23 +128,20 @@ def _is_prefetch(environ: Mapping[str, Any]) -> bool:
     return any(word in said for word in ("prefetch", "preview", "prerender"))
 
 
-def _line(name: str, ending: str | None) -> RequestLine:
-    return RequestLine(
-        name, ending, request.query_string, request.environ.get("HTTP_ACCEPT")
-    )
+def _line(environ: Mapping[str, Any], name: str, ending: str | None) -> RequestLine:
+    # PEP 3333: bytes of the request stand in a str of code points below 256.
+    query = environ.get("QUERY_STRING", "").encode("latin-1")
+    return RequestLine(name, ending, query, environ.get("HTTP_ACCEPT"))
 
 
 def how_made(production: Production) -> list[Pair]:
     """Return the headers that say where an image came from, and its time."""
-    return [("Server-Timing", _timing(production)), CACHE_STATUS[production.source]]
-
-
-def _timing(production: Production) -> str:
-    """Say where the time went, in milliseconds (W3C Server Timing)."""
-    if production.source != "miss":
-        return production.source
-    return (
-        f"queue;dur={production.queue_s * 1000:.1f}, "
-        f"render;dur={production.draw_s * 1000:.1f}, "
-        f"encode;dur={production.encode_s * 1000:.1f}"
-    )
+    timing = production.source
+    if timing == "miss":
+        # W3C Server Timing, section 3: durations are in milliseconds.
+        timing = (
+            f"queue;dur={production.queue_s * 1000:.1f}, "
+            f"render;dur={production.draw_s * 1000:.1f}, "
+            f"encode;dur={production.encode_s * 1000:.1f}"
+        )
+    return [("Server-Timing", timing), CACHE_STATUS[production.source]]

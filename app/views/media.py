@@ -9,13 +9,12 @@ from app.config import Settings
 from app.delivery.album import ending_of
 from app.delivery.image import send
 from app.delivery.terms import Terms, answer_early
-from app.image_request import unique
 from app.media import Media
-from app.parsing.image import read_pairs
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.signed_url import BadSignature, ExpiredUrl, UrlSigner
 from app.renderer.errors import BadParameter
 from app.store import StoreError
+from app.views.body import read_query
 
 _LOG = logging.getLogger("mimeo.media")
 
@@ -43,7 +42,7 @@ def blueprint(pipeline: Pipeline, signer: UrlSigner) -> Blueprint:
 
 def _check(signer: UrlSigner, name: str) -> int:
     try:
-        given = unique(read_pairs(request.query_string))
+        given = read_query()
     except BadParameter:
         raise BadSignature from None
     if given.keys() != {"expires", "signature"}:

@@ -14,13 +14,12 @@ from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import Answer, send_bytes
 from app.delivery.terms import Terms, answer_early
-from app.image_request import unique
-from app.parsing.image import read_pairs
 from app.renderer import contact_sheet
 from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.produce import device_size
+from app.views.body import read_query
 from app.views.images import spare
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.
@@ -42,7 +41,7 @@ def blueprint(
     def show(key: str, ending: str) -> Response:
         """Draw a contact sheet."""
         output = _output(ending)
-        options = read_options(SheetOptions, unique(read_pairs(request.query_string)))
+        options = read_options(SheetOptions, read_query())
         collection = repository.open(key)
         items = _items(collection, options, settings)
         plan = _plan(items, options, settings)
