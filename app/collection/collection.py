@@ -3,11 +3,11 @@
 import hashlib
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from operator import ge
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 from zlib_ng import zlib_ng
@@ -23,6 +23,8 @@ from app.renderer.errors import LimitExceeded, RendererError, UnknownRenderer
 from app.renderer.params import validate
 from app.renderer.produce import ENCODERS
 
+# Returns the bytes of a range, fewer at the end; may be called by any thread.
+Read = Callable[[int, int], bytes]
 MAGIC = b"mimeoc2\n"
 # Raise it when equal rows are to give other bytes: names, the order of members.
 FORMAT = 2
@@ -113,13 +115,6 @@ def edition_of(renderers: Iterable[Renderer]) -> str:
     return hashlib.sha256(canonical).hexdigest()
 
 
-class Source(Protocol):
-    """Where a collection's bytes are; may be called by any thread."""
-
-    def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes of a range; fewer where the object ends."""
-
-
 class Item(NamedTuple):
     """One image of a collection: number from 1, file name, request."""
 
@@ -141,7 +136,7 @@ class Collection:
         self,
         header: Header,
         base: int,
-        source: Source,
+        read: Read,
         catalogue: Catalogue,
         bounds: Settings,
     ) -> None:
@@ -150,7 +145,7 @@ class Collection:
         self.count = header.count
         self.output = Output.model_validate(dict(header.output))
         self._base = base
-        self._source = source
+        self._read_at = read
         self._catalogue = catalogue
         self._bounds = bounds
         extensions = FORMATS[self.output.format].extensions
@@ -165,18 +160,16 @@ class Collection:
         self._asset = lru_cache(2)(self._read_asset)
 
     @classmethod
-    def open(
-        cls, source: Source, catalogue: Catalogue, bounds: Settings
-    ) -> "Collection":
+    def open(cls, read: Read, catalogue: Catalogue, bounds: Settings) -> "Collection":
         """Read the head of a collection.
 
         Raises DamagedCollection, and LimitExceeded where limits are lower now than
         when it was made.
         """
-        head = source.read(0, _FIRST_READ)
+        head = read(0, _FIRST_READ)
         length = length_of(head)
         if length > len(head):
-            head += source.read(len(head), length)
+            head += read(len(head), length)
         header = decode(head[:length])
         most = bounds.max_rows
         if header.count > most:
@@ -185,7 +178,7 @@ class Collection:
         if header.pixels > most:
             limit = "MIMEO_MAX_COLLECTION_PIXELS"
             raise LimitExceeded("rows", limit, most, header.pixels)
-        return cls(header, length, source, catalogue, bounds)
+        return cls(header, length, read, catalogue, bounds)
 
     @property
     def buys(self) -> bool:
@@ -294,7 +287,7 @@ class Collection:
 
     def _read(self, offset: int, length: int) -> bytes:
         start = self._base + offset
-        data = self._source.read(start, start + length)
+        data = self._read_at(start, start + length)
         if len(data) != length:
             raise DamagedCollection(f"Collection {self.id} is damaged: it is cut off.")
         return data

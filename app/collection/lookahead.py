@@ -18,19 +18,20 @@ from typing import NamedTuple, TypeVar
 
 from zlib_ng import zlib_ng
 
-from app.archive.manifest import Entry, Failure, Manifest
+from app.archive.layout import Layout
+from app.archive.manifest import Manifest
 from app.collection.collection import Item
 from app.collection.export.exports import Export
 from app.collection.export.zip import (
     Changed,
     cut,
     entry_of,
+    failure_of,
     first_run,
     parts,
-    spell,
 )
 from app.collection.outcome import Bundle, Drawn, Failed, Outcome
-from app.collection.repository import CollectionRepository, LaidOut, Length
+from app.collection.repository import CollectionRepository, Length
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
@@ -77,40 +78,39 @@ def look_ahead(
     wanted = 1
     try:
         while True:
-            for item in islice(left, _room(queue, wanted, bounds.held_bytes)):
-                queue.append((item, _begin(item, submit, cancelled)))
+            futures = [future for _, future in queue]
+            for item in islice(left, _room(futures, wanted, bounds.held_bytes)):
+                if isinstance(item, Item):
+                    future = submit(item.request, cancelled)
+                else:
+                    future = Future()
+                    future.set_exception(item.error)
+                queue.append((item, future))
             if not queue:
                 return
             if not _settled([future for _, future in queue], bounds.tick_s):
                 yield None
                 continue
             wanted = bounds.images
-            yield _outcome(*queue.popleft())
+            item, future = queue.popleft()
+            outcome: Outcome
+            try:
+                outcome = Drawn(item.index, item.name, future.result())
+            except RendererError as error:
+                outcome = Failed(item.index, item.name, error)
+            yield outcome
     finally:
         cancelled.set()
         for _, future in queue:
             future.cancel()
 
 
-def _begin(item: Item | Failed, submit: Submit, cancelled: Event) -> Future[Media]:
-    if isinstance(item, Item):
-        return submit(item.request, cancelled)
-    failed: Future[Media] = Future()
-    failed.set_exception(item.error)
-    return failed
-
-
-def _room(
-    queue: Iterable[tuple[Item | Failed, Future[Media]]], wanted: int, held_bytes: int
-) -> int:
+def _room(futures: Sequence[Future[Media]], wanted: int, held_bytes: int) -> int:
     """Return how many more drawings may start."""
-    futures = [future for _, future in queue]
-    held = sum(_size(future) for future in futures if future.done())
+    done = (future for future in futures if future.done() and not future.exception())
+    held = sum(len(future.result().data) for future in done)
+    # Where nothing is under way one may start, however large its neighbours were.
     return max(0, wanted - len(futures)) if held < held_bytes or not futures else 0
-
-
-def _size(future: Future[Media]) -> int:
-    return 0 if future.exception() else len(future.result().data)
 
 
 def _settled(futures: Sequence[Future[Media]], tick_s: float) -> bool:
@@ -122,13 +122,6 @@ def _settled(futures: Sequence[Future[Media]], tick_s: float) -> bool:
     if not futures[0].done():
         wait((futures[min(len(futures), _AT_A_TIME) - 1],), _SHORT_S)
     return bool(wait((futures[0],), tick_s).done)
-
-
-def _outcome(item: Item | Failed, future: Future[Media]) -> Outcome:
-    try:
-        return Drawn(item.index, item.name, future.result())
-    except RendererError as error:
-        return Failed(item.index, item.name, error)
 
 
 class Unfinished(Busy):
@@ -205,14 +198,19 @@ class CollectionDrawing:
         """Return what a run left, or what the images in the store make."""
         if export.form.make is not None:
             length = self._repository.length(export.tag)
-            return None if length is None else self._same(export, length)
-        archive = self._repository.archive(export.collection.id)
-        if archive is None:
-            manifest = self._survey(export)
-            if manifest is None:
+            if length is None:
                 return None
-            archive = LaidOut(manifest, manifest.layout())
-        return self._archive(export, archive)
+            return Whole(
+                length.bytes,
+                lambda start, stop: cut(self._again(export, length), start, stop),
+            )
+        archive = self._repository.archive(export.collection.id)
+        if archive is not None:
+            return self._archive(export, *archive)
+        manifest = self._survey(export)
+        if manifest is None:
+            return None
+        return self._archive(export, manifest, manifest.layout())
 
     def complete(self, export: Export) -> Whole | None:
         """Draw what is missing until every byte is known, for a bounded time.
@@ -261,12 +259,6 @@ class CollectionDrawing:
         if self._is_sure(export):
             self._repository.keep_length(export.tag, Length(length, check))
 
-    def _same(self, export: Export, length: Length) -> Whole:
-        def part(start: int, stop: int) -> Iterator[bytes]:
-            return cut(self._again(export, length), start, stop)
-
-        return Whole(length.bytes, part)
-
     def _again(self, export: Export, length: Length) -> Iterator[bytes]:
         """Yield all bytes once more; the last of them only if all are as they were."""
         at = check = 0
@@ -284,9 +276,7 @@ class CollectionDrawing:
             raise Changed
         yield held
 
-    def _archive(self, export: Export, archive: LaidOut) -> Whole:
-        manifest, layout = archive
-
+    def _archive(self, export: Export, manifest: Manifest, layout: Layout) -> Whole:
         def draw(first: int, last: int) -> Generator[Outcome | None]:
             return self.draw(export.items(first, last))
 
@@ -308,29 +298,14 @@ class CollectionDrawing:
             if isinstance(item, Failed):
                 if item.index == 1 or item.error.transient:
                     return None
-                manifest.fail(self._failure(item))
+                manifest.fail(failure_of(item, self._describe))
                 continue
             known = self._pipeline.peek(item.request)
             if known is None:
                 return None
-            manifest.add(
-                Entry(
-                    item.index,
-                    item.name,
-                    known.media_type,
-                    known.width,
-                    known.height,
-                    known.size,
-                    known.crc32,
-                    bytes.fromhex(known.sha256),
-                    spell(known.facts),
-                )
-            )
+            manifest.add(entry_of(item.index, item.name, known))
         self._keep_manifest(export, manifest)
         return manifest
-
-    def _failure(self, failed: Failed) -> Failure:
-        return Failure(failed.index, failed.name, self._describe(failed.error))
 
     def _complete_archive(self, export: Export, end: float) -> Whole | None:
         """Go on with a first run that broke off: draw what is missing of its layout."""
@@ -341,15 +316,16 @@ class CollectionDrawing:
             with closing(self.draw(items, keep=True)) as outcomes:
                 for outcome in outcomes:
                     if isinstance(outcome, Drawn):
-                        manifest.add(entry_of(outcome))
+                        index, name = outcome.index, outcome.name
+                        manifest.add(entry_of(index, name, outcome.media))
                     elif outcome is not None:
                         if outcome.error.transient:
                             self._flaw(export)
                             return None
-                        manifest.fail(self._failure(outcome))
+                        manifest.fail(failure_of(outcome, self._describe))
                     if time.monotonic() > end:
                         break
         self._keep_manifest(export, manifest)
         if not manifest.complete:
             raise Unfinished(_UNFINISHED_RETRY_S)
-        return self._archive(export, LaidOut(manifest, manifest.layout()))
+        return self._archive(export, manifest, manifest.layout())

@@ -54,21 +54,6 @@ class Length(NamedTuple):
     crc32: int
 
 
-class _StoredCollection:
-    """A collection's object in the store, read by range."""
-
-    def __init__(self, store: Store, key: str) -> None:
-        self._store = store
-        self._key = key
-
-    def read(self, start: int, stop: int) -> bytes:
-        """Return the bytes; raise UnknownCollection where the entry is gone."""
-        block = self._store.read(self._key, start, stop)
-        if block is None:
-            raise UnknownCollection(self._key)
-        return block
-
-
 class CollectionRepository:
     """The collections of a store, which all workers see.
 
@@ -125,8 +110,15 @@ class CollectionRepository:
         self.check()
         if not _ID.match(key):
             raise UnknownCollection(key)
-        entry = _StoredCollection(self._store, key)
-        collection = Collection.open(entry, self._catalogue, self._settings)
+
+        def read(start: int, stop: int) -> bytes:
+            block = self._store.read(key, start, stop)
+            # It may have been swept since it was opened.
+            if block is None:
+                raise UnknownCollection(key)
+            return block
+
+        collection = Collection.open(read, self._catalogue, self._settings)
         if collection.id != key:
             raise DamagedCollection("The collection is damaged: it is another one.")
         if collection.edition_is_current:

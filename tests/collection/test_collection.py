@@ -68,7 +68,7 @@ def stored(catalogue: Catalogue) -> bytes:
 
 
 def opened(data: bytes, catalogue: Any, **bounds: int) -> Collection:
-    return Collection.open(Stored(data), catalogue, replace(LIMITS, **bounds))
+    return Collection.open(Stored(data).read, catalogue, replace(LIMITS, **bounds))
 
 
 def test_images_come_in_order_with_their_numbers(
@@ -110,7 +110,7 @@ def test_one_image_is_found_by_its_number(
 def test_one_image_takes_two_reads(stored: bytes, catalogue: Catalogue) -> None:
     source = Stored(stored)
 
-    Collection.open(source, catalogue, LIMITS).item(500)
+    Collection.open(source.read, catalogue, LIMITS).item(500)
 
     assert len(source.reads) == 2
     start, stop = source.reads[1]

@@ -18,10 +18,13 @@ from app.collection.outcome import (
     Drawn,
     Failed,
     ImageFailed,
-    Outcome,
     Outcomes,
     reported,
 )
+from app.media import Media
+from app.pipeline.media_store import Stored
+
+Problem = Mapping[str, Any]
 
 
 class Changed(Exception):
@@ -41,7 +44,17 @@ def first_run(bundle: Bundle, keep: Callable[[Manifest], None]) -> Iterator[byte
     layout = Layout()
     try:
         for outcome in reported(bundle):
-            yield _next(bundle, manifest, layout, outcome)
+            if isinstance(outcome, Drawn):
+                entry = entry_of(outcome.index, outcome.name, outcome.media)
+                manifest.add(entry)
+                header = layout.add(Member(entry.name, entry.size, entry.crc32))
+                # Joined without a copy first where the data are a view of a file.
+                yield b"".join((header, outcome.media.data))
+                continue
+            if outcome is not None:
+                manifest.fail(failure_of(outcome, bundle.describe))
+            # What is not made yet, or never, has no byte of its own.
+            yield b""
     finally:
         if len(manifest):
             keep(manifest)
@@ -51,42 +64,30 @@ def first_run(bundle: Bundle, keep: Callable[[Manifest], None]) -> Iterator[byte
     yield from layout.tail()
 
 
-def _next(
-    bundle: Bundle, manifest: Manifest, layout: Layout, outcome: Outcome | None
-) -> bytes:
-    """Take note of an image and return its part of the archive, if it has one."""
-    if isinstance(outcome, Drawn):
-        entry = entry_of(outcome)
-        manifest.add(entry)
-        header = layout.add(Member(entry.name, entry.size, entry.crc32))
-        # Joined without a copy first where the data are a view of a file.
-        return b"".join((header, outcome.media.data))
-    if outcome is not None:
-        problem = bundle.describe(outcome.error)
-        manifest.fail(Failure(outcome.index, outcome.name, problem))
-    return b""
-
-
-def entry_of(outcome: Drawn) -> Entry:
-    """Return what the manifest says of an image."""
-    media = outcome.media
+def entry_of(index: int, name: str, image: Media | Stored) -> Entry:
+    """Return what the manifest says of an image, here or as it is in the store."""
+    if isinstance(image, Stored):
+        size, crc32 = image.size, image.crc32
+    else:
+        size, crc32 = len(image.data), zlib_ng.crc32(image.data)
+    # orjson writes UTF-8 only, and a manifest keeps texts of one byte a letter.
+    facts = json.dumps(image.facts, separators=(",", ":")) if image.facts else ""
     return Entry(
-        outcome.index,
-        outcome.name,
-        media.media_type,
-        media.width,
-        media.height,
-        len(media.data),
-        zlib_ng.crc32(media.data),
-        bytes.fromhex(media.sha256),
-        spell(media.facts),
+        index,
+        name,
+        image.media_type,
+        image.width,
+        image.height,
+        size,
+        crc32,
+        bytes.fromhex(image.sha256),
+        facts,
     )
 
 
-def spell(facts: Mapping[str, Any]) -> str:
-    """Return facts as a manifest has them: JSON in ASCII, or nothing."""
-    # orjson writes UTF-8 only, and a manifest keeps texts of one byte a letter.
-    return json.dumps(facts, separators=(",", ":")) if facts else ""
+def failure_of(failed: Failed, describe: Callable[[Exception], Problem]) -> Failure:
+    """Return what the manifest says of an image that there is none of."""
+    return Failure(failed.index, failed.name, describe(failed.error))
 
 
 def parts(

@@ -46,7 +46,7 @@ class Draft:
 
     def collection(self, catalogue: Catalogue, bounds: Settings) -> Collection:
         """Read it as it is; it must not be closed meanwhile."""
-        return Collection(self.header, len(self._head), self, catalogue, bounds)
+        return Collection(self.header, len(self._head), self.read, catalogue, bounds)
 
     def close(self) -> None:
         """Give the temporary file back."""
