@@ -3,7 +3,7 @@
 import hashlib
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from app.renderer import input_image
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.avatar import initial
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.engine.text_fitting import Fit, direction, families, fitter
+from app.renderer.engine.text_fitting import direction, families, fitter
 from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
 from app.renderer.params import Parameters
 from app.renderer.template import declaration
@@ -43,14 +43,6 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
 _TOOLS = f"templates 2 jinja2 {version('jinja2')} segno {version('segno')}"
-
-
-@with_fields
-class Flaw(Exception):
-    """Something in the markup is wrong; `line` is 1-based, or None."""
-
-    line: int | None
-    reason: str
 
 
 @with_fields
@@ -76,63 +68,6 @@ def _environment() -> ImmutableSandboxedEnvironment:
         initial=initial,
     )
     return environment
-
-
-class MarkupTemplate:
-    """Markup that can be filled in; raises Flaw where it cannot be understood."""
-
-    def __init__(
-        self, source: str, names: frozenset[str], fit: Callable[..., Fit]
-    ) -> None:
-        self._source = source
-        try:
-            tree = _ENVIRONMENT.parse(source)
-            _refuse(tree, names)
-            code = _ENVIRONMENT.compile(source, filename=_CODE_NAME)
-        except TemplateSyntaxError as error:
-            raise Flaw(error.lineno, error.message or "syntax error") from error
-        # Compiled under a name of its own, by which a traceback tells its lines from
-        # ours.
-        self._template = _ENVIRONMENT.template_class.from_code(
-            _ENVIRONMENT, code, _ENVIRONMENT.make_globals({"fit": fit})
-        )
-
-    def fill(self, values: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        """Return body and style sheets for these values.
-
-        Raises TooLong, and Flaw where the markup cannot cope with the values.
-        """
-        try:
-            markup = self._template.render(values)
-        except TooLong:
-            raise
-        except Exception as error:
-            raise Flaw(_line_of(error), f"{type(error).__name__}: {error}") from error
-        return _STYLE.sub("", markup), tuple(_STYLE.findall(markup))
-
-    def check_images(self, body: str, known: frozenset[str]) -> None:
-        """Raise Flaw for an `<img>` that the engine would silently leave out."""
-        for _, name in _SOURCE.findall(body):
-            if not name.startswith("data:") and name not in known:
-                reason = f"image {name!r} is neither in the folder nor a parameter"
-                before, found, _ = self._source.partition(name)
-                raise Flaw(before.count("\n") + 1 if found else None, reason)
-
-
-def _refuse(tree: nodes.Template, names: frozenset[str]) -> None:
-    """Raise Flaw for other files, and for names that are neither known nor set.
-
-    Also finds what a rendering of the example would not reach.
-    """
-    for node in tree.find_all(_FOREIGN):
-        raise Flaw(node.lineno, "a template cannot use other files")
-    known = set(names | HELPERS | _IMPLIED)
-    known.update(macro.name for macro in tree.find_all(nodes.Macro))
-    found = list(tree.find_all(nodes.Name))
-    known.update(node.name for node in found if node.ctx != "load")
-    for name in found:
-        if name.name not in known:
-            raise Flaw(name.lineno, f"{name.name!r} is not a parameter of the template")
 
 
 def _line_of(error: Exception) -> int | None:
@@ -201,12 +136,18 @@ class Template:
         self._engine = engine
         self._limits = limits
         self._files = _pictures(folder)
-        names = frozenset(self.declaration.parameters)
-        source = declaration.text_of(folder, MARKUP)
+        self._source = declaration.text_of(folder, MARKUP)
         try:
-            self._markup = MarkupTemplate(source, names, fitter(engine))
-        except Flaw as flaw:
-            raise self._broken(flaw) from flaw
+            self._refuse(_ENVIRONMENT.parse(self._source))
+            code = _ENVIRONMENT.compile(self._source, filename=_CODE_NAME)
+        except TemplateSyntaxError as error:
+            reason = error.message or "syntax error"
+            raise self._broken(error.lineno, reason) from error
+        # Compiled under a name of its own, by which a traceback tells its lines from
+        # ours.
+        self._markup = _ENVIRONMENT.template_class.from_code(
+            _ENVIRONMENT, code, _ENVIRONMENT.make_globals({"fit": fitter(engine)})
+        )
 
     def draw(self, parameters: Parameters, scale: float) -> Picture:
         """Paint the template with these parameters."""
@@ -229,12 +170,13 @@ class Template:
         images = {**self._files, **self._images(values, scale)}
         words = {name: _shown(name, value) for name, value in values.items()}
         try:
-            body, styles = self._markup.fill(words)
+            markup = self._markup.render(words)
         except TooLong as error:
             raise BadParameter(_too_long(error.data, values)) from error
-        except Flaw as flaw:
-            raise self._broken(flaw) from flaw
-        return Page(body, styles, images)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise self._broken(_line_of(error), reason) from error
+        return Page(_STYLE.sub("", markup), tuple(_STYLE.findall(markup)), images)
 
     def check(self, parameters: Parameters) -> None:
         """Draw once; raise BrokenTemplate where that is not possible."""
@@ -242,15 +184,35 @@ class Template:
             page = self.page(parameters, 1)
             # The engine draws nothing where it does not know an image, and says
             # nothing.
-            self._markup.check_images(page.body, frozenset(page.images))
+            for _, name in _SOURCE.findall(page.body):
+                if not name.startswith("data:") and name not in page.images:
+                    reason = f"image {name!r} is neither in the folder nor a parameter"
+                    before, found, _ = self._source.partition(name)
+                    raise self._broken(
+                        before.count("\n") + 1 if found else None, reason
+                    )
             self._engine.draw(page, self._size, 1)
-        except Flaw as flaw:
-            raise self._broken(flaw) from flaw
         except (Undrawable, BadParameter) as error:
-            raise broken(self._folder, MARKUP, None, str(error)) from error
+            raise self._broken(None, str(error)) from error
 
-    def _broken(self, flaw: Flaw) -> BrokenTemplate:
-        return broken(self._folder, MARKUP, flaw.line, flaw.reason)
+    def _refuse(self, tree: nodes.Template) -> None:
+        """Raise BrokenTemplate for other files, and for names that nothing sets.
+
+        Also finds what a rendering of the example would not reach.
+        """
+        for node in tree.find_all(_FOREIGN):
+            raise self._broken(node.lineno, "a template cannot use other files")
+        known = {*self.declaration.parameters, *HELPERS, *_IMPLIED}
+        known.update(macro.name for macro in tree.find_all(nodes.Macro))
+        found = list(tree.find_all(nodes.Name))
+        known.update(name.name for name in found if name.ctx != "load")
+        for name in found:
+            if name.name not in known:
+                reason = f"{name.name!r} is not a parameter of the template"
+                raise self._broken(name.lineno, reason)
+
+    def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
+        return broken(self._folder, MARKUP, line, reason)
 
     def _images(self, values: Mapping[str, Any], scale: float) -> dict[str, bytes]:
         width, height = self._size
