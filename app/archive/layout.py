@@ -170,6 +170,7 @@ class Layout:
         """Yield what a range consists of: bytes of headers and tail, and data."""
         for index in self.touched(start, stop):
             member = self.member(index)
+            # Spelt again: to keep all headers would take 30 bytes and a name a member.
             header = _local_header(member)
             begin = self._offsets[index]
             data = begin + len(header)
@@ -212,6 +213,7 @@ class Layout:
         """Return the records at the very end (APPNOTE 4.3.14 to 4.3.16)."""
         count, size, offset = len(self), self._central_size, self._end
         records = b""
+        # APPNOTE 4.4.1.4: all ones say "see Zip64", so 65,535 members need it already.
         if count >= _MANY or max(size, offset) >= _FULL:
             versions = (_MADE_BY | _ZIP64, _ZIP64)
             rest = (0, 0, count, count, size, offset)
@@ -245,6 +247,7 @@ def _local_header(member: Member) -> bytes:
 def _central(member: Member, offset: int) -> bytes:
     """Return an entry of the central directory (APPNOTE 4.3.12)."""
     sizes = (member.size, member.size) if member.size >= _FULL else ()
+    # APPNOTE 4.5.3: here the field has those numbers only that do not fit.
     numbers = (*sizes, offset) if offset >= _FULL else sizes
     extra = b"".join(number.to_bytes(8, "little") for number in numbers)
     if extra:

@@ -16,6 +16,7 @@ from app.archive.errors import DamagedManifest
 from app.archive.layout import Layout, Member, Texts
 
 MANIFEST = "manifest.json"
+# The number is another one wherever the columns are.
 _MAGIC = b"mimeoa2\n"
 _DIGEST = 32
 _PIECE = 64 << 10
@@ -102,6 +103,7 @@ class Manifest:
         if len(entry.sha256) != _DIGEST or not is_line:
             raise ValueError(f"{entry.name!r} has no digest, or is not all ASCII")
         row = (entry.index, entry.width, entry.height, entry.crc32, entry.size)
+        # All are tried before one is kept: columns must not differ in length.
         try:
             cells = [array(code, (v,)) for code, v in zip(_COLUMNS, row, strict=True)]
         except OverflowError as error:
@@ -225,6 +227,7 @@ class Manifest:
             stop = at + count * column.itemsize
             column.frombytes(data[at:stop])
             at = stop
+            # A folder may be shared with, or moved from, a machine of the other order.
             if order != sys.byteorder:
                 column.byteswap()
         stop = at + count * _DIGEST

@@ -64,11 +64,13 @@ class Header:
     @property
     def id(self) -> str:
         """SHA-256, 64 hexadecimal digits: content and edition."""
+        # Not of the head: where a block ends, and what the limits were, moves no pixel.
         return hashlib.sha256(f"{self.content}{self.edition}".encode()).hexdigest()
 
     def encode(self) -> bytes:
         """Return magic, length and JSON: all that comes before the data."""
         text = orjson.dumps({"format": FORMAT, **asdict(self)})
+        # All else is held against the head, so the head needs a check of its own.
         return MAGIC + _SIZES.pack(len(text), zlib_ng.crc32(text)) + text
 
 
@@ -90,6 +92,7 @@ def decode(head: bytes) -> Header:
     try:
         if len(head) != length_of(head):
             raise DamagedCollection("The collection is damaged: its head is cut off.")
+        # Before the JSON is read: with one bit flipped a digest is still a digest.
         if zlib_ng.crc32(head[PREFIX:]) != _SIZES.unpack_from(head, len(MAGIC))[1]:
             raise DamagedCollection("The head of the collection is damaged.")
         values = orjson.loads(head[PREFIX:])
@@ -110,6 +113,7 @@ def limits_of(bounds: Settings) -> tuple[int, ...]:
 
 def edition_of(renderers: Iterable[Renderer]) -> str:
     """Return a digest of the versions that decide the pixels of a collection."""
+    # Sorted, because the order in which rows name their renderers moves no pixel.
     versions = sorted((renderer.name, renderer.version) for renderer in renderers)
     canonical = orjson.dumps((FORMAT, ENCODERS, versions))
     return hashlib.sha256(canonical).hexdigest()
@@ -288,6 +292,7 @@ class Collection:
     def _read(self, offset: int, length: int) -> bytes:
         start = self._base + offset
         data = self._read_at(start, start + length)
+        # A store that lost the end gives fewer bytes and no error.
         if len(data) != length:
             raise DamagedCollection(f"Collection {self.id} is damaged: it is cut off.")
         return data

@@ -221,6 +221,7 @@ class CollectionDrawing:
         end = time.monotonic() + self._wait_s
         if export.form.make is None:
             return self._complete_archive(export, end)
+        # Made and thrown away: what counts is the length, and images in the store.
         for _ in self._measured(export, keep=True):
             if time.monotonic() > end:
                 raise Unfinished(_UNFINISHED_RETRY_S)
@@ -238,6 +239,7 @@ class CollectionDrawing:
 
     def _is_sure(self, export: Export) -> bool:
         """Tell whether another run would give the same bytes."""
+        # What is not kept has no URL, and nobody can ask for its other half.
         return export.kept and not self._repository.is_flawed(export.collection.id)
 
     def _keep_manifest(self, export: Export, manifest: Manifest) -> None:
@@ -271,6 +273,7 @@ class CollectionDrawing:
             held = chunk
             at += len(chunk)
             check = zlib_ng.crc32(chunk, check)
+        # Too late for all but the last chunk, which is why that is held back.
         if (at, check) != length:
             self._flaw(export)
             raise Changed

@@ -61,6 +61,7 @@ class Bundle:
 
 def reported(bundle: Bundle) -> Outcomes:
     """Yield the outcomes; raise ImageFailed where the very first one failed."""
+    # Until the first image no header has left: its failure can be the status.
     first = True
     for outcome in bundle.outcomes:
         if isinstance(outcome, Failed):

@@ -108,6 +108,7 @@ class CollectionRepository:
         names and under which it is at once.
         """
         self.check()
+        # Callers make ids up; a store takes another form of key for a mistake of ours.
         if not _ID.match(key):
             raise UnknownCollection(key)
 
@@ -135,6 +136,7 @@ class CollectionRepository:
         Of the last two it is remembered: a download manager asks for dozens of ranges
         of one archive, and 100,000 members take 2 s to lay out.
         """
+        # Held while it is laid out: of two requests at once, one does the work.
         with self._lock:
             if key not in self._archives:
                 manifest = self._unpacked(f"{key}.archive")
@@ -155,6 +157,7 @@ class CollectionRepository:
 
     def keep_length(self, tag: str, length: Length) -> None:
         """Keep what a complete run had."""
+        # The check tells a resumed answer that the same length has other bytes.
         self._keep(_length_key(tag), _LENGTH.pack(*length))
 
     def begun(self, collection: Collection) -> Manifest:

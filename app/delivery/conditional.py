@@ -105,17 +105,18 @@ def select_range(asked: Conditions, current: Representation, length: int) -> Dec
     # RFC 9110, 14.2: Range is defined for GET only.
     if asked.range is None or asked.method != "GET":
         return WHOLE
-    if not _range_counts(asked, current):
+    # `curl -C -` sends Range alone and would splice the bytes of two pictures.
+    if asked.if_range is None and not current.pinned:
         return WHOLE
-    return _parse_range(asked.range, length)
-
-
-def _range_counts(asked: Conditions, current: Representation) -> bool:
-    if asked.if_range is None:
-        # `curl -C -` sends Range alone and would splice the bytes of two pictures.
-        return current.pinned
     # RFC 9110, 13.2.2, step 5; 13.1.5: the strong comparison, of one tag.
-    return asked.if_range == current.etag
+    if asked.if_range is not None and asked.if_range != current.etag:
+        return WHOLE
+    match = _SINGLE_RANGE.match(asked.range)
+    # RFC 9110, 14.2: an unknown unit must, an invalid or multiple range may be ignored.
+    if match is None:
+        return WHOLE
+    first, last, suffix = match.groups()
+    return _interval(first, last, length) if suffix is None else _tail(suffix, length)
 
 
 def _lists(header: str, etag: str, *, weakly: bool) -> bool:
@@ -126,15 +127,6 @@ def _lists(header: str, etag: str, *, weakly: bool) -> bool:
         return False
     found = _TAGS.findall(header)
     return any(tag == etag and (weakly or not weak) for weak, tag in found)
-
-
-def _parse_range(header: str, length: int) -> Decision:
-    match = _SINGLE_RANGE.match(header)
-    # RFC 9110, 14.2: an unknown unit must, an invalid or multiple range may be ignored.
-    if match is None:
-        return WHOLE
-    first, last, suffix = match.groups()
-    return _interval(first, last, length) if suffix is None else _tail(suffix, length)
 
 
 def _interval(first: str, last: str, length: int) -> Decision:

@@ -38,11 +38,7 @@ def embed(document: object) -> Data:
     pieces = _interleave(frame, found)
     if sum(map(len, found)) < mapped.LARGE:
         return b"".join(pieces)
-    return _spool(pieces)
-
-
-def _spool(pieces: Iterator[bytes]) -> memoryview:
-    """Write pieces to a file without a name, and return a view of it."""
+    # Without a name: the system takes it back when the view goes.
     with tempfile.TemporaryFile() as file:
         file.writelines(pieces)
         file.flush()
@@ -52,9 +48,5 @@ def _spool(pieces: Iterator[bytes]) -> memoryview:
 def _interleave(frame: list[bytes], found: list[Data]) -> Iterator[bytes]:
     for text, data in zip_longest(frame, found, fillvalue=b""):
         yield bytes(text)
-        yield from _encoded(data)
-
-
-def _encoded(data: Data) -> Iterator[bytes]:
-    for at in range(0, len(data), _STEP):
-        yield pybase64.b64encode(data[at : at + _STEP])
+        for at in range(0, len(data), _STEP):
+            yield pybase64.b64encode(data[at : at + _STEP])

@@ -148,8 +148,10 @@ def safe_name(name: str, extensions: tuple[str, ...]) -> str:
     parts = [part for part in _SEPARATORS.split(name) if part.strip(". ")]
     visible = "".join(map(_visible, parts[-1])) if parts else ""
     text = unicodedata.normalize("NFC", visible).rstrip(". ")
-    stem, extension = _split(text, extensions)
-    return f"{_tidy(stem)}.{extension}"
+    stem, dot, extension = text.rpartition(".")
+    if not dot or extension.lower() not in extensions:
+        stem, extension = text, extensions[0]
+    return f"{_tidy(stem)}.{extension.lower()}"
 
 
 def _visible(character: str) -> str:
@@ -157,13 +159,6 @@ def _visible(character: str) -> str:
     if category in _DROPPED:
         return ""
     return " " if category == "Zs" else character
-
-
-def _split(name: str, extensions: tuple[str, ...]) -> tuple[str, str]:
-    stem, dot, extension = name.rpartition(".")
-    if dot and extension.lower() in extensions:
-        return stem, extension.lower()
-    return name, extensions[0]
 
 
 def _tidy(stem: str) -> str:

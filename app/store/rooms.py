@@ -120,6 +120,7 @@ class ObjectStore:
         return found.to_bytes()
 
     def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
+        # A bucket shows a multipart upload when its last part is in: whole, or not.
         obstore.put(self._open(), path, data, chunk_size=_PART, max_concurrency=1)
 
     def _create(self, path: str, data: bytes) -> None:
@@ -140,6 +141,7 @@ class ObjectStore:
     def _open(self) -> Backend:
         if self._backend is None:
             with self._guard:
+                # Asked again: another thread may have been first.
                 if self._backend is None:
                     self._backend = self._connect()
         return self._backend

@@ -105,6 +105,7 @@ def get_or_create(store: Store, key: str, data: bytes) -> bytes:
 
     All who do so get the same. Raises StoreError.
     """
+    # By creating first: whoever looks first and writes then may write over another.
     if store.create(key, data):
         return data
     found = store.get(key)

@@ -21,6 +21,7 @@ def json_text(bundle: Bundle) -> Iterator[bytes]:
             yield b""
             continue
         failed += isinstance(outcome, Failed)
+        # The comma stands before: which image is the last is not known yet.
         yield before + _object(bundle, outcome)
         before = b",\n"
     yield b'\n],"failed":%d}\n' % failed
@@ -35,6 +36,7 @@ def ndjson(bundle: Bundle) -> Iterator[bytes]:
             continue
         failed += isinstance(outcome, Failed)
         yield _object(bundle, outcome) + b"\n"
+    # RFC 9112, 8 tells a cut answer, but few clients do: they see whole lines.
     last = {"done": True, "count": bundle.count, "failed": failed}
     yield orjson.dumps(last, option=orjson.OPT_APPEND_NEWLINE)
 

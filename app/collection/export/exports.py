@@ -59,6 +59,7 @@ class Form:
 
     def tag(self, options: ExportOptions) -> str:
         """Name what of the form and its options decides the bytes."""
+        # The name that a file is saved under moves no byte of it.
         rest = options.model_dump(exclude={"download"})
         return "-".join((self.name, *map(str, rest.values())))
 
@@ -66,6 +67,7 @@ class Form:
 def _pages(
     bundle: Bundle, collection: Collection, options: ExportOptions
 ) -> Iterator[bytes]:
+    # A larger scale adds pixels and no paper.
     scale = collection.output.scale
     return pages(
         None if image is None else PdfPage(image.media.in_memory, scale)
@@ -76,6 +78,7 @@ def _pages(
 def _animate(
     animation: Animation, bundle: Bundle, collection: Collection, options: Motion
 ) -> Iterator[bytes]:
+    # The canvas of all frames; nothing is drawn where none of them has a size.
     _, size = next(_sizes(animation, collection), (1, (1, 1)))
     frames = (
         None if image is None else image.media.in_memory
@@ -95,6 +98,7 @@ def _check_frames(
         raise LimitExceeded(
             "count", "MIMEO_MAX_FRAMES", settings.max_frames, collection.count
         )
+    # Frames share one canvas, and none is cut, padded or scaled to it unasked.
     first: tuple[int, int] | None = None
     for index, size in _sizes(animation, collection):
         first = first or size
@@ -117,17 +121,6 @@ def _sizes(
             yield item.index, size
 
 
-def _animated(name: str, animation: Animation) -> Form:
-    return Form(
-        name,
-        animation.media_type,
-        partial(_animate, animation),
-        Motion,
-        animation.frame_format,
-        partial(_check_frames, animation),
-    )
-
-
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "zip": Form("zip", "application/zip", None, attachment=True),
@@ -136,7 +129,17 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             "ndjson", "application/x-ndjson", lambda bundle, *_: ndjson(bundle)
         ),
         "pdf": Form("pdf", "application/pdf", _pages, image_format="png"),
-        **{name: _animated(name, row) for name, row in ANIMATIONS.items()},
+        **{
+            name: Form(
+                name,
+                row.media_type,
+                partial(_animate, row),
+                Motion,
+                row.frame_format,
+                partial(_check_frames, row),
+            )
+            for name, row in ANIMATIONS.items()
+        },
     }
 )
 

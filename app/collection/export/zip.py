@@ -56,8 +56,10 @@ def first_run(bundle: Bundle, keep: Callable[[Manifest], None]) -> Iterator[byte
             # What is not made yet, or never, has no byte of its own.
             yield b""
     finally:
+        # Also where the client leaves: the next run goes on from here.
         if len(manifest):
             keep(manifest)
+    # Made twice, for its size and for its bytes: of 100,000 images it has about 20 MB.
     yield layout.add(manifest.member())
     yield from manifest.text()
     layout.close()
@@ -134,6 +136,7 @@ def _data(
     for outcome in outcomes:
         if outcome is None:
             yield b""
+        # Those between have no data here: they failed before, and fail again.
         elif outcome.index == entry.index:
             if isinstance(outcome, Failed):
                 raise ImageFailed(outcome.index, outcome.error) from outcome.error

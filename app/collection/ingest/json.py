@@ -51,6 +51,7 @@ class JsonDocument:
         """Yield a row for each item."""
         self._file.seek(0)
         # All that can be wrong with the text was found when it was surveyed.
+        # Numbers as floats: a Decimal, the parser's own choice, is no parameter's type.
         items = ijson.items(self._file, "items.item", use_float=True, buf_size=_BLOCK)
         for number, item in enumerate(items, 1):
             twice = self._twice.get(number, ())

@@ -30,6 +30,7 @@ _ROWS = ("rows", "file")
 # Firefox and Chrome on Windows name a .csv by the registry: Excel puts its own there.
 _TABLES = ("text/csv", "text/tab-separated-values", "application/vnd.ms-excel")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+# curl says application/octet-stream of whatever it does not know, a .csv included.
 _TABLE_NAME = re.compile(r"\.(csv|tsv|tab|txt)\Z", re.I)
 _NDJSON_NAME = re.compile(r"\.(ndjson|jsonl)\Z", re.I)
 
@@ -136,6 +137,7 @@ class _Sorting:
     def take(self, data: bytes) -> None:
         """Take the next bytes of the part."""
         part = self._part
+        # A table may come as a text field: browsers' scripts send strings so.
         if part.filename is not None or part.is_rows:
             self._file.write(data)
             self._size += len(data)
@@ -208,21 +210,16 @@ def _events(stream: Stream, content_type: str, bounds: Settings) -> Iterator[Eve
     while True:
         # Outside of the translation below: a stream may raise errors of its own.
         block = stream.read(_BLOCK)
-        for event in _decode(decoder, block, most):
-            yield event
-            if isinstance(event, Epilogue):
-                return
-
-
-def _decode(decoder: MultipartDecoder, block: bytes, most: int) -> Iterator[Event]:
-    try:
-        decoder.receive_data(block or None)
-        while not isinstance(event := decoder.next_event(), NeedData):
-            yield event
-    except ValueError as error:
-        raise BadBody(f"The body is not multipart/form-data: {error}") from error
-    except RequestEntityTooLarge as error:
-        raise BadBody(
-            f"The body has more than {most:,} parts, or one with a header of over"
-            f" {_MOST_BUFFERED:,} bytes."
-        ) from error
+        try:
+            decoder.receive_data(block or None)
+            while not isinstance(event := decoder.next_event(), NeedData):
+                yield event
+                if isinstance(event, Epilogue):
+                    return
+        except ValueError as error:
+            raise BadBody(f"The body is not multipart/form-data: {error}") from error
+        except RequestEntityTooLarge as error:
+            raise BadBody(
+                f"The body has more than {most:,} parts, or one with a header of over"
+                f" {_MOST_BUFFERED:,} bytes."
+            ) from error

@@ -153,6 +153,7 @@ def _shared(
     model: type[Parameters], given: Mapping[str, Any], files: set[str], prefix: str
 ) -> Mapping[str, Any]:
     """Validate shared values once, apart from those that rows have to give."""
+    # The name of a file that was sent is no image: each row that has it gets the file.
     named = {n: v for n, v in given.items() if isinstance(v, str) and v in files}
     rest = {name: value for name, value in given.items() if name not in named}
     # Rows may give what is required: only what is given is asked for here.
@@ -167,6 +168,7 @@ def _shared(
 @lru_cache(256)
 def image_fields(model: type[BaseModel]) -> frozenset[str]:
     """Name the parameters that are images."""
+    # By the schema, because an image may be one of several types that are taken.
     properties = model.model_json_schema().get("properties", {})
     return frozenset(name for name, schema in properties.items() if _is_image(schema))
 

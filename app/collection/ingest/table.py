@@ -24,11 +24,11 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ENVELOPE = ("renderer", "params", "name")
 # A spreadsheet has no more rows; sixty million blank lines would take 12 seconds.
 _MOST_BLANK = 1 << 20
-# Excel's name of the choice in its dialogue; what it calls CSV alone is Windows-1252.
+# Excel's name of it; what it calls CSV alone is in the code page of the machine.
 _ADVICE = "save it as CSV UTF-8"
 # Excel writes a semicolon wherever the decimal separator of the country is a comma.
 _DELIMITERS = (",", ";", "\t")
-# Excel obeys a first line `sep=;`, and quotes and pads it when it writes it again.
+# Excel obeys a first line `sep=;`; who takes it for cells writes it quoted and padded.
 _SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*\s*\Z')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _MOST_HEADER = 64 << 10

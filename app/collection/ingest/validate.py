@@ -94,6 +94,7 @@ class RowValidator:
             self._read(rows)
             self._faults.check()
             return self._writer.finish(self._pixels, limits_of(self._bounds))
+        # All of them, because nobody else knows of the temporary file.
         except BaseException:
             self._writer.close()
             raise
@@ -151,6 +152,7 @@ class RowValidator:
         # What follows a bad row is validated too, and then thrown away.
         if self._faults.named:
             return
+        # A name of the row's own is a text, in which braces are no placeholders.
         wanted = row.name
         if wanted is None:
             cells = {**row.extra, **vars(parameters)}
@@ -253,6 +255,7 @@ class NamePattern:
 
 
 def _spell(name: str, index: int, renderer: str, values: Mapping[str, Any]) -> str:
+    # Padded, because most programs list files by name: in order up to 99,999.
     if name == "index":
         return f"{index:05}"
     if name == "renderer":

@@ -41,6 +41,7 @@ class Draft:
         """Return bytes of that object; safe in threads."""
         length = len(self._head)
         first, last = max(start - length, 0), max(stop - length, 0)
+        # By place: the thread that sends and the one that stores share the descriptor.
         data = os.pread(self._file.fileno(), last - first, first)
         return self._head[start:stop] + data
 
@@ -84,6 +85,7 @@ class Writer:
         given = vars(request.parameters)
         plain: dict[str, Any] = {}
         images: dict[str, str] = {**kept}
+        # Only what was given: defaults belong to a version, which the edition names.
         for each in sorted(request.parameters.model_fields_set - kept.keys()):
             value = given[each]
             if isinstance(value, bytes):
@@ -122,6 +124,7 @@ class Writer:
         renderers = tuple(self._renderers)
         output = self._output.model_dump(exclude_defaults=True)
         output["format"] = self._output.format
+        # Of the rows and not of the file, in which blocks may end elsewhere.
         content = orjson.dumps(
             (renderers, output, self._rows.hexdigest()), option=orjson.OPT_SORT_KEYS
         )
