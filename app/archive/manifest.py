@@ -213,7 +213,16 @@ class Manifest:
         start = 4 + int.from_bytes(body[:4], "big")
         about = orjson.loads(body[4:start])
         failures = [Failure(**row) for row in about["failures"]]
-        if not _is_head(about) or not all(map(_is_failure, failures)):
+        counts = (about["count"], about["entries"])
+        numbers = (*counts, *(failure.index for failure in failures))
+        texts = (about["collection"], about["media_type"], *(f.name for f in failures))
+        if (
+            not all(isinstance(number, int) for number in numbers)
+            or min(counts) < 0
+            or not all(isinstance(text, str) for text in texts)
+            or not all(isinstance(failure.problem, dict) for failure in failures)
+            or about["order"] not in ("little", "big")
+        ):
             raise ValueError("the head has values of other types")
         made = cls(about["collection"], about["count"])
         made._media_type = about["media_type"]
@@ -239,20 +248,3 @@ class Manifest:
         for place in range(count):
             self._names.append(lines[place])
             self._facts.append(lines[count + place])
-
-
-def _is_head(about: Mapping[str, Any]) -> bool:
-    texts, numbers = ("collection", "media_type"), ("count", "entries")
-    return (
-        all(isinstance(about[key], str) for key in texts)
-        and all(isinstance(about[key], int) and about[key] >= 0 for key in numbers)
-        and about["order"] in ("little", "big")
-    )
-
-
-def _is_failure(failure: Failure) -> bool:
-    return (
-        isinstance(failure.index, int)
-        and isinstance(failure.name, str)
-        and isinstance(failure.problem, dict)
-    )
