@@ -23,6 +23,7 @@ BASES = {
         "UnknownName",
         "DeliveryError",
         "UpstreamError",
+        "_Explained",
         "_Refusal",
         "_Waiting",
     ),

@@ -96,16 +96,23 @@ class UpstreamTimeout(UpstreamError):
 
 
 @with_fields
-class UpstreamBroken(UpstreamError):
+class _Explained(UpstreamError):
+    """Base of the errors with a `reason`, an upstream's words scrubbed and short."""
+
+    reason: str
+
+    # Scrubbed here and not by whoever raises, so that no message is ever forgotten.
+    def __post_init__(self) -> None:
+        self.reason = scrub(self.reason)
+
+
+@with_fields
+class UpstreamBroken(_Explained):
     """The upstream failed after the request was sent: a 5xx, a reset or a cut."""
 
     outcome_unknown = True
 
-    reason: str
     upstream_status: int | None = None
-
-    def __post_init__(self) -> None:
-        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return f"Upstream {self.upstream!r} failed: {self.reason}"
@@ -163,29 +170,17 @@ class CircuitOpen(_Waiting):
         )
 
 
-@with_fields
-class UpstreamFiltered(UpstreamError):
+class UpstreamFiltered(_Explained):
     """The upstream's content filter kept every image back."""
-
-    reason: str
-
-    def __post_init__(self) -> None:
-        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return f"Upstream {self.upstream!r} filtered the content: {self.reason}"
 
 
-@with_fields
-class BadMedia(UpstreamError):
+class BadMedia(_Explained):
     """The upstream reported success but sent no usable image."""
 
     outcome_unknown = True
-
-    reason: str
-
-    def __post_init__(self) -> None:
-        self.reason = scrub(self.reason)
 
     def __str__(self) -> str:
         return f"Upstream {self.upstream!r} sent no usable image: {self.reason}"

@@ -203,5 +203,6 @@ def _cannot_draw(parameters: Any, scale: float) -> Any:
 
 def _version(upstream: Service) -> str:
     """Return what changes when the same prompt goes somewhere else."""
+    # No key and no limit is in it: a new key does not make stored images stale.
     where = (upstream.kind, upstream.url, upstream.api, upstream.model)
     return hashlib.sha256(orjson.dumps((*where, upstream.pointer))).hexdigest()[:16]

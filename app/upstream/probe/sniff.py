@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 from xml.parsers import expat
 
@@ -24,6 +23,8 @@ from app.upstream.probe.tiff import measure_tiff
 HEAD = 4096
 
 _BOM = b"\xef\xbb\xbf"
+# What begins with one of these is a file of that kind and can be no text, so these
+# are asked before anything that has to be searched for.
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -71,6 +72,8 @@ def _sniff_container(head: bytes) -> str | None:
     # Two letters are too few: a text may begin so. The zeros are reserved.
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
         return "image/bmp"
+    # The major brand may be a general one (mif1), so the compatible ones count as well
+    # (ISO/IEC 14496-12, 4.3).
     if head[4:8] == b"ftyp":
         brands = {head[at : at + 4] for at in range(8, min(64, len(head)), 4)}
         return next((kind for own, kind in _BRANDS if own & brands), None)
@@ -87,19 +90,11 @@ def _sniff_text(head: bytes) -> str | None:
     return "text/plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What an image is and its size in pixels, as stored."""
+def measure(image: Region) -> tuple[str, int, int]:
+    """Return media type, width and height of a whole image.
 
-    media_type: str
-    width: int
-    height: int
-
-
-def measure(image: Region) -> Measured:
-    """Return type and size of a whole image without decoding its pixels.
-
-    Raises Damaged where the bytes are no image, or begin one and break off.
+    Sizes are in pixels, as stored; no pixel is decoded. Raises Damaged where the bytes
+    are no image, or begin one and break off.
     """
     media_type = sniff(image.read(0, HEAD))
     if media_type is None or media_type not in _READERS:
@@ -107,7 +102,7 @@ def measure(image: Region) -> Measured:
     width, height = _READERS[media_type](image)
     if width <= 0 or height <= 0:
         raise Damaged("the image has no area")
-    return Measured(media_type, width, height)
+    return media_type, width, height
 
 
 # Comments may follow the end.

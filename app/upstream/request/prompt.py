@@ -140,6 +140,7 @@ def _out_of_bounds(dialect: Dialect, ask: Ask) -> Iterator[Fault]:
 
 
 def _bad_sides(dialect: Dialect, ask: Ask) -> Iterator[Fault]:
+    # One side alone leaves the other to the service: no listed size is sure then.
     together = dialect.paired or dialect.sizes
     for name, side, other in (
         ("width", ask.width, ask.height),

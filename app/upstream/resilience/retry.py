@@ -44,6 +44,7 @@ def _date(text: str) -> datetime | None:
 
 def backoff(attempt: int) -> float:
     """Return a pause before attempt 2, 3, ...: doubled each time, half of it by lot."""
+    # By lot, because callers that failed together would otherwise come back together.
     longest = min(_LONGEST_S, _FIRST_S * 2.0 ** min(attempt - 1, 10))
     return random.uniform(longest / 2, longest)
 

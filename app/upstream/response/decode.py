@@ -1,13 +1,13 @@
 """One image out of an answer: decoded to a file, checked, measured, described."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from app.upstream.errors import TooLarge, scrub
 from app.upstream.probe.byte_range import Region
 from app.upstream.probe.raster import Damaged
-from app.upstream.probe.sniff import HEAD, IMAGES, Measured, measure, sniff
+from app.upstream.probe.sniff import HEAD, IMAGES, measure, sniff
 from app.upstream.response.base64_stream import (
     NotBase64,
     OverBytes,
@@ -92,10 +92,6 @@ class Reading:
         if count > self.service.max_images:
             raise TooLarge(self.service.name, "max_images", self.service.max_images)
 
-    def look(self, region: Region, form: str, said: Said = _UNSAID) -> Piece:
-        """Return the image that a region is; Missing where it is not one."""
-        return self._accept(region, form, said)
-
     def read_item(self, item: JsonImage, said: Said) -> Piece:
         """Return the image at one place of a JSON answer."""
         if _is_absent(said) or item.payload is None:
@@ -127,6 +123,7 @@ class Reading:
         self, text: Text, item: JsonImage, said: Said, form: str = "base64"
     ) -> Piece:
         if text.head(8).lower().startswith((b"http:", b"https:")):
+            # One character more than allowed, so that a longer one is seen to be so.
             url = text.head(_MOST_URL + 1).decode("utf-8", "replace")
             return self._link(url.strip(), item, said)
         try:
@@ -140,12 +137,13 @@ class Reading:
         elif item.key == "b64_json":
             form = "b64_json"
         declared = claimed or item.declared
-        return self._accept(region, form, said, repairs, declared, item.revised_prompt)
+        return self.look(region, form, said, repairs, declared, item.revised_prompt)
 
     def _decode(self, text: Text) -> tuple[Region, tuple[str, ...]]:
         """Decode a text, and what it holds once more where that is base64 again."""
         most = self.service.max_image_bytes
         try:
+            # There is room for the largest image in base64 once more.
             region, repairs = decode(text, self.target, most * 4 // 3 + 4)
             if sniff(region.read(0, HEAD)) == "text/plain":
                 region, inner = decode(Text(region), self.target, most)
@@ -154,15 +152,17 @@ class Reading:
             raise TooLarge(self.service.name, "max_image_bytes", most) from error
         return region, repairs
 
-    def _accept(
+    def look(
         self,
         region: Region,
         form: str,
-        said: Said,
+        said: Said = _UNSAID,
         repairs: tuple[str, ...] = (),
         declared: str = "",
         prompt: str | None = None,
     ) -> Piece:
+        """Return the image that a region is; Missing where it is not one."""
+        # A filter's blurred or black picture is whole and would pass every check below.
         if _is_absent(said):
             return _absent(said)
         if region.length > self.service.max_image_bytes:
@@ -170,21 +170,22 @@ class Reading:
                 self.service.name, "max_image_bytes", self.service.max_image_bytes
             )
         try:
-            measured = measure(region)
+            media_type, width, height = measure(region)
         except (Damaged, EOFError) as error:
             return Missing(str(error))
-        if measured.width * measured.height > self.service.max_pixels:
+        if width * height > self.service.max_pixels:
             raise TooLarge(self.service.name, "max_pixels", self.service.max_pixels)
-        wrong = ("media-type",) if _contradicts(declared, measured) else ()
+        wrong = ("media-type",) if _contradicts(declared, media_type) else ()
         return Found(
             region=region,
-            media_type=measured.media_type,
-            width=measured.width,
-            height=measured.height,
+            media_type=media_type,
+            width=width,
+            height=height,
             form=form,
             seed=said.seed,
             finish=said.finish,
-            repairs=_unique((*self.repairs, *wrong, *repairs)),
+            # A text of base64 twice has the repairs of both, often the same ones.
+            repairs=tuple(dict.fromkeys((*self.repairs, *wrong, *repairs))),
             revised_prompt=prompt,
         )
 
@@ -214,13 +215,9 @@ def _unreadable(item: JsonImage, reason: str) -> str:
     return f"its base64 cannot be read: {reason}"
 
 
-def _contradicts(declared: str, measured: Measured) -> bool:
+def _contradicts(declared: str, media_type: str) -> bool:
     """Tell whether a claimed type is an image's, and not of this one."""
     claimed = declared.partition(";")[0].strip()
     claimed = claimed if "/" in claimed else f"image/{claimed}"
     claimed = claimed.replace("image/jpg", "image/jpeg")
-    return claimed in IMAGES and claimed != measured.media_type
-
-
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
+    return claimed in IMAGES and claimed != media_type

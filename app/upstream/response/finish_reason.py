@@ -20,6 +20,7 @@ _FINE = frozenset(
         "finished",
     )
 )
+# `rai` is responsible AI, as in Vertex's `raiFilteredReason`.
 _FILTER = re.compile(
     r"filter|safety|moderat|nsfw|block_?list|blocked|prohibited|recitation|spii"
     r"|content[ _]polic|responsible ai|sensitive|explicit|\brai\b",

@@ -50,6 +50,7 @@ def read_binary(reading: Reading) -> Pieces:
 def read_text(reading: Reading) -> Pieces:
     """Take the body as base64, a data URI or an address."""
     text = reading.body.read(0, 1024).lower()
+    # Base64 may spell a filter's word by chance; a sentence has blanks, too.
     if is_filter(text.decode("utf-8", "replace")) and b" " in text:
         raise UpstreamFiltered(reading.service.name, message(reading.body))
     body = reading.body
@@ -87,6 +88,7 @@ def read_events(reading: Reading) -> Pieces:
     try:
         for line in data_lines(reading.body):
             event = _scan(reading, line)
+            # OpenAI streams previews as events of their own, with a b64_json as well.
             if "partial" not in _word(event, "type"):
                 read, _ = _read_document(reading, event)
                 pieces += [piece for piece in read if _counts(piece, event)]

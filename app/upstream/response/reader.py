@@ -55,6 +55,8 @@ def read_answer(
     """
     named = {name.lower(): value for name, value in headers.items()}
     region = whole(body)
+    # The bytes decide only below: a page of HTML is an outage under a 502, and under a
+    # 200 it is no image.
     if status >= 400:
         raise refuse(service.name, status, named, region)
     _check_body(service, status, region)
@@ -99,6 +101,7 @@ def read_fetched(
 
 def _check_body(service: Service, status: int, body: Region) -> None:
     upstream = service.name
+    # Redirects of services are not followed: the credentials would go along.
     if status >= 300:
         raise BadMedia(upstream, f"it answered {status}")
     if status == 202:

@@ -228,6 +228,8 @@ def _connect(places: tuple[Place, ...], end: float) -> TimedSocket:
             connected.close()
             failure = error
         else:
+            # Headers and body are two writes: Nagle's algorithm would hold the second
+            # back until the first is acknowledged (RFC 9293, section 3.7.4).
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connected
     raise failure or TimeoutError("no address was reached in time")

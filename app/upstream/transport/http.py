@@ -31,6 +31,7 @@ from app.upstream.transport.connection import Connector, TimedTLSSocket
 # An error's body is read for its message only.
 MOST_OF_AN_ERROR = 64 * 1024
 _BLOCK = 64 * 1024
+# An answer in another coding would have to be inflated, within yet another limit.
 _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
