@@ -105,6 +105,7 @@ def installed(name: str) -> str | None:
 def memory_bytes() -> int:
     """Return the memory this process may use: the machine's, or its cgroup's."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # cgroup v2, then v1: in a container the machine's memory says nothing.
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):
         file = Path("/sys/fs/cgroup", limit)
         text = file.read_text().strip() if file.is_file() else ""
@@ -211,6 +212,7 @@ def _store(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     if settings.store in ("none", "memory:") or "://" in settings.store:
         yield Finding("ok", "store", settings.store)
         return
+    # `open_store` has made the folder: the file system asked is the one in use.
     free = shutil.disk_usage(settings.store).free
     detail = f"{settings.store} is writable, {free // _MIB:,} MiB free"
     mend = "make room, or lower MIMEO_STORE_BYTES"

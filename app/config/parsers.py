@@ -42,6 +42,7 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
 
 def switch(text: str) -> bool:
     """Read on or off."""
+    # A word that is neither is refused: taken for off, `yse` would drop a safeguard.
     choices = {"1": True, "true": True, "on": True, "yes": True}
     choices |= {"0": False, "false": False, "off": False, "no": False}
     if text.lower() not in choices:
@@ -77,6 +78,7 @@ def origin(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an origin such as https://img.example.org")
+    # Paths are appended to it, and a user's password would stand in every answer.
     if text.rstrip("/") != f"{parts.scheme}://{parts.netloc}" or parts.username:
         raise ValueError("must be an origin, without a path or a user")
     return text.rstrip("/")
@@ -87,6 +89,7 @@ def store(text: str) -> str:
     scheme, mark, rest = text.partition("://")
     if text in ("none", "memory:") or (scheme in _BUCKETS and rest.partition("/")[0]):
         return text
+    # `s4://bucket` is meant as no folder, though it could be the name of one.
     if mark or (text.endswith(":") and "/" not in text):
         raise ValueError(
             "must be a folder, 's3://BUCKET/PREFIX' (or gs, az), 'memory:' or 'none'"

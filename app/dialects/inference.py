@@ -20,6 +20,7 @@ def read(document: Mapping[str, Any], key: str | None) -> Generation:
     renderer, count = values.pop("renderer", None), values.pop("n", 1)
     if not isinstance(renderer, (str, type(None))):
         raise BadParameter(Fault("renderer", "must be the name of a renderer"))
+    # To Python a JSON `true` is a whole number, too.
     if not isinstance(count, int) or isinstance(count, bool):
         raise BadParameter(Fault("n", "must be a whole number"))
     output = {name: values.pop(name) for name in Output.model_fields if name in values}
@@ -32,6 +33,7 @@ def write(album: GeneratedImages) -> dict[str, Any]:
     The first image stands at the top; of several, all are in `images`.
     """
     items = [_item(album, media) for media in album.images]
+    # A client that wants one image finds it in one place, however many there are.
     document = dict(items[0])
     if len(items) + len(album.absent) > 1:
         document["images"] = items

@@ -42,6 +42,7 @@ class JsonFormatter(logging.Formatter):
 def configure() -> None:
     """Send the project's log to standard error, once for the process."""
     logger = logging.getLogger("mimeo")
+    # A process that builds two apps, as tests do, would write every line twice.
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonFormatter())
@@ -142,5 +143,6 @@ def _log(environ: "WSGIEnvironment", status: int, at: float) -> None:
         "duration_ms": round((time.perf_counter() - at) * 1000, 2),
         "remote": environ.get("REMOTE_ADDR", ""),
     }
+    # One write of a whole line: those of several workers do not mix within lines.
     options = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
     os.write(_STDERR, orjson.dumps(entry, option=options))

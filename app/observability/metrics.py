@@ -44,10 +44,13 @@ _rendering = _gauge("renders_in_flight", "Pictures that are being drawn.")
 _render_seconds = Histogram(
     "mimeo_render_seconds",
     "Seconds that drawing and encoding took, without the wait for a turn.",
+    # From a solid, under a millisecond, to the longest that a caller's HTML may take.
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
     registry=_REGISTRY,
 )
 _streams = _gauge("streams_in_flight", "Collections that are being sent.")
+# By status alone: paths name renderers, collections and what people made up, and each
+# value of a label is a series that Prometheus keeps.
 _requests = _counter("requests", "Requests answered.", "status")
 _store_errors = _counter(
     "store_errors", "Times that the store could not be read, written or locked."
@@ -145,6 +148,7 @@ def exposition() -> bytes:
     """Return the figures in the text format of MEDIA_TYPE."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(_REGISTRY)
+    # Made for each answer: it reads the files of all workers, those that ended too.
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry)

@@ -109,6 +109,7 @@ class AdmissionQueue:
             yield
             return
         with self._guard:
+            # At once and not after the wait: proxies try another server on a 503.
             if self._waiting >= self._most_waiting:
                 raise self.busy()
             self._waiting += 1

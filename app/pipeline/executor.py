@@ -34,6 +34,7 @@ class PriorityExecutor:
         self._start()
         future: Future[_T] = Future()
         lane = self._later if later else self._soon
+        # In this order: a thread that is called must find something in a lane.
         lane.append((future, work))
         self._calls.put(True)
         return future
@@ -74,6 +75,7 @@ def _do(future: "Future[_T]", work: Callable[[], _T]) -> None:
     try:
         result = work()
     except BaseException as error:
+        # Whatever it is: the thread must live on, and whoever waits must hear of it.
         future.set_exception(error)
     else:
         future.set_result(result)

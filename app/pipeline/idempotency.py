@@ -56,6 +56,7 @@ class IdempotencyKeys:
         while True:
             record = get_or_create(self._store, name, fresh)
             occasion, begun = _parse(record)
+            # Another machine's clock may be ahead: within the skew its time is now.
             if record == fresh or -_SKEW_S < now - begun < self._window_s:
                 break
             # No entry can be replaced by one of two without a lock, but what follows

@@ -66,6 +66,7 @@ class MediaStore:
 
     def put(self, media: Media) -> bool:
         """Keep media; return whether that worked. What is in a file goes in pieces."""
+        # Of bytes that are held anyway one block is one write.
         small = isinstance(media.data, bytes)
         return self._put(media.fingerprint, pack(media) if small else packed(media))
 
@@ -164,6 +165,7 @@ def unpack(block: bytes | memoryview, fingerprint: str) -> Media | None:
     if block[: len(_MAGIC)] in _OLD_MAGICS:
         return None
     data_at = _data_at(block)
+    # CRC-32 and not SHA-256: it finds bits that a disk turned, which nobody meant.
     stored, data = _stored(block[:data_at]), block[data_at:]
     if len(data) != stored.size or zlib_ng.crc32(data) != stored.crc32:
         raise ValueError("the data of a stored block is damaged")
@@ -188,6 +190,7 @@ def peek(read: Callable[[int, int], bytes | None]) -> Stored | None:
     if head is None or head.startswith(_OLD_MAGICS):
         return None
     data_at = _data_at(head)
+    # Facts of a long text may fill more than the first read: then one more is needed.
     if data_at > len(head):
         head += read(len(head), data_at) or b""
     return _stored(head[:data_at])
@@ -212,4 +215,5 @@ def _stored(head: bytes | memoryview) -> Stored:
     try:
         return Stored(**orjson.loads(head[_PREFIX:facts_at]), facts=facts)
     except TypeError as error:
+        # A sound check, but other members: a later version of Mimeo wrote it.
         raise ValueError("the header of a stored block is not ours") from error

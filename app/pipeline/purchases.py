@@ -94,6 +94,7 @@ class Purchases:
         note = self._kept.get_note(_album_key(request, count)) if count > 1 else ()
         if note is None:
             return None
+        # What a filter kept is bought, too: asked again, it would be paid for again.
         absent = tuple(Absent(**row) for row in note)
         kept = count - len(absent)
         media = [self.find(_key(request, count, place)) for place in range(1, kept + 1)]
@@ -114,6 +115,7 @@ class Purchases:
 
     @contextmanager
     def _seat(self) -> Iterator[None]:
+        # Not waited for: services take so long that the wait would end in a 503 anyway.
         if not self._seats.acquire(blocking=False):
             raise Busy(_BUSY_RETRY_S)
         try:

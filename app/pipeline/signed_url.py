@@ -47,11 +47,14 @@ class UrlSigner:
 
     def check(self, name: str, expires: str, signature: str, now: float) -> int:
         """Return when the URL ends; raise BadSignature or ExpiredUrl."""
+        # Before the digest: int() takes other digits, spaces and underscores too.
         if not (expires.isascii() and expires.isdigit() and len(expires) < 12):
             raise BadSignature
         wanted = self.sign(name, int(expires)).encode()
+        # In constant time: `==` tells by its time how many characters are right.
         if not hmac.compare_digest(wanted, signature.encode()):
             raise BadSignature
+        # Last: only to whoever has a true URL is it said that it was one.
         if now >= int(expires):
             raise ExpiredUrl
         return int(expires)

@@ -87,6 +87,7 @@ def _deliver(
         if spared is not None:
             return spared
     whole = drawing.known(export) if pinned else None
+    # HEAD draws nothing, so it takes no place of those who do.
     if request.method != "HEAD":
         ending.enter_context(drawing.admit())
         if whole is None and pinned and _wants_range(terms):

@@ -95,5 +95,6 @@ def _problem(row: ProblemType) -> dict[str, Any]:
 
 
 def _json(value: Any) -> Response:
+    # Indented: these pages are read by people, in browsers and by curl.
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return send_page(request.environ, data, JSON)

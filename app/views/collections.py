@@ -16,6 +16,7 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.views.body import read_query, receive
 from app.views.images import deliver
 
+# The id pins the description, but the links depend on this version's forms.
 _KEPT = "private, no-cache"
 
 
@@ -31,6 +32,7 @@ def blueprint(
     @bp.post("")
     def create() -> Response:
         """Keep a collection and say where it is."""
+        # Before the body is read: 64 MiB would be sent in vain.
         repository.check()
         draft, _ = receive(catalogue, settings)
         try:

@@ -37,6 +37,7 @@ def install(app: Flask) -> None:
 
 
 def _answer(error: Exception) -> Response:
+    # A preflight that fails hides the 404 itself from the page that asks.
     if isinstance(error, NotFound) and is_preflight():
         return current_app.make_default_options_response()
     if isinstance(error, RequestEntityTooLarge):
@@ -49,6 +50,7 @@ def _answer(error: Exception) -> Response:
     own: int | None = current_app.config.get("GATEWAY_STATUS")
     if own is not None and row.status in (502, 504):
         row = row._replace(status=own)
+    # RFC 9111, 4.2.2: a cache may keep a 404 or 410 by a guess of its own otherwise.
     pairs.append(("Cache-Control", "no-store"))
     more = {"index": error.index} if isinstance(error, ImageFailed) else {}
     if request.path == "/v1" or request.path.startswith("/v1/"):

@@ -22,6 +22,7 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     @bp.get("/health/live")
     def live() -> Response:
         """Answer as long as the process runs."""
+        # Nothing is looked at: whoever asks restarts the process, which mends no disk.
         return send_json({"status": "live"})
 
     @bp.get("/health/ready")
@@ -38,6 +39,7 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     def show_metrics() -> Response:
         """Return the figures of all workers, for Prometheus."""
         response = Response(metrics.exposition(), content_type=metrics.MEDIA_TYPE)
+        # An old figure would be stored as one of now.
         response.headers["Cache-Control"] = "no-store"
         return response
 

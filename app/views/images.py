@@ -93,9 +93,11 @@ def deliver(
             terms = terms._replace(tag=production.media.sha256, pinned=False)
         else:
             terms = terms._replace(tag=known.sha256, pinned=False)
+    # The tag is the request's fingerprint, so a 304 needs neither store nor drawing.
     early = answer_early(environ, terms)
     if early is not None:
         return early
+    # What was just bought is at hand; asked for anew it could be another image.
     production = production or pipeline.produce(made)
     described = {"renderer": made.renderer.name, "format": made.output.format}
     about = how_made(production)

@@ -33,6 +33,7 @@ def blueprint(pipeline: Pipeline, signer: UrlSigner) -> Blueprint:
         terms = Terms(media.sha256, "image", (ending,), pinned=True, shared=False)
         early = answer_early(request.environ, terms)
         answer = early or send(request.environ, terms, media)
+        # No cache is to show the image when the URL has ended.
         left = max(0, expires - int(time.time()))
         answer.headers["Cache-Control"] = f"private, max-age={left}"
         return answer
@@ -44,6 +45,7 @@ def _check(signer: UrlSigner, name: str) -> int:
     try:
         given = read_query()
     except BadParameter:
+        # A name twice was not signed so: which of the two counts is not to be guessed.
         raise BadSignature from None
     if given.keys() != {"expires", "signature"}:
         raise BadSignature
@@ -65,6 +67,7 @@ def link(
     except StoreError as error:
         _LOG.warning("store: %s", error)
         return None
+    # Asked of the store itself: what could not be kept was only logged.
     if not pipeline.has(media.fingerprint):
         return None
     query = f"expires={expires}&signature={signature}"

@@ -33,6 +33,7 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
         try:
             album = generations.make(asked.generation)
         except BadParameter as error:
+            # The renderer names its own parameters; the client knows OpenAI's alone.
             raise openai.renamed(error) from error
         links = _links(album, link) if asked.form == "url" else None
         document = openai.write(album, int(time.time()), links)
@@ -66,5 +67,6 @@ def _links(
     """Return what stands for each image, or None where one has no URL."""
     if link is None:
         return None
+    # All or none: OpenAI's clients read one member of every image.
     links = [members for media in album.images if (members := link(media))]
     return links if len(links) == len(album.images) else None
