@@ -12,6 +12,7 @@ from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import Answer, choose_part, stream
 from app.delivery.conditional import Conditions, select_range
+from app.delivery.image import warn
 from app.delivery.terms import Terms, answer_early
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
@@ -56,6 +57,8 @@ def blueprint(
             export = Export(collection, row, options, kept)
             pinned = kept and not repository.is_flawed(draft.id)
             answer = _deliver(drawing, export, pinned, settings, ending)
+            for name, value in warn(draft.warnings):
+                answer.headers[name] = value
             if kept:
                 place = f"/collections/{draft.id}.{row.name}"
                 answer.headers["Content-Location"] = place

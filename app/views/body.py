@@ -11,6 +11,7 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from app.collection.ingest.preview import Preview
 from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
 from app.config import Settings
@@ -189,12 +190,15 @@ def read_document() -> dict[str, object]:
 
 
 def receive(
-    catalogue: Catalogue, settings: Settings, own: tuple[str, ...] = ()
+    catalogue: Catalogue,
+    settings: Settings,
+    own: tuple[str, ...] = (),
+    preview: Preview | None = None,
 ) -> tuple[Draft, dict[str, str]]:
     """Read the collection that the current request sends; the caller closes it.
 
     `own` are names in the query that belong to the delivery: they are returned as
-    the second value.
+    the second value. A `preview` takes note of the worst rows.
     """
     _refuse_coding()
     pairs = read_pairs(request.query_string)
@@ -206,5 +210,6 @@ def receive(
         catalogue,
         settings,
         request.content_length,
+        preview,
     )
     return draft, delivery

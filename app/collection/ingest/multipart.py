@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -28,11 +29,22 @@ _BLOCK = 64 << 10
 _MOST_BUFFERED = 1 << 20
 _ROWS = ("rows", "file")
 # Firefox and Chrome on Windows name a .csv by the registry: Excel puts its own there.
-_TABLES = ("text/csv", "text/tab-separated-values", "application/vnd.ms-excel")
+_TABLES = (
+    *("text/csv", "text/tab-separated-values", "application/csv"),
+    "application/vnd.ms-excel",
+    "application/vnd.ms-excel.sheet.macroenabled.12",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.oasis.opendocument.spreadsheet",
+)
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # curl says application/octet-stream of whatever it does not know, a .csv included.
-_TABLE_NAME = re.compile(r"\.(csv|tsv|tab|txt)\Z", re.I)
+_TABLE_NAME = re.compile(r"\.(csv|tsv|tab|txt|xlsx|xlsm|ods|xls)\Z", re.I)
 _NDJSON_NAME = re.compile(r"\.(ndjson|jsonl)\Z", re.I)
+
+
+def charset_of(content_type: str) -> str | None:
+    """Return the charset that a media type declares, if any (RFC 9110, 8.3.2)."""
+    return parse_options_header(content_type)[1].get("charset") or None
 
 
 class FilePlace(NamedTuple):
@@ -68,6 +80,25 @@ class Files:
         self._file = file
         self.places = places
         self.unused = dict.fromkeys(places)
+        self._loose: dict[str, list[str]] = {}
+        for name in places:
+            self._loose.setdefault(_loose(name), []).append(name)
+
+    def find(self, value: str) -> str | None:
+        """Return the name of the file that a cell means, or None.
+
+        Exactly, or by the last part of a path whatever its case, blanks around it and
+        normal form. Raises ValueError where that means more than one.
+        """
+        if value in self.places:
+            return value
+        last = re.split(r"[\\/]", value)[-1]
+        if last in self.places:
+            return last
+        found = self._loose.get(_loose(last), [])
+        if len(found) > 1:
+            raise ValueError(f"may be any of {', '.join(map(shorten, found[:5]))}")
+        return found[0] if found else None
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes, and take note that a row refers to it."""
@@ -76,11 +107,17 @@ class Files:
         return os.pread(self._file.fileno(), place.length, place.offset)
 
 
+def _loose(name: str) -> str:
+    """Return a file's name without case and form: macOS sends NFD, tables have NFC."""
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
 class Sent(NamedTuple):
     """What a multipart body holds: text fields, the rows, image files."""
 
     pairs: Sequence[tuple[str, str]]
     rows: FileSlice
+    content_type: str
     is_ndjson: bool
     files: Files
 
@@ -91,9 +128,13 @@ class _Part:
 
     name: str
     filename: str | None
-    mimetype: str
+    content_type: str
     offset: int
     text: bytearray = field(default_factory=bytearray)
+
+    @property
+    def mimetype(self) -> str:
+        return parse_options_header(self.content_type)[0].lower()
 
     @property
     def is_ndjson(self) -> bool:
@@ -131,8 +172,8 @@ class _Sorting:
         name = event.filename if isinstance(event, File) else None
         # Some browsers sent the whole path (RFC 7578, section 4.2).
         base = None if name is None else re.split(r"[\\/]", name)[-1]
-        mimetype = parse_options_header(event.headers.get("content-type"))[0].lower()
-        self._part = _Part(event.name, base, mimetype, self._size)
+        content_type = event.headers.get("content-type", "")
+        self._part = _Part(event.name, base, content_type, self._size)
 
     def take(self, data: bytes) -> None:
         """Take the next bytes of the part."""
@@ -192,13 +233,16 @@ def read_multipart(
     # From here on the file is read by place, past the buffer of whoever wrote it.
     file.flush()
     if len(sorting.rows) != 1:
-        reason = f"must be one CSV or NDJSON file, not {len(sorting.rows)}"
+        reason = f"must be one CSV, workbook or NDJSON file, not {len(sorting.rows)}"
         raise BadParameter(Fault("rows", reason))
     part, place = sorting.rows[0]
     if part.mimetype == "application/json":
-        raise UnsupportedBody("The part `rows` takes CSV or NDJSON, not JSON.")
+        raise UnsupportedBody(
+            "The part `rows` takes CSV, a workbook or NDJSON, not JSON."
+        )
     files = Files(file, sorting.places)
-    return Sent(sorting.pairs, FileSlice(file, place), part.is_ndjson, files)
+    rows = FileSlice(file, place)
+    return Sent(sorting.pairs, rows, part.content_type, part.is_ndjson, files)
 
 
 def _events(stream: Stream, content_type: str, bounds: Settings) -> Iterator[Event]:

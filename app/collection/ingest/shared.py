@@ -1,12 +1,16 @@
 """What holds for all rows of an upload: renderer, shared values, output, names."""
 
+import re
 from collections.abc import Collection, Container, Iterable, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, create_model
 
-from app.collection.ingest.table import Columns
+from app.collection.ingest.binding import DEFAULT, Binding, NamePattern, as_text
+from app.collection.ingest.columns import Columns
+from app.collection.ingest.table import Warnings
 from app.config import Settings
 from app.image_request import request_of, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
@@ -16,23 +20,26 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 from app.renderer.params import Parameters, validate
 
-DEFAULT = "{index}"
-_OWN = ("renderer", "name", "ignore")
+_OWN = ("renderer", "name", "ignore", "bind", "sheet")
+_BOUND = re.compile(r"bind\[([^\[\]]*)\]")
 
 
 class SharedParameters(NamedTuple):
     """What every row is laid over.
 
     `texts` are shared parameters as strings, for rows that are text; `values` are
-    the same in JSON's types. `pattern` is what names are made of.
+    the same in JSON's types. `pattern` is what names are made of, `sheet` the sheet of
+    a workbook to read, `warned` take what is assumed.
     """
 
     renderer: Renderer | None
     texts: Mapping[str, str]
     values: Mapping[str, Any]
     output: Output
-    pattern: str
+    pattern: NamePattern
     columns: Columns
+    warned: Warnings
+    sheet: str | None = None
 
 
 def from_pairs(
@@ -50,9 +57,12 @@ def from_pairs(
     if "renderer" not in given:
         raise BadParameter(Fault("renderer", "is required in the query"))
     renderer = catalogue.get(given.pop("renderer"))
-    pattern = given.pop("name", DEFAULT)
-    columns = _columns(renderer, given.pop("ignore", ""))
     own = renderer.parameters.model_fields
+    pattern = given.pop("name", DEFAULT)
+    ignore = given.pop("ignore", "")
+    sheet = None if "sheet" in own else given.pop("sheet", None)
+    bound = {name: found[1] for name in given if (found := _BOUND.fullmatch(name))}
+    bindings = [(bound[name], given.pop(name)) for name in bound]
     # A parameter goes before an option of its name, as in the query of one image.
     texts = {name: text for name, text in given.items() if name in own}
     rest = {name: text for name, text in given.items() if name not in own}
@@ -60,7 +70,12 @@ def from_pairs(
     sent = {*files} if image_fields(renderer.parameters) else set()
     values = _shared(renderer.parameters, texts, sent, "")
     output = _output(rest, renderer, bounds, strict=False)
-    return SharedParameters(renderer, texts, values, output, pattern, columns)
+    named = NamePattern(pattern, sorted(own), has_columns=True)
+    columns = _columns(renderer, ignore, bindings, texts, named)
+    warned = Warnings()
+    return SharedParameters(
+        renderer, texts, values, output, named, columns, warned, sheet
+    )
 
 
 def from_members(
@@ -70,7 +85,7 @@ def from_members(
 
     Raises BadParameter, LimitExceeded or UnknownRenderer.
     """
-    known = ("renderer", "name", "defaults", "items", *Output.model_fields)
+    known = ("renderer", "name", "defaults", "bind", "items", *Output.model_fields)
     _refuse(members, known, known)
     name = _typed(members, "renderer", str, "must be the name of a renderer")
     renderer = None if name is None else catalogue.get(name)
@@ -83,9 +98,24 @@ def from_members(
     values = _shared(model, defaults, set(), "defaults.")
     options = {name: members[name] for name in Output.model_fields if name in members}
     output = _output(options, renderer, bounds, strict=True)
+    bind = _typed(members, "bind", dict, "must be an object of templates") or {}
+    for parameter, template in bind.items():
+        if not isinstance(template, str):
+            raise BadParameter(Fault(f"bind[{parameter}]", "must be a string"))
+    if renderer is None and bind:
+        raise BadParameter(Fault("renderer", "is required where columns are bound"))
+    named = NamePattern(
+        DEFAULT if pattern is None else pattern,
+        sorted(model.model_fields),
+        has_columns=bool(bind),
+    )
     columns = Columns(frozenset(model.model_fields))
-    pattern = DEFAULT if pattern is None else pattern
-    return SharedParameters(renderer, {}, values, output, pattern, columns)
+    texts = {}
+    if renderer is not None and bind:
+        columns = _columns(renderer, "", bind.items(), defaults, named)
+        # Items that are bound are texts, so what is laid below them is, too.
+        texts = {name: as_text(value) for name, value in defaults.items()}
+    return SharedParameters(renderer, texts, values, output, named, columns, Warnings())
 
 
 def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> Any:
@@ -95,14 +125,41 @@ def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> An
     return value
 
 
-def _columns(renderer: Renderer, ignore: str) -> Columns:
+def _columns(
+    renderer: Renderer,
+    ignore: str,
+    bindings: Iterable[tuple[str, str]],
+    shared: Mapping[str, Any],
+    pattern: NamePattern,
+) -> Columns:
     """Tell the columns of a table; raise where one is to be used and ignored."""
-    known = frozenset(renderer.parameters.model_fields)
+    fields = renderer.parameters.model_fields
     ignored = frozenset(name.strip() for name in ignore.split(",") if name.strip())
-    for name in sorted(known & ignored):
+    for name in sorted(fields.keys() & ignored):
         reason = f"{name} is a parameter of {renderer.name}: it cannot be ignored"
         raise BadParameter(Fault("ignore", reason))
-    return Columns(known, ignored)
+    bindings = list(bindings)
+    unknown = [name for name, _ in bindings if name not in fields]
+    if unknown:
+        hint = suggestion(unknown[0], fields)
+        reason = f"is no parameter of {renderer.name}{hint}"
+        raise BadParameter(Fault(f"bind[{unknown[0]}]", reason))
+    return Columns(
+        frozenset(fields),
+        ignored,
+        tuple(Binding(*each) for each in bindings),
+        pattern.wanted,
+        frozenset(shared),
+        frozenset(name for name, field in fields.items() if field.is_required()),
+        frozenset(Output.model_fields) - fields.keys(),
+    )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Say what a name that is not known may have been meant for."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names)}"
 
 
 def _refuse(

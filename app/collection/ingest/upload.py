@@ -2,20 +2,19 @@
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from contextlib import ExitStack, closing
+from shutil import copyfileobj
 from types import MappingProxyType
 
 from app.collection.errors import BadRows, RowFault, Unreadable
+from app.collection.ingest.columns import bind_items, read_table
+from app.collection.ingest.csv import read_csv
 from app.collection.ingest.json import JsonDocument, spool
-from app.collection.ingest.multipart import Files, read_multipart
-from app.collection.ingest.shared import from_members, from_pairs
-from app.collection.ingest.table import (
-    Columns,
-    Stream,
-    TableRow,
-    read_csv,
-    read_ndjson,
-)
+from app.collection.ingest.multipart import Files, charset_of, read_multipart
+from app.collection.ingest.preview import Preview
+from app.collection.ingest.shared import SharedParameters, from_members, from_pairs
+from app.collection.ingest.spreadsheet import read_workbook
+from app.collection.ingest.table import Stream, TableRow, read_ndjson
 from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
@@ -25,7 +24,7 @@ from app.renderer.errors import BadParameter, Fault
 
 Pairs = Sequence[tuple[str, str]]
 _FORM = "application/x-www-form-urlencoded"
-_UTF8 = ("", "utf-8", "utf8", "us-ascii")
+_BLOCK = 64 << 10
 
 
 def read_upload(
@@ -35,12 +34,14 @@ def read_upload(
     catalogue: Catalogue,
     bounds: Settings,
     expected: int | None = None,
+    preview: Preview | None = None,
 ) -> Draft:
     """Read an upload row by row; whoever gets the draft closes it.
 
     `pairs` are those of the query, `expected` the number of bytes that are to come, if
-    that is known. Raises BadRows, BadBody, BodyTooLarge, UnsupportedBody,
-    LimitExceeded, BadParameter, UnknownRenderer, and what reading the stream raises.
+    that is known; a `preview` takes note of the worst rows. Raises BadRows, BadBody,
+    BodyTooLarge, UnsupportedBody, LimitExceeded, BadParameter, UnknownRenderer, and
+    what reading the stream raises.
     """
     mimetype = content_type.partition(";")[0].strip().lower()
     if mimetype == _FORM:
@@ -52,37 +53,115 @@ def read_upload(
         known = ", ".join(READERS)
         named = mimetype or "no type"
         raise UnsupportedBody(f"A collection is one of {known}, not {named}.")
-    for part in content_type.split(";")[1:]:
-        name, _, value = part.partition("=")
-        charset = value.strip().strip('"').lower()
-        # A text that says it is not UTF-8 would be read wrongly.
-        if name.strip().lower() == "charset" and charset not in _UTF8:
-            raise UnsupportedBody(f"{mimetype} must be UTF-8: save it as CSV UTF-8.")
     most = bounds.max_collection_bytes
     # Said before it is sent, so nothing of it need be read.
     if expected is not None and expected > most:
         raise BodyTooLarge("MIMEO_MAX_COLLECTION_BYTES", most)
     bounded = _Bounded(stream, expected, most)
     try:
-        return READERS[mimetype](bounded, content_type, pairs, catalogue, bounds)
+        return READERS[mimetype](
+            bounded, content_type, pairs, catalogue, bounds, preview
+        )
     except Unreadable as error:
         fault = RowFault(None, error.line, "", error.reason)
         raise BadRows((fault,)) from error
 
 
 def _table(
-    read: Callable[[Stream, Columns, int], Iterator[TableRow]],
     stream: Stream,
     content_type: str,
     pairs: Pairs,
     catalogue: Catalogue,
     bounds: Settings,
+    preview: Preview | None,
     files: Files | None = None,
 ) -> Draft:
-    """Read rows; the query, and text fields beside them, have the rest."""
+    """Read CSV or a workbook, by its first bytes and whatever it is called.
+
+    The query, and text fields beside the table, have the rest.
+    """
     shared = from_pairs(pairs, catalogue, bounds, files.places if files else ())
-    rows = read(stream, shared.columns, bounds.max_body_bytes)
-    return RowValidator(shared, catalogue, bounds, files).take(rows)
+    head = _Head(stream)
+    with ExitStack() as stack:
+        if head.is_workbook:
+            file = stack.enter_context(tempfile.TemporaryFile("w+b"))
+            copyfileobj(head, file)
+            most = bounds.max_collection_bytes
+            records = read_workbook(file, shared.sheet, most, shared.warned)
+            stack.enter_context(closing(records))
+            rows = read_table(records, shared.columns, shared.warned)
+        else:
+            if shared.sheet is not None:
+                raise BadParameter(Fault("sheet", "is for workbooks, and this is CSV"))
+            charset = charset_of(content_type)
+            most = bounds.max_body_bytes
+            rows = read_csv(head, shared.columns, most, shared.warned, charset)
+        return _taken(rows, shared, catalogue, bounds, preview, files)
+
+
+def _taken(
+    rows: Iterator[TableRow],
+    shared: SharedParameters,
+    catalogue: Catalogue,
+    bounds: Settings,
+    preview: Preview | None,
+    files: Files | None = None,
+) -> Draft:
+    """Validate rows; the draft says what was assumed on the way."""
+    validator = RowValidator(shared, catalogue, bounds, files, preview)
+    try:
+        draft = validator.take(rows)
+    finally:
+        if preview is not None:
+            preview.warnings = tuple(shared.warned)
+    draft.warnings = tuple(shared.warned)
+    return draft
+
+
+class _Head:
+    """A stream whose first bytes were looked at."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._head = b""
+        while len(self._head) < 4 and (more := stream.read(_BLOCK)):
+            self._head += more
+        # ZIP and OLE 2: what workbooks are, and what no text begins with.
+        self.is_workbook = self._head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
+
+    def read(self, size: int = _BLOCK, /) -> bytes:
+        """Return up to `size` bytes; none at the end."""
+        if self._head:
+            head, self._head = self._head[:size], self._head[size:]
+            return head
+        return self._stream.read(size)
+
+
+def _ndjson(
+    stream: Stream,
+    content_type: str,
+    pairs: Pairs,
+    catalogue: Catalogue,
+    bounds: Settings,
+    preview: Preview | None,
+    files: Files | None = None,
+) -> Draft:
+    """Read an object a line; the query, and text fields beside it, have the rest."""
+    shared = from_pairs(pairs, catalogue, bounds, files.places if files else ())
+    if shared.columns.ignored:
+        raise BadParameter(Fault("ignore", "is for tables, which have columns"))
+    if shared.sheet is not None:
+        raise BadParameter(Fault("sheet", "is for workbooks, which have sheets"))
+    rows = read_ndjson(stream, bounds.max_body_bytes)
+    rows = _bound(rows, shared)
+    return _taken(rows, shared, catalogue, bounds, preview, files)
+
+
+def _bound(rows: Iterator[TableRow], shared: SharedParameters) -> Iterator[TableRow]:
+    columns = shared.columns
+    if columns.bindings or columns.wanted:
+        return bind_items(rows, columns, shared.warned)
+    return rows
 
 
 def _json(
@@ -91,6 +170,7 @@ def _json(
     pairs: Pairs,
     catalogue: Catalogue,
     bounds: Settings,
+    preview: Preview | None,
 ) -> Draft:
     """Read one object that has all; the query has nothing."""
     if pairs:
@@ -101,7 +181,8 @@ def _json(
         spool(stream, file)
         document = JsonDocument(file, bounds)
         shared = from_members(document.members, catalogue, bounds)
-        return RowValidator(shared, catalogue, bounds).take(document.rows())
+        rows = _bound(document.rows(), shared)
+        return _taken(rows, shared, catalogue, bounds, preview)
 
 
 def _multipart(
@@ -110,31 +191,36 @@ def _multipart(
     pairs: Pairs,
     catalogue: Catalogue,
     bounds: Settings,
+    preview: Preview | None,
 ) -> Draft:
     """Read a table or lines with the images that they refer to."""
     # To a file, because the images may follow the rows.
     with tempfile.TemporaryFile("w+b") as file:
         sent = read_multipart(stream, content_type, file, bounds)
-        read = _ndjson if sent.is_ndjson else _csv
+        read = _ndjson if sent.is_ndjson else _table
         given = [*pairs, *sent.pairs]
-        return read(sent.rows, content_type, given, catalogue, bounds, sent.files)
+        kind = sent.content_type
+        return read(sent.rows, kind, given, catalogue, bounds, preview, sent.files)
 
 
-_csv = partial(_table, read_csv)
-_ndjson = partial(_table, read_ndjson)
+_WORKBOOKS = (
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.ms-excel.sheet.macroenabled.12",
+    "application/vnd.oasis.opendocument.spreadsheet",
+)
+# Windows calls CSV by the name of Excel, others do not call it anything.
+_TABLES = ("text/csv", "text/tab-separated-values", "application/csv", "text/plain")
+_UNNAMED = ("application/vnd.ms-excel", "application/octet-stream")
 # What each media type is read by; NDJSON has no registered one, so three are in use.
-READERS: Mapping[str, Callable[[Stream, str, Pairs, Catalogue, Settings], Draft]] = (
-    MappingProxyType(
-        {
-            "application/json": _json,
-            "application/x-ndjson": _ndjson,
-            "application/ndjson": _ndjson,
-            "application/jsonl": _ndjson,
-            "text/csv": _csv,
-            "text/tab-separated-values": _csv,
-            "multipart/form-data": _multipart,
-        }
-    )
+READERS: Mapping[str, Callable[..., Draft]] = MappingProxyType(
+    {
+        "application/json": _json,
+        "application/x-ndjson": _ndjson,
+        "application/ndjson": _ndjson,
+        "application/jsonl": _ndjson,
+        **dict.fromkeys((*_TABLES, *_WORKBOOKS, *_UNNAMED), _table),
+        "multipart/form-data": _multipart,
+    }
 )
 
 

@@ -12,7 +12,9 @@ from anyascii import anyascii
 
 from app.collection.collection import limits_of
 from app.collection.errors import Unreadable
+from app.collection.ingest.binding import LONGEST
 from app.collection.ingest.multipart import Files
+from app.collection.ingest.preview import Preview
 from app.collection.ingest.shared import SharedParameters, image_fields
 from app.collection.ingest.table import Faults, TableRow
 from app.collection.ingest.writer import Draft, Writer
@@ -34,8 +36,6 @@ from app.renderer.produce import device_size
 
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255
-LONGEST = 100
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # What a system takes for a device, whatever follows its first dot.
 _DEVICE = re.compile(
@@ -43,13 +43,6 @@ _DEVICE = re.compile(
 )
 # Room for a number of six digits below the longest name.
 _SHARED = LONGEST - 8
-# Enough for a name; a text of a megabyte need not be transliterated.
-_MOST_VALUE = 2 * LONGEST
-_MOST_PATTERN = 500
-_CONSTANT = (
-    "has no placeholder such as {index}; curl takes braces in a URL for its own"
-    " unless it is called with -g"
-)
 _MOST_TEXT = 10 * LONGEST
 _OF_ALL_ROWS = ("MIMEO_MAX_COLLECTION_BYTES", "MIMEO_MAX_COLLECTION_PIXELS")
 
@@ -66,15 +59,15 @@ class RowValidator:
         catalogue: Catalogue,
         bounds: Settings,
         files: Files | None = None,
+        preview: Preview | None = None,
     ) -> None:
         self._shared = shared
         self._catalogue = catalogue
         self._bounds = bounds
         self._files = files
+        self._preview = preview
         self._pixels = 0
         self._laid = 0
-        columns = (*sorted(shared.columns.known), *sorted(shared.columns.ignored))
-        self._pattern = NamePattern(shared.pattern, columns)
         endings = FORMATS[shared.output.format].extensions
         # An archive's last member.
         self._names = Names(("manifest",) if "json" in endings else (), endings)
@@ -149,6 +142,8 @@ class RowValidator:
         self._pixels += width * height
         most = self._bounds.max_collection_pixels
         _bound("MIMEO_MAX_COLLECTION_PIXELS", most, self._pixels)
+        if self._preview is not None:
+            self._preview.add(index, row.line, request)
         # What follows a bad row is validated too, and then thrown away.
         if self._faults.named:
             return
@@ -156,7 +151,7 @@ class RowValidator:
         wanted = row.name
         if wanted is None:
             cells = {**row.extra, **vars(parameters)}
-            wanted = self._pattern.fill(index, renderer.name, cells)
+            wanted = self._shared.pattern.fill(index, renderer.name, cells)
         self._writer.add(request, self._names.give(wanted, index), kept)
         self._check_size(self._writer.size)
 
@@ -186,8 +181,9 @@ class RowValidator:
         if files is None:
             return kept
         for field in sorted(image_fields(renderer.parameters) & values.keys()):
-            name = values[field]
-            if not isinstance(name, str) or not _is_file(field, name, files):
+            value = values[field]
+            name = _file(field, value, files) if isinstance(value, str) else None
+            if name is None:
                 continue
             if name not in self._digests:
                 data = files.read(name)
@@ -196,8 +192,11 @@ class RowValidator:
                     raise BadParameter(Fault(field, reason))
                 self._digests[name] = self._writer.keep(data)
             kept[field] = self._digests[name]
-            # The bytes are stored; their digest is valid in their place.
+            # The bytes are stored; their digest is valid in their place. Only what is
+            # drawn at once needs them.
             raw = bytes.fromhex(kept[field])
+            if self._preview is not None:
+                raw = files.read(name)
             values[field] = base64.b64encode(raw).decode() if text else raw
         return kept
 
@@ -208,62 +207,22 @@ def _bound(limit: str, most: int, found: int) -> None:
         raise LimitExceeded("rows", limit, most, found)
 
 
-def _is_file(field: str, value: str, files: Files) -> bool:
-    """Tell whether a value names a file that was sent; raise if it can be no other."""
-    if value in files.places:
-        return True
+def _file(field: str, value: str, files: Files) -> str | None:
+    """Return the file that a value names; raise BadParameter if it can be no other."""
     if len(value) > _MOST_FILENAME or value.startswith("data:"):
-        return False
+        return None
+    try:
+        name = files.find(value)
+    except ValueError as error:
+        raise BadParameter(Fault(field, f"{shorten(value)!r} {error}")) from error
+    if name is not None:
+        return name
     try:
         base64.b64decode(value, validate=True)
     except ValueError as error:
         reason = f"no file named {shorten(value)!r} was sent"
         raise BadParameter(Fault(field, reason)) from error
-    return False
-
-
-class NamePattern:
-    """What names are made of: text and placeholders such as `{index}`.
-
-    Raises BadParameter on `name` for a placeholder that is not known.
-    """
-
-    def __init__(self, text: str, known: Iterable[str]) -> None:
-        if len(text) > _MOST_PATTERN:
-            reason = f"has more than {_MOST_PATTERN} characters"
-            raise BadParameter(Fault("name", reason))
-        self.text = text
-        parts = _PLACEHOLDER.split(text)
-        self._texts, self._names = parts[::2], parts[1::2]
-        choices = dict.fromkeys(("index", "renderer", *known))
-        for name in self._names:
-            if name not in choices:
-                told = shorten(f"{{{name}}}")
-                names = ", ".join(f"{{{choice}}}" for choice in choices)
-                reason = f"{told} is not known; known are {names}"
-                raise BadParameter(Fault("name", reason))
-        if any(brace in part for part in self._texts for brace in "{}"):
-            raise BadParameter(Fault("name", "has a brace without its other half"))
-        if not self._names:
-            raise BadParameter(Fault("name", _CONSTANT))
-
-    def fill(self, index: int, renderer: str, values: Mapping[str, Any]) -> str:
-        """Return the name of an image before it is made safe."""
-        spelt = [_spell(name, index, renderer, values) for name in self._names]
-        pieces = zip(self._texts, [*spelt, ""], strict=True)
-        return "".join(part for piece in pieces for part in piece)
-
-
-def _spell(name: str, index: int, renderer: str, values: Mapping[str, Any]) -> str:
-    # Padded, because most programs list files by name: in order up to 99,999.
-    if name == "index":
-        return f"{index:05}"
-    if name == "renderer":
-        return renderer
-    value = values.get(name)
-    if value is None or isinstance(value, bytes):
-        return ""
-    return value[:_MOST_VALUE] if isinstance(value, str) else str(value).lower()
+    return None
 
 
 class Names:

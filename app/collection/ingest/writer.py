@@ -22,7 +22,12 @@ _NONE: Mapping[str, str] = {}
 
 
 class Draft:
-    """A collection that is complete and not yet stored; whoever has it closes it."""
+    """A collection that is complete and not yet stored; whoever has it closes it.
+
+    `warnings` are what was assumed or passed over when it was read.
+    """
+
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, header: Header, file: IO[bytes]) -> None:
         self.header = header

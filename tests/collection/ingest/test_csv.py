@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.collection.errors import BadRows, Unreadable
-from app.collection.ingest.table import Columns, TableRow, read_csv
+from app.collection.ingest.columns import Columns
+from app.collection.ingest.csv import read_csv
+from app.collection.ingest.table import TableRow
 from tests.collection.uploads import Drips
 
 NAMES = Columns(frozenset({"name", "role", "qr"}))

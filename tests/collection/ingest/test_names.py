@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.collection.ingest.validate import LONGEST, NamePattern, Names, safe
+from app.collection.ingest.binding import LONGEST, NamePattern
+from app.collection.ingest.validate import Names, safe
 from app.renderer.errors import BadParameter
 
 KNOWN = ("title", "size")

@@ -1,0 +1,524 @@
+"""Columns bound to parameters and file names: `{First name} {Last name}`.
+
+The grammar is text with `{Column}`, `{Column|filter:argument|...}`, `{#}` for the
+number of the row, and `{{` and `}}` for braces. `{column:X}` is the column X even
+where X means something else. What a cell holds is never expanded itself.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import regex  # type: ignore[import-untyped]
+
+from app.collection.ingest.number_format import NumberFormat, UnknownNumberFormat
+from app.renderer.errors import BadParameter, Fault, shorten
+
+ROW_NUMBER = "#"
+_FORCED = "column:"
+_MOST_TEMPLATE = 2_000
+# More than any template's text may have; a filter cannot multiply beyond it.
+_MOST_FILLED = 100_000
+_TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
+_BLANKS = re.compile(r"[\s_\u200b\ufeff-]+")
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+_GRAPHEME = regex.compile(r"\X")
+
+
+class FilterFault(ValueError):
+    """A cell is not what a filter takes."""
+
+
+class Filter(NamedTuple):
+    """One step between a cell and its place: name and what follows the colon."""
+
+    name: str
+    argument: str
+
+
+def loose(name: str) -> str:
+    """Return a column's name without case, blanks, `_`, `-` and compatibility form."""
+    return _BLANKS.sub("", unicodedata.normalize("NFKC", name)).casefold()
+
+
+class ColumnNames:
+    """The names of a table's columns, looked up exactly, then loosely."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._exact: dict[str, list[int]] = {}
+        self._loose: dict[str, list[int]] = {}
+        for place, name in enumerate(self.names):
+            self._exact.setdefault(name, []).append(place)
+            self._loose.setdefault(loose(name), []).append(place)
+
+    def find(self, name: str) -> int | None:
+        """Return the place of a column from 0, or None.
+
+        Raises BadParameter on the name where it means more than one.
+        """
+        found = self._exact.get(name) or (
+            self._loose.get(loose(name), []) if loose(name) else []
+        )
+        if len(found) > 1:
+            places = ", ".join(f"{place + 1}" for place in found[:20])
+            reason = f"names {len(found):,} columns: {places}"
+            raise BadParameter(Fault(name, reason))
+        return found[0] if found else None
+
+    def suggest(self, name: str) -> str:
+        """Say what a name that is no column may have been meant for."""
+        near = get_close_matches(loose(name), self._loose, n=1)
+        if near:
+            return f"; did you mean {{{shorten(self.names[self._loose[near[0]][0]])}}}?"
+        named = [shorten(each) for each in self.names if each][:20]
+        return f"; the columns are {', '.join(named)}"
+
+
+class Placeholder(NamedTuple):
+    """A column's name as it was written, and what its cell goes through."""
+
+    name: str
+    filters: tuple[Filter, ...]
+
+    @property
+    def column(self) -> str:
+        """The name of the column alone."""
+        return self.name.removeprefix(_FORCED)
+
+    def apply(self, field: str, text: str) -> str:
+        """Send a text through the filters; raise BadParameter where it does not fit."""
+        for each in self.filters:
+            try:
+                text = FILTERS[each.name](text, each.argument)
+            except FilterFault as error:
+                raise BadParameter(Fault(field, f"{each.name}: {error}")) from error
+        return text
+
+
+def parse_template(field: str, text: str, most: int) -> list[str | Placeholder]:
+    """Part a template into texts and placeholders.
+
+    Raises BadParameter on `field` where it is longer than `most`, not of the grammar
+    or names an unknown filter.
+    """
+    if len(text) > most:
+        raise BadParameter(Fault(field, f"has more than {most:,} characters"))
+    parts: list[str | Placeholder] = []
+    for token in _TOKEN.findall(text):
+        if token in ("{{", "}}"):
+            parts.append(token[0])
+        elif token in ("{", "}"):
+            reason = f"has a brace without its other half; {token * 2} is one brace"
+            raise BadParameter(Fault(field, reason))
+        elif token.startswith("{"):
+            parts.append(_placeholder(field, token[1:-1]))
+        else:
+            parts.append(token)
+    return parts
+
+
+class Binding:
+    """A template over the columns of a table, for a parameter.
+
+    Raises BadParameter on `bind[parameter]` where the template is not of the grammar
+    or names an unknown filter.
+    """
+
+    def __init__(self, parameter: str, template: str) -> None:
+        self.parameter = parameter
+        self.field = f"bind[{parameter}]"
+        self._parts = parse_template(self.field, template, _MOST_TEMPLATE)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names in its placeholders but the row's number."""
+        named = (part for part in self._parts if isinstance(part, Placeholder))
+        return tuple(part.column for part in named if part.name != ROW_NUMBER)
+
+    def bound_to(self, header: ColumnNames) -> "BoundTemplate":
+        """Look its columns up; raise BadParameter for one that is not there."""
+        parts: list[str | _Slot] = []
+        for part in self._parts:
+            if isinstance(part, str):
+                parts.append(part)
+            elif part.name == ROW_NUMBER:
+                parts.append(_Slot(None, part))
+            else:
+                place = header.find(part.column)
+                if place is None:
+                    hint = header.suggest(part.column)
+                    reason = f"{{{shorten(part.column)}}} is no column{hint}"
+                    raise BadParameter(Fault(self.field, reason))
+                parts.append(_Slot(place, part))
+        return BoundTemplate(self.field, tuple(parts))
+
+
+class _Slot(NamedTuple):
+    place: int | None
+    placeholder: Placeholder
+
+
+class BoundTemplate(NamedTuple):
+    """A template whose columns are known by place."""
+
+    field: str
+    parts: tuple[str | _Slot, ...]
+
+    @property
+    def slots(self) -> tuple[_Slot, ...]:
+        """Its placeholders."""
+        return tuple(part for part in self.parts if isinstance(part, _Slot))
+
+    def fill(self, cells: Sequence[str], number: int) -> str:
+        """Return the text for one row; raise BadParameter where a cell does not fit."""
+        texts = []
+        size = 0
+        for part in self.parts:
+            if isinstance(part, str):
+                text = part
+            else:
+                text = f"{number}" if part.place is None else cells[part.place]
+                text = part.placeholder.apply(self.field, text)
+            size += len(text)
+            if size > _MOST_FILLED:
+                reason = f"has more than {_MOST_FILLED:,} characters"
+                raise BadParameter(Fault(self.field, reason))
+            texts.append(text)
+        return "".join(texts)
+
+
+def _placeholder(field: str, inner: str) -> Placeholder:
+    name, *steps = inner.split("|")
+    filters = []
+    for step in steps:
+        called, _, argument = step.partition(":")
+        called = called.strip()
+        if called not in FILTERS:
+            near = get_close_matches(called, FILTERS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {_KNOWN}"
+            reason = f"{shorten(called)!r} is no filter; {hint}"
+            raise BadParameter(Fault(field, reason))
+        try:
+            _CHECKS.get(called, _takes_anything)(argument)
+        except FilterFault as error:
+            raise BadParameter(Fault(field, f"{called}: {error}")) from error
+        filters.append(Filter(called, argument))
+    return Placeholder(name.strip(), tuple(filters))
+
+
+def _title(text: str, _: str) -> str:
+    return _WORD.sub(lambda found: _capitalised(found[0]), text)
+
+
+def _capitalised(word: str) -> str:
+    """Begin a word, and a name behind an apostrophe, with a capital letter.
+
+    `O'Neil` and `D'Arcy` have three letters and more there, `don't` and `we're` less.
+    """
+    parts = re.split(r"(['\u2019])", word.lower())
+    for place in range(0, len(parts), 2):
+        if place == 0 or len(parts[place]) > 2:
+            parts[place] = parts[place][:1].title() + parts[place][1:]
+    return "".join(parts)
+
+
+# The ways in which exports write a day, by the order of their parts.
+_ISO = re.compile(
+    r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})"
+    r"(?:[T ]+(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+)
+_SPLIT = re.compile(
+    r"(?P<a>\d{1,2})(?P<by>[-/.])(?P<b>\d{1,2})(?P=by)(?P<y>\d{4}|\d{2})"
+    r"(?:,?[T ]+(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+)
+_NAMED = re.compile(
+    r"(?:[A-Za-z]+,? )?"
+    r"(?:(?P<d>\d{1,2})(?:st|nd|rd|th|\.)? (?:of )?(?P<month>[A-Za-z]{3,9})\.?,?"
+    r"|(?P<month2>[A-Za-z]{3,9})\.? (?P<d2>\d{1,2})(?:st|nd|rd|th)?,?) (?P<y>\d{4})"
+    r"(?:,? (?P<time>\d{1,2}:\d{2}(?::\d{2})?))?"
+)
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august"),
+    *("september", "october", "november", "december"),
+)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_PICTURE = re.compile(r"YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|ss|A|a")
+_ORDER = re.compile(r"(dmy|mdy)(?: |\Z)", re.I)
+
+
+def _date(text: str, argument: str) -> str:
+    """Spell a day as a picture such as `D MMMM YYYY` says.
+
+    `dmy` or `mdy` before the picture says how 03/04/2026 is meant.
+    """
+    if not text.strip():
+        return text
+    order, picture = _order_and_picture(argument)
+    return _spell_date(_day(text.strip(), order), picture or "YYYY-MM-DD")
+
+
+def _order_and_picture(argument: str) -> tuple[str, str]:
+    found = _ORDER.match(argument)
+    if found is None:
+        return "", argument.strip()
+    return found[1].lower(), argument[found.end() :].strip()
+
+
+def _day(text: str, order: str) -> datetime:
+    for pattern in (_ISO, _SPLIT, _NAMED):
+        found = pattern.fullmatch(text)
+        if found is None:
+            continue
+        parts = found.groupdict()
+        try:
+            if pattern is _ISO:
+                year, month, day = int(parts["y"]), int(parts["m"]), int(parts["d"])
+            elif pattern is _SPLIT:
+                year, month, day = _ordered(parts, order, text)
+            else:
+                year = int(parts["y"])
+                month = _month(parts["month"] or parts["month2"])
+                day = int(parts["d"] or parts["d2"])
+            hour, minute, second = _clock(parts.get("time"), parts.get("half"))
+            return datetime(year, month, day, hour, minute, second)
+        except ValueError as error:
+            if isinstance(error, FilterFault):
+                raise
+            raise FilterFault(f"{shorten(text)!r} is no day: {error}") from error
+    raise FilterFault(f"{shorten(text)!r} is not a date that can be read")
+
+
+def _ordered(parts: Mapping[str, str], order: str, text: str) -> tuple[int, int, int]:
+    first, second, year = int(parts["a"]), int(parts["b"]), int(parts["y"])
+    # As POSIX reads two digits: 69 to 99 are the last century.
+    if len(parts["y"]) == 2:
+        year += 1900 if year > 68 else 2000
+    # A dot is written between day and month only where the day comes first.
+    if not order and (parts["by"] == "." or first > 12 or first == second):
+        order = "dmy"
+    if not order and second > 12:
+        order = "mdy"
+    if not order:
+        hint = "write date:dmy or date:mdy"
+        raise FilterFault(f"{text} is one of two days: {hint}")
+    return (year, second, first) if order == "dmy" else (year, first, second)
+
+
+def _month(name: str) -> int:
+    found = [n for n, each in enumerate(_MONTHS, 1) if each.startswith(name.lower())]
+    if len(found) != 1:
+        raise FilterFault(f"{shorten(name)!r} is no month")
+    return found[0]
+
+
+def _clock(text: str | None, half: str | None) -> tuple[int, int, int]:
+    if text is None:
+        return 0, 0, 0
+    hour, minute, *second = (int(part) for part in text.split(":"))
+    if half is not None:
+        hour = hour % 12 + (12 if half in "Pp" else 0)
+    return hour, minute, *(second or [0])  # type: ignore[return-value]
+
+
+def _spell_date(day: datetime, picture: str) -> str:
+    month = _MONTHS[day.month - 1].capitalize()
+    weekday = _DAYS[day.weekday()]
+    half = day.hour % 12 or 12
+    spelt = {
+        **{"YYYY": f"{day.year:04}", "YY": f"{day.year % 100:02}"},
+        **{"MMMM": month, "MMM": month[:3]},
+        **{"MM": f"{day.month:02}", "M": f"{day.month}"},
+        **{"DD": f"{day.day:02}", "D": f"{day.day}"},
+        **{"dddd": weekday, "ddd": weekday[:3]},
+        **{"HH": f"{day.hour:02}", "H": f"{day.hour}"},
+        **{"hh": f"{half:02}", "h": f"{half}"},
+        **{"mm": f"{day.minute:02}", "ss": f"{day.second:02}"},
+        **{"A": "PM" if day.hour > 11 else "AM", "a": "pm" if day.hour > 11 else "am"},
+    }
+    return _PICTURE.sub(lambda found: spelt[found[0]], picture)
+
+
+def _check_date(argument: str) -> None:
+    _, picture = _order_and_picture(argument)
+    if picture and not _PICTURE.search(picture):
+        known = "YYYY MM DD, D MMMM YYYY, HH:mm"
+        raise FilterFault(f"{shorten(picture)!r} has none of {known}")
+
+
+_POINT = re.compile(r"(point|comma)(?: |\Z)", re.I)
+_NUMBER = re.compile(r"[-+]?[0-9][0-9.,'\u2019 \u00a0\u202f]*|[-+]?[.,][0-9]+")
+
+
+def _number(text: str, argument: str) -> str:
+    """Spell a number as a spreadsheet's format such as `#,##0.00` does.
+
+    `point` or `comma` before the format says which one is before the decimals of the
+    cell, where 1,234 may be either.
+    """
+    if not text.strip():
+        return text
+    found = _POINT.match(argument)
+    mark = found[1].lower() if found else ""
+    code = argument[found.end() :] if found else argument
+    value = _value(text.strip(), {"point": ".", "comma": ","}.get(mark, ""))
+    return NumberFormat(code.strip() or "General").show(value)
+
+
+def _value(text: str, mark: str) -> float:
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        raise FilterFault(f"{shorten(text)!r} is not a number")
+    digits = re.sub(r"['\u2019 \u00a0\u202f]", "", text)
+    marks = [each for each in digits if each in ".,"]
+    if not mark and marks:
+        mark = _decimal_mark(digits, marks)
+    grouped = {",", "."} - {mark}
+    plain = "".join(each for each in digits if each not in grouped)
+    try:
+        return float(plain.replace(mark, ".") if mark else plain)
+    except ValueError as error:
+        raise FilterFault(f"{shorten(text)!r} is not a number") from error
+
+
+def _decimal_mark(digits: str, marks: Sequence[str]) -> str:
+    """Tell which mark is before the decimals; none where both are of groups."""
+    if len({*marks}) == 2:
+        return marks[-1]
+    if len(marks) > 1:
+        return ""
+    whole, _, rest = digits.partition(marks[0])
+    if len(rest) != 3 or not 1 <= len(whole.lstrip("+-")) <= 3 or whole in "+-0":
+        return marks[0]
+    # The point of a program's own export; a comma may be of either kind.
+    if marks[0] == ".":
+        return "."
+    hint = "write number:point or number:comma"
+    raise FilterFault(f"{digits} is one of two numbers: {hint}")
+
+
+def _check_number(argument: str) -> None:
+    found = _POINT.match(argument)
+    try:
+        NumberFormat((argument[found.end() :] if found else argument) or "General")
+    except UnknownNumberFormat as error:
+        raise FilterFault(str(error)) from error
+
+
+_SLICE = re.compile(r"(?P<first>-?[0-9]{1,6})?(?P<colon>:)?(?P<stop>-?[0-9]{1,6})?")
+
+
+def _slice(text: str, argument: str) -> str:
+    """Return some of the characters as a reader counts them (UAX #29), from 0."""
+    found = _SLICE.fullmatch(argument.strip())
+    graphemes = _GRAPHEME.findall(text[:_MOST_FILLED])
+    if found is None:
+        return text
+    first = int(found["first"] or 0)
+    if found["colon"] is None:
+        return "".join(graphemes[:first])
+    stop = None if found["stop"] is None else int(found["stop"])
+    return "".join(graphemes[first:stop])
+
+
+def _check_slice(argument: str) -> None:
+    found = _SLICE.fullmatch(argument.strip())
+    if found is None or not (found["first"] or found["stop"]):
+        raise FilterFault("takes START:END, or how many characters from the first")
+
+
+def _takes_nothing(argument: str) -> None:
+    if argument:
+        raise FilterFault("takes no argument")
+
+
+def _takes_anything(_: str) -> None:
+    pass
+
+
+FILTERS: Mapping[str, Callable[[str, str], str]] = MappingProxyType(
+    {
+        "upper": lambda text, _: text.upper(),
+        "lower": lambda text, _: text.lower(),
+        "title": _title,
+        "trim": lambda text, _: " ".join(text.split()),
+        "date": _date,
+        "number": _number,
+        "default": lambda text, argument: text if text.strip() else argument,
+        "slice": _slice,
+    }
+)
+_KNOWN = ", ".join(FILTERS)
+_CHECKS: Mapping[str, Callable[[str], None]] = MappingProxyType(
+    {
+        **dict.fromkeys(("upper", "lower", "title", "trim"), _takes_nothing),
+        "date": _check_date,
+        "number": _check_number,
+        "slice": _check_slice,
+    }
+)
+
+
+DEFAULT = "{index}"
+LONGEST = 100
+# Enough for a name; a text of a megabyte need not be transliterated.
+_MOST_VALUE = 2 * LONGEST
+_MOST_PATTERN = 500
+_CONSTANT = (
+    "has no placeholder such as {index}; curl takes braces in a URL for its own"
+    " unless it is called with -g"
+)
+
+
+class NamePattern:
+    """What names are made of: text and placeholders such as `{index}`.
+
+    A parameter goes before a column of its name. Raises BadParameter on `name` for a
+    placeholder that is not `known`, unless a table may have a column of that name:
+    `wanted` are those that it must have.
+    """
+
+    def __init__(
+        self, text: str, known: Iterable[str], *, has_columns: bool = False
+    ) -> None:
+        self.text = text
+        self._parts = parse_template("name", text, _MOST_PATTERN)
+        named = [part for part in self._parts if isinstance(part, Placeholder)]
+        choices = dict.fromkeys(("index", "renderer", *known))
+        others = [each.name for each in named if each.name not in (*choices, "#")]
+        if others and not has_columns:
+            told = shorten(f"{{{others[0]}}}")
+            names = ", ".join(f"{{{choice}}}" for choice in choices)
+            reason = f"{told} is not known; known are {names}"
+            raise BadParameter(Fault("name", reason))
+        if not named:
+            raise BadParameter(Fault("name", _CONSTANT))
+        self.wanted = tuple(dict.fromkeys(others))
+
+    def fill(self, index: int, renderer: str, values: Mapping[str, Any]) -> str:
+        """Return the name of an image before it is made safe."""
+        own = {"index": f"{index:05}", "renderer": renderer, "#": f"{index}"}
+        return "".join(
+            part
+            if isinstance(part, str)
+            else part.apply("name", own.get(part.name) or spell(values.get(part.name)))
+            for part in self._parts
+        )
+
+
+def spell(value: Any) -> str:
+    """Return a parameter's value as a file name has it; an image is nothing."""
+    if value is None or isinstance(value, bytes):
+        return ""
+    return value[:_MOST_VALUE] if isinstance(value, str) else str(value).lower()
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as a query spells it; null is nothing."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else str(value).lower()

@@ -1,0 +1,355 @@
+"""From records of cells to rows of parameters: header, columns, what is bound to them.
+
+Whatever reads a table (CSV, a workbook) yields records; what they mean is decided here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import chain
+from types import MappingProxyType
+from typing import NamedTuple
+
+from app.collection.errors import BadRows, RowFault, Unreadable
+from app.collection.ingest.binding import (
+    Binding,
+    BoundTemplate,
+    ColumnNames,
+    as_text,
+    loose,
+)
+from app.collection.ingest.table import Faults, TableRow, Warnings
+from app.renderer.errors import BadParameter, Fault, shorten
+
+_NO_FAULTS: Mapping[int, str] = MappingProxyType({})
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# A title, the date of the export, a blank line; further down it is data.
+_MOST_ABOVE = 20
+_MOST_HEADER = 64 << 10
+
+
+class Record(NamedTuple):
+    """One line of a table: its number from 1, texts, and what is wrong by place."""
+
+    line: int
+    cells: Sequence[str]
+    faults: Mapping[int, str] = _NO_FAULTS
+
+
+class Columns(NamedTuple):
+    """What a table's columns may be for.
+
+    `known` are the parameters, `ignored` is passed over without a word, `bindings` are
+    templates for parameters, `wanted` columns that file names are made of. `given` are
+    parameters that need no column: they are shared by all rows. `required` are those
+    that every row has to have, `options` those of the output, which are no columns.
+    """
+
+    known: frozenset[str]
+    ignored: frozenset[str] = frozenset()
+    bindings: tuple[Binding, ...] = ()
+    wanted: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
+
+    @property
+    def bound(self) -> Mapping[str, Binding]:
+        """The bindings by parameter."""
+        return {each.parameter: each for each in self.bindings}
+
+
+class _ColumnPlan(NamedTuple):
+    """Where each parameter and each column of a file name comes from."""
+
+    direct: tuple[tuple[str, int], ...]
+    templates: tuple[tuple[str, BoundTemplate], ...]
+    extra: tuple[tuple[str, int], ...]
+
+
+def read_table(
+    records: Iterable[Record], columns: Columns, warned: Warnings
+) -> Iterator[TableRow]:
+    """Yield the rows below the header; an empty cell is not given.
+
+    Rows without anything are passed over, short ones end in empty cells. Raises
+    BadRows for a wrong header, before any row, and what `records` raises.
+    """
+    iterator = iter(records)
+    try:
+        header, above, rest = _find_header(iterator, columns)
+    except Unreadable as error:
+        raise BadRows((RowFault(None, error.line, "", error.reason),)) from error
+    names = [name.strip() for name in header.cells]
+    if above:
+        lines = f"line {above[0].line:,}" if len(above) == 1 else "lines"
+        if len(above) > 1:
+            lines = f"lines {above[0].line:,} to {above[-1].line:,}"
+        warned.add(f"{lines} above the header passed over")
+    plan = _plan(header.line, ColumnNames(names), columns, warned)
+    width = len(names)
+    unnamed: set[int] = set()
+    number = 0
+    for record in chain(rest, iterator):
+        number += 1
+        cells = [*record.cells]
+        if len(cells) > width and any(map(str.strip, cells[width:])):
+            reason = f"has {len(cells):,} cells; the header has {width:,}"
+            yield TableRow(record.line, {}, text=True, faults=(Fault("", reason),))
+            continue
+        cells.extend([""] * (width - len(cells)))
+        for place, name in enumerate(names):
+            if not name and cells[place].strip() and place not in unnamed:
+                unnamed.add(place)
+                warned.add(f"column {place + 1:,} has no name: it was passed over")
+        yield _row(record, cells, number, names, plan)
+
+
+def _find_header(
+    records: Iterator[Record], columns: Columns
+) -> tuple[Record, Sequence[Record], Sequence[Record]]:
+    """Return the header, what is above it, and records below that were read already.
+
+    It is the first record, unless that names no column that is known and one of the
+    next ones does.
+    """
+    read: list[Record] = []
+    while True:
+        try:
+            record = next(records, None)
+        except Unreadable:
+            # What is wrong below the header is said with the rows above it.
+            if read:
+                break
+            raise
+        if record is None:
+            break
+        read.append(record)
+        if sum(map(len, record.cells)) > _MOST_HEADER:
+            break
+        if matches(record.cells, columns):
+            return record, read[:-1], ()
+        if len(read) > _MOST_ABOVE:
+            break
+    if not read:
+        reason = "the file is empty: its first line names the columns"
+        raise Unreadable(None, reason)
+    return read[0], (), read[1:]
+
+
+def matches(cells: Sequence[str], columns: Columns) -> int:
+    """Count the cells that name a parameter, or a column that is asked for."""
+    known = {
+        loose(name) for name in (*columns.known, *columns.ignored, *columns.wanted)
+    }
+    known |= {loose(name) for each in columns.bindings for name in each.columns}
+    return len(known & {loose(cell) for cell in cells if cell.strip()})
+
+
+def _plan(
+    line: int, header: ColumnNames, columns: Columns, warned: Warnings
+) -> _ColumnPlan:
+    """Decide what each column is for; raise BadRows with whatever is wrong."""
+    faults = Faults()
+    bound = columns.bound
+    used: set[int] = set()
+    direct: list[tuple[str, int]] = []
+    templates: list[tuple[str, BoundTemplate]] = []
+    extra: list[tuple[str, int]] = []
+    for name in sorted(columns.known - bound.keys() - columns.ignored):
+        place = _looked_up(header, name, line, faults)
+        if place is not None:
+            direct.append((name, place))
+            used.add(place)
+    for parameter, binding in bound.items():
+        try:
+            made = binding.bound_to(header)
+        except BadParameter as error:
+            for fault in error.faults:
+                faults.add(None, line, *fault)
+            continue
+        templates.append((parameter, made))
+        used.update(part.place for part in made.slots if part.place is not None)
+    for name in columns.wanted:
+        column = name.removeprefix("column:")
+        place = _looked_up(header, column, line, faults)
+        if place is None:
+            hint = header.suggest(column)
+            reason = f"{{{shorten(name)}}} is neither a parameter nor a column{hint}"
+            faults.add(None, line, "name", reason)
+        else:
+            extra.append((name, place))
+            used.add(place)
+    for name in sorted(columns.ignored):
+        place = header.find(name)
+        if place is None:
+            faults.add(None, line, name, "is to be ignored and is no column")
+        else:
+            used.add(place)
+            extra.append((name, place))
+    filled = {name for name, _ in (*direct, *templates)} | columns.given
+    _judge_others(line, header, used, filled, columns, faults, warned)
+    faults.check()
+    return _ColumnPlan(tuple(direct), tuple(templates), tuple(extra))
+
+
+def _looked_up(header: ColumnNames, name: str, line: int, faults: Faults) -> int | None:
+    try:
+        return header.find(name)
+    except BadParameter as error:
+        for fault in error.faults:
+            faults.add(None, line, *fault)
+        return None
+
+
+def _judge_others(
+    line: int,
+    header: ColumnNames,
+    used: set[int],
+    filled: frozenset[str] | set[str],
+    columns: Columns,
+    faults: Faults,
+    warned: Warnings,
+) -> None:
+    """Say which columns are for nothing; refuse those that look misspelt."""
+    others = [
+        name for place, name in enumerate(header.names) if name and place not in used
+    ]
+    missing = {loose(name): name for name in columns.known - filled}
+    if not used and faults.named:
+        return
+    if not used:
+        hint = f"is not known; known are {', '.join(sorted(columns.known))}"
+        for name in others:
+            faults.add(
+                None, line, name, f"{hint}; ignore={shorten(name)} passes it over"
+            )
+            hint = "is not known"
+        if not others:
+            faults.add(None, line, "", "the header names no column")
+        return
+    passed = []
+    for name in others:
+        near = get_close_matches(loose(name), missing, n=1, cutoff=0.8)
+        if name in columns.options:
+            reason = "is not known as a column: one for all rows is in the query"
+            faults.add(None, line, name, reason)
+        elif near:
+            meant = missing[near[0]]
+            reason = f"is no parameter; did you mean {meant}?"
+            hint = f"ignore={shorten(name)} passes it over"
+            faults.add(None, line, name, f"{reason} If not, {hint}")
+        else:
+            passed.append(shorten(name))
+    if passed:
+        many = (
+            "columns that nothing uses" if passed[1:] else "a column that nothing uses"
+        )
+        warned.add(f"{many} passed over: {', '.join(passed[:20])}")
+    for name in sorted(columns.required - filled):
+        reason = "is required, and no column is called so"
+        if others:
+            reason += f"; bind[{name}]={{{shorten(others[0])}}} binds one to it"
+        faults.add(None, line, name, reason)
+
+
+def _row(
+    record: Record,
+    cells: Sequence[str],
+    number: int,
+    names: Sequence[str],
+    plan: _ColumnPlan,
+) -> TableRow:
+    faults: list[Fault] = []
+    given = {}
+    for name, place in plan.direct:
+        if cells[place]:
+            given[name] = cells[place]
+    extra = {name: cells[place] for name, place in plan.extra}
+    for parameter, template in plan.templates:
+        try:
+            text = template.fill(cells, number)
+        except BadParameter as error:
+            faults.extend(error.faults)
+            continue
+        if text:
+            given[parameter] = text
+    if record.faults.get(0, "").startswith("has 1 cells"):
+        faults.append(Fault("", record.faults[0]))
+    elif record.faults or _CONTROL.search("".join(cells)):
+        faults.extend(_broken(record, cells, names, plan))
+    if faults:
+        return TableRow(record.line, {}, text=True, faults=tuple(faults))
+    return TableRow(record.line, given, text=True, extra=extra)
+
+
+def _broken(
+    record: Record, cells: Sequence[str], names: Sequence[str], plan: _ColumnPlan
+) -> Iterator[Fault]:
+    """Name the cells that cannot be used, of the columns that are used."""
+    used = {place for _, place in (*plan.direct, *plan.extra)}
+    used |= {
+        slot.place
+        for _, made in plan.templates
+        for slot in made.slots
+        if slot.place is not None
+    }
+    for place in sorted(used):
+        if place in record.faults:
+            yield Fault(names[place], record.faults[place])
+        found = _CONTROL.search(cells[place])
+        if found:
+            code = f"U+{ord(found[0]):04X}"
+            where = f"at character {found.start() + 1:,}"
+            yield Fault(names[place], f"holds the control character {code} {where}")
+
+
+def bind_items(
+    rows: Iterable[TableRow], columns: Columns, warned: Warnings
+) -> Iterator[TableRow]:
+    """Bind the members of JSON objects as columns are bound.
+
+    What is not a text becomes one, as a query spells it. Members that nothing uses are
+    passed over, and said.
+    """
+    bound = columns.bound
+    for number, row in enumerate(rows, 1):
+        if row.faults or row.renderer is not None:
+            yield row
+            continue
+        faults = [
+            Fault(name, "is neither text nor number: a template cannot hold it")
+            for name, value in row.values.items()
+            if isinstance(value, dict | list)
+        ]
+        cells = {name: as_text(value) for name, value in row.values.items()}
+        given = {
+            name: text
+            for name, text in cells.items()
+            if name in columns.known and name not in bound and text
+        }
+        try:
+            header = ColumnNames([*cells])
+            for parameter, binding in bound.items():
+                text = binding.bound_to(header).fill([*cells.values()], number)
+                if text:
+                    given[parameter] = text
+            extra = {}
+            for name in columns.wanted:
+                place = header.find(name.removeprefix("column:"))
+                if place is None:
+                    reason = f"{{{shorten(name)}}} is neither a parameter nor a member"
+                    faults.append(Fault("name", reason))
+                else:
+                    extra[name] = [*cells.values()][place]
+        except BadParameter as error:
+            faults.extend(error.faults)
+        if faults:
+            yield row._replace(faults=tuple(faults))
+            continue
+        used = {loose(name) for each in columns.bindings for name in each.columns}
+        used |= {loose(name.removeprefix("column:")) for name in columns.wanted}
+        for name in cells:
+            if name not in columns.known and loose(name) not in used:
+                warned.add(f"a member that nothing uses passed over: {shorten(name)}")
+        yield row._replace(values=given, text=True, extra=extra)

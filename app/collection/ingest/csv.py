@@ -1,0 +1,379 @@
+"""CSV as programs write it (RFC 4180 and its relatives): records of cells."""
+
+import codecs
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from charset_normalizer import from_bytes
+
+from app.collection.errors import Unreadable
+from app.collection.ingest.columns import Columns, Record, matches, read_table
+from app.collection.ingest.table import ADVICE, Lines, Stream, TableRow, Warnings
+from app.parsing.image import UnsupportedBody
+from app.renderer.errors import shorten
+
+# The field size limit is the process's own; rows are bounded before they get here.
+csv.field_size_limit(2**31 - 1)
+
+# Excel writes a semicolon wherever the decimal separator of the country is a comma.
+_DELIMITERS = (",", ";", "\t", "|")
+# Below it nothing is sure: three bytes are a word in many charsets.
+_LEAST_FOREIGN = 8
+# Excel obeys a first line `sep=;`, and quotes and pads it when it writes it again.
+_SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*\s*\Z')
+_MOST_HEADER = 64 << 10
+# Lines that decide what separates cells.
+_SAMPLE = 20
+# Eight bytes and more each, as long as the row is in memory.
+_MOST_CELLS = 100_000
+_BLOCK = 64 << 10
+_UTF8 = ("utf-8", "ascii")
+_MARKS = (
+    (codecs.BOM_UTF8, None),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# What spreadsheets save as on systems of all regions; others are to be declared.
+_LIKELY = (
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
+    *("cp874", "mac_roman", "cp932", "gb18030", "big5", "cp949", "koi8_r"),
+)
+
+
+def read_csv(
+    stream: Stream,
+    columns: Columns,
+    most: int,
+    warned: Warnings | None = None,
+    charset: str | None = None,
+) -> Iterator[TableRow]:
+    """Yield the rows below the header; an empty cell is not given.
+
+    Comma, semicolon, tab or bar, whichever makes most sense of the first lines, or what
+    a first line `sep=;` says. Rows without anything are passed over. `charset` is what
+    was declared; else it is UTF-8, or UTF-16 by its mark, or what can be told for sure.
+    Raises BadRows for a wrong header, before any row, and Unreadable where quoting or
+    encoding is broken or a row has more than `most` bytes.
+    """
+    warned = Warnings() if warned is None else warned
+    decoded = _Decoded(stream, charset, warned)
+    lines = Lines(decoded, most, "; is a quote left open?", lambda: decoded.advice)
+    return read_table(_records(lines, columns, warned), columns, warned)
+
+
+class _Decoded:
+    """A stream in UTF-8, whatever it was sent in.
+
+    `advice` is what to do where a line turns out not to be UTF-8.
+    """
+
+    def __init__(self, stream: Stream, charset: str | None, warned: Warnings) -> None:
+        self._stream = stream
+        self._notes = warned
+        self._charset = _codec(charset)
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._is_decided = False
+        self.advice = ADVICE
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes; none at the end."""
+        block = self._stream.read(size) if self._is_decided else self._decide(size)
+        if self._decoder is None:
+            return block
+        while True:
+            try:
+                text = self._decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                reason = f"the file is not {self._charset}: {error.reason}"
+                raise Unreadable(None, reason) from error
+            if text or not block:
+                return text.encode("utf-8", "surrogatepass")
+            block = self._stream.read(size)
+
+    def _decide(self, size: int) -> bytes:
+        """Look at the first bytes, and again at the first ones that are not ASCII."""
+        block = self._stream.read(size)
+        if self._charset is None:
+            # Zeros are ASCII too: UTF-16 is told by them.
+            while len(block) < 4 and (more := self._stream.read(size)):
+                block += more
+            if block.isascii() and b"\0" not in block:
+                return block
+            while len(block) < _BLOCK and (more := self._stream.read(size)):
+                block += more
+            mark = next((each for each in _MARKS if block.startswith(each[0])), None)
+            if mark is not None:
+                self._charset, block = mark[1], block[len(mark[0]) :]
+            elif _is_utf16(block):
+                self._charset = "utf-16-le" if block[1] == 0 else "utf-16-be"
+                self._notes.add(f"the file was read as {self._charset}")
+            else:
+                self._charset, self.advice = _detect(block, self._notes)
+        self._is_decided = True
+        if self._charset not in (None, *_UTF8):
+            self._decoder = codecs.getincrementaldecoder(self._charset)()
+        return block
+
+
+def _codec(charset: str | None) -> str | None:
+    """Return Python's name of a declared charset; raise UnsupportedBody for another."""
+    if charset is None:
+        return None
+    # As browsers read the label (WHATWG Encoding, section 4.2).
+    known = {"iso-8859-1": "cp1252", "latin1": "cp1252", "iso8859-1": "cp1252"}
+    label = charset.strip().lower()
+    try:
+        found = codecs.lookup(known.get(label, label))
+    except LookupError as error:
+        raise UnsupportedBody(
+            f"The charset {shorten(charset)!r} is not known."
+        ) from error
+    if not found._is_text_encoding:
+        raise UnsupportedBody(f"{shorten(charset)!r} is no charset.")
+    return found.name
+
+
+def _is_utf16(block: bytes) -> bool:
+    """Tell UTF-16 without a mark: every second byte of its header is zero."""
+    head = block[:64]
+    return len(head) > 3 and (not any(head[1::2]) or not any(head[::2]))
+
+
+def _detect(block: bytes, warned: Warnings) -> tuple[str | None, str]:
+    """Return the charset of bytes that are not all ASCII, None for UTF-8, and advice.
+
+    Nothing is guessed: where two readings are as likely the first line that is not
+    UTF-8 reports them.
+    """
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(block)
+    except UnicodeDecodeError:
+        found = list(from_bytes(block, cp_isolation=list(_LIKELY)))
+    else:
+        return None, ADVICE
+    if not found:
+        return None, ADVICE
+    best = found[0]
+    rivals = [
+        each
+        for each in found[1:]
+        if each.chaos - best.chaos < 0.02 and best.coherence - each.coherence < 0.05
+    ]
+    is_short = sum(byte > 127 for byte in block) < _LEAST_FOREIGN
+    is_unsure = is_short and best.coherence < 0.2
+    if is_unsure or any(str(each) != str(best) for each in rivals):
+        readings = " or ".join(_reading(each.encoding, block) for each in found[:3])
+        advice = f"{ADVICE}, or say in Content-Type whether its charset is {readings}"
+        return None, advice
+    warned.add(f"the file is not UTF-8: it was read as {_label(best.encoding)}")
+    return str(best.encoding), ADVICE
+
+
+def _label(codec: str) -> str:
+    return codec.replace("cp125", "windows-125").replace("_", "-")
+
+
+def _reading(codec: str, block: bytes) -> str:
+    """Show the first word that is not ASCII as a charset reads it."""
+    text = block.decode(codec, "replace")
+    words = (word for word in re.split(r"[\s,;\t\"]+", text) if not word.isascii())
+    return f"{_label(codec)} ({shorten(next(words, ''))})"
+
+
+def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Record]:
+    """Yield the records that hold anything, with the line that each begins on."""
+    texts = lines.texts()
+    sample, delimiter, failure = _sample(lines, texts, columns)
+    if failure is not None:
+        texts = map(_fail, (failure,))
+        if not sample:
+            raise failure
+    if not sample:
+        return
+    first = lines.number - len(sample)
+    tidy = _Tidy(lines, (*sample,), texts, delimiter)
+    cells = csv.reader(iter(tidy), delimiter=delimiter, strict=True)
+    blank = width = 0
+    while True:
+        start = first + cells.line_num + 1
+        lines.begin(start)
+        try:
+            row = next(cells)
+        except StopIteration:
+            if blank:
+                many = f"{blank:,} rows" if blank > 1 else "a row"
+                warned.add(f"{many} without anything passed over")
+            return
+        except csv.Error as error:
+            line = first + cells.line_num
+            if not width:
+                reason = "the quotes of the header are broken"
+                raise Unreadable(line, reason) from error
+            raise _broken(error, start, line) from error
+        quoted, tidy.has_quote = tidy.has_quote, False
+        if quoted or any(map(str.strip, row)):
+            width = max(width, len(row))
+            other = _other_delimiter(row, width) if len(row) == 1 else ""
+            reason = f"has 1 cells; the header has {width:,}, and {other!r} is in this"
+            yield Record(start, row, {0: reason} if other else {})
+        else:
+            blank += len(row) > 1
+            lines.pass_over()
+
+
+def _other_delimiter(row: Sequence[str], width: int) -> str:
+    """Tell what separates the cells of a row otherwise than those of the others."""
+    counted = ((each, row[0].count(each) + 1) for each in _DELIMITERS)
+    return next((each for each, count in counted if count == width > 1), "")
+
+
+def _sample(
+    lines: Lines, texts: Iterator[str], columns: Columns
+) -> tuple[list[str], str, Unreadable | None]:
+    """Take the first lines; return them, what separates their cells, and a failure.
+
+    A line that cannot be read fails in its turn, when those before it are judged.
+    """
+    sample: list[str] = []
+    size = 0
+    forced = ""
+    failure = None
+    while True:
+        lines.begin()
+        try:
+            text = next(texts, None)
+        except Unreadable as error:
+            failure = error
+            break
+        if text is None:
+            break
+        found = None if sample or forced else _SEPARATOR.match(text)
+        if found:
+            if found[1] not in _DELIMITERS:
+                reason = f"sep={found[1]!r} is not a comma, a semicolon, a tab or a bar"
+                raise Unreadable(1, reason)
+            forced = found[1]
+            continue
+        if not sample and not text.strip():
+            continue
+        sample.append(text)
+        size += len(text)
+        if len(sample) == 1 and size > _MOST_HEADER:
+            raise Unreadable(1, f"the header has more than {_MOST_HEADER:,} characters")
+        if len(sample) == _SAMPLE or size > _MOST_HEADER:
+            break
+    heads = [text[:_MOST_HEADER] for text in sample]
+    delimiter = forced or max(
+        _DELIMITERS, key=lambda each: _likelihood(heads, each, columns)
+    )
+    return sample, delimiter, failure
+
+
+def _fail(error: Unreadable) -> str:
+    raise error
+
+
+def _likelihood(
+    sample: Sequence[str], delimiter: str, columns: Columns
+) -> tuple[int, int, int]:
+    """Weigh a delimiter: known columns of a row, rows of equal width, their width."""
+    reader = csv.reader(
+        iter(_Tidy(None, sample, iter(()), delimiter)), delimiter=delimiter
+    )
+    try:
+        rows = [row for row in reader if any(map(str.strip, row))]
+    except csv.Error:
+        return 0, 0, 0
+    known = max((matches(row, columns) for row in rows), default=0)
+    width, equal = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
+    return known, equal if width > 1 else 0, max(map(len, rows), default=0)
+
+
+class _Tidy:
+    """Lines on their way to the reader; quotes with blanks around them stand alone.
+
+    `has_quote` tells whether one did since it was last set. Raises Unreadable before a
+    line becomes millions of cells.
+    """
+
+    def __init__(
+        self,
+        lines: Lines | None,
+        sample: Sequence[str],
+        texts: Iterator[str],
+        delimiter: str,
+    ) -> None:
+        self._lines = lines
+        self._sample = sample
+        self._texts = texts
+        self._delimiter = delimiter
+        self._is_open = False
+        self.has_quote = False
+        mark = re.escape(delimiter)
+        blanks = " *" if delimiter == "\t" else r"[ \t]*"
+        self._cell = re.compile(
+            rf'{blanks}(?P<quoted>"(?:[^"]|"")*(?P<end>"|\Z)){blanks}(?={mark}|[\r\n]|\Z)'
+            rf"|[^{mark}]*"
+        )
+        self._rest = re.compile(rf'(?:[^"]|"")*"{blanks}')
+
+    def __iter__(self) -> Iterator[str]:
+        for source in (self._sample, self._texts):
+            for text in source:
+                if (
+                    len(text) > _MOST_CELLS
+                    and text.count(self._delimiter) > _MOST_CELLS
+                ):
+                    line = self._lines.number if self._lines else None
+                    reason = f"has more than {_MOST_CELLS:,} delimiters"
+                    raise Unreadable(line, reason)
+                if '"' in text:
+                    self.has_quote = True
+                    text = self._walk(text)
+                yield text
+
+    def _walk(self, text: str) -> str:
+        """Take blanks around quoted cells off, and see whether one is left open."""
+        out: list[str] = []
+        place = 0
+        if self._is_open:
+            found = self._rest.match(text)
+            if found is None:
+                return text
+            place = found.end()
+            out.append(found[0].rstrip(" \t"))
+            self._is_open = False
+            # What follows the closing quote is the reader's to judge.
+            end = re.compile(rf"[^{re.escape(self._delimiter)}]*").match(text, place)
+            assert end is not None
+            out.append(end[0])
+            place = end.end()
+            if place < len(text):
+                out.append(text[place])
+                place += 1
+        while place < len(text):
+            found = self._cell.match(text, place)
+            assert found is not None
+            if found["quoted"] is None:
+                out.append(found[0])
+            else:
+                out.append(found["quoted"])
+                self._is_open = found["end"] != '"'
+            place = found.end()
+            if found["quoted"] is not None and text[place : place + 1] in ("\r", "\n"):
+                out.append(text[place:])
+                break
+            out.append(text[place : place + 1])
+            place += 1
+        return "".join(out)
+
+
+def _broken(error: csv.Error, start: int, line: int) -> Unreadable:
+    # The module has one class for all; its text is the only way to tell.
+    if "end of data" in str(error):
+        return Unreadable(start, "a quote that opens in this row is never closed")
+    return Unreadable(line, f"the quoting is broken: {error}")

@@ -1,0 +1,66 @@
+"""The worst rows of a table, to be looked at before ten thousand are drawn."""
+
+import unicodedata
+from typing import Any, NamedTuple
+
+from app.image_request import ImageRequest
+
+
+class PreviewRow(NamedTuple):
+    """A row that is worth a look: its number from 1, its line, and why."""
+
+    row: int
+    line: int | None
+    why: str
+    request: ImageRequest
+
+
+class Preview:
+    """Takes note of rows while they are validated: longest, emptiest, widest.
+
+    `count` are all rows that are valid, `warnings` what was assumed in reading them.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._worst: dict[str, list[tuple[float, int, PreviewRow]]] = {}
+        self.count = 0
+        self.warnings: tuple[str, ...] = ()
+
+    def add(self, index: int, line: int | None, request: ImageRequest) -> None:
+        """Take note of a row, if it is one of the worst."""
+        self.count += 1
+        values = vars(request.parameters).values()
+        texts = [value for value in values if isinstance(value, str)]
+        weights = {
+            "longest": sum(map(len, texts)),
+            "emptiest": -sum(value not in (None, "") for value in values),
+            "widest": max(map(_width, texts), default=0),
+        }
+        for why, weight in weights.items():
+            kept = self._worst.setdefault(why, [])
+            if len(kept) == self._number and weight <= kept[-1][0]:
+                continue
+            # Of equals the first one stays: -index sorts it in front.
+            kept.append((weight, -index, PreviewRow(index, line, why, request)))
+            kept.sort(key=lambda each: each[:2], reverse=True)
+            del kept[self._number :]
+
+    def rows(self) -> list[PreviewRow]:
+        """Return so many rows, each once: the worst of each kind first."""
+        chosen: dict[int, PreviewRow] = {}
+        for rank in range(self._number):
+            for kept in self._worst.values():
+                if rank < len(kept):
+                    row = kept[rank][2]
+                    chosen.setdefault(row.row, row)
+        return [*chosen.values()][: self._number]
+
+
+def _width(text: Any) -> float:
+    """Estimate how wide a line a text is, in ems: its longest word counts, too."""
+    # Wide and fullwidth characters (UAX #11) take an em, capitals two thirds.
+    wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text[:500])
+    upper = sum(map(str.isupper, text[:500]))
+    longest = max(map(len, text[:500].split()), default=0)
+    return 0.5 * len(text[:500]) + 0.5 * wide + 0.17 * upper + longest
