@@ -37,7 +37,7 @@ SETTINGS = {
     "UTF-16": f"{TEXT}44,34,UCS-2,1",
     "UTF-16, tab": f"{TEXT}9,34,UCS-2,1",
     "all quoted": f"{TEXT}44,34,76,1,,0,true",
-    "BOM": f"{TEXT}59,34,76,1,,0,false,true,false,false,false,0,true",
+    "BOM": f"{TEXT}59,34,76,1,,0,false,true,true,false,false,0,true",
     "ods": "ods",
     "xlsx": "xlsx:Calc MS Excel 2007 XML",
 }
@@ -67,9 +67,10 @@ def test_every_setting_gives_the_same_badges(
     setting: str, sheet: Path, tmp_path: Path, catalogue: Catalogue
 ) -> None:
     assert OFFICE is not None
+    profile = f"-env:UserInstallation=file://{sheet.parent}/profile"
+    to = ("--convert-to", SETTINGS[setting], "--outdir", str(tmp_path))
     subprocess.run(
-        [OFFICE, "--headless", f"-env:UserInstallation=file://{sheet.parent}/profile"]
-        + ["--convert-to", SETTINGS[setting], "--outdir", str(tmp_path), str(sheet)],
+        [OFFICE, "--headless", profile, *to, str(sheet)],
         check=True,
         capture_output=True,
         timeout=120,
