@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
 from app.cli.main import main
 
@@ -106,6 +107,50 @@ def test_an_image_that_fails_is_named_and_the_rest_drawn(folder, capsys):
 def test_misuse_names_the_option(folder, capsys, arguments, said):
     assert batch(*arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def workbook(*rows: list[object]) -> None:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save("rows.xlsx")
+
+
+def test_a_workbook_with_columns_of_other_names_becomes_a_zip(folder, capsys):
+    workbook(["Tones of 2026"], ["Tone", "Side", "Shoe"], ["red", 20, 43])
+
+    status = batch(
+        *("rows.xlsx", "--renderer", "solid", "--bind", "color={Tone|trim}"),
+        *("--bind=width={side}", "--file-name", "{Tone}", "-o", "a.zip"),
+    )
+
+    said = capsys.readouterr().err
+    assert status == 0
+    assert "line 1 above the header passed over" in said
+    assert "a column that nothing uses passed over: Shoe" in said
+    with zipfile.ZipFile("a.zip") as archive:
+        assert archive.namelist()[0] == "red.png"
+
+
+def test_a_dry_run_draws_the_worst_and_says_all_that_is_wrong(folder, capsys):
+    Path("rows.csv").write_text("color,width\nred,20\nnope,5\nblue,\n")
+
+    status = batch("rows.csv", "--renderer", "solid", "--dry-run")
+
+    said = capsys.readouterr().err
+    assert status == 2
+    assert "row 2, line 3: color:" in said
+    assert "row 1, line 2, the longest: as it should be" in said
+    assert "2 of the rows are valid; nothing is written in a dry run" in said
+    assert {*os.listdir()} <= {"rows.csv", "store"}
+
+
+@pytest.mark.parametrize("bound", ["color", "=x"])
+def test_a_binding_names_its_parameter(folder, capsys, bound):
+    status = batch("rows.csv", "--renderer", "solid", "--bind", bound, "-o", "a.zip")
+
+    assert status == 2
+    assert "bind" in capsys.readouterr().err
 
 
 def test_ctrl_c_on_a_terminal_says_that_the_same_command_goes_on(folder):

@@ -17,6 +17,7 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 from threading import Event
@@ -29,8 +30,9 @@ from app.cli.client import DamagedArchive, PartialFile, RemoteError, RemoteServe
 from app.cli.options import Misuse, read_files, split_options
 from app.cli.progress import Progress, say
 from app.collection.collection import Collection
-from app.collection.errors import BadRows
+from app.collection.errors import BadRows, RowFault
 from app.collection.export.zip import first_run
+from app.collection.ingest.preview import Preview
 from app.collection.ingest.upload import read_upload
 from app.collection.lookahead import Bounds, look_ahead
 from app.collection.outcome import Bundle, Drawn, ImageFailed, Outcome
@@ -47,12 +49,17 @@ from app.renderer.errors import BadParameter
 _USAGE = """\
 mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
 
-  FILE                  .csv or .tsv with a row for each image, .ndjson or .jsonl with
-                        an object for each, .json with all; `-` is standard input
+  FILE                  .csv, .tsv, .xlsx or .ods with a row for each image, .ndjson or
+                        .jsonl with an object for each, .json with all; `-` is standard
+                        input
   --renderer NAME       what draws the images; `mimeo renderers` lists all
   -o, --output FILE     where the ZIP goes; `-` is standard output
   --file-name PATTERN   names of the images, such as {index}-{name}
-  --ignore COLUMN,...   columns that are no parameters
+  --bind NAME=TEMPLATE  what a parameter is made of, such as 'name={First} {Last}'
+  --sheet NAME          the sheet of a workbook; else the first one that is visible
+  --ignore COLUMN,...   columns to pass over without a word
+  --dry-run             write nothing; draw the three worst rows, and say what is wrong
+                        with any
   --type TYPE           media type of FILE, whatever its ending
   --url URL             a Mimeo server that draws, such as http://127.0.0.1:8000
   --NAME VALUE          a parameter that all rows share, or one of --format --scale
@@ -65,14 +72,23 @@ _JSON = "application/json"
 # What a file is, by its ending.
 _TYPES = {
     ".csv": "text/csv",
+    ".txt": "text/csv",
+    # A workbook is told by its bytes.
+    **dict.fromkeys((".xlsx", ".xlsm", ".ods"), "application/octet-stream"),
     ".tsv": "text/tab-separated-values",
     ".ndjson": "application/x-ndjson",
     ".jsonl": "application/x-ndjson",
     ".json": _JSON,
 }
 # Options that say what the query of `POST /collections` says, and its name for them.
-_QUERY = {"renderer": "renderer", "file_name": "name", "ignore": "ignore"}
-_OWN = (*_QUERY, "output", "type", "url")
+_QUERY = {
+    "renderer": "renderer",
+    "file_name": "name",
+    "ignore": "ignore",
+    "sheet": "sheet",
+}
+_OWN = (*_QUERY, "output", "type", "url", "dry_run")
+_DRAWN_DRY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,7 @@ class BatchOptions:
     """What is asked for; `source` and `target` may be `-`.
 
     `pairs` are named as the query of `POST /collections` names them. Without a `url`
-    the images are drawn here.
+    the images are drawn here. A dry run has no target.
     """
 
     source: str
@@ -88,6 +104,7 @@ class BatchOptions:
     target: str
     url: str | None
     pairs: tuple[tuple[str, str], ...]
+    dry_run: bool = False
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -105,6 +122,8 @@ def run(arguments: Sequence[str]) -> int:
         options = _read_options(arguments)
         try:
             with _opened(options.source) as stream:
+                if options.dry_run:
+                    return _look(options, stream)
                 if options.url is None:
                     _draw(options, stream, progress)
                 else:
@@ -142,7 +161,14 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
         raise Misuse("FILE: comes first: mimeo batch FILE --renderer NAME -o FILE.zip")
     own: dict[str, str] = {}
     shared: list[tuple[str, str]] = []
-    for name, value in split_options(arguments[1:]):
+    bound: list[tuple[str, str]] = []
+    for name, value in split_options(arguments[1:], ("--dry-run",)):
+        if name == "bind":
+            parameter, equals, template = value.partition("=")
+            if not equals:
+                raise Misuse("--bind: is NAME=TEMPLATE, such as 'name={First} {Last}'")
+            bound.append((f"bind[{parameter}]", template))
+            continue
         if name in own:
             raise Misuse(f"--{_dashed(name)}: is given twice")
         if name in _OWN:
@@ -154,10 +180,13 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     if media_type is None:
         known = ", ".join(_TYPES)
         raise Misuse(f"{source}: the ending must be one of {known}; or use --type")
-    _check_target(own.get("output"))
+    dry_run = "dry_run" in own
+    if not dry_run:
+        _check_target(own.get("output"))
     names = [name for name, _ in shared]
     if _is_json(media_type):
-        for name in (*(name for name in _QUERY if name in own), *names):
+        given = [name for name in _QUERY if name in own] + ["bind"] * bool(bound)
+        for name in (*given, *names):
             raise Misuse(f"--{_dashed(name)}: belongs into the file, which is JSON")
     elif "renderer" not in own:
         raise Misuse("--renderer: is required; `mimeo renderers` lists them")
@@ -169,8 +198,10 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
         # The renderer says which of the files are text.
         schemas = _schemas(own["renderer"], own.get("url"))
         shared = list(read_files(shared, lambda name: schemas.get(name, {})))
-    pairs += shared
-    return BatchOptions(source, media_type, own["output"], own.get("url"), tuple(pairs))
+    pairs += [*bound, *shared]
+    target = own.get("output", "")
+    url = own.get("url")
+    return BatchOptions(source, media_type, target, url, tuple(pairs), dry_run)
 
 
 def _check_target(target: str | None) -> None:
@@ -228,6 +259,8 @@ def _fetch(
     with ExitStack() as stack:
         server = stack.enter_context(closing(RemoteServer(url)))
         made = server.create(stream, options.media_type, urlencode(options.pairs))
+        for warning in made.warnings:
+            say(warning)
         # Named by the collection: of another table it is another file.
         path = Path(f"{options.target}.{made.id[:12]}.part")
         if options.target == "-":
@@ -268,6 +301,56 @@ def _whole(
             say(f"{error}. An earlier run left it; beginning anew.")
 
 
+def _look(options: BatchOptions, stream: IO[bytes]) -> int:
+    """Draw the worst rows and say what is wrong with any; return the exit status."""
+    if options.url is not None:
+        with closing(RemoteServer(options.url)) as server:
+            query = urlencode([*options.pairs, ("preview", str(_DRAWN_DRY))])
+            found = server.preview(stream, options.media_type, query)
+    else:
+        found = _previewed(options, stream)
+    for warning in found["warnings"]:
+        say(warning)
+    for fault in found["faults"]:
+        say(str(RowFault(**fault)))
+    if found["more"]:
+        say(f"and {found['more']:,} more")
+    failed = False
+    for row in found["rows"]:
+        line = "" if row["line"] is None else f", line {row['line']:,}"
+        said = row.get("error") or _facts(row.get("facts", {})) or "as it should be"
+        failed = failed or "error" in row
+        say(f"row {row['row']:,}{line}, the {row['why']}: {said}")
+    valid = f"{found['count']:,} of the rows are valid"
+    say(f"{valid}; nothing is written in a dry run")
+    return 2 if found["faults"] else int(failed)
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{name.replace('_', ' ')}: {value}" for name, value in facts.items() if value
+    )
+
+
+def _previewed(options: BatchOptions, stream: IO[bytes]) -> dict[str, Any]:
+    settings = Settings.from_env(os.environ)
+    catalogue = open_catalogue(settings, os.environ)
+    preview = Preview(_DRAWN_DRY)
+    with closing(Pipeline(settings, open_media(settings))) as pipeline:
+        return preview.report(
+            partial(
+                read_upload,
+                stream,
+                options.media_type,
+                options.pairs,
+                catalogue,
+                settings,
+                preview=preview,
+            ),
+            lambda request: pipeline.produce(request).media,
+        )
+
+
 def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     """Draw all images into the target, which gets its name when it is whole.
 
@@ -278,6 +361,8 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     catalogue = open_catalogue(settings, os.environ)
     pairs = options.pairs
     draft = read_upload(stream, options.media_type, pairs, catalogue, settings)
+    for warning in draft.warnings:
+        say(warning)
     with ExitStack() as stack:
         stack.enter_context(closing(draft))
         log, handler = logging.getLogger("mimeo"), _FirstWarning(logging.WARNING)

@@ -53,11 +53,15 @@ class _Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A collection on a server: its id, the number of images, the path of its ZIP."""
+    """A collection on a server: its id, the number of images, the path of its ZIP.
+
+    `warnings` are what the server assumed in reading the table.
+    """
 
     id: str
     count: int
     path: str
+    warnings: tuple[str, ...] = ()
 
 
 class RemoteServer:
@@ -85,16 +89,24 @@ class RemoteServer:
 
     def create(self, stream: IO[bytes], media_type: str, query: str) -> Made:
         """Send a table; raise BadRows, BadParameter or RemoteError."""
-        path = f"/collections?{query}"
-        body = self._ask("POST", path, stream, media_type)
+        body = self._ask("POST", f"/collections?{query}", stream, media_type)
         try:
-            made = Made(str(body["id"]), int(body["count"]), str(body["links"]["zip"]))
+            warnings = tuple(map(str, body.get("warnings", ())))
+            path = str(body["links"]["zip"])
+            made = Made(str(body["id"]), int(body["count"]), path, warnings)
             # The id becomes a file name, and the link is asked for with credentials.
             if not made.id.isalnum() or not made.path.startswith("/"):
                 raise ValueError(made)
         except (KeyError, TypeError, ValueError) as error:
             raise RemoteError(f"{self._host} is not a Mimeo server.") from error
         return made
+
+    def preview(self, stream: IO[bytes], media_type: str, query: str) -> dict[str, Any]:
+        """Send a table to be looked at; raise BadParameter or RemoteError."""
+        found = self._ask("POST", f"/collections?{query}", stream, media_type)
+        if not {"count", "faults", "more", "warnings", "rows"} <= found.keys():
+            raise RemoteError(f"{self._host} knows no preview of a table.")
+        return found
 
     def parameters(self, renderer: str) -> dict[str, Any]:
         """Return the JSON Schema of each parameter of a renderer, by its name."""

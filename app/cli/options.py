@@ -16,10 +16,18 @@ class Misuse(Exception):
     """The command line cannot be carried out; the text names the option."""
 
 
-def split_options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield name and value of `--name value` and `--name=value`; `-o` is `output`."""
+def split_options(
+    arguments: Sequence[str], flags: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield name and value of `--name value` and `--name=value`; `-o` is `output`.
+
+    Those of `flags` have no value.
+    """
     left = iter(arguments)
     for option in left:
+        if option in flags:
+            yield option[2:].replace("-", "_"), ""
+            continue
         if option != "-o" and not option.startswith("--"):
             raise Misuse(f"{option}: is not an option; parameters are --NAME VALUE")
         spelt, equals, value = option.partition("=")

@@ -1,25 +1,21 @@
 """Collections: created, described, one image of them, a sheet of all."""
 
 import orjson
-import pybase64
 from flask import Blueprint, Response, request
 
 from app.collection.collection import Collection
-from app.collection.errors import BadRows, RowFault
 from app.collection.export.exports import FORMS, ExportOptions, read_options
-from app.collection.ingest.preview import Preview, PreviewRow
+from app.collection.ingest.preview import Preview
 from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import send_json, send_page
 from app.delivery.image import warn
 from app.delivery.terms import Terms
-from app.media import document
 from app.parsing.accept import JSON
-from app.pipeline.admission import Busy
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.renderer.errors import BadParameter, Fault, RendererError
+from app.renderer.errors import BadParameter, Fault
 from app.views.body import read_query, receive
 from app.views.images import deliver
 
@@ -61,21 +57,10 @@ def blueprint(
             reason = "must be how many rows to draw, 1 to 20"
             raise BadParameter(Fault("preview", reason))
         preview = Preview(int(wanted))
-        faults: tuple[RowFault, ...] = ()
-        more = 0
-        try:
-            draft, _ = receive(catalogue, settings, ("preview",), preview)
-            draft.close()
-        except BadRows as error:
-            faults, more = error.faults, error.more
-        rows = [look_at(row, pipeline) for row in preview.rows()]
-        found = {
-            "count": preview.count,
-            "faults": [fault._asdict() for fault in faults],
-            "more": more,
-            "warnings": preview.warnings,
-            "rows": rows,
-        }
+        found = preview.report(
+            lambda: receive(catalogue, settings, ("preview",), preview)[0],
+            lambda made: pipeline.produce(made).media,
+        )
         return send_json(found, pairs=warn(preview.warnings))
 
     @bp.get("/<key>")
@@ -102,19 +87,6 @@ def blueprint(
         return deliver(request.environ, made, terms, pipeline)
 
     return bp
-
-
-def look_at(row: PreviewRow, pipeline: Pipeline) -> dict[str, object]:
-    """Draw a row of a preview; what a service would be paid for is not made."""
-    found: dict[str, object] = {"row": row.row, "line": row.line, "why": row.why}
-    if row.request.renderer.remote is not None:
-        return {**found, "error": "A service makes it: nothing is bought to look at."}
-    try:
-        media = pipeline.produce(row.request).media
-    except (RendererError, Busy) as error:
-        return {**found, "error": str(error)}
-    data = pybase64.b64encode_as_string(media.data)
-    return {**found, **document(media, {}), "data": data}
 
 
 def _place(collection: Collection) -> str:

@@ -187,7 +187,7 @@ def _plan(
         else:
             used.add(place)
             extra.append((name, place))
-    filled = {name for name, _ in (*direct, *templates)} | columns.given
+    filled = {name for name, _ in direct} | bound.keys() | columns.given
     _judge_others(line, header, used, filled, columns, faults, warned)
     faults.check()
     return _ColumnPlan(tuple(direct), tuple(templates), tuple(extra))

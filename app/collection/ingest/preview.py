@@ -1,9 +1,17 @@
 """The worst rows of a table, to be looked at before ten thousand are drawn."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pybase64
+
+from app.collection.errors import BadRows, RowFault
+from app.collection.ingest.writer import Draft
 from app.image_request import ImageRequest
+from app.media import Media, document
+from app.pipeline.admission import Busy
+from app.renderer.errors import RendererError
 
 
 class PreviewRow(NamedTuple):
@@ -55,6 +63,40 @@ class Preview:
                     row = kept[rank][2]
                     chosen.setdefault(row.row, row)
         return [*chosen.values()][: self._number]
+
+    def report(
+        self, read: Callable[[], Draft], draw: Callable[[ImageRequest], Media]
+    ) -> dict[str, Any]:
+        """Read a table and draw its worst rows; return what JSON says of them.
+
+        What a service would be paid for is not made. Raises what reading raises, but
+        for faults of rows, which are in the report.
+        """
+        faults: tuple[RowFault, ...] = ()
+        more = 0
+        try:
+            read().close()
+        except BadRows as error:
+            faults, more = error.faults, error.more
+        return {
+            "count": self.count,
+            "faults": [fault._asdict() for fault in faults],
+            "more": more,
+            "warnings": self.warnings,
+            "rows": [_drawn(row, draw) for row in self.rows()],
+        }
+
+
+def _drawn(row: PreviewRow, draw: Callable[[ImageRequest], Media]) -> dict[str, Any]:
+    found = {"row": row.row, "line": row.line, "why": row.why}
+    if row.request.renderer.remote is not None:
+        return {**found, "error": "A service makes it: nothing is bought to look at."}
+    try:
+        media = draw(row.request)
+    except (RendererError, Busy) as error:
+        return {**found, "error": str(error)}
+    data = pybase64.b64encode_as_string(media.data)
+    return {**found, **document(media, {}), "data": data}
 
 
 def _width(text: Any) -> float:
