@@ -12,6 +12,7 @@ some archives short, and none knows ranges.
 
 import re
 import struct
+import unicodedata
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ class Member(NamedTuple):
 
 
 class Texts:
-    """An append-only list of ASCII texts without line feeds.
+    """An append-only list of texts without line feeds.
 
     Many short texts in two buffers instead of as many objects: a `str` alone has 41
     bytes beside its letters, and a list 8 more.
@@ -45,18 +46,18 @@ class Texts:
 
     def append(self, text: str) -> None:
         """Take a text."""
-        self._data += text.encode("ascii") + b"\n"
+        self._data += text.encode() + b"\n"
         self._ends.append(len(self._data))
 
     def __getitem__(self, index: int) -> str:
         start = self._ends[index - 1] if index else 0
-        return self._data[start : self._ends[index] - 1].decode("ascii")
+        return self._data[start : self._ends[index] - 1].decode()
 
     def some(self, start: int, stop: int) -> list[str]:
         """Return the texts from one place to before another, or to the end."""
         first = self._ends[start - 1] if start else 0
         last = self._ends[min(stop, len(self._ends)) - 1]
-        return self._data[first:last].decode("ascii").split("\n")[:-1]
+        return self._data[first:last].decode().split("\n")[:-1]
 
     def lines(self) -> bytes:
         """Return the texts, a line feed after each."""
@@ -93,9 +94,14 @@ _TIME, _DATE = 0, 1 << 5 | 1
 _FULL = 0xFFFFFFFF
 _MANY = 0xFFFF
 _ZIP64_FIELD = 1
+# APPNOTE 4.4.4, bit 11: the name is UTF-8. Of ASCII it says nothing new.
+_UTF8 = 1 << 11
 _LONGEST_NAME = 200
-# Safe to unpack under on every system: no path, no hidden file, no option of a command.
-_NAME = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._ -]{{0,{_LONGEST_NAME - 1}}}\Z")
+_DEEPEST = 4
+# Safe to unpack under on every system: below the folder that it is unpacked in, no
+# hidden file, no option of a command, and nothing that Windows cannot write.
+_UNWRITABLE = r"\x00-\x1f\x7f-\x9f\\/:*?\"<>|"
+_PART = re.compile(rf"\w(?:[^{_UNWRITABLE}]*[^{_UNWRITABLE} .])?\Z")
 _PIECE = 64 << 10
 
 
@@ -128,19 +134,25 @@ class Layout:
     def add(self, member: Member) -> bytes:
         """Return the header that stands before the member's data.
 
-        Raises BadName where a name is not ASCII, has more than 200 characters, is a
-        path or a hidden file, or differs from another in case only.
+        Raises BadName where a part of a name is no plain file name or has more than
+        200 bytes, where there are more than four folders, and where a name differs
+        from another in case or normal form only.
         """
         if self._closed:
             raise ValueError("the layout is closed")
         name = member.name
-        if not _NAME.match(name) or name.endswith((".", " ")):
-            raise BadName(name, "is not a plain ASCII file name of up to 200 letters")
+        parts = name.split("/")
+        longest = max(len(part.encode()) for part in parts)
+        if not all(map(_PART.match, parts)) or longest > _LONGEST_NAME:
+            raise BadName(name, "is not a plain file name of up to 200 bytes")
+        if len(parts) > _DEEPEST + 1:
+            raise BadName(name, f"is in more than {_DEEPEST} folders")
         # Windows and macOS would unpack the one over the other.
-        if name.lower() in self._seen:
+        spelt = same_file(name)
+        if spelt in self._seen:
             raise BadName(name, "is there already, in some spelling")
         header = _local_header(member)
-        self._seen.add(name.lower())
+        self._seen.add(spelt)
         self._offsets.append(self._end)
         self._names.append(name)
         self._sizes.append(member.size)
@@ -224,19 +236,28 @@ class Layout:
         return records + _END.pack(_END_SIGNATURE, 0, 0, few, few, size, offset, 0)
 
 
+def same_file(name: str) -> str:
+    """Return what is equal of names that a file system may take for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _flags(name: str) -> int:
+    return 0 if name.isascii() else _UTF8
+
+
 def _local_header(member: Member) -> bytes:
     """Return a local file header (APPNOTE 4.3.7)."""
     large = member.size >= _FULL
     # APPNOTE 4.5.3: in a local header both sizes stand in the field.
     sizes = struct.pack("<HHQQ", _ZIP64_FIELD, 16, member.size, member.size)
     extra = sizes if large else b""
-    name = member.name.encode("ascii")
+    name = member.name.encode()
     size = min(member.size, _FULL)
     return (
         _LOCAL.pack(
             _LOCAL_SIGNATURE,
             _ZIP64 if large else _PLAIN,
-            *(0, 0, _TIME, _DATE, member.crc32, size, size),
+            *(_flags(member.name), 0, _TIME, _DATE, member.crc32, size, size),
             *(len(name), len(extra)),
         )
         + name
@@ -252,14 +273,14 @@ def _central(member: Member, offset: int) -> bytes:
     extra = b"".join(number.to_bytes(8, "little") for number in numbers)
     if extra:
         extra = struct.pack("<HH", _ZIP64_FIELD, len(extra)) + extra
-    name = member.name.encode("ascii")
+    name = member.name.encode()
     size = min(member.size, _FULL)
     version = _ZIP64 if extra else _PLAIN
     return (
         _CENTRAL.pack(
             _CENTRAL_SIGNATURE,
             *(_MADE_BY | version, version),
-            *(0, 0, _TIME, _DATE, member.crc32, size, size),
+            *(_flags(member.name), 0, _TIME, _DATE, member.crc32, size, size),
             *(len(name), len(extra), 0, 0, 0, _ATTRIBUTES, min(offset, _FULL)),
         )
         + name

@@ -99,9 +99,8 @@ class Manifest:
         if entry.media_type != media_type:
             raise ValueError(f"{entry.media_type} beside {media_type}")
         texts = entry.name + entry.facts
-        is_line = texts.isascii() and "\n" not in texts
-        if len(entry.sha256) != _DIGEST or not is_line:
-            raise ValueError(f"{entry.name!r} has no digest, or is not all ASCII")
+        if len(entry.sha256) != _DIGEST or "\n" in texts or not entry.facts.isascii():
+            raise ValueError(f"{entry.name!r} has no digest, or is more than a line")
         row = (entry.index, entry.width, entry.height, entry.crc32, entry.size)
         # All are tried before one is kept: columns must not differ in length.
         try:
@@ -241,7 +240,7 @@ class Manifest:
                 column.byteswap()
         stop = at + count * _DIGEST
         self._digests += data[at:stop]
-        lines = bytes(data[stop:]).decode("ascii").split("\n")
+        lines = bytes(data[stop:]).decode().split("\n")
         # A line feed stands behind the last one too.
         if len(lines) != 2 * count + 1 or lines.pop():
             raise ValueError(f"not the names and facts of {count} images")

@@ -55,6 +55,7 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
   --renderer NAME       what draws the images; `mimeo renderers` lists all
   -o, --output FILE     where the ZIP goes; `-` is standard output
   --file-name PATTERN   names of the images, such as {index}-{name}
+  --names unicode       names keep their script; else they are made ASCII
   --bind NAME=TEMPLATE  what a parameter is made of, such as 'name={First} {Last}'
   --sheet NAME          the sheet of a workbook; else the first one that is visible
   --ignore COLUMN,...   columns to pass over without a word
@@ -86,6 +87,7 @@ _QUERY = {
     "file_name": "name",
     "ignore": "ignore",
     "sheet": "sheet",
+    "names": "names",
 }
 _OWN = (*_QUERY, "output", "type", "url", "dry_run")
 _DRAWN_DRY = 3

@@ -27,7 +27,7 @@ def run_from_pipe(path: Path, *command: str | Path) -> list[str]:
     with source, source.stdout:
         done = subprocess.run(command, stdin=source.stdout, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
-    return done.stdout.decode("ascii").splitlines()
+    return done.stdout.decode().splitlines()
 
 
 def _zipfile(path: Path) -> int:

@@ -209,7 +209,7 @@ def test_images_of_two_media_types_are_refused():
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"size": -1}, {"width": 1 << 32}, {"sha256": b"x"}, {"name": "\u00e4"}),
+        *({"size": -1}, {"width": 1 << 32}, {"sha256": b"x"}, {"facts": "\u00e4"}),
         *({"name": "a\nb"}, {"crc32": -1}, {"index": "1"}),
     ],
     ids=repr,

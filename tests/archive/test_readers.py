@@ -53,6 +53,22 @@ def test_every_reader_takes_a_member_of_4_gib_and_what_follows(large, reader):
     assert found == 3
 
 
+def test_names_in_their_own_script_and_folders_are_found_by_every_reader(tmp_path):
+    names = ["Zo\u00eb M\u00fcller.png", "A/\u738b\u5c0f\u660e.png", "B/b/x.png"]
+    path = tmp_path / "a.zip"
+    path.write_bytes(sent([(name, name.encode()) for name in names]))
+
+    with zipfile.ZipFile(path) as archive:
+        found = archive.namelist()
+        flags = [info.flag_bits for info in archive.infolist()]
+
+    assert (found, flags) == (names, [0x800, 0x800, 0])
+    assert [READERS[reader](path) for reader in READERS] == [3] * len(READERS)
+    run("unzip", "-q", "-d", tmp_path / "out", path)
+    for name in names:
+        assert (tmp_path / "out" / name).read_bytes() == name.encode()
+
+
 def test_headers_equal_the_central_directory(counted):
     count, path = counted
 

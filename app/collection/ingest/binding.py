@@ -468,6 +468,8 @@ LONGEST = 100
 # Enough for a name; a text of a megabyte need not be transliterated.
 _MOST_VALUE = 2 * LONGEST
 _MOST_PATTERN = 500
+# As many as an archive takes.
+_DEEPEST = 4
 _CONSTANT = (
     "has no placeholder such as {index}; curl takes braces in a URL for its own"
     " unless it is called with -g"
@@ -497,17 +499,24 @@ class NamePattern:
             raise BadParameter(Fault("name", reason))
         if not named:
             raise BadParameter(Fault("name", _CONSTANT))
+        if text.count("/") > _DEEPEST:
+            raise BadParameter(Fault("name", f"has more than {_DEEPEST} folders"))
         self.wanted = tuple(dict.fromkeys(others))
 
     def fill(self, index: int, renderer: str, values: Mapping[str, Any]) -> str:
-        """Return the name of an image before it is made safe."""
+        """Return the name of an image before it is made safe.
+
+        A slash of the pattern parts folders; one of a value does not.
+        """
         own = {"index": f"{index:05}", "renderer": renderer, "#": f"{index}"}
-        return "".join(
-            part
-            if isinstance(part, str)
-            else part.apply("name", own.get(part.name) or spell(values.get(part.name)))
-            for part in self._parts
-        )
+        texts = []
+        for part in self._parts:
+            if isinstance(part, str):
+                texts.append(part)
+            else:
+                text = own.get(part.name) or spell(values.get(part.name))
+                texts.append(part.apply("name", text).replace("/", "-"))
+        return "".join(texts)
 
 
 def spell(value: Any) -> str:

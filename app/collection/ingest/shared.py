@@ -20,7 +20,7 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
 from app.renderer.params import Parameters, validate
 
-_OWN = ("renderer", "name", "ignore", "bind", "sheet")
+_OWN = ("renderer", "name", "ignore", "bind", "sheet", "names")
 _BOUND = re.compile(r"bind\[([^\[\]]*)\]")
 
 
@@ -29,7 +29,7 @@ class SharedParameters(NamedTuple):
 
     `texts` are shared parameters as strings, for rows that are text; `values` are
     the same in JSON's types. `pattern` is what names are made of, `sheet` the sheet of
-    a workbook to read, `warned` take what is assumed.
+    a workbook to read. `warned` take what is assumed, `unicode_names` keep a script.
     """
 
     renderer: Renderer | None
@@ -40,6 +40,7 @@ class SharedParameters(NamedTuple):
     columns: Columns
     warned: Warnings
     sheet: str | None = None
+    unicode_names: bool = False
 
 
 def from_pairs(
@@ -61,6 +62,7 @@ def from_pairs(
     pattern = given.pop("name", DEFAULT)
     ignore = given.pop("ignore", "")
     sheet = None if "sheet" in own else given.pop("sheet", None)
+    unicode_names = _keeps_script(None if "names" in own else given.pop("names", None))
     bound = {name: found[1] for name in given if (found := _BOUND.fullmatch(name))}
     bindings = [(bound[name], given.pop(name)) for name in bound]
     # A parameter goes before an option of its name, as in the query of one image.
@@ -74,7 +76,8 @@ def from_pairs(
     columns = _columns(renderer, ignore, bindings, texts, named)
     warned = Warnings()
     return SharedParameters(
-        renderer, texts, values, output, named, columns, warned, sheet
+        *(renderer, texts, values, output, named, columns),
+        *(warned, sheet, unicode_names),
     )
 
 
@@ -85,7 +88,15 @@ def from_members(
 
     Raises BadParameter, LimitExceeded or UnknownRenderer.
     """
-    known = ("renderer", "name", "defaults", "bind", "items", *Output.model_fields)
+    known = (
+        "renderer",
+        "name",
+        "names",
+        "defaults",
+        "bind",
+        "items",
+        *Output.model_fields,
+    )
     _refuse(members, known, known)
     name = _typed(members, "renderer", str, "must be the name of a renderer")
     renderer = None if name is None else catalogue.get(name)
@@ -115,7 +126,19 @@ def from_members(
         columns = _columns(renderer, "", bind.items(), defaults, named)
         # Items that are bound are texts, so what is laid below them is, too.
         texts = {name: as_text(value) for name, value in defaults.items()}
-    return SharedParameters(renderer, texts, values, output, named, columns, Warnings())
+    names = _typed(members, "names", str, "must be ascii or unicode")
+    return SharedParameters(
+        *(renderer, texts, values, output, named, columns, Warnings()),
+        unicode_names=_keeps_script(names),
+    )
+
+
+def _keeps_script(names: str | None) -> bool:
+    """Tell whether file names keep their script; raise BadParameter on `names`."""
+    if names not in (None, "ascii", "unicode"):
+        reason = f"{shorten(str(names))!r} is neither ascii nor unicode"
+        raise BadParameter(Fault("names", reason))
+    return names == "unicode"
 
 
 def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> Any:

@@ -5,11 +5,14 @@ File names are safe on every system, unique, ASCII, and made from a pattern.
 
 import base64
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import regex  # type: ignore[import-untyped]
 from anyascii import anyascii
 
+from app.archive.layout import same_file
 from app.collection.collection import limits_of
 from app.collection.errors import Unreadable
 from app.collection.ingest.binding import LONGEST
@@ -44,6 +47,10 @@ _DEVICE = re.compile(
 # Room for a number of six digits below the longest name.
 _SHARED = LONGEST - 8
 _MOST_TEXT = 10 * LONGEST
+# With a number and an extension at most 200 bytes.
+_MOST_STEM = 180
+_UNWRITABLE = re.compile(r'[\\/:*?"<>|]+')
+_GRAPHEME = regex.compile(r"\X")
 _OF_ALL_ROWS = ("MIMEO_MAX_COLLECTION_BYTES", "MIMEO_MAX_COLLECTION_PIXELS")
 
 
@@ -70,7 +77,8 @@ class RowValidator:
         self._laid = 0
         endings = FORMATS[shared.output.format].extensions
         # An archive's last member.
-        self._names = Names(("manifest",) if "json" in endings else (), endings)
+        taken = ("manifest",) if "json" in endings else ()
+        self._names = Names(taken, endings, unicode=shared.unicode_names)
         main = shared.renderer
         self._renderers = {} if main is None else {main.name: main}
         self._digests: dict[str, str] = {}
@@ -149,10 +157,13 @@ class RowValidator:
             return
         # A name of the row's own is a text, in which braces are no placeholders.
         wanted = row.name
+        folders = wanted is None
         if wanted is None:
             cells = {**row.extra, **vars(parameters)}
             wanted = self._shared.pattern.fill(index, renderer.name, cells)
-        self._writer.add(request, self._names.give(wanted, index), kept)
+        self._writer.add(
+            request, self._names.give(wanted, index, folders=folders), kept
+        )
         self._check_size(self._writer.size)
 
     def _lay(self, row: TableRow, renderer: Renderer) -> dict[str, Any]:
@@ -229,30 +240,44 @@ class Names:
     """Makes names safe and unique within one collection, whatever their case.
 
     Names are given without extension: one of the `endings` of the collection's format
-    is taken off what is wanted. A name that is already `taken` is not given.
+    is taken off what is wanted. A name that is already `taken` is not given. They are
+    ASCII unless `unicode` lets them keep their script.
     """
 
-    def __init__(self, taken: Iterable[str] = (), endings: Iterable[str] = ()) -> None:
-        self._next = {name.lower(): 2 for name in taken}
+    def __init__(
+        self,
+        taken: Iterable[str] = (),
+        endings: Iterable[str] = (),
+        *,
+        unicode: bool = False,
+    ) -> None:
+        self._next = {same_file(name): 2 for name in taken}
         self._suffixes = tuple(f".{ending}" for ending in endings)
+        self._safe = safe_unicode if unicode else safe
 
-    def give(self, wanted: str, index: int) -> str:
-        """Return a stem of 1 to 100 of A-Z, a-z, 0-9, dot, hyphen and underscore."""
+    def give(self, wanted: str, index: int, *, folders: bool = False) -> str:
+        """Return a stem of 1 to 100 characters, below up to four such folders.
+
+        Of A-Z, a-z, 0-9, dot, hyphen and underscore, unless the script is kept.
+        """
         for suffix in self._suffixes:
             if wanted.lower().endswith(suffix):
                 wanted = wanted[: -len(suffix)]
                 break
-        stem = safe(wanted) or f"{index:05}"
-        if stem.lower() not in self._next:
-            self._next[stem.lower()] = 2
-            return stem
+        above, slash, last = wanted.rpartition("/") if folders else ("", "", wanted)
+        parts = [part for part in map(self._safe, above.split("/")) if part]
+        stem = self._safe(last) or f"{index:05}"
+        folder = "".join(f"{part}/" for part in parts) if slash else ""
+        if same_file(folder + stem) not in self._next:
+            self._next[same_file(folder + stem)] = 2
+            return folder + stem
         # One counter for all that are equal so far: trying stays linear.
-        shared = stem[:_SHARED]
-        number = self._next.setdefault(shared.lower(), 2)
-        while f"{shared}-{number}".lower() in self._next:
+        shared = folder + _cut(stem, _SHARED)
+        number = self._next.setdefault(same_file(shared), 2)
+        while same_file(f"{shared}-{number}") in self._next:
             number += 1
-        self._next[shared.lower()] = number + 1
-        self._next[f"{shared}-{number}".lower()] = 2
+        self._next[same_file(shared)] = number + 1
+        self._next[same_file(f"{shared}-{number}")] = 2
         return f"{shared}-{number}"
 
 
@@ -262,3 +287,30 @@ def safe(text: str) -> str:
     ascii_only = text if text.isascii() else anyascii(text)
     stem = _UNSAFE.sub("-", ascii_only).strip("._-")[:LONGEST].rstrip("._-")
     return f"image-{stem}"[:LONGEST] if _DEVICE.match(stem) else stem
+
+
+def safe_unicode(text: str) -> str:
+    """Return text as such a stem in its own script, NFC, of up to 180 bytes."""
+    text = unicodedata.normalize("NFC", text[:_MOST_TEXT])
+    # Controls, marks of direction and unassigned characters are not seen in a name.
+    seen = "".join(" " if each.isspace() else each for each in text)
+    seen = "".join(c for c in seen if unicodedata.category(c)[0] != "C")
+    plain = _UNWRITABLE.sub("-", seen).strip("._- ")
+    # What a name begins with is a letter, a digit or a sign of its own.
+    while plain and not (plain[0].isalnum() or plain[0] == "_"):
+        plain = plain[1:]
+    stem = _cut(" ".join(plain.split()), LONGEST).rstrip("._- ")
+    return _cut(f"image-{stem}", LONGEST) if _DEVICE.match(stem) else stem
+
+
+def _cut(stem: str, most: int) -> str:
+    """Shorten a stem to so many characters and 180 bytes, between graphemes."""
+    if stem.isascii():
+        return stem[:most]
+    kept, size = [], 0
+    for grapheme in _GRAPHEME.findall(stem[:most]):
+        size += len(grapheme.encode())
+        if size > _MOST_STEM:
+            break
+        kept.append(grapheme)
+    return "".join(kept)

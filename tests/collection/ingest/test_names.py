@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.archive.layout import Layout, Member
 from app.collection.ingest.binding import LONGEST, NamePattern
 from app.collection.ingest.validate import Names, safe
 from app.renderer.errors import BadParameter
@@ -112,3 +113,63 @@ def test_what_is_safe_stays_as_it_is(text: str) -> None:
 def test_a_pattern_without_a_placeholder_is_refused_with_the_usual_cause():
     with pytest.raises(BadParameter, match="curl"):
         NamePattern("index-name", KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [
+        ("Zoe\u0308 M\u00fcller", "Zo\u00eb M\u00fcller"),
+        ("\u738b\u5c0f\u660e", "\u738b\u5c0f\u660e"),
+        ("../\u00e9tc", "\u00e9tc"),
+        ("a<b>:c", "a-b-c"),
+        ("\u202egnp.exe", "gnp.exe"),
+        ("con.\u00e9", "image-con.\u00e9"),
+        ("  two\u00a0 words. ", "two words"),
+        ("\U0001f389", "00007"),
+    ],
+)
+def test_a_name_may_keep_its_script(wanted: str, given: str) -> None:
+    assert Names(unicode=True).give(wanted, 7) == given
+
+
+def test_a_long_name_is_cut_between_graphemes() -> None:
+    given = Names(unicode=True).give("\u0e01\u0e33" * 90, 1)
+
+    assert len(given.encode()) <= 180
+    assert given == "\u0e01\u0e33" * (len(given) // 2)
+
+
+def test_names_that_a_file_system_takes_for_one_are_numbered() -> None:
+    names = Names(unicode=True)
+
+    given = [names.give(name, 1) for name in ("\u00c9a", "e\u0301a", "STRASSE")]
+
+    assert given == ["\u00c9a", "\u00e9a-2", "STRASSE"]
+
+
+def test_a_slash_of_the_pattern_parts_folders_and_one_of_a_value_does_not() -> None:
+    wanted = filled("{renderer}/{title}/{index}", title="a/../b")
+
+    assert wanted == "card/a-..-b/00007"
+    assert Names().give(wanted, 7, folders=True) == "card/a-..-b/00007"
+
+
+def test_a_folder_without_a_name_is_none() -> None:
+    assert Names().give("//../x", 1, folders=True) == "x"
+
+
+def test_folders_are_bounded() -> None:
+    with pytest.raises(BadParameter, match="more than 4 folders"):
+        NamePattern("a/b/c/d/e/{index}", KNOWN)
+
+
+@given(
+    st.lists(st.text(max_size=120) | st.sampled_from(["con", "a/b", "A/B", "\u00e9"]))
+)
+def test_every_name_in_its_script_fits_an_archive(texts: list[str]) -> None:
+    names, layout = Names(unicode=True), Layout()
+
+    for index, text in enumerate(texts, 1):
+        layout.add(Member(names.give(text, index, folders=True) + ".png", 0, 0))
+
+    assert len(layout) == len(texts)

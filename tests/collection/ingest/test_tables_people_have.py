@@ -11,6 +11,7 @@ from app.collection.errors import BadRows
 from app.collection.ingest.upload import read_upload
 from app.parsing.image import read_pairs
 from app.renderer.catalogue import Catalogue
+from app.renderer.errors import BadParameter
 from tests.collection.uploads import JSON, MULTIPART, NDJSON, Limits, form, json_of
 
 BADGE = "renderer=badge"
@@ -260,6 +261,21 @@ def test_a_column_is_forced_into_a_name(catalogue: Catalogue) -> None:
     names = made(catalogue, table, f"{BADGE}&name={{name}}-{{column:Name|upper}}")[1]
 
     assert names == ["ada-ADA.png"]
+
+
+def test_names_keep_their_script_in_folders(catalogue: Catalogue) -> None:
+    table = "name,table\n王小明,A/1\nZoë,B\n"
+    query = f"{BADGE}&names=unicode&name=Tisch {{table}}/{{name}}"
+
+    assert made(catalogue, table, query)[1] == [
+        "Tisch A-1/王小明.png",
+        "Tisch B/Zoë.png",
+    ]
+
+
+def test_names_are_ascii_or_unicode(catalogue: Catalogue) -> None:
+    with pytest.raises(BadParameter, match="'utf' is neither ascii nor unicode"):
+        made(catalogue, "name\nA\n", f"{BADGE}&names=utf")
 
 
 def test_members_of_json_are_bound_as_columns_are(catalogue: Catalogue) -> None:
