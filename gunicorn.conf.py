@@ -10,15 +10,18 @@ from typing import Any
 
 from app.cli.listener import address
 from app.config import BadSetting, Settings, allocator
-from app.renderer.engine.engine import Engine
-from app.renderer.engine.fonts import BrokenFont, load_fonts
+from app.renderer.engine.engine import load_engine
+from app.renderer.engine.fonts import BrokenFont
 from app.store import StoreError, open_store
 
 try:
     _settings = Settings.from_env(os.environ)
     # Opened here only to say in one line, before any worker starts, what is wrong.
     open_store(_settings.store, _settings.store_bytes)
-    Engine(load_fonts(_settings.fonts, system=False))
+    # Workers inherit the fonts, 40 MiB that are in memory once and not once for each.
+    # The master reads this file again on HUP, when there may be other fonts.
+    load_engine.cache_clear()
+    load_engine(_settings.fonts, _settings.system_fonts)
 except BadSetting as error:
     sys.exit(f"mimeo: {error}")
 except StoreError as error:

@@ -67,7 +67,8 @@ def top_level(path: Path) -> set[str]:
 
 
 def fonts() -> set[str]:
-    return {normal(name.partition("/")[0]) for name, _ in PACKAGED}
+    packages = {name.partition("/")[0] for name, _ in PACKAGED}
+    return {normal(package) for package in packages - {"app"}}
 
 
 def test_every_import_is_declared():
@@ -129,9 +130,13 @@ def test_pyproject_holds_the_build_system_and_nothing_else():
     }
 
 
-def test_every_template_file_is_packaged():
-    pattern = setup()["options.package_data"]["app"].split()[-1]
-    templates = ROOT / "app/renderer/templates"
-    files = {path for path in templates.rglob("*") if path.is_file()}
+@pytest.mark.parametrize("folder", ["templates", "fonts"])
+def test_every_file_of_templates_and_fonts_is_packaged(folder):
+    patterns = setup()["options.package_data"]["app"].split()
+    kept = ROOT / "app/renderer" / folder
+    files = {path for path in kept.rglob("*") if path.is_file()}
 
-    assert files and files == set((ROOT / "app").glob(pattern))
+    packaged = {path for each in patterns for path in (ROOT / "app").glob(each)}
+
+    assert files
+    assert files == {path for path in packaged if kept in path.parents}

@@ -30,7 +30,7 @@ _WORKER_BYTES = 400 * _MIB
 _REINSTALL = f"{sys.executable} -m pip install --force-reinstall --only-binary :all:"
 _PINS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
-# Scripts that the packaged fonts draw, and some that want a font of the operator's.
+# Scripts that the packaged fonts draw, and what wants a font of the operator's.
 SCRIPTS: Mapping[str, str] = {
     "Latin": "Žižkov ñandú",
     "Greek": "Ελληνικά",
@@ -38,12 +38,13 @@ SCRIPTS: Mapping[str, str] = {
     "Arabic": "العربية",
     "Hebrew": "עברית",
     "Devanagari": "देवनागरी",
+    "Chinese": "汉字漢字ㄅㄆ",
+    "Japanese": "ひらがなカタカナ",
+    "Korean": "한국어",
+    "Thai": "ภาษาไทย",
+    "all other scripts of UAX #31, table 5": "Հբগγગಕខລമမଓਅසதతދབაሀ",
 }
 MORE_SCRIPTS: Mapping[str, tuple[str, str]] = {
-    "Chinese": ("汉字漢字", "fonts-noto-cjk"),
-    "Japanese": ("ひらがなカタカナ", "fonts-noto-cjk"),
-    "Korean": ("한국어", "fonts-noto-cjk"),
-    "Thai": ("ภาษาไทย", "fonts-noto-core"),
     "emoji": ("😀🎉", "fonts-noto-color-emoji"),
 }
 # Pillow's name of a codec, and the formats that need it.

@@ -19,8 +19,7 @@ from app.renderer.builtin import (
     qr,
     solid,
 )
-from app.renderer.engine.engine import Engine
-from app.renderer.engine.fonts import load_fonts
+from app.renderer.engine.engine import Engine, load_engine
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
 from app.renderer.template.template import load_templates
 
@@ -47,7 +46,7 @@ class Catalogue:
 
     def __init__(self, settings: Settings, services: Iterable[Renderer] = ()) -> None:
         self._settings = settings
-        self._engine = Engine(load_fonts(settings.fonts, settings.system_fonts))
+        self._engine = load_engine(settings.fonts, settings.system_fonts)
         self._drawn = {row.name: row for row in drawn(self._engine, settings)}
         self._packaged, broken = load_templates(PACKAGED, self._engine, settings)
         # A packaged template that is broken is this version's fault: it stops the

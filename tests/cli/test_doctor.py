@@ -50,7 +50,7 @@ def test_missing_fonts_are_named_by_script(environ):
     rows = look(environ | {"MIMEO_SYSTEM_FONTS": "off"}, "fonts")
 
     assert [row.state for row in rows] == ["ok"] + ["warn"] * len(doctor.MORE_SCRIPTS)
-    assert "apt-get install fonts-noto-cjk" in rows[1].mend
+    assert "apt-get install fonts-noto-color-emoji" in rows[1].mend
 
 
 def test_a_damaged_font_fails(environ, tmp_path):

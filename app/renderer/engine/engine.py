@@ -4,32 +4,39 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytakumi
 from PIL import Image
 
 from app.renderer.base import Picture, Vector
-from app.renderer.engine.fonts import BrokenFont, FontFile, Fonts
+from app.renderer.engine import language
+from app.renderer.engine.fonts import BrokenFont, FontFile, Fonts, load_fonts
 from app.renderer.errors import Undrawable
 from app.renderer.produce import scaled
 
 _T = TypeVar("_T")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")
 _TAG = re.compile(r"<[^<>]*>")
+# How the names of its regional families begin.
+_CJK = "Noto Sans CJK"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Markup, style sheets in cascading order, and images by the name in `src`.
 
-    The engine does not read `<style>` elements in the markup.
+    The engine does not read `<style>` elements in the markup. `lang` is the language
+    of what does not name its own, as a canonical tag; without it the text decides.
     """
 
     body: str
     styles: tuple[str, ...] = ()
     images: Mapping[str, bytes] = field(default_factory=dict)
+    lang: str | None = None
 
 
 class Engine:
@@ -43,6 +50,7 @@ class Engine:
         self._fonts = fonts
         self._renderer = pytakumi.Renderer()
         self._families = _register(self._renderer, fonts)
+        self._orders = {None: self._families, **_regional(self._families)}
         self.version = f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
 
     def draw(self, page: Page, size: tuple[int, int], scale: float) -> Picture:
@@ -60,7 +68,7 @@ class Engine:
                 device_pixel_ratio=scale,
                 stylesheets=page.styles,
                 images=page.images,
-                font_families=self._order(page.body),
+                **self._setting(page.body, page.lang),
             )
         )
         # Not copied: the image shares the engine's buffer.
@@ -77,32 +85,41 @@ class Engine:
                 height=size[1],
                 stylesheets=page.styles,
                 images=page.images,
-                font_families=self._order(page.body),
+                **self._setting(page.body, page.lang),
             )
         )
         return Vector(svg, self._facts(page))
 
-    def measure(self, node: Mapping[str, Any], width: float) -> Mapping[str, Any]:
-        """Lay a node of the engine's tree out in a column of `width` CSS pixels.
+    def measure(
+        self, node: Mapping[str, Any], width: float, lang: str | None = None
+    ) -> Mapping[str, Any]:
+        """Lay a text node of the engine's tree out in a column of `width` CSS pixels.
 
         Returns its `height`, and its `runs` of text with `x`, `y`, `width`,
         `height` and `text`, in CSS pixels.
         """
         return _guard(
             lambda: self._renderer.measure(
-                dict(node), width=max(1, int(width)), font_families=self._families
+                dict(node),
+                width=max(1, int(width)),
+                **self._setting(node["text"], lang),
             )
         )
 
-    def _order(self, text: str) -> list[str]:
-        """Return the families for a text whose style names none, best first.
+    def _setting(self, text: str, lang: str | None) -> dict[str, Any]:
+        """Return the language of a text, and the families where its style has none.
 
         Where the spaces come from another font than the letters, pytakumi 0.1.5
         leaves a space or a fragment of a glyph at the ends of Devanagari lines.
         """
-        if text.isascii() or not _DEVANAGARI.search(text):
-            return self._families
-        return sorted(self._families, key="Noto Sans Devanagari".__ne__)
+        region = language.region(text, lang)
+        order = self._orders[region]
+        if not text.isascii() and _DEVANAGARI.search(text):
+            order = sorted(order, key="Noto Sans Devanagari".__ne__)
+        return {
+            "font_families": order,
+            "lang": lang or (region and language.REGIONS[region]),
+        }
 
     def _facts(self, page: Page) -> dict[str, Any]:
         # Inter has all of ASCII, so that most pages need no look at the fonts.
@@ -110,6 +127,16 @@ class Engine:
             return {}
         missing = self._fonts.missing(visible_text(page.body))
         return {"missing_glyphs": list(missing)} if missing else {}
+
+
+@lru_cache(4)
+def load_engine(folder: Path | None, system: bool) -> Engine:
+    """Return the engine with the packaged fonts, those in `folder` and the system's.
+
+    One for the whole process, and for the processes that are forked from it: what is
+    registered before is in memory once. Raises BrokenFont.
+    """
+    return Engine(load_fonts(folder, system))
 
 
 def visible_text(markup: str) -> str:
@@ -127,6 +154,17 @@ def _register(renderer: pytakumi.Renderer, fonts: Fonts) -> list[str]:
         for family in _families_of(renderer, face):
             names[family] = None
     return list(names)
+
+
+def _regional(families: list[str]) -> dict[str | None, list[str]]:
+    """Return the families by region, with its own before those of the others."""
+    orders: dict[str | None, list[str]] = {}
+    for region in language.REGIONS:
+        own = [name for name in families if name == f"{_CJK} {region}"]
+        rest = [name for name in families if name not in own]
+        at = next((i for i, name in enumerate(rest) if name.startswith(_CJK)), 0)
+        orders[region] = [*rest[:at], *own, *rest[at:]]
+    return orders
 
 
 def _families_of(renderer: pytakumi.Renderer, face: FontFile) -> list[str]:

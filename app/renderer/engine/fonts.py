@@ -22,7 +22,8 @@ from app.errors import with_fields
 Source = Literal["packaged", "folder", "system"]
 
 # The first is the face of the user interface; the rest add scripts or a generic
-# family. Italics are listed where their file is small.
+# family. Italics are listed where their file is small. The last has Latin letters,
+# punctuation and symbols of its own, so it comes after all that have better ones.
 PACKAGED: tuple[tuple[str, str | None], ...] = (
     ("fontpkg_inter/files/Inter[opsz,wght].ttf", "sans-serif"),
     ("fontpkg_inter/files/Inter-Italic[opsz,wght].ttf", None),
@@ -33,6 +34,31 @@ PACKAGED: tuple[tuple[str, str | None], ...] = (
     ("fontpkg_source_serif_4/files/SourceSerif4[opsz,wght].ttf", "serif"),
     ("fontpkg_source_serif_4/files/SourceSerif4-Italic[opsz,wght].ttf", "serif"),
     ("fontpkg_jetbrains_mono/files/JetBrainsMono[wght].ttf", "monospace"),
+    # Not Noto Sans Bengali 3: pytakumi 0.1.5 leaves its letter ra unjoined.
+    ("fontpkg_hind_siliguri/files/HindSiliguri-Regular.ttf", None),
+    ("fontpkg_hind_siliguri/files/HindSiliguri-SemiBold.ttf", None),
+    ("fontpkg_hind_siliguri/files/HindSiliguri-Bold.ttf", None),
+    ("manimgx_fonts/NotoSansArmenian[wght].ttf", None),
+    ("manimgx_fonts/NotoSansEthiopic[wght].ttf", None),
+    ("manimgx_fonts/NotoSansGeorgian[wght].ttf", None),
+    ("manimgx_fonts/NotoSansGujarati[wght].ttf", None),
+    ("manimgx_fonts/NotoSansGurmukhi[wght].ttf", None),
+    ("manimgx_fonts/NotoSansKannada[wght].ttf", None),
+    ("manimgx_fonts/NotoSansKhmer[wght].ttf", None),
+    ("manimgx_fonts/NotoSansLao[wght].ttf", None),
+    ("manimgx_fonts/NotoSansMalayalam[wght].ttf", None),
+    ("manimgx_fonts/NotoSansMyanmar[wght].ttf", None),
+    ("manimgx_fonts/NotoSansOriya[wght].ttf", None),
+    ("manimgx_fonts/NotoSansSinhala[wght].ttf", None),
+    ("manimgx_fonts/NotoSansTamil[wght].ttf", None),
+    ("manimgx_fonts/NotoSansTelugu[wght].ttf", None),
+    ("manimgx_fonts/NotoSansThai[wght].ttf", None),
+    ("app/renderer/fonts/NotoSansThaana-Regular.ttf", None),
+    ("app/renderer/fonts/NotoSansThaana-Bold.ttf", None),
+    ("app/renderer/fonts/NotoSerifTibetan-Regular.ttf", None),
+    ("app/renderer/fonts/NotoSerifTibetan-Bold.ttf", None),
+    ("manimgx_fonts_cjk/NotoSansCJK-VF.otf.ttc", None),
+    ("manimgx_fonts/NotoSansSymbols[wght].ttf", None),
 )
 
 # A desktop may hold thousands of fonts; these bounds keep a start under a second.

@@ -19,6 +19,9 @@ _SLACK = 0.5
 # Beyond Latin, Greek, Cyrillic and punctuation, letters join, stack or fill a square,
 # and emoji are sequences: none of them may be moved apart.
 _UNSPACED = re.compile(r"[^\u0000-\u052f\u1e00-\u1fff\u2010-\u205f\u20a0-\u20cf]")
+# Vietnamese capitals bear two marks, one above the other.
+_STACKED = re.compile(r"[\u1ea0-\u1ef9]")
+_STACKED_LEADING = 1.3
 
 
 class Script(NamedTuple):
@@ -28,14 +31,32 @@ class Script(NamedTuple):
     leading: float
 
 
-# A text whose spaces come from another font than its letters loses a word when
-# pytakumi 0.1.5 breaks the line there (seen with Devanagari), so the font of the
-# script goes first. Keys are how Unicode names of letters begin.
+# A text whose spaces come from another font than its letters loses a word, or keeps
+# a scrap of one, where pytakumi 0.1.5 breaks the line there (seen with Devanagari,
+# Arabic, Burmese, Sinhala, Tibetan), so the font of the script goes first. Leading is
+# what the highest and deepest letters of its languages need, by their outlines. Keys
+# are how Unicode names of letters begin.
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
     {
-        "DEVANAGARI": Script("Noto Sans Devanagari", 1.35),
         "ARABIC": Script("Noto Sans Arabic", 1.35),
+        "BENGALI": Script("Hind Siliguri", 1.45),
+        "DEVANAGARI": Script("Noto Sans Devanagari", 1.35),
+        "ETHIOPIC": Script("Noto Sans Ethiopic", 1.25),
+        "GUJARATI": Script("Noto Sans Gujarati", 1.35),
+        "GURMUKHI": Script("Noto Sans Gurmukhi", 1.3),
         "HEBREW": Script("Heebo", 1.1),
+        "KANNADA": Script("Noto Sans Kannada", 1.45),
+        "KHMER": Script("Noto Sans Khmer", 1.65),
+        "LAO": Script("Noto Sans Lao", 1.5),
+        "MALAYALAM": Script("Noto Sans Malayalam", 1.35),
+        "MYANMAR": Script("Noto Sans Myanmar", 1.75),
+        "ORIYA": Script("Noto Sans Oriya", 1.45),
+        "SINHALA": Script("Noto Sans Sinhala", 1.35),
+        "TAMIL": Script("Noto Sans Tamil", 1.25),
+        "TELUGU": Script("Noto Sans Telugu", 1.45),
+        "THAANA": Script("Noto Sans Thaana", 1.4),
+        "THAI": Script("Noto Sans Thai", 1.5),
+        "TIBETAN": Script("Noto Serif Tibetan", 2.1),
     }
 )
 
@@ -43,8 +64,10 @@ SCRIPTS: Mapping[str, Script] = MappingProxyType(
 class Ruler(Protocol):
     """What measures: the layout engine."""
 
-    def measure(self, node: Mapping[str, Any], width: float) -> Mapping[str, Any]:
-        """Lay a node out in a column; return its height and runs of text."""
+    def measure(
+        self, node: Mapping[str, Any], width: float, lang: str | None = None
+    ) -> Mapping[str, Any]:
+        """Lay a text node out in a column; return its height and runs of text."""
 
 
 class Type(NamedTuple):
@@ -72,6 +95,7 @@ class _Case(NamedTuple):
     text: str
     face: Type
     box: Box
+    lang: str | None
 
 
 class Fit(NamedTuple):
@@ -114,6 +138,7 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         italic: bool = False,
         leading: float = 1.2,
         tracking: float = 0.0,
+        lang: str | None = None,
     ) -> Fit:
         """Return the largest size at which `text` fits `width` by `height`.
 
@@ -123,12 +148,14 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         script = _script(text)
         if script is not None:
             leading = max(leading, script.leading)
+        if _STACKED.search(text):
+            leading = max(leading, _STACKED_LEADING)
         if _UNSPACED.search(text):
             tracking = 0.0
         face = Type(families(text, family), weight, italic, leading, tracking)
         box = Box(width, height, lines)
         sizes = tuple(_sizes(largest, smallest))
-        case = _Case(ruler, text, face, box)
+        case = _Case(ruler, text, face, box, lang)
         size, setting, whole = _search(case, sizes, "normal")
         if not whole:
             size, setting, _ = _search(case, sizes, "anywhere")
@@ -236,7 +263,7 @@ def _fits(setting: _Setting, box: Box) -> bool:
 def _set(case: _Case, size: int, wrap: str) -> _Setting:
     style = _style(case.face, size) | {"width": "100%", "overflowWrap": wrap}
     node = {"type": "text", "text": case.text, "style": style}
-    measured = case.ruler.measure(node, case.box.width)
+    measured = case.ruler.measure(node, case.box.width, case.lang)
     rows = _rows(measured["runs"], size * case.face.leading)
     # A leading of 0 leaves no height, by which the guess would divide.
     return _Setting(max(measured["height"], 1.0), max(1, len(rows)), _widest_word(rows))

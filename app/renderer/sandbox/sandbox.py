@@ -9,8 +9,7 @@ from app.config import Settings
 from app.renderer.base import Encoded, Output, Renderer
 from app.renderer.catalogue import drawn
 from app.renderer.encode import FORMATS
-from app.renderer.engine.engine import Engine, Page
-from app.renderer.engine.fonts import load_fonts
+from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import RenderTimeout, Undrawable
 from app.renderer.params import Parameters
 from app.renderer.produce import produce
@@ -64,7 +63,7 @@ class Sandbox:
 
 def prepare(settings: Settings) -> None:
     """Load fonts and engine, and whatever encoders load late, in this process."""
-    engine = Engine(load_fonts(settings.fonts, settings.system_fonts))
+    engine = load_engine(settings.fonts, settings.system_fonts)
     _ENGINES.append(engine)
     for row in drawn(engine, settings):
         if row.isolated:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from xml.etree import ElementTree
 
@@ -28,9 +30,11 @@ def test_the_ground_is_transparent(engine: Engine) -> None:
 
 
 def test_missing_glyphs_are_reported_with_references_resolved(engine: Engine) -> None:
-    picture = engine.draw(Page('<b title="日">中 &#x1F600; é</b>'), (9, 9), 1)
+    picture = engine.draw(
+        Page('<b title="\U00012001">\U00012000 &#x13000; é 中</b>'), (9, 9), 1
+    )
 
-    assert picture.facts == {"missing_glyphs": ["U+4E2D", "U+1F600"]}
+    assert picture.facts == {"missing_glyphs": ["U+12000", "U+13000"]}
 
 
 def test_no_fact_is_reported_where_all_can_be_drawn(engine: Engine) -> None:
@@ -131,6 +135,63 @@ def test_devanagari_leaves_no_scrap_at_the_end_of_a_line(engine: Engine) -> None
     lines = ink("नमस्ते दुनिया यह एक लंबा", 40) + ink("वाक्य", 40)
 
     assert abs(broken - lines) < 12
+
+
+def picture_of(engine: Engine, text: str, lang: str | None = None) -> bytes:
+    body = f'<div style="font-size:60px">{text}</div>'
+    return engine.draw(Page(body, lang=lang), (160, 90), 1).image.tobytes()
+
+
+def test_a_language_has_its_own_forms_of_characters(engine: Engine) -> None:
+    tags = ("ja", "ko", "zh-Hans", "zh-Hant", "zh-HK")
+
+    drawn = {picture_of(engine, "\u8fd4\u9aa8", tag) for tag in tags}
+
+    assert len(drawn) >= 3
+
+
+def test_kana_beside_a_character_make_it_japanese(engine: Engine) -> None:
+    def last(text: str, lang: str | None = None) -> bytes:
+        body = f'<div style="font-size:60px;width:120px">{text}</div>'
+        picture = engine.draw(Page(body, lang=lang), (120, 90), 1)
+        return picture.image.crop((60, 0, 120, 90)).tobytes()
+
+    assert last("\u306e\u9aa8") == last("\u306e\u9aa8", "ja")
+    assert last("\u306e\u9aa8") != last("\u306e\u9aa8", "zh-Hans")
+
+
+def test_an_element_may_be_in_a_language_of_its_own(engine: Engine) -> None:
+    ours = picture_of(engine, '<span lang="ja">\u9aa8</span>', "zh-Hans")
+
+    assert ours != picture_of(engine, "\u9aa8", "zh-Hans")
+
+
+def test_a_process_has_one_engine_and_its_children_inherit_it() -> None:
+    program = """
+import hashlib, os
+from app.renderer.engine.engine import Page, load_engine
+
+def digest():
+    page = Page("Noto \u65e5\u672c \u0e44\u0e17\u0e22")
+    picture = load_engine(None, False).draw(page, (200, 40), 1)
+    return hashlib.sha256(picture.packed).hexdigest()
+
+def private_kib():
+    rows = open("/proc/self/smaps_rollup").read().splitlines()
+    return sum(int(row.split()[1]) for row in rows if row.startswith("Private_"))
+
+engine = load_engine(None, False)
+reader, writer = os.pipe()
+if os.fork() == 0:
+    same = load_engine(None, False) is engine
+    os.write(writer, f"{same} {digest()} {private_kib() < 30_000}".encode())
+    os._exit(0)
+os.wait()
+print(os.read(reader, 999).decode() == f"True {digest()} True")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True)
+
+    assert (done.stdout, done.stderr) == (b"True\n", b"")
 
 
 def test_version_names_engine_and_fonts(engine: Engine) -> None:

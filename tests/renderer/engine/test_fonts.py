@@ -26,7 +26,11 @@ def test_packaged_fonts_draw_the_promised_scripts(text: str) -> None:
 
 
 def test_missing_characters_are_named_once_and_in_order() -> None:
-    assert PACKAGED.missing("日中a日\U0001f600") == ("U+4E2D", "U+65E5", "U+1F600")
+    assert PACKAGED.missing("\U00012001\U00012000a\U00012001\U00013000") == (
+        "U+12000",
+        "U+12001",
+        "U+13000",
+    )
 
 
 @pytest.mark.parametrize(
