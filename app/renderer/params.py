@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from app.config.parsers import NUMBER, WHOLE
+from app.renderer.engine.language import canonical
 from app.renderer.errors import BadParameter, Fault
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -100,6 +101,10 @@ def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def _language(tag: str) -> str:
+    return canonical(tag.strip())
+
+
 def is_visible(text: str) -> bool:
     """Tell whether any character leaves ink, going by its Unicode category."""
     return any(
@@ -136,6 +141,12 @@ ImageBytes = Annotated[
     PlainSerializer(_digest, return_type=str),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
+Language = Annotated[
+    str,
+    StringConstraints(max_length=63),
+    AfterValidator(_language),
+    WithJsonSchema({"type": "string", "maxLength": 63, "examples": ["ja", "zh-Hant"]}),
+]
 # The largest side that any of the formats can say.
 Side = Annotated[int, Field(ge=1, le=65_535, description="CSS pixels, at least 1.")]
 
@@ -146,6 +157,16 @@ class Parameters(BaseModel):
     # Defaults are made canonical too: leaving one out is the same image as saying it.
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+
+class Typeset(Parameters):
+    """Parameters of a renderer that sets text."""
+
+    lang: Language | None = Field(
+        None,
+        description="Language of the text, such as ja or zh-Hant: whose forms of"
+        " characters are drawn. Left out, the text itself decides.",
     )
 
 

@@ -12,8 +12,7 @@ from app.renderer.base import Renderer
 from app.renderer.builtin.identicon import PALETTE
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import Fit, fitter
-from app.renderer.params import Color, Text, is_visible, rgba, visible
-from app.renderer.params import Parameters as Base
+from app.renderer.params import Color, Text, Typeset, is_visible, rgba, visible
 
 _GRAPHEME = regex.compile(r"\X")
 # Scripts that join their letters: initials side by side would read as a syllable.
@@ -22,7 +21,7 @@ _LETTERS_SIZE = 0.42
 _LIGHT, _DARK = "#ffffff", "#0f172a"
 
 
-class Parameters(Base):
+class Parameters(Typeset):
     """A name and the side of the square."""
 
     name: Annotated[Text, AfterValidator(visible)] = Field(
@@ -99,14 +98,16 @@ def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
     color = parameters.color or readable_on(background)
     letters, side = initials(parameters.name), parameters.size
     largest = max(1, round(side * _LETTERS_SIZE))
-    found = fit(letters, side * 0.8, side * 0.8, largest, 1, lines=1, weight=600)
+    room, lang = side * 0.8, parameters.lang
+    found = fit(letters, room, room, largest, 1, lines=1, weight=600, lang=lang)
     style = (
         "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
         f"justify-content:center;background:{background};color:{color}"
     )
     return Page(
         f'<div style="{style}"><div dir="{found.direction}"'
-        f' style="white-space:nowrap;{found.css}">{escape(letters)}</div></div>'
+        f' style="white-space:nowrap;{found.css}">{escape(letters)}</div></div>',
+        lang=lang,
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from app.config import Settings
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.errors import LimitExceeded
-from app.renderer.params import Canvas, Text
+from app.renderer.params import Canvas, Text, Typeset
 
 # As in a browser's screenshot the ground is white unless the page says otherwise:
 # `html { background: transparent }` keeps the alpha. Unlike there, the body has
@@ -63,7 +63,7 @@ _ENDS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 
-class Parameters(Canvas):
+class Parameters(Typeset, Canvas):
     """An HTML document or a piece of one; it can reach no file and no network."""
 
     html: Text = Field(
@@ -109,6 +109,11 @@ def parse(document: str) -> Page:
     return Page(body, (BASE, *parts.styles))
 
 
+def page(parameters: Parameters) -> Page:
+    """Return the caller's document, in the language that the caller names."""
+    return replace(parse(parameters.html), lang=parameters.lang)
+
+
 def depth(document: str, most: int) -> int:
     """Return how deep elements nest; stop counting when deeper than `most`."""
     open_elements: list[str] = []
@@ -138,10 +143,10 @@ def build(engine: Engine, limits: Settings) -> Renderer:
     """Return the renderer; it must run in a process that can be killed."""
 
     def draw(parameters: Parameters, scale: float) -> Picture:
-        return engine.draw(parse(parameters.html), parameters.size, scale)
+        return engine.draw(page(parameters), parameters.size, scale)
 
     def draw_svg(parameters: Parameters) -> Vector:
-        return engine.draw_svg(parse(parameters.html), parameters.size)
+        return engine.draw_svg(page(parameters), parameters.size)
 
     return Renderer(
         name="html",

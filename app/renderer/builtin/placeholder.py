@@ -8,7 +8,7 @@ from pydantic import Field
 from app.renderer.base import Renderer
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import direction, families
-from app.renderer.params import Canvas, Color, Text
+from app.renderer.params import Canvas, Color, Text, Typeset
 
 # Parts of the canvas that text may fill, and the part of the shorter side that
 # its letters take if the words are few.
@@ -18,7 +18,7 @@ _LEADING = 1.25
 _WEIGHT = 600
 
 
-class Parameters(Canvas):
+class Parameters(Typeset, Canvas):
     """A box with a text in its middle."""
 
     text: Text | None = Field(
@@ -50,7 +50,8 @@ def page(parameters: Parameters, engine: Engine) -> Page:
     )
     return Page(
         f'<div style="{box}"><div dir="{direction(words)}" style="{text}">'
-        f"{escape(words)}</div></div>"
+        f"{escape(words)}</div></div>",
+        lang=parameters.lang,
     )
 
 
@@ -84,7 +85,7 @@ def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) ->
             "lineHeight": _LEADING,
         }
         node = {"type": "text", "text": words, "style": style}
-        measured = engine.measure(node, width)
+        measured = engine.measure(node, width, parameters.lang)
         # A space at the end of a line may hang out; it is at most 0.3 em wide.
         widths = (
             run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))

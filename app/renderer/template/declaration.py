@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError, create_model
 
 from app.renderer.errors import BrokenTemplate
-from app.renderer.params import Parameters
+from app.renderer.params import Parameters, Typeset
 from app.renderer.template.parameter_types import Entry, Strict
 
 FILE = "parameters.toml"
@@ -52,8 +52,17 @@ class Declaration(Strict):
         )
 
     def model(self, name: str) -> type[Parameters]:
-        """Return the class of which a caller's parameters are instances."""
-        fields: dict[str, Any] = dict(self._fields())
+        """Return the class of which a caller's parameters are instances.
+
+        A parameter of the template's own replaces the option of that name.
+        """
+        own = dict(self._fields())
+        options = {
+            option: (field.annotation, field)
+            for option, field in Typeset.model_fields.items()
+            if option not in own
+        }
+        fields: dict[str, Any] = {**own, **options}
         title = "".join(part.capitalize() for part in re.split(r"[-_]", name))
         return create_model(title, __base__=Parameters, __doc__=self.title, **fields)
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import traceback
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -143,10 +143,11 @@ class Template:
         except TemplateSyntaxError as error:
             reason = error.message or "syntax error"
             raise self._broken(error.lineno, reason) from error
+        self._fit = fitter(engine)
         # Compiled under a name of its own, by which a traceback tells its lines from
         # ours.
         self._markup = _ENVIRONMENT.template_class.from_code(
-            _ENVIRONMENT, code, _ENVIRONMENT.make_globals({"fit": fitter(engine)})
+            _ENVIRONMENT, code, _ENVIRONMENT.make_globals({})
         )
 
     def draw(self, parameters: Parameters, scale: float) -> Picture:
@@ -167,16 +168,18 @@ class Template:
         cannot cope with the values.
         """
         values = dict(parameters)
+        lang = None if "lang" in self.declaration.parameters else values.pop("lang")
         images = {**self._files, **self._images(values, scale)}
         words = {name: _shown(name, value) for name, value in values.items()}
         try:
-            markup = self._markup.render(words)
+            markup = self._markup.render({**words, **self._helpers(lang)})
         except TooLong as error:
             raise BadParameter(_too_long(error.data, values)) from error
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise self._broken(_line_of(error), reason) from error
-        return Page(_STYLE.sub("", markup), tuple(_STYLE.findall(markup)), images)
+        styles = tuple(_STYLE.findall(markup))
+        return Page(_STYLE.sub("", markup), styles, images, lang)
 
     def check(self, parameters: Parameters) -> None:
         """Draw once; raise BrokenTemplate where that is not possible."""
@@ -210,6 +213,10 @@ class Template:
             if name.name not in known:
                 reason = f"{name.name!r} is not a parameter of the template"
                 raise self._broken(name.lineno, reason)
+
+    def _helpers(self, lang: str | None) -> dict[str, Any]:
+        """Return the functions whose results depend on the language of the text."""
+        return {"fit": partial(self._fit, lang=lang)}
 
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
         return broken(self._folder, MARKUP, line, reason)

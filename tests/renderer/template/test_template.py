@@ -109,6 +109,47 @@ def test_schema_tells_what_a_caller_may_send(write: Write, engine: Engine) -> No
     assert schema["additionalProperties"] is False
 
 
+def test_a_caller_may_name_the_language(write: Write, engine: Engine) -> None:
+    renderer = load_template(write(), engine, LIMITS)
+
+    def drawn(lang: str | None) -> bytes:
+        parameters = renderer.parameters(words="\u9aa8\u8fd4", lang=lang)
+        return renderer.draw(parameters, 1).image.tobytes()
+
+    assert drawn("ja") != drawn("zh-Hans")
+    assert drawn(None) == drawn("zh-Hans")
+    assert renderer.parameters(words="x", lang="ZH_hant").lang == "zh-Hant"
+    with pytest.raises(ValidationError, match="is not a language tag"):
+        renderer.parameters(words="x", lang="Japanese, please")
+
+
+def test_a_parameter_called_lang_is_the_templates_own(
+    write: Write, engine: Engine
+) -> None:
+    own = '[parameters.lang]\ntype = "text"\nmax_length = 20\n'
+    markup = MARKUP.replace("{{ words }}", "{{ words }} in {{ lang }}")
+    folder = write(f"{DECLARATION}\n{own}", markup)
+
+    page = fill(folder, engine, words="Written", lang="Japanese, please")
+
+    assert "Written in Japanese, please" in page.body
+    assert page.lang is None
+
+
+def test_fit_measures_in_the_language(write: Write, engine: Engine) -> None:
+    asked = []
+
+    def measure(node: object, width: float, lang: str | None) -> object:
+        asked.append(lang)
+        return engine.measure(node, width, lang)
+
+    folder = write(markup="{{ fit(words, 100, 50, 20, 10).size }}")
+
+    fill(folder, SimpleNamespace(measure=measure), words="Hello", lang="ja")
+
+    assert set(asked) == {"ja"}
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
