@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytakumi
+import uharfbuzz as hb  # type: ignore[import-untyped]
 from PIL import Image
 
 from app.renderer.base import Picture, Vector
 from app.renderer.engine import language
-from app.renderer.engine.fonts import BrokenFont, FontFile, Fonts, load_fonts
+from app.renderer.engine.fonts import (
+    BrokenFont,
+    FontFile,
+    Fonts,
+    covered,
+    load_fonts,
+)
 from app.renderer.errors import Undrawable
 from app.renderer.produce import scaled
 
@@ -50,7 +57,9 @@ class Engine:
         self._fonts = fonts
         self._renderer = pytakumi.Renderer()
         self._families = _register(self._renderer, fonts)
-        self._orders = {None: self._families, **_regional(self._families)}
+        order = list(self._families)
+        self._orders = {None: order, **_regional(order)}
+        self._first = order[:1]
         self.version = f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
 
     def draw(self, page: Page, size: tuple[int, int], scale: float) -> Picture:
@@ -59,6 +68,7 @@ class Engine:
         Raises Undrawable where the engine refuses the page.
         """
         device = scaled(size, scale)
+        text = visible_text(page.body)
         pixels = _guard(
             lambda: self._renderer.render_html(
                 page.body,
@@ -68,15 +78,16 @@ class Engine:
                 device_pixel_ratio=scale,
                 stylesheets=page.styles,
                 images=page.images,
-                **self._setting(page.body, page.lang),
+                **self._setting(text, page.lang),
             )
         )
         # Not copied: the image shares the engine's buffer.
         image = Image.frombuffer("RGBA", device, pixels, "raw", "RGBA", 0, 1)
-        return Picture(image, pixels, self._facts(page))
+        return Picture(image, pixels, self._facts(text))
 
     def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
+        text = visible_text(page.body)
         svg = _guard(
             lambda: self._renderer.render_svg(
                 # Only `render_html` parses markup itself.
@@ -85,10 +96,10 @@ class Engine:
                 height=size[1],
                 stylesheets=page.styles,
                 images=page.images,
-                **self._setting(page.body, page.lang),
+                **self._setting(text, page.lang),
             )
         )
-        return Vector(svg, self._facts(page))
+        return Vector(svg, self._facts(text))
 
     def measure(
         self, node: Mapping[str, Any], width: float, lang: str | None = None
@@ -107,25 +118,39 @@ class Engine:
         )
 
     def _setting(self, text: str, lang: str | None) -> dict[str, Any]:
-        """Return the language of a text, and the families where its style has none.
-
-        Where the spaces come from another font than the letters, pytakumi 0.1.5
-        leaves a space or a fragment of a glyph at the ends of Devanagari lines.
-        """
+        """Return the language of a text, and the families where its style has none."""
         region = language.region(text, lang)
-        order = self._orders[region]
-        if not text.isascii() and _DEVANAGARI.search(text):
-            order = sorted(order, key="Noto Sans Devanagari".__ne__)
         return {
-            "font_families": order,
+            "font_families": self._order(text, region),
             "lang": lang or (region and language.REGIONS[region]),
         }
 
-    def _facts(self, page: Page) -> dict[str, Any]:
-        # Inter has all of ASCII, so that most pages need no look at the fonts.
-        if page.body.isascii() and "&" not in page.body:
-            return {}
-        missing = self._fonts.missing(visible_text(page.body))
+    def _order(self, text: str, region: str | None) -> list[str]:
+        """Return the families that a text needs, best first.
+
+        Each name costs pytakumi 0.1.5 some 10 us a drawing and 1 us a measurement,
+        wanted or not. Where the spaces come from another font than the letters, it
+        leaves a space or a fragment of a glyph at the ends of Devanagari lines.
+        """
+        # Inter has all of ASCII, as most texts need.
+        if text.isascii():
+            return self._first
+        needed = hb.Set(set(map(ord, text)))
+        for name in self._first:
+            needed -= self._families[name]
+        if not len(needed):
+            return self._first
+        order = [
+            name
+            for name in self._orders[region]
+            if name in self._first or _meet(needed, self._families[name])
+        ]
+        if _DEVANAGARI.search(text):
+            order.sort(key="Noto Sans Devanagari".__ne__)
+        return order
+
+    def _facts(self, text: str) -> dict[str, Any]:
+        missing = self._fonts.missing(text)
         return {"missing_glyphs": list(missing)} if missing else {}
 
 
@@ -146,14 +171,22 @@ def visible_text(markup: str) -> str:
     return html.unescape(_TAG.sub(" ", markup))
 
 
-def _register(renderer: pytakumi.Renderer, fonts: Fonts) -> list[str]:
-    """Hand the fonts over; return their family names, first choice first."""
+def _register(renderer: pytakumi.Renderer, fonts: Fonts) -> dict[str, hb.Set]:
+    """Hand the fonts over; return what their families draw, first choice first."""
     # A family may have several files; the first of them decides its place.
-    names: dict[str, None] = {}
+    names: dict[str, hb.Set] = {}
     for face in fonts.faces:
+        points = covered(face.path)
         for family in _families_of(renderer, face):
-            names[family] = None
-    return list(names)
+            names.setdefault(family, hb.Set())
+            names[family] |= points
+    return names
+
+
+def _meet(one: hb.Set, other: hb.Set) -> bool:
+    both = one.copy()
+    both &= other
+    return bool(len(both))
 
 
 def _regional(families: list[str]) -> dict[str | None, list[str]]:

@@ -144,12 +144,12 @@ def load_fonts(folder: Path | None, system: bool) -> Fonts:
     if folder is not None:
         faces += _in_folder(folder)
     for face in faces:
-        coverage |= _covered(face.path)
+        coverage |= covered(face.path)
     # What the system adds depends on what the others lack, so it comes last.
     if system:
         for face in _from_system(system_folders(), coverage):
             faces.append(face)
-            coverage |= _covered(face.path)
+            coverage |= covered(face.path)
     ordered = tuple(sorted(faces, key=_precedence))
     return Fonts(ordered, _digest(ordered), coverage)
 
@@ -196,7 +196,7 @@ def _in_folder(folder: Path) -> Iterator[FontFile]:
     for path in _walk(folder, _SUFFIXES | _PACKED_SUFFIXES):
         if path.suffix.lower() in _PACKED_SUFFIXES:
             raise BrokenFont(path, "is a web font: convert it to TTF or OTF")
-        if not _covered(path):
+        if not covered(path):
             raise BrokenFont(path, "is not a font, or cannot be read")
         yield FontFile(path, "folder", color=_is_color(path))
 
@@ -225,7 +225,7 @@ def _from_system(folders: Iterable[Path], known: hb.Set) -> Iterator[FontFile]:
         seen.add_range(first, last)
     files, budget = MAX_SYSTEM_FILES, MAX_SYSTEM_BYTES
     for path in paths[:MAX_EXAMINED]:
-        found = _covered(path)
+        found = covered(path)
         gain = found.copy()
         gain -= seen
         if len(gain) < MIN_GAIN:
@@ -271,8 +271,8 @@ def _faces(path: Path) -> Iterator[hb.Face]:
     return (hb.Face(blob, index) for index in range(count))
 
 
-def _covered(path: Path) -> hb.Set:
-    """Return every code point that a face of the file maps to a glyph."""
+def covered(path: Path) -> hb.Set:
+    """Return every code point that a face of a font file maps to a glyph."""
     points = hb.Set()
     tables = set()
     for face in _faces(path):

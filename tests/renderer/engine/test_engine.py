@@ -194,6 +194,25 @@ print(os.read(reader, 999).decode() == f"True {digest()} True")
     assert (done.stdout, done.stderr) == (b"True\n", b"")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello",
+        "\u017di\u017ekov",
+        "a\u0330\u1ab0",
+        "\u65e5\u672c caf\u00e9 \u0e44\u0e17\u0e22",
+        "\u2603 \u0928\u092e\u0938\u094d\u0924\u0947",
+    ],
+)
+def test_families_left_out_make_no_difference(engine: Engine, text: str) -> None:
+    """A text is offered the families that hold its characters, not all of them."""
+    whole = object.__new__(Engine)
+    whole.__dict__.update(engine.__dict__)
+    whole._order = lambda text, region: engine._orders[region]  # type: ignore[method-assign]
+
+    assert picture_of(engine, text) == picture_of(whole, text)
+
+
 def test_version_names_engine_and_fonts(engine: Engine) -> None:
     assert engine.version.startswith("pytakumi ")
     assert len(engine.version.rpartition(" ")[2]) == 16
