@@ -65,6 +65,11 @@ def rgba(color: str) -> tuple[int, int, int, int]:
     return red, green, blue, alpha[0] if alpha else 255
 
 
+def _composed(value: Any) -> Any:
+    """Canonically equal texts are one text, and one fingerprint (UAX #15)."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
 def _printable(text: str) -> str:
     for character in text:
         if unicodedata.category(character) == "Cc" and character not in "\n\t":
@@ -132,6 +137,13 @@ Color = Annotated[
     WithJsonSchema({"type": "string", "format": "color", "maxLength": 40}),
 ]
 Text = Annotated[str, BeforeValidator(_carriage_returns), AfterValidator(_printable)]
+# Text that is set; a code may depend on how the text was spelt.
+TypesetText = Annotated[
+    str,
+    BeforeValidator(_composed),
+    BeforeValidator(_carriage_returns),
+    AfterValidator(_printable),
+]
 # Text that says something.
 Words = Annotated[Text, AfterValidator(_not_blank)]
 # In a canonical dump an image stands as its digest: the fingerprint stays small.

@@ -5,18 +5,15 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Annotated
 
-import regex  # type: ignore[import-untyped]
 from pydantic import AfterValidator, Field
 
 from app.renderer.base import Renderer
 from app.renderer.builtin.identicon import PALETTE
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import Fit, fitter
-from app.renderer.params import Color, Text, Typeset, is_visible, rgba, visible
+from app.renderer.initials import canonical, initials
+from app.renderer.params import Color, Typeset, TypesetText, rgba, visible
 
-_GRAPHEME = regex.compile(r"\X")
-# Scripts that join their letters: initials side by side would read as a syllable.
-_JOINING = regex.compile(r"[\p{Arabic}\p{Syriac}\p{Nko}\p{Mongolian}]")
 _LETTERS_SIZE = 0.42
 _LIGHT, _DARK = "#ffffff", "#0f172a"
 
@@ -24,8 +21,10 @@ _LIGHT, _DARK = "#ffffff", "#0f172a"
 class Parameters(Typeset):
     """A name and the side of the square."""
 
-    name: Annotated[Text, AfterValidator(visible)] = Field(
-        min_length=1, description="A person's name; initials of first and last word."
+    name: Annotated[TypesetText, AfterValidator(visible)] = Field(
+        min_length=1,
+        description="A person's name; initials of first and last word,"
+        " without titles and what stands in brackets.",
     )
     size: int = Field(256, ge=1, le=65_535, description="Side in CSS pixels.")
     background: Color | None = Field(
@@ -36,40 +35,10 @@ class Parameters(Typeset):
     )
 
 
-def initials(name: str) -> str:
-    """Return the first grapheme of the first and last word that have a letter.
-
-    A name without letters gives its first grapheme, an emoji perhaps.
-    """
-    found = [first for first in map(_initial, name.split()) if first]
-    letters = [found[0], found[-1]] if len(found) > 1 else [initial(name)]
-    # The non-joiner keeps each letter in the form that it has alone.
-    return ("\u200c" if _JOINING.search(letters[0]) else "").join(letters)
-
-
-def initial(name: str) -> str:
-    """Return the first grapheme of the first word that has a letter or digit.
-
-    A name without gives its first visible grapheme, or nothing.
-    """
-    found = (first for first in map(_initial, name.split()) if first)
-    visible_ones = filter(is_visible, _GRAPHEME.findall(name))
-    return next(found, "") or str(next(visible_ones, ""))
-
-
-def _initial(word: str) -> str:
-    """Return the first grapheme of a word that begins with a letter or digit."""
-    for grapheme in _GRAPHEME.findall(word):
-        if grapheme[0].isalnum():
-            upper = grapheme.upper()
-            # Some letters grow when raised: the German sharp s becomes SS.
-            return str(upper if len(upper) == len(grapheme) else grapheme)
-    return ""
-
-
-def palette_color(name: str) -> str:
-    """Return the colour of a name: equal names, equal colours."""
-    digest = hashlib.sha256(name.strip().casefold().encode("utf-8", "surrogatepass"))
+def palette_color(name: str, lang: str | None = None) -> str:
+    """Return the colour of a name: equal names, whatever their case, equal colours."""
+    spelling = canonical(name, lang).encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(spelling)
     return PALETTE[digest.digest()[0] % len(PALETTE)]
 
 
@@ -94,11 +63,12 @@ def luminance(channels: Sequence[float]) -> float:
 
 def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
     """Return the initials in the middle of their square."""
-    background = parameters.background or palette_color(parameters.name)
+    name, lang, side = parameters.name, parameters.lang, parameters.size
+    background = parameters.background or palette_color(name, lang)
     color = parameters.color or readable_on(background)
-    letters, side = initials(parameters.name), parameters.size
+    letters = initials(name, lang)
     largest = max(1, round(side * _LETTERS_SIZE))
-    room, lang = side * 0.8, parameters.lang
+    room = side * 0.8
     found = fit(letters, room, room, largest, 1, lines=1, weight=600, lang=lang)
     style = (
         "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
@@ -125,6 +95,6 @@ def build(engine: Engine) -> Renderer:
         vector=lambda parameters: engine.draw_svg(
             page(parameters, fit), (parameters.size, parameters.size)
         ),
-        version=f"2 {engine.version}",
+        version=f"3 {engine.version}",
         example={"name": "Ada Lovelace", "size": "256"},
     )

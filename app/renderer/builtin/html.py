@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Annotated, Any
+from unicodedata import normalize
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.config import Settings
 from app.renderer.base import Picture, Renderer, Vector
@@ -35,6 +37,8 @@ _TOKEN = re.compile(
     rf"|<(?P<end>/?)(?P<name>[a-z][^\s/>]*+)(?P<attributes>{_ATTRIBUTES})",
     re.IGNORECASE | re.DOTALL,
 )
+# U+0338 makes other characters of these.
+_BETWEEN = re.compile("[^<>=]+")
 _MEDIA = re.compile(r"""\bmedia\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.I)
 
 # Elements that have no content and no end tag (HTML, 13.1.2).
@@ -63,10 +67,17 @@ _ENDS: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 
+def _composed(document: Any) -> Any:
+    """Compose the letters of a document, and never a tag's end with what follows."""
+    if not isinstance(document, str) or document.isascii():
+        return document
+    return _BETWEEN.sub(lambda piece: normalize("NFC", piece[0]), document)
+
+
 class Parameters(Typeset, Canvas):
     """An HTML document or a piece of one; it can reach no file and no network."""
 
-    html: Text = Field(
+    html: Annotated[Text, BeforeValidator(_composed)] = Field(
         min_length=1,
         description="HTML with inline styles or style elements; scripts do not run.",
     )

@@ -8,7 +8,7 @@ from pydantic import Field
 from app.renderer.base import Renderer
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import direction, families
-from app.renderer.params import Canvas, Color, Text, Typeset
+from app.renderer.params import Canvas, Color, Typeset, TypesetText
 
 # Parts of the canvas that text may fill, and the part of the shorter side that
 # its letters take if the words are few.
@@ -21,7 +21,7 @@ _WEIGHT = 600
 class Parameters(Typeset, Canvas):
     """A box with a text in its middle."""
 
-    text: Text | None = Field(
+    text: TypesetText | None = Field(
         None, description="Any text, with line breaks; the size if left out."
     )
     background: Color = Field("#e2e8f0", description="Colour of the box.")

@@ -12,7 +12,14 @@ from pydantic import (
     model_validator,
 )
 
-from app.renderer.params import Color, ImageBytes, Text, visible, visible_or_empty
+from app.renderer.params import (
+    Color,
+    ImageBytes,
+    Text,
+    TypesetText,
+    visible,
+    visible_or_empty,
+)
 
 # Smallest PNG there is: one transparent pixel, the example of every image.
 _DOT = (
@@ -63,10 +70,15 @@ class _Declared(Strict):
 
 
 class TextEntry(_Declared):
-    """Words without white space around them; absent is the empty string."""
+    """Words without white space around them; absent is the empty string.
+
+    Letters are composed (Unicode's NFC), so that canonically equal texts are one,
+    unless the text is `verbatim`, as for a code.
+    """
 
     type: Literal["text"]
     max_length: int = Field(ge=1, le=100_000)
+    verbatim: bool = False
     default: str | None = None
     example: str | None = None
 
@@ -82,7 +94,7 @@ class TextEntry(_Declared):
             strip_whitespace=True, min_length=least, max_length=self.max_length
         )
         # Inside of what checks a text, so that pydantic speaks of characters.
-        base, *checks = get_args(Text)
+        base, *checks = get_args(Text if self.verbatim else TypesetText)
         seen = AfterValidator(visible if self.required else visible_or_empty)
         # By a variable, since mypy takes no metadata that are computed.
         annotated: Any = Annotated

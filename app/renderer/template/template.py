@@ -19,10 +19,10 @@ from app.config import Settings
 from app.errors import with_fields
 from app.renderer import input_image
 from app.renderer.base import Picture, Renderer, Vector
-from app.renderer.builtin.avatar import initial
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import direction, families, fitter
 from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
+from app.renderer.initials import initial
 from app.renderer.params import Parameters
 from app.renderer.template import declaration
 from app.renderer.template.declaration import Declaration, broken
@@ -42,7 +42,7 @@ _FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
-_TOOLS = f"templates 2 jinja2 {version('jinja2')} segno {version('segno')}"
+_TOOLS = f"templates 3 jinja2 {version('jinja2')} segno {version('segno')}"
 
 
 @with_fields
@@ -216,7 +216,10 @@ class Template:
 
     def _helpers(self, lang: str | None) -> dict[str, Any]:
         """Return the functions whose results depend on the language of the text."""
-        return {"fit": partial(self._fit, lang=lang)}
+        return {
+            "fit": partial(self._fit, lang=lang),
+            "initial": partial(initial, lang=lang),
+        }
 
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
         return broken(self._folder, MARKUP, line, reason)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.renderer.builtin.html import BASE, build, check, depth, parse
+from app.renderer.builtin.html import BASE, Parameters, build, check, depth, parse
 from app.renderer.errors import LimitExceeded, Undrawable
 from tests.growth import assert_linear
 
@@ -142,3 +142,17 @@ def test_svg_has_the_size(engine) -> None:
 
 def test_the_renderer_is_isolated(engine) -> None:
     assert build(engine, LIMITS).isolated
+
+
+def test_canonically_equal_documents_are_one() -> None:
+    composed, apart = (
+        Parameters(html="<b>\u00e9</b>"),
+        Parameters(html="<b>e\u0301</b>"),
+    )
+
+    assert composed == apart
+
+
+def test_composing_leaves_tags_whole() -> None:
+    """U+0338 and the end of a tag are another character when they are composed."""
+    assert Parameters(html="<b>\u0338e\u0301</b>").html == "<b>\u0338\u00e9</b>"

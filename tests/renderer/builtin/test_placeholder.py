@@ -106,3 +106,8 @@ def test_svg_has_the_size(engine) -> None:
     )
 
     assert (root.get("width"), root.get("height")) == ("50", "20")
+
+
+def test_canonically_equal_texts_are_one() -> None:
+    assert Parameters(text="\u00e9") == Parameters(text="e\u0301")
+    assert Parameters(text="a\r\nb").text == "a\nb"

@@ -136,6 +136,27 @@ def test_a_parameter_called_lang_is_the_templates_own(
     assert page.lang is None
 
 
+def test_canonically_equal_texts_are_one(write: Write, engine: Engine) -> None:
+    model = load_template(write(), engine, LIMITS).parameters
+
+    assert model(words="E\u0301mile") == model(words="\u00c9mile")
+    assert model(words="e\u0301" * 20).words == "\u00e9" * 20
+
+
+def test_a_verbatim_text_stays_as_it_was_sent(write: Write, engine: Engine) -> None:
+    folder = write(DECLARATION.replace("max_length", "verbatim = true\nmax_length"))
+    model = load_template(folder, engine, LIMITS).parameters
+
+    assert model(words="E\u0301").words == "E\u0301"
+
+
+def test_initial_follows_the_language(write: Write, engine: Engine) -> None:
+    folder = write(markup=MARKUP.replace("{{ words }}", "{{ initial(words) }}"))
+
+    assert "\u0130<" in fill(folder, engine, words="irem", lang="tr").body
+    assert ">I<" in fill(folder, engine, words="irem").body
+
+
 def test_fit_measures_in_the_language(write: Write, engine: Engine) -> None:
     asked = []
 
