@@ -29,11 +29,15 @@ _MOST_HEADER = 64 << 10
 
 
 class Record(NamedTuple):
-    """One line of a table: its number from 1, texts, and what is wrong by place."""
+    """One line of a table: its number from 1, and texts.
+
+    `faults` are what is wrong with cells, by place; `reason` is what is with all of it.
+    """
 
     line: int
     cells: Sequence[str]
     faults: Mapping[int, str] = _NO_FAULTS
+    reason: str = ""
 
 
 class Columns(NamedTuple):
@@ -274,8 +278,8 @@ def _row(
             continue
         if text:
             given[parameter] = text
-    if record.faults.get(0, "").startswith("has 1 cells"):
-        faults.append(Fault("", record.faults[0]))
+    if record.reason:
+        faults.append(Fault("", record.reason))
     elif record.faults or _CONTROL.search("".join(cells)):
         faults.extend(_broken(record, cells, names, plan))
     if faults:

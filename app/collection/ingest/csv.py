@@ -219,7 +219,7 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
             width = max(width, len(row))
             other = _other_delimiter(row, width) if len(row) == 1 else ""
             reason = f"has 1 cells; the header has {width:,}, and {other!r} is in this"
-            yield Record(start, row, {0: reason} if other else {})
+            yield Record(start, row, reason=reason if other else "")
         else:
             blank += len(row) > 1
             lines.pass_over()

@@ -1,6 +1,7 @@
 """Workbooks are read as they are shown."""
 
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -261,3 +262,20 @@ def test_hidden_sheets_and_rows_of_ods_are_passed_over() -> None:
 
     assert [record.cells for record in records] == [["c"]]
     assert "1 hidden row passed over" in warned
+
+
+def peak(rows: int) -> int:
+    data = sheet_of(*([f"Guest {n}", f"Company {n}"] for n in range(rows)))
+    tracemalloc.start()
+    for _ in read_workbook(io.BytesIO(data), None, MOST, Warnings()):
+        pass
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return size
+
+
+def test_memory_does_not_grow_with_the_rows() -> None:
+    few = peak(100)
+
+    # Eight bytes of each shared string.
+    assert peak(5_000) - few < 256 << 10
