@@ -13,7 +13,7 @@ from app.upstream.resilience.retry import Deadline
 from app.upstream.service import Service
 from app.upstream.transport.addresses import is_public, origin, parse
 from app.upstream.transport.call import fetch_url
-from app.upstream.transport.connection import Forbidden, dial, resolve
+from app.upstream.transport.http import Forbidden, dial, resolve
 from tests.upstream.doubles import PNG, double
 
 # Host and port as they stand between the scheme and the path.
