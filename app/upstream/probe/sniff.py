@@ -15,9 +15,9 @@ from app.upstream.probe.raster import (
     measure_gif,
     measure_jpeg,
     measure_png,
+    measure_tiff,
     measure_webp,
 )
-from app.upstream.probe.tiff import measure_tiff
 
 # So many bytes decide what all of them are.
 HEAD = 4096
