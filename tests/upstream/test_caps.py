@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
 from app.upstream.probe.byte_range import BLOCK, whole
-from app.upstream.response.base64_stream import OverBytes
-from app.upstream.response.streaming_json import scan
+from app.upstream.response.decode import OverBytes
+from app.upstream.response.json_images import scan
 from app.upstream.response.unzip import extract
 from app.upstream.service import Service
 from tests.upstream.pictures import ART, PNG, SIZE, WEBP, answered, b64, dump, held

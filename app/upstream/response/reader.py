@@ -17,12 +17,26 @@ from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered, scrub
 from app.upstream.probe.byte_range import Region, whole
 from app.upstream.probe.sniff import HEAD, IMAGES, sniff
 from app.upstream.response import unzip
-from app.upstream.response.base64_stream import OverBytes, Text
-from app.upstream.response.decode import Found, Linked, Missing, Piece, Reading
+from app.upstream.response.decode import (
+    Found,
+    Linked,
+    Missing,
+    OverBytes,
+    Piece,
+    Reading,
+)
 from app.upstream.response.finish_reason import classify, explain, is_filter
-from app.upstream.response.json_images import Said, find, tell
+from app.upstream.response.json_images import (
+    BOM,
+    NotJson,
+    OverOutline,
+    Said,
+    Text,
+    find,
+    scan,
+    tell,
+)
 from app.upstream.response.refusal import message, refuse
-from app.upstream.response.streaming_json import BOM, NotJson, OverOutline, scan
 from app.upstream.service import Service
 
 __all__ = ["Found", "Linked", "Missing", "ServiceAnswer", "read_answer", "read_fetched"]

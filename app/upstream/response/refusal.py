@@ -16,7 +16,7 @@ from app.upstream.probe.byte_range import Region
 from app.upstream.probe.sniff import HEAD, sniff
 from app.upstream.resilience.retry import retry_after
 from app.upstream.response.finish_reason import explain, is_filter
-from app.upstream.response.streaming_json import NotJson, OverOutline, scan
+from app.upstream.response.json_images import NotJson, OverOutline, scan
 
 _MOST_READ = 64 << 10
 # What a 429 without Retry-After asks for, in seconds.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, BinaryIO
 
 from app.upstream.probe.byte_range import BLOCK, Region
-from app.upstream.response.base64_stream import OverBytes
+from app.upstream.response.decode import OverBytes
 
 _END = 22
 _LOCATOR = 20
