@@ -32,19 +32,21 @@ _SPACES = {1: b"/DeviceGray", 3: b"/DeviceRGB"}
 
 
 class PdfPage(NamedTuple):
-    """A PNG file of ours, and its device pixels per point."""
+    """A PNG file of ours, its device pixels per point, and whose artwork it holds."""
 
     png: bytes
     scale: float
+    attribution: tuple[str, ...] = ()
 
 
 def pages(images: Iterator[PdfPage | None], title: str = "") -> Iterator[bytes]:
     """Yield a PDF with a page an image; equal images give equal bytes.
 
     An image that is None is not made yet: `b""` is yielded for it. Nothing else is
-    yielded before the first image is there. Memory grows by 8 bytes an object, of
-    which a page has three or four. Raises ValueError where there is no image,
-    Undrawable where the file grows over 10 GB. The caller closes `images`.
+    yielded before the first image is there. The document's subject is whose artwork
+    is in it. Memory grows by 8 bytes an object, of which a page has three or four.
+    Raises ValueError where there is no image, Undrawable where the file grows over
+    10 GB. The caller closes `images`.
     """
     document = _PdfFile()
     for image in images:
@@ -52,11 +54,11 @@ def pages(images: Iterator[PdfPage | None], title: str = "") -> Iterator[bytes]:
             yield b""
             continue
         if not document.written:
-            yield document.begin(title)
+            yield document.begin()
         yield from document.add(image)
     if not document.written:
         raise ValueError("a PDF without pages is none")
-    yield from document.end()
+    yield from document.end(title)
 
 
 class _PdfFile:
@@ -73,20 +75,15 @@ class _PdfFile:
         self._nodes = array("Q")
         self._children: list[int] = []
         self._count = 0
+        self._attributions: dict[str, None] = {}
 
-    def begin(self, title: str) -> bytes:
+    def begin(self) -> bytes:
         """Return the header, with bytes by which transports know it as binary."""
         for _ in (_CATALOG, _ROOT, _INFO):
             self._reserve()
         header = self._written(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
         catalog = b"<</Type/Catalog/Pages %d 0 R>>" % _ROOT
-        return b"".join(
-            (
-                header,
-                self._object(_CATALOG, catalog),
-                self._object(_INFO, b"<</Title %b>>" % _text(title)),
-            )
-        )
+        return header + self._object(_CATALOG, catalog)
 
     def add(self, page: PdfPage) -> Iterator[bytes]:
         """Yield the objects of a page."""
@@ -114,14 +111,18 @@ class _PdfFile:
         )
         self._children.append(leaf)
         self._count += 1
+        self._attributions.update(dict.fromkeys(page.attribution))
         if len(self._children) == _FANOUT:
             yield self._node()
 
-    def end(self) -> Iterator[bytes]:
-        """Yield the root of the page tree, the cross-reference table, the trailer."""
+    def end(self, title: str) -> Iterator[bytes]:
+        """Yield the page tree's root, the metadata, the references, the trailer."""
         if self._children:
             yield self._node()
         yield self._object(_ROOT, _tree(self._nodes, self._count))
+        subject = _text("\n".join(self._attributions))
+        subject = b"/Subject %b" % subject if self._attributions else b""
+        yield self._object(_INFO, b"<</Title %b%b>>" % (_text(title), subject))
         start, size = self.written, len(self._offsets)
         # Section 14.4: two equal identifiers are those of a file that nobody has
         # changed.

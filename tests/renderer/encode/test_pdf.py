@@ -208,6 +208,15 @@ def test_the_title_may_be_any_text(title: str) -> None:
     assert (reader.metadata.title or "") == title
 
 
+def test_the_subject_says_once_whose_artwork_is_in_the_pages() -> None:
+    pages = [PdfPage(png(), 1, ("Art: Ada, CC-BY",)), PdfPage(png(), 1)] * 2
+
+    reader = PdfReader(io.BytesIO(bound(*pages, title="Cards")))
+
+    assert reader.metadata.subject == "Art: Ada, CC-BY"
+    assert reader.metadata.title == "Cards"
+
+
 def test_waiting_for_an_image_is_a_tick_and_changes_nothing() -> None:
     one, two = PdfPage(png("red"), 1), PdfPage(png("blue"), 1)
 
