@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.doctor import installed
+from app.renderer.engine import emoji
 from app.renderer.engine.fonts import PACKAGED
 
 ROOT = Path(__file__).parent.parent
@@ -71,12 +72,16 @@ def fonts() -> set[str]:
     return {normal(package) for package in packages - {"app"}}
 
 
+def artwork() -> set[str]:
+    return {normal(emoji.PACKAGE)}
+
+
 def test_every_import_is_declared():
     assert imported() <= declared("options", "install_requires").keys()
 
 
 def test_every_declared_package_is_used():
-    used = imported() | fonts()
+    used = imported() | fonts() | artwork()
 
     assert declared("options", "install_requires").keys() == used
 
@@ -130,8 +135,8 @@ def test_pyproject_holds_the_build_system_and_nothing_else():
     }
 
 
-@pytest.mark.parametrize("folder", ["templates", "fonts"])
-def test_every_file_of_templates_and_fonts_is_packaged(folder):
+@pytest.mark.parametrize("folder", ["templates", "fonts", "engine/artwork"])
+def test_every_file_of_templates_fonts_and_artwork_is_packaged(folder):
     patterns = setup()["options.package_data"]["app"].split()
     kept = ROOT / "app/renderer" / folder
     files = {path for path in kept.rglob("*") if path.is_file()}

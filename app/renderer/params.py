@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from PIL import ImageColor
 from pydantic import (
@@ -159,6 +159,7 @@ Language = Annotated[
     AfterValidator(_language),
     WithJsonSchema({"type": "string", "maxLength": 63, "examples": ["ja", "zh-Hant"]}),
 ]
+EmojiStyle = Literal["color", "mono"]
 # The largest side that any of the formats can say.
 Side = Annotated[int, Field(ge=1, le=65_535, description="CSS pixels, at least 1.")]
 
@@ -173,12 +174,19 @@ class Parameters(BaseModel):
 
 
 class Typeset(Parameters):
-    """Parameters of a renderer that sets text."""
+    """Options of every renderer that sets text.
+
+    A template's own parameter of one of these names stands in the option's place.
+    """
 
     lang: Language | None = Field(
         None,
         description="Language of the text, such as ja or zh-Hant: whose forms of"
         " characters are drawn. Left out, the text itself decides.",
+    )
+    emoji: EmojiStyle = Field(
+        "color",
+        description="Emoji as coloured pictures, or as letters in the text's colour.",
     )
 
 

@@ -14,7 +14,7 @@ from app.renderer.params import Parameters
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
 ENCODERS = (
-    "mimeo 2",
+    "mimeo 3",
     *(
         f"{package} {version(package)}"
         for package in ("pillow", "isal", "zlib-ng", "deflate")

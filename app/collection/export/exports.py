@@ -12,6 +12,7 @@ from app.collection.collection import Collection, Item
 from app.collection.export.base64_json import json_text, ndjson
 from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
+from app.media import Media
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf import PdfPage, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
@@ -70,9 +71,14 @@ def _pages(
     # A larger scale adds pixels and no paper.
     scale = collection.output.scale
     return pages(
-        None if image is None else PdfPage(image.media.in_memory, scale)
+        None if image is None else _page(image.media, scale)
         for image in drawn(bundle.outcomes)
     )
+
+
+def _page(media: Media, scale: float) -> PdfPage:
+    attribution = tuple(media.facts.get("attribution", ()))
+    return PdfPage(media.in_memory, scale, attribution)
 
 
 def _animate(

@@ -68,8 +68,9 @@ def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
     color = parameters.color or readable_on(background)
     letters = initials(name, lang)
     largest = max(1, round(side * _LETTERS_SIZE))
-    room = side * 0.8
-    found = fit(letters, room, room, largest, 1, lines=1, weight=600, lang=lang)
+    room, emoji = side * 0.8, parameters.emoji
+    options = {"lines": 1, "weight": 600, "lang": lang, "emoji": emoji}
+    found = fit(letters, room, room, largest, 1, **options)
     style = (
         "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
         f"justify-content:center;background:{background};color:{color}"
@@ -78,6 +79,7 @@ def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
         f'<div style="{style}"><div dir="{found.direction}"'
         f' style="white-space:nowrap;{found.css}">{escape(letters)}</div></div>',
         lang=lang,
+        emoji=emoji,
     )
 
 

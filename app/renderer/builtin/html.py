@@ -121,8 +121,9 @@ def parse(document: str) -> Page:
 
 
 def page(parameters: Parameters) -> Page:
-    """Return the caller's document, in the language that the caller names."""
-    return replace(parse(parameters.html), lang=parameters.lang)
+    """Return the caller's document, its text as the caller's options say."""
+    parsed = parse(parameters.html)
+    return replace(parsed, lang=parameters.lang, emoji=parameters.emoji)
 
 
 def depth(document: str, most: int) -> int:

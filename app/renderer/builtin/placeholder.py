@@ -52,6 +52,7 @@ def page(parameters: Parameters, engine: Engine) -> Page:
         f'<div style="{box}"><div dir="{direction(words)}" style="{text}">'
         f"{escape(words)}</div></div>",
         lang=parameters.lang,
+        emoji=parameters.emoji,
     )
 
 
@@ -85,7 +86,7 @@ def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) ->
             "lineHeight": _LEADING,
         }
         node = {"type": "text", "text": words, "style": style}
-        measured = engine.measure(node, width, parameters.lang)
+        measured = engine.measure(node, width, parameters.lang, parameters.emoji)
         # A space at the end of a line may hang out; it is at most 0.3 em wide.
         widths = (
             run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))

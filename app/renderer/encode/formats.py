@@ -77,7 +77,9 @@ def _save_jpg(picture: Picture, output: Output) -> bytes:
 
 def _save_pdf(picture: Picture, output: Output) -> bytes:
     """One page, in points of CSS size, so that `scale` sharpens it."""
-    return b"".join(pages(iter([PdfPage(encode_png(picture), output.scale)])))
+    attribution = tuple(picture.facts.get("attribution", ()))
+    page = PdfPage(encode_png(picture), output.scale, attribution)
+    return b"".join(pages(iter([page])))
 
 
 def _save_webp(picture: Picture, output: Output) -> bytes:

@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ import uharfbuzz as hb  # type: ignore[import-untyped]
 from PIL import Image
 
 from app.renderer.base import Picture, Vector
-from app.renderer.engine import language
+from app.renderer.engine import emoji, language
 from app.renderer.engine.fonts import (
     BrokenFont,
     FontFile,
@@ -23,6 +23,7 @@ from app.renderer.engine.fonts import (
     load_fonts,
 )
 from app.renderer.errors import Undrawable
+from app.renderer.params import EmojiStyle
 from app.renderer.produce import scaled
 
 _T = TypeVar("_T")
@@ -38,12 +39,14 @@ class Page:
 
     The engine does not read `<style>` elements in the markup. `lang` is the language
     of what does not name its own, as a canonical tag; without it the text decides.
+    `emoji` says whether emoji are pictures or glyphs of a font.
     """
 
     body: str
     styles: tuple[str, ...] = ()
     images: Mapping[str, bytes] = field(default_factory=dict)
     lang: str | None = None
+    emoji: EmojiStyle = "color"
 
 
 class Engine:
@@ -60,7 +63,9 @@ class Engine:
         order = list(self._families)
         self._orders = {None: order, **_regional(order)}
         self._first = order[:1]
-        self.version = f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
+        self.version = (
+            f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]} {emoji.VERSION}"
+        )
 
     def draw(self, page: Page, size: tuple[int, int], scale: float) -> Picture:
         """Paint a page of `size` CSS pixels with `scale` device pixels for each.
@@ -68,7 +73,7 @@ class Engine:
         Raises Undrawable where the engine refuses the page.
         """
         device = scaled(size, scale)
-        text = visible_text(page.body)
+        page, text, facts = self._illustrated(page)
         pixels = _guard(
             lambda: self._renderer.render_html(
                 page.body,
@@ -83,11 +88,11 @@ class Engine:
         )
         # Not copied: the image shares the engine's buffer.
         image = Image.frombuffer("RGBA", device, pixels, "raw", "RGBA", 0, 1)
-        return Picture(image, pixels, self._facts(text))
+        return Picture(image, pixels, facts)
 
     def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
-        text = visible_text(page.body)
+        page, text, facts = self._illustrated(page)
         svg = _guard(
             lambda: self._renderer.render_svg(
                 # Only `render_html` parses markup itself.
@@ -99,23 +104,76 @@ class Engine:
                 **self._setting(text, page.lang),
             )
         )
-        return Vector(svg, self._facts(text))
+        return Vector(svg, facts)
 
     def measure(
-        self, node: Mapping[str, Any], width: float, lang: str | None = None
+        self,
+        node: Mapping[str, Any],
+        width: float,
+        lang: str | None = None,
+        style: EmojiStyle = "color",
     ) -> Mapping[str, Any]:
         """Lay a text node of the engine's tree out in a column of `width` CSS pixels.
 
-        Returns its `height`, and its `runs` of text with `x`, `y`, `width`,
-        `height` and `text`, in CSS pixels.
+        Returns its `height`, and its `runs` of text with `x`, `y`, `width`, `height`
+        and `text`, in CSS pixels, line by line. A picture of an emoji is a run too.
         """
+        found = (
+            emoji.illustrate(html.escape(node["text"])) if style == "color" else None
+        )
+        if found is None or not found.images:
+            setting = self._setting(node["text"], lang)
+            return self._measure(dict(node), width, {}, setting)
+        inside = pytakumi.from_html(found.markup)
+        block = pytakumi.container(
+            [inside], style={**node["style"], "display": "block"}
+        )
+        setting = self._setting(visible_text(found.markup), lang)
+        measured = self._measure(block, width, found.images, setting)
+        boxes = [
+            {
+                **box,
+                "x": box["transform"][4],
+                "y": box["transform"][5],
+                "text": "\ufffc",
+            }
+            for box in measured["children"]
+        ]
+        runs = sorted(
+            [*measured["runs"], *boxes], key=lambda run: run["y"] + run["height"] / 2
+        )
+        return {**measured, "runs": runs}
+
+    def _measure(
+        self,
+        node: Any,
+        width: float,
+        images: Mapping[str, bytes],
+        setting: Mapping[str, Any],
+    ) -> dict[str, Any]:
         return _guard(
             lambda: self._renderer.measure(
-                dict(node),
+                node,
                 width=max(1, int(width)),
-                **self._setting(node["text"], lang),
+                images=images,
+                **setting,
             )
         )
+
+    def _illustrated(self, page: Page) -> tuple[Page, str, dict[str, Any]]:
+        """Return the page with pictures for emoji, its text, and the facts about it."""
+        facts: dict[str, Any] = {}
+        if page.emoji == "color":
+            found = emoji.illustrate(page.body)
+            if found.images:
+                facts["attribution"] = [emoji.ATTRIBUTION]
+                images = {**page.images, **found.images}
+                page = replace(page, body=found.markup, images=images)
+        text = visible_text(page.body)
+        missing = self._fonts.missing(text)
+        if missing:
+            facts["missing_glyphs"] = list(missing)
+        return page, text, facts
 
     def _setting(self, text: str, lang: str | None) -> dict[str, Any]:
         """Return the language of a text, and the families where its style has none."""
@@ -148,10 +206,6 @@ class Engine:
         if _DEVANAGARI.search(text):
             order.sort(key="Noto Sans Devanagari".__ne__)
         return order
-
-    def _facts(self, text: str) -> dict[str, Any]:
-        missing = self._fonts.missing(text)
-        return {"missing_glyphs": list(missing)} if missing else {}
 
 
 @lru_cache(4)

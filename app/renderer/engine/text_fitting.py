@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 from markupsafe import Markup, escape
 
+from app.renderer.params import EmojiStyle
+
 # Neighbouring sizes differ by 8 %: finer steps are not seen, coarser ones are.
 _STEP = 0.92
 # Texts remembered for each engine; the longest are a few kilobytes.
@@ -65,7 +67,11 @@ class Ruler(Protocol):
     """What measures: the layout engine."""
 
     def measure(
-        self, node: Mapping[str, Any], width: float, lang: str | None = None
+        self,
+        node: Mapping[str, Any],
+        width: float,
+        lang: str | None = None,
+        style: EmojiStyle = "color",
     ) -> Mapping[str, Any]:
         """Lay a text node out in a column; return its height and runs of text."""
 
@@ -78,6 +84,7 @@ class Type(NamedTuple):
     italic: bool
     leading: float
     tracking: float
+    emoji: EmojiStyle
 
 
 class Box(NamedTuple):
@@ -139,6 +146,7 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         leading: float = 1.2,
         tracking: float = 0.0,
         lang: str | None = None,
+        emoji: EmojiStyle = "color",
     ) -> Fit:
         """Return the largest size at which `text` fits `width` by `height`.
 
@@ -152,7 +160,7 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
             leading = max(leading, _STACKED_LEADING)
         if _UNSPACED.search(text):
             tracking = 0.0
-        face = Type(families(text, family), weight, italic, leading, tracking)
+        face = Type(families(text, family), weight, italic, leading, tracking, emoji)
         box = Box(width, height, lines)
         sizes = tuple(_sizes(largest, smallest))
         case = _Case(ruler, text, face, box, lang)
@@ -263,7 +271,7 @@ def _fits(setting: _Setting, box: Box) -> bool:
 def _set(case: _Case, size: int, wrap: str) -> _Setting:
     style = _style(case.face, size) | {"width": "100%", "overflowWrap": wrap}
     node = {"type": "text", "text": case.text, "style": style}
-    measured = case.ruler.measure(node, case.box.width, case.lang)
+    measured = case.ruler.measure(node, case.box.width, case.lang, case.face.emoji)
     rows = _rows(measured["runs"], size * case.face.leading)
     # A leading of 0 leaves no height, by which the guess would divide.
     return _Setting(max(measured["height"], 1.0), max(1, len(rows)), _widest_word(rows))

@@ -9,6 +9,7 @@ from app.config import Settings
 from app.renderer.base import Encoded, Output, Renderer
 from app.renderer.catalogue import drawn
 from app.renderer.encode import FORMATS
+from app.renderer.engine import emoji
 from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import RenderTimeout, Undrawable
 from app.renderer.params import Parameters
@@ -62,7 +63,8 @@ class Sandbox:
 
 
 def prepare(settings: Settings) -> None:
-    """Load fonts and engine, and whatever encoders load late, in this process."""
+    """Load fonts, emoji, engine, and what encoders load late, in this process."""
+    emoji.preload()
     engine = load_engine(settings.fonts, settings.system_fonts)
     _ENGINES.append(engine)
     for row in drawn(engine, settings):

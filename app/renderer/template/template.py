@@ -23,7 +23,7 @@ from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import direction, families, fitter
 from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
 from app.renderer.initials import initial
-from app.renderer.params import Parameters
+from app.renderer.params import Parameters, Typeset
 from app.renderer.template import declaration
 from app.renderer.template.declaration import Declaration, broken
 
@@ -167,19 +167,19 @@ class Template:
         used or a text too long for its QR code, BrokenTemplate where the markup
         cannot cope with the values.
         """
-        values = dict(parameters)
-        lang = None if "lang" in self.declaration.parameters else values.pop("lang")
+        values, options = self._split(parameters)
         images = {**self._files, **self._images(values, scale)}
         words = {name: _shown(name, value) for name, value in values.items()}
         try:
-            markup = self._markup.render({**words, **self._helpers(lang)})
+            markup = self._markup.render({**words, **self._helpers(options)})
         except TooLong as error:
             raise BadParameter(_too_long(error.data, values)) from error
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise self._broken(_line_of(error), reason) from error
         styles = tuple(_STYLE.findall(markup))
-        return Page(_STYLE.sub("", markup), styles, images, lang)
+        body = _STYLE.sub("", markup)
+        return Page(body, styles, images, options.lang, options.emoji)
 
     def check(self, parameters: Parameters) -> None:
         """Draw once; raise BrokenTemplate where that is not possible."""
@@ -214,12 +214,18 @@ class Template:
                 reason = f"{name.name!r} is not a parameter of the template"
                 raise self._broken(name.lineno, reason)
 
-    def _helpers(self, lang: str | None) -> dict[str, Any]:
-        """Return the functions whose results depend on the language of the text."""
+    def _helpers(self, options: Typeset) -> dict[str, Any]:
+        """Return the functions whose results depend on the options of the text."""
         return {
-            "fit": partial(self._fit, lang=lang),
-            "initial": partial(initial, lang=lang),
+            "fit": partial(self._fit, lang=options.lang, emoji=options.emoji),
+            "initial": partial(initial, lang=options.lang),
         }
+
+    def _split(self, parameters: Parameters) -> tuple[dict[str, Any], Typeset]:
+        """Part the template's own parameters from the options of its text."""
+        given = dict(parameters)
+        own = {name: given.pop(name) for name in self.declaration.parameters}
+        return own, Typeset.model_construct(**given)
 
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
         return broken(self._folder, MARKUP, line, reason)

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import threading
@@ -6,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from app.renderer.base import Picture
+from app.renderer.engine import emoji
 from app.renderer.engine.engine import Engine, Page, visible_text
 from app.renderer.errors import Undrawable
 
@@ -213,6 +215,7 @@ def test_families_left_out_make_no_difference(engine: Engine, text: str) -> None
     assert picture_of(engine, text) == picture_of(whole, text)
 
 
-def test_version_names_engine_and_fonts(engine: Engine) -> None:
+def test_version_names_engine_fonts_and_artwork(engine: Engine) -> None:
     assert engine.version.startswith("pytakumi ")
-    assert len(engine.version.rpartition(" ")[2]) == 16
+    assert re.search(" fonts [0-9a-f]{16} ", engine.version)
+    assert engine.version.endswith(emoji.VERSION)

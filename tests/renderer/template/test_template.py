@@ -157,18 +157,21 @@ def test_initial_follows_the_language(write: Write, engine: Engine) -> None:
     assert ">I<" in fill(folder, engine, words="irem").body
 
 
-def test_fit_measures_in_the_language(write: Write, engine: Engine) -> None:
+def test_fit_measures_as_the_options_of_the_text_say(
+    write: Write, engine: Engine
+) -> None:
     asked = []
 
-    def measure(node: object, width: float, lang: str | None) -> object:
-        asked.append(lang)
-        return engine.measure(node, width, lang)
+    def measure(node: object, width: float, *options: object) -> object:
+        asked.append(options)
+        return engine.measure(node, width, *options)
 
     folder = write(markup="{{ fit(words, 100, 50, 20, 10).size }}")
+    ruler = SimpleNamespace(measure=measure)
 
-    fill(folder, SimpleNamespace(measure=measure), words="Hello", lang="ja")
+    fill(folder, ruler, words="Hello", lang="ja", emoji="mono")
 
-    assert set(asked) == {"ja"}
+    assert set(asked) == {("ja", "mono")}
 
 
 @pytest.mark.parametrize(
@@ -570,3 +573,40 @@ def test_example_of_the_guide_works(tmp_path: Path, engine: Engine) -> None:
 
     parameters = renderer.parameters.model_validate_strings(dict(renderer.example))
     assert renderer.draw(parameters, 1).image.size == renderer.size
+
+
+def test_emoji_are_an_option_of_every_template(write: Write, engine: Engine) -> None:
+    renderer = load_template(write(), engine, LIMITS)
+    color, mono = (
+        renderer.draw(renderer.parameters(words="\U0001f680", emoji=style), 1)
+        for style in ("color", "mono")
+    )
+
+    assert color.facts.keys() == {"attribution"}
+    assert "attribution" not in mono.facts
+    assert color.packed != mono.packed
+
+
+def test_an_own_parameter_called_emoji_is_the_templates(
+    write: Write, engine: Engine
+) -> None:
+    own = '[parameters.emoji]\ntype = "text"\nmax_length = 40\nexample = "mono"\n'
+    folder = write(f"{DECLARATION}\n{own}", f"{MARKUP}{{{{ emoji }}}}")
+
+    page = fill(folder, engine, words="Hi", emoji="anything \U0001f680")
+
+    assert "anything \U0001f680" in page.body
+    assert page.emoji == "color"
+
+
+def test_a_fitted_text_makes_room_for_its_emoji(write: Write, engine: Engine) -> None:
+    markup = "{% set f = fit(words, 80, 30, 24, 8, lines=1) %}<b>{{ f.size }}</b>"
+    folder = write(markup=markup)
+
+    plain, drawn = (
+        fill(folder, engine, words=words).body
+        for words in ("ab", "ab\U0001f680\U0001f680\U0001f680")
+    )
+
+    assert plain == "<b>24</b>"
+    assert drawn not in (plain, "<b>8</b>")
