@@ -45,6 +45,17 @@ def test_a_table_becomes_a_zip(folder, capsys):
     assert not Path("a.zip.part").exists()
 
 
+def test_the_summary_says_which_texts_are_not_as_they_were_meant(folder, capsys):
+    rows = f"name\nAda\n\U00010600\n{'W' * 80}\n\U00010600\n"
+    Path("names.csv").write_text(rows, "utf-8")
+
+    batch("names.csv", "--renderer", "badge", "-o", "a.zip")
+
+    said = capsys.readouterr().err
+    assert "no loaded font has U+10600; rows 2, 4; see MIMEO_FONTS" in said
+    assert "name: does not fit, its end is cut off; row 3" in said
+
+
 def test_the_second_run_finds_what_the_first_drew(folder, capsys):
     batch("rows.csv", "--renderer", "solid", "-o", "a.zip")
     first = Path("a.zip").read_bytes()

@@ -34,6 +34,7 @@ SENT = (
 READ = (
     *("Cache-Status", "Content-Location", "Content-Range", "ETag", "Link", "Location"),
     *("Retry-After", "X-Media-Missing", "X-Missing-Glyphs", "X-Request-ID"),
+    "X-Text-Clipped",
     *("Content-Disposition", "Repr-Digest", "Accept-Ranges", "Server-Timing"),
     *("X-Media-Seed", "X-Media-Warnings", "X-Should-Retry"),
 )

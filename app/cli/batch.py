@@ -275,6 +275,7 @@ def _fetch(
         ):
             for failure in _whole(server, made.path, part, progress):
                 progress.fail(*failure)
+            progress.notices = part.notices()
             progress.size = part.size
         if options.target != "-":
             path.replace(options.target)
@@ -399,7 +400,9 @@ def _counted(
     bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
     with closing(look_ahead(collection.items(), submit, bounds)) as outcomes:
         for outcome in outcomes:
-            if outcome is not None and not isinstance(outcome, Drawn):
+            if isinstance(outcome, Drawn):
+                progress.notices.add(outcome.index, outcome.media.facts)
+            elif outcome is not None:
                 progress.fail(outcome.index, outcome.name, str(outcome.error))
             yield outcome
             progress.reach(progress.done + (outcome is not None))

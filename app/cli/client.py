@@ -16,6 +16,7 @@ from requests import RequestException, Response
 from app.archive.manifest import MANIFEST
 from app.cli.progress import say
 from app.collection.errors import BadRows, RowFault
+from app.collection.notices import Notices
 from app.renderer.errors import BadParameter, Fault
 
 # Seconds to connect, and between two bytes. The server is silent while it lays an
@@ -33,7 +34,7 @@ _PASSING = (502, 503, 504)
 # What stands before each file of an archive (APPNOTE 4.3.7).
 _LOCAL_HEADER = b"PK\3\4"
 # What `zipfile` and a manifest of another shape raise beside their own.
-_MALFORMED = (EOFError, KeyError, RuntimeError, TypeError, ValueError)
+_MALFORMED = (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 class RemoteError(Exception):
@@ -276,6 +277,23 @@ class PartialFile:
                     ]
         except (zipfile.BadZipFile, ijson.JSONError, *_MALFORMED) as error:
             raise DamagedArchive(f"The archive is damaged: {error}") from error
+
+    def notices(self) -> Notices:
+        """Return what the manifest of a whole archive says of the texts.
+
+        Raises DamagedArchive where it says it in another form.
+        """
+        made = Notices()
+        try:
+            with (
+                zipfile.ZipFile(self._file) as archive,
+                archive.open(MANIFEST) as manifest,
+            ):
+                for row in ijson.items(manifest, "images.item"):
+                    made.add(int(row["index"]), row.get("facts", {}))
+        except (zipfile.BadZipFile, ijson.JSONError, *_MALFORMED) as error:
+            raise DamagedArchive(f"The archive is damaged: {error}") from error
+        return made
 
     def close(self) -> None:
         """Close the file."""

@@ -13,6 +13,7 @@ from app.bootstrap import open_catalogue
 from app.cli import batch, doctor
 from app.cli.listener import CannotListen
 from app.cli.options import Misuse, holds_bytes, read_files, split_options, variants
+from app.cli.progress import CLIPPED
 from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
 from app.pipeline.pipeline import Pipeline
@@ -165,6 +166,8 @@ def _produce(request: ImageRequest, settings: Settings) -> bytes:
     missing = media.facts.get("missing_glyphs")
     if missing:
         _complain(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")
+    for name, how in media.facts.get("text_clipped", {}).items():
+        _complain(f"--{name}: {CLIPPED[how]}")
     return media.in_memory
 
 

@@ -2,13 +2,24 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import NoReturn
 
 from tqdm import tqdm
 
+from app.collection.notices import Notices
+
+# What became of a text that did not fit.
+CLIPPED: Mapping[str, str] = MappingProxyType(
+    {
+        "cut": "does not fit, its end is cut off",
+        "shrunk": "fits in the smallest letters only",
+    }
+)
 _MOST_NAMED = 5
+_MOST_CHARACTERS = 32
 
 
 def say(text: str) -> None:
@@ -19,7 +30,8 @@ def say(text: str) -> None:
 class Progress:
     """Counts images and bytes.
 
-    `found` are the images of an earlier run, in the store or the part file.
+    `found` are the images of an earlier run, in the store or the part file; `notices`
+    what is to be said of the texts of all.
     """
 
     def __init__(self) -> None:
@@ -28,6 +40,7 @@ class Progress:
         self.size = 0
         self.done = 0
         self.failed = 0
+        self.notices = Notices()
         self._named: list[str] = []
         self._started = time.monotonic()
         self._bar: tqdm[NoReturn] | None = None
@@ -78,3 +91,25 @@ class Progress:
             say(line)
         if self.failed > len(self._named):
             say(f"and {self.failed - len(self._named):,} more; see manifest.json")
+        for line in _spell(self.notices):
+            say(line)
+
+
+def _spell(notices: Notices) -> Iterator[str]:
+    """Say what of the texts is not as it was meant to be, and in which rows."""
+    facts = notices.facts
+    if characters := facts.get("missing_glyphs"):
+        shown = " ".join(characters[:_MOST_CHARACTERS])
+        shown += " ..." if len(characters) > _MOST_CHARACTERS else ""
+        where = _rows(notices, "missing_glyphs")
+        yield f"no loaded font has {shown}; {where}; see MIMEO_FONTS"
+    if clipped := facts.get("text_clipped"):
+        names = "; ".join(f"{name}: {CLIPPED[how]}" for name, how in clipped.items())
+        yield f"{names}; {_rows(notices, 'text_clipped')}"
+
+
+def _rows(notices: Notices, kind: str) -> str:
+    count, first = notices.count(kind), notices.first(kind)[:_MOST_NAMED]
+    more = f" and {count - len(first):,} more" if count > len(first) else ""
+    numbers = ", ".join(f"{number:,}" for number in first)
+    return f"{'rows' if count > 1 else 'row'} {numbers}{more}"

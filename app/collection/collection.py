@@ -4,7 +4,7 @@ import hashlib
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from operator import ge
 from typing import Any, NamedTuple
@@ -48,6 +48,7 @@ class Header:
     `size` is the length of the data that follows the head, `blocks` are (first row
     from 1, offset, length, CRC-32) in it, `assets` offset and length by SHA-256.
     `limits` are those of `limits_of` that every row was held against, or nothing.
+    `notices` are what was seen of the texts when the rows came.
     """
 
     count: int
@@ -60,6 +61,7 @@ class Header:
     blocks: tuple[tuple[int, int, int, int], ...]
     assets: Mapping[str, tuple[int, int]]
     limits: tuple[int, ...] = ()
+    notices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

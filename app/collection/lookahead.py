@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from threading import BoundedSemaphore, Event
@@ -30,7 +30,8 @@ from app.collection.export.zip import (
     first_run,
     parts,
 )
-from app.collection.outcome import Bundle, Drawn, Failed, Outcome
+from app.collection.notices import Notices
+from app.collection.outcome import Bundle, Drawn, Failed, Outcome, Outcomes
 from app.collection.repository import CollectionRepository, Length
 from app.config import Settings
 from app.image_request import ImageRequest
@@ -122,6 +123,14 @@ def _settled(futures: Sequence[Future[Media]], tick_s: float) -> bool:
     if not futures[0].done():
         wait((futures[min(len(futures), _AT_A_TIME) - 1],), _SHORT_S)
     return bool(wait((futures[0],), tick_s).done)
+
+
+def _noticed(outcomes: Outcomes, notices: Notices) -> Outcomes:
+    """Yield the outcomes, and take note of their texts."""
+    for outcome in outcomes:
+        if isinstance(outcome, Drawn):
+            notices.add(outcome.index, outcome.media.facts)
+        yield outcome
 
 
 class Unfinished(Busy):
@@ -246,26 +255,29 @@ class CollectionDrawing:
         if self._is_sure(export):
             self._repository.keep_manifest(manifest)
 
-    def _made(self, export: Export, *, keep: bool) -> Iterator[bytes]:
+    def _made(self, export: Export, notices: Notices, *, keep: bool) -> Iterator[bytes]:
         assert export.form.make is not None
         bundle = self._bundle(export, keep=keep)
+        bundle = replace(bundle, outcomes=_noticed(bundle.outcomes, notices))
         return export.form.make(bundle, export.collection, export.options)
 
     def _measured(self, export: Export, *, keep: bool) -> Iterator[bytes]:
         """Yield all bytes of what is no archive; its length is kept before the end."""
         length = check = 0
-        for chunk in self._made(export, keep=keep):
+        notices = Notices()
+        for chunk in self._made(export, notices, keep=keep):
             yield chunk
             length += len(chunk)
             check = zlib_ng.crc32(chunk, check)
         if self._is_sure(export):
             self._repository.keep_length(export.tag, Length(length, check))
+            self._repository.keep_notices(export.collection.id, notices)
 
     def _again(self, export: Export, length: Length) -> Iterator[bytes]:
         """Yield all bytes once more; the last of them only if all are as they were."""
         at = check = 0
         held = b""
-        for chunk in self._made(export, keep=False):
+        for chunk in self._made(export, Notices(), keep=False):
             if not chunk:
                 yield chunk
                 continue

@@ -8,6 +8,8 @@ from itertools import chain
 from threading import Lock
 from typing import NamedTuple
 
+import orjson
+
 from app.archive.errors import DamagedManifest
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
@@ -18,6 +20,7 @@ from app.collection.errors import (
     UnknownCollection,
 )
 from app.collection.ingest.writer import Draft
+from app.collection.notices import Notices, gathered
 from app.config import Settings
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
@@ -160,6 +163,21 @@ class CollectionRepository:
         # The check tells a resumed answer that the same length has other bytes.
         self._keep(_length_key(tag), _LENGTH.pack(*length))
 
+    def notices(self, collection: Collection) -> Notices:
+        """Return what is known of the texts: from a run, else from the rows."""
+        data = self._get(f"{collection.id}.notices")
+        try:
+            found = collection.header.notices if data is None else orjson.loads(data)
+            return Notices.decode(found)
+        except ValueError as error:
+            # They are gathered again by the next run.
+            _LOG.warning("store: %s.notices: %s", collection.id, error)
+            return Notices()
+
+    def keep_notices(self, key: str, notices: Notices) -> None:
+        """Keep what a complete run showed of the texts."""
+        self._keep(f"{key}.notices", notices.encode())
+
     def begun(self, collection: Collection) -> Manifest:
         """Return what a run left that broke off: complete up to some image."""
         found = self._unpacked(f"{collection.id}.begun")
@@ -169,6 +187,9 @@ class CollectionRepository:
         """Keep what a run left, complete or not."""
         suffix = "archive" if manifest.complete else "begun"
         self._keep(f"{manifest.collection_id}.{suffix}", manifest.pack())
+        if manifest.complete:
+            rows = ((entry.index, entry.facts) for entry in manifest.entries())
+            self.keep_notices(manifest.collection_id, gathered(rows))
 
     def _keep(self, key: str, data: bytes) -> None:
         try:

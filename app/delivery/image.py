@@ -94,7 +94,7 @@ def fact_headers(facts: Mapping[str, Any]) -> tuple[Pair, ...]:
     return tuple(
         (header, spell(facts[name]))
         for name, (header, spell) in _HEADERS.items()
-        if facts.get(name) not in (None, "", [], ())
+        if facts.get(name) not in (None, "", [], (), {})
     )
 
 
@@ -120,8 +120,14 @@ def _list(values: Any) -> str:
     return ", ".join(shown)
 
 
+def _parameters(values: Mapping[str, str]) -> str:
+    """List parameters, each with what became of its text (RFC 9651, 3.1.2)."""
+    return _list([f"{name};{how}" for name, how in values.items()])
+
+
 _HEADERS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "missing_glyphs": ("X-Missing-Glyphs", _list),
+    "text_clipped": ("X-Text-Clipped", _parameters),
     "seed": ("X-Media-Seed", _token),
     "finish_reason": ("X-Media-Finish-Reason", _token),
     "repairs": ("X-Media-Repairs", _list),

@@ -139,6 +139,8 @@ class Renderer:
     a hand-over to another thread takes. An `isolated` renderer handles
     untrusted input: it runs in a process that is killed at the deadline. The images
     of a `remote` one are made elsewhere, and `draw` is never called.
+    `preflight` tells facts of a drawing without it: characters that no font has, and
+    what is clipped only if it may lay texts out, which takes some milliseconds.
     `example` holds parameters as query strings.
     """
 
@@ -153,4 +155,5 @@ class Renderer:
     isolated: bool = False
     remote: Remote | None = None
     check: Callable[[Any], None] | None = None
+    preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
     example: Mapping[str, str] = field(default_factory=dict)

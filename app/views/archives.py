@@ -12,7 +12,7 @@ from app.collection.repository import CollectionRepository
 from app.config import Settings
 from app.delivery.answer import Answer, choose_part, stream
 from app.delivery.conditional import Conditions, select_range
-from app.delivery.image import warn
+from app.delivery.image import fact_headers, warn
 from app.delivery.terms import Terms, answer_early
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
@@ -32,6 +32,13 @@ def blueprint(
     """Return the routes of whole collections."""
     bp = Blueprint("archives", __name__)
 
+    def deliver(export: Export, pinned: bool, ending: ExitStack) -> Response:
+        answer = _deliver(drawing, export, pinned, settings, ending)
+        # As far as it is known: what is drawn for this answer is known at its end.
+        for name, value in fact_headers(repository.notices(export.collection).facts):
+            answer.headers[name] = value
+        return answer
+
     @bp.get("/collections/<key>.<form>")
     def send(key: str, form: str) -> Response:
         """Send a collection that is kept."""
@@ -41,7 +48,7 @@ def blueprint(
         with ExitStack() as ending:
             export = Export(collection, row, options, kept=True)
             pinned = not repository.is_flawed(key)
-            return _deliver(drawing, export, pinned, settings, ending)
+            return deliver(export, pinned, ending)
 
     @bp.post("/collections.<form>")
     def create(form: str) -> Response:
@@ -56,7 +63,7 @@ def blueprint(
             collection = draft.collection(catalogue, settings)
             export = Export(collection, row, options, kept)
             pinned = kept and not repository.is_flawed(draft.id)
-            answer = _deliver(drawing, export, pinned, settings, ending)
+            answer = deliver(export, pinned, ending)
             for name, value in warn(draft.warnings):
                 answer.headers[name] = value
             if kept:

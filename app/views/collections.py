@@ -32,6 +32,10 @@ def blueprint(
     """Return the routes of collections and of their single images."""
     bp = Blueprint("collections", __name__, url_prefix="/collections")
 
+    def described(collection: Collection) -> dict[str, object]:
+        notices = repository.notices(collection)
+        return {**_described(collection), **notices.document()}
+
     @bp.post("")
     def create() -> Response:
         """Keep a collection and say where it is; with `preview` only look at it."""
@@ -46,8 +50,8 @@ def blueprint(
             collection = draft.collection(catalogue, settings)
             place = (("Location", _place(collection)), ("Cache-Control", _KEPT))
             status = "201 CREATED" if new else "200 OK"
-            described = {**_described(collection), "warnings": draft.warnings}
-            return send_json(described, status, (*place, *warn(draft.warnings)))
+            about = {**described(collection), "warnings": draft.warnings}
+            return send_json(about, status, (*place, *warn(draft.warnings)))
         finally:
             draft.close()
 
@@ -66,7 +70,7 @@ def blueprint(
     @bp.get("/<key>")
     def show(key: str) -> Response:
         """Describe a collection."""
-        data = orjson.dumps(_described(repository.open(key)))
+        data = orjson.dumps(described(repository.open(key)))
         return send_page(request.environ, data, JSON, _KEPT)
 
     @bp.get("/<key>/<int:index>.<ending>")

@@ -58,6 +58,28 @@ def test_the_images_that_a_whole_archive_lacks_are_named(tmp_path):
     assert found == [(2, "b.png", "too long"), (9, "i.png", "failed")]
 
 
+def test_the_notices_of_a_whole_archive_are_those_of_its_manifest(tmp_path):
+    images = [{"index": 1}, {"index": 2, "facts": {"missing_glyphs": ["U+10600"]}}]
+    manifest = json.dumps({"images": images, "errors": []}).encode()
+
+    with part_of(tmp_path, sent([*IMAGES, ("manifest.json", manifest)])) as part:
+        found = part.notices()
+
+    assert found.facts == {"missing_glyphs": ["U+10600"]}
+    assert found.first("missing_glyphs") == (2,)
+
+
+@pytest.mark.parametrize("facts", [1, {"missing_glyphs": 1}, {"text_clipped": [1]}])
+def test_notices_of_another_form_are_damage(tmp_path, facts):
+    manifest = json.dumps({"images": [{"index": 1, "facts": facts}]}).encode()
+
+    with (
+        part_of(tmp_path, sent([*IMAGES, ("manifest.json", manifest)])) as part,
+        pytest.raises(DamagedArchive),
+    ):
+        part.notices()
+
+
 def test_every_cut_archive_is_damaged(tmp_path):
     for stop in range(len(WHOLE)):
         with part_of(tmp_path, WHOLE[:stop]) as part, pytest.raises(DamagedArchive):

@@ -222,6 +222,14 @@ def test_without_missing_glyphs_the_header_is_missing():
     assert "X-Missing-Glyphs" not in headers
 
 
+def test_clipped_texts_are_listed_by_their_parameters():
+    clipped = {"title": "cut", "role": "shrunk"}
+
+    _, headers, _ = fetch(media=media(text_clipped=clipped))
+
+    assert headers["X-Text-Clipped"] == "title;cut, role;shrunk"
+
+
 def test_json_describes_the_image_and_holds_it():
     status, headers, body = fetch(
         JSON, media=media(seed=7), renderer="card", format="png", url="/x?v=1"

@@ -4,21 +4,27 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 import orjson
 from zlib_ng import zlib_ng
 
 from app.collection.collection import Collection, Header, edition_of
+from app.collection.notices import Notices
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
+from app.renderer.errors import RendererError
 
 _BLOCK_ROWS = 128
 _BLOCK_BYTES = 256 << 10
 _PIECE = 256 << 10
 _NONE: Mapping[str, str] = {}
+# Of so many rows the texts are laid out when they come, 1 to 3 ms each; of the others
+# it is known at once what no font has, and what is cut when they are drawn.
+_LAID_OUT = 100
 
 
 class Draft:
@@ -79,6 +85,7 @@ class Writer:
         self._blocks: list[tuple[int, int, int, int]] = []
         self._assets: dict[str, tuple[int, int]] = {}
         self._last: tuple[bytes | None, str] = (None, "")
+        self._notices = Notices()
 
     def add(
         self, request: ImageRequest, name: str, kept: Mapping[str, str] = _NONE
@@ -103,6 +110,7 @@ class Writer:
         row = (number, name, plain, images)
         option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
         self._append(orjson.dumps(row, option=option))
+        self._notice(request)
 
     def keep(self, data: bytes) -> str:
         """Store an image unless it is stored; return its SHA-256."""
@@ -144,12 +152,22 @@ class Writer:
             blocks=tuple(self._blocks),
             assets=self._assets,
             limits=limits,
+            notices=self._notices.document(),
         )
         return Draft(header, self._file)
 
     def close(self) -> None:
         """Give the temporary file back."""
         self._file.close()
+
+    def _notice(self, request: ImageRequest) -> None:
+        look = request.renderer.preflight
+        if look is None:
+            return
+        index = self._first + len(self._lines) - 1
+        # What cannot be laid out is told in its place when it is drawn.
+        with suppress(RendererError):
+            self._notices.add(index, look(request.parameters, index <= _LAID_OUT))
 
     def _append(self, line: bytes) -> None:
         full = len(self._lines) == _BLOCK_ROWS

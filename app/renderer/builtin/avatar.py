@@ -80,6 +80,7 @@ def page(parameters: Parameters, fit: Callable[..., Fit]) -> Page:
         f' style="white-space:nowrap;{found.css}">{escape(letters)}</div></div>',
         lang=lang,
         emoji=emoji,
+        facts={"text_clipped": {"name": found.clipped}} if found.clipped else {},
     )
 
 
@@ -97,6 +98,7 @@ def build(engine: Engine) -> Renderer:
         vector=lambda parameters: engine.draw_svg(
             page(parameters, fit), (parameters.size, parameters.size)
         ),
+        preflight=lambda parameters, _: engine.preflight(page(parameters, fit)),
         version=f"3 {engine.version}",
         example={"name": "Ada Lovelace", "size": "256"},
     )

@@ -169,6 +169,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         vector=draw_svg,
         version=f"1 {engine.version}",
         isolated=True,
+        preflight=lambda parameters, _: engine.preflight(page(parameters)),
         check=lambda parameters: check(parameters.html, limits),
         example={
             "html": "<h1 style='padding:48px;color:#4338ca'>Hello from HTML</h1>",

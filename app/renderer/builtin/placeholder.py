@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.renderer.base import Renderer
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.engine.text_fitting import direction, families
+from app.renderer.engine.text_fitting import Clipped, direction, families
 from app.renderer.params import Canvas, Color, Typeset, TypesetText
 
 # Parts of the canvas that text may fill, and the part of the shorter side that
@@ -37,14 +37,15 @@ class Parameters(Typeset, Canvas):
 
 def page(parameters: Parameters, engine: Engine) -> Page:
     """Return the box with its text at the largest size that looks well."""
-    words = parameters.words
+    words, size = parameters.words, font_size(parameters, engine)
+    clipped = _clipped(parameters, engine, size)
     box = (
         "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
         f"justify-content:center;text-align:center;background:{parameters.background}"
     )
     text = (
         f"font-family:{families(words, 'Inter')};font-weight:{_WEIGHT};"
-        f"font-size:{font_size(parameters, engine)}px;line-height:{_LEADING};"
+        f"font-size:{size}px;line-height:{_LEADING};"
         f"max-width:{_ROOM:.0%};white-space:pre-line;"
         f"overflow-wrap:anywhere;color:{parameters.color}"
     )
@@ -53,6 +54,7 @@ def page(parameters: Parameters, engine: Engine) -> Page:
         f"{escape(words)}</div></div>",
         lang=parameters.lang,
         emoji=parameters.emoji,
+        facts={"text_clipped": {"text": clipped}} if clipped else {},
     )
 
 
@@ -70,32 +72,43 @@ def font_size(parameters: Parameters, engine: Engine) -> int:
     return max(1, whole if 2 * whole >= broken else broken)
 
 
+def _clipped(parameters: Parameters, engine: Engine, size: int) -> Clipped:
+    """Tell whether the caller's text is cut even at the smallest size."""
+    if size > 1 or parameters.text is None:
+        return ""
+    return "shrunk" if _fits(parameters, engine, size, "anywhere") else "cut"
+
+
 def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) -> int:
     """Return the largest size at which the text fits with this wrapping, or 0."""
-    words = parameters.words
-    width, height = (side * _ROOM for side in parameters.size)
 
     def overflows(size: int) -> bool:
-        style = {
-            "width": "100%",
-            "whiteSpace": "pre-line",
-            "overflowWrap": wrap,
-            "fontFamily": families(words, "Inter"),
-            "fontSize": f"{size}px",
-            "fontWeight": _WEIGHT,
-            "lineHeight": _LEADING,
-        }
-        node = {"type": "text", "text": words, "style": style}
-        measured = engine.measure(node, width, parameters.lang, parameters.emoji)
-        # A space at the end of a line may hang out; it is at most 0.3 em wide.
-        widths = (
-            run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))
-            for run in measured["runs"]
-        )
-        return bool(measured["height"] > height or max(widths, default=0) > width)
+        return not _fits(parameters, engine, size, wrap)
 
     # Halving finds one of 127 sizes in seven layouts.
     return bisect(range(1, largest + 1), False, key=overflows)
+
+
+def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
+    words = parameters.words
+    width, height = (side * _ROOM for side in parameters.size)
+    style = {
+        "width": "100%",
+        "whiteSpace": "pre-line",
+        "overflowWrap": wrap,
+        "fontFamily": families(words, "Inter"),
+        "fontSize": f"{size}px",
+        "fontWeight": _WEIGHT,
+        "lineHeight": _LEADING,
+    }
+    node = {"type": "text", "text": words, "style": style}
+    measured = engine.measure(node, width, parameters.lang, parameters.emoji)
+    # A space at the end of a line may hang out; it is at most 0.3 em wide.
+    widths = (
+        run["width"] - 0.3 * size * run["text"].endswith((" ", "\n"))
+        for run in measured["runs"]
+    )
+    return bool(measured["height"] <= height and max(widths, default=0) <= width)
 
 
 def build(engine: Engine) -> Renderer:
@@ -110,6 +123,11 @@ def build(engine: Engine) -> Renderer:
         ),
         vector=lambda parameters: engine.draw_svg(
             page(parameters, engine), parameters.size
+        ),
+        preflight=lambda parameters, laid_out: engine.preflight(
+            page(parameters, engine)
+            if laid_out
+            else Page(escape(parameters.words), emoji=parameters.emoji)
         ),
         version=f"2 {engine.version}",
         example={"width": "600", "height": "400", "text": "Hero image"},

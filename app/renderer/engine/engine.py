@@ -39,7 +39,8 @@ class Page:
 
     The engine does not read `<style>` elements in the markup. `lang` is the language
     of what does not name its own, as a canonical tag; without it the text decides.
-    `emoji` says whether emoji are pictures or glyphs of a font.
+    `emoji` says whether emoji are pictures or glyphs of a font; `facts` are known
+    before the drawing.
     """
 
     body: str
@@ -47,6 +48,7 @@ class Page:
     images: Mapping[str, bytes] = field(default_factory=dict)
     lang: str | None = None
     emoji: EmojiStyle = "color"
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Engine:
@@ -162,7 +164,7 @@ class Engine:
 
     def _illustrated(self, page: Page) -> tuple[Page, str, dict[str, Any]]:
         """Return the page with pictures for emoji, its text, and the facts about it."""
-        facts: dict[str, Any] = {}
+        facts = dict(page.facts)
         if page.emoji == "color":
             found = emoji.illustrate(page.body)
             if found.images:
@@ -206,6 +208,10 @@ class Engine:
         if _DEVANAGARI.search(text):
             order.sort(key="Noto Sans Devanagari".__ne__)
         return order
+
+    def preflight(self, page: Page) -> Mapping[str, Any]:
+        """Return the facts that a drawing of the page would have, without drawing."""
+        return self._illustrated(page)[2]
 
 
 @lru_cache(4)

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from markupsafe import Markup, escape
 
@@ -63,6 +63,9 @@ SCRIPTS: Mapping[str, Script] = MappingProxyType(
 )
 
 
+Clipped = Literal["", "shrunk", "cut"]
+
+
 class Ruler(Protocol):
     """What measures: the layout engine."""
 
@@ -111,7 +114,8 @@ class Fit(NamedTuple):
     `css` holds all that was measured, so that the drawing cannot differ, and
     cuts with an ellipsis, after `lines` lines, what does not fit even at the
     smallest size. `size` and `height` are in CSS pixels; `height` is what the
-    text then takes up; `direction` is `ltr` or `rtl`.
+    text then takes up; `direction` is `ltr` or `rtl`. `clipped` says whether the text
+    is `cut`, or `shrunk` to the smallest size, at which it is whole.
     """
 
     size: int
@@ -119,6 +123,7 @@ class Fit(NamedTuple):
     height: float
     direction: str
     css: Markup
+    clipped: Clipped
 
 
 class _Setting(NamedTuple):
@@ -166,11 +171,14 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         case = _Case(ruler, text, face, box, lang)
         size, setting, whole = _search(case, sizes, "normal")
         if not whole:
-            size, setting, _ = _search(case, sizes, "anywhere")
+            size, setting, whole = _search(case, sizes, "anywhere")
         pitch = setting.height / setting.lines
         clamp = max(1, min(lines, int((height + _SLACK) / pitch)))
         used = pitch * min(clamp, setting.lines)
-        return Fit(size, clamp, used, direction(text), _css(face, box, size, clamp))
+        shrunk: Clipped = "shrunk" if size == smallest < largest else ""
+        clipped = shrunk if whole else "cut"
+        css = _css(face, box, size, clamp)
+        return Fit(size, clamp, used, direction(text), css, clipped)
 
     return fit
 

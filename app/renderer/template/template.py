@@ -1,11 +1,14 @@
 """Templates: a folder with markup and a list of parameters becomes a renderer."""
 
 import hashlib
+import html
 import re
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +23,13 @@ from app.errors import with_fields
 from app.renderer import input_image
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.engine.text_fitting import direction, families, fitter
+from app.renderer.engine.text_fitting import (
+    Clipped,
+    Fit,
+    direction,
+    families,
+    fitter,
+)
 from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
 from app.renderer.initials import initial
 from app.renderer.params import Parameters, Typeset
@@ -167,11 +176,27 @@ class Template:
         used or a text too long for its QR code, BrokenTemplate where the markup
         cannot cope with the values.
         """
+        images = {**self._files, **self._images(dict(parameters), scale)}
+        return replace(self._laid_out(parameters), images=images)
+
+    def preflight(self, parameters: Parameters, laid_out: bool) -> Mapping[str, Any]:
+        """Return the facts of a drawing without it, what is clipped if `laid_out`.
+
+        Raises what `page` raises.
+        """
+        if laid_out:
+            return self._engine.preflight(self._laid_out(parameters))
+        own, options = self._split(parameters)
+        texts = (value for value in own.values() if isinstance(value, str))
+        body = html.escape("\n".join(texts))
+        return self._engine.preflight(Page(body, emoji=options.emoji))
+
+    def _laid_out(self, parameters: Parameters) -> Page:
         values, options = self._split(parameters)
-        images = {**self._files, **self._images(values, scale)}
         words = {name: _shown(name, value) for name, value in values.items()}
+        clipped: list[tuple[str, Clipped]] = []
         try:
-            markup = self._markup.render({**words, **self._helpers(options)})
+            markup = self._markup.render({**words, **self._helpers(options, clipped)})
         except TooLong as error:
             raise BadParameter(_too_long(error.data, values)) from error
         except Exception as error:
@@ -179,7 +204,9 @@ class Template:
             raise self._broken(_line_of(error), reason) from error
         styles = tuple(_STYLE.findall(markup))
         body = _STYLE.sub("", markup)
-        return Page(body, styles, images, options.lang, options.emoji)
+        named = {_owner(text, words): how for text, how in sorted(clipped, key=_grade)}
+        facts = {"text_clipped": named} if named else {}
+        return Page(body, styles, {}, options.lang, options.emoji, facts)
 
     def check(self, parameters: Parameters) -> None:
         """Draw once; raise BrokenTemplate where that is not possible."""
@@ -214,12 +241,22 @@ class Template:
                 reason = f"{name.name!r} is not a parameter of the template"
                 raise self._broken(name.lineno, reason)
 
-    def _helpers(self, options: Typeset) -> dict[str, Any]:
-        """Return the functions whose results depend on the options of the text."""
-        return {
-            "fit": partial(self._fit, lang=options.lang, emoji=options.emoji),
-            "initial": partial(initial, lang=options.lang),
-        }
+    def _helpers(
+        self, options: Typeset, clipped: list[tuple[str, Clipped]]
+    ) -> dict[str, Any]:
+        """Return the functions whose results depend on the options of the text.
+
+        `fit` appends to `clipped` the texts that it cuts or shrinks to their floor.
+        """
+
+        def fit(text: str, *arguments: Any, **named: Any) -> Fit:
+            given = {"lang": options.lang, "emoji": options.emoji, **named}
+            found = self._fit(text, *arguments, **given)
+            if found.clipped:
+                clipped.append((text, found.clipped))
+            return found
+
+        return {"fit": fit, "initial": partial(initial, lang=options.lang)}
 
     def _split(self, parameters: Parameters) -> tuple[dict[str, Any], Typeset]:
         """Part the template's own parameters from the options of its text."""
@@ -282,6 +319,7 @@ def load_template(folder: Path, engine: Engine, limits: Settings) -> Renderer:
         size=declared.size,
         draw=template.draw,
         vector=template.draw_svg,
+        preflight=template.preflight,
         version=f"{_digest(folder)} {_TOOLS} {engine.version}",
         example=MappingProxyType(full),
     )
@@ -310,6 +348,23 @@ def _shown(name: str, value: Any) -> Any:
         return name
     # JSON and queries have one kind of number, and nobody wants `3.0` on a label.
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _owner(text: str, values: Mapping[str, Any]) -> str:
+    """Name the parameter whose text it is, or that it was made of; else `text`."""
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    equal = (name for name, value in texts.items() if value == text)
+    folded = text.casefold()
+    related = (
+        name
+        for name, value in texts.items()
+        if value and (value.casefold() in folded or folded in value.casefold())
+    )
+    return next(chain(equal, related), "text")
+
+
+def _grade(clipped: tuple[str, Clipped]) -> bool:
+    return clipped[1] == "cut"
 
 
 def _too_long(data: str, values: Mapping[str, Any]) -> Fault:

@@ -64,6 +64,22 @@ def test_a_tiny_box_can_be_drawn(engine, draw, side) -> None:
     assert picture.image.size == (int(side), int(side))
 
 
+@pytest.mark.parametrize(
+    ("text", "side", "clipped"),
+    [
+        ("Hi", 100, None),
+        ("words " * 90, 40, "shrunk"),
+        ("words " * 99, 9, "cut"),
+        (None, 3, None),
+    ],
+)
+def test_a_text_that_does_not_fit_says_so(engine, draw, text, side, clipped) -> None:
+    given = {"text": text} if text else {}
+    facts = draw(build(engine), width=str(side), height=str(side), **given).facts
+
+    assert facts.get("text_clipped") == (clipped and {"text": clipped})
+
+
 def test_words_are_kept_whole_where_a_smaller_size_allows_it(engine) -> None:
     short = Parameters(width=300, height=200, text="word")
     long = Parameters(width=300, height=200, text="Incomprehensibilities")

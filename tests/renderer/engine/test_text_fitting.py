@@ -85,3 +85,24 @@ def test_word_of_two_fonts_is_measured_whole(engine: Engine) -> None:
 )
 def test_only_ink_is_visible(text: str, visible: bool) -> None:
     assert is_visible(text) is visible
+
+
+@pytest.mark.parametrize(
+    ("text", "clipped"),
+    [
+        ("short", ""),
+        ("a text of some words", "shrunk"),
+        ("a text that is much too long for its box " * 3, "cut"),
+        ("W" * 60, "cut"),
+    ],
+)
+def test_a_text_at_its_floor_is_shrunk_or_cut(
+    engine: Engine, text: str, clipped: str
+) -> None:
+    found = fitter(engine)(text, 120, 20, 40, 12, lines=1)
+
+    assert found.clipped == clipped
+
+
+def test_a_text_of_one_size_only_is_not_shrunk(engine: Engine) -> None:
+    assert fitter(engine)("ab", 120, 20, 12, 12, lines=1).clipped == ""

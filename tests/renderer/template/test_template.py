@@ -610,3 +610,20 @@ def test_a_fitted_text_makes_room_for_its_emoji(write: Write, engine: Engine) ->
 
     assert plain == "<b>24</b>"
     assert drawn not in (plain, "<b>8</b>")
+
+
+def test_a_clipped_text_is_reported_by_its_parameter(
+    write: Write, engine: Engine
+) -> None:
+    markup = (
+        "{% set a = fit(words | upper, 90, 20, 20, 9, lines=1) %}"
+        "{% set b = fit('of the template itself', 30, 9, 8, 8, lines=1) %}"
+    )
+    template = Template(write(markup=markup), engine, LIMITS)
+    parameters = template.model(words="many words in here")
+
+    drawn = template.draw(parameters, 1).facts
+
+    assert drawn == {"text_clipped": {"text": "cut", "words": "cut"}}
+    assert template.preflight(parameters, True) == drawn
+    assert template.preflight(parameters, False) == {}
