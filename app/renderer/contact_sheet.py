@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
+import regex  # type: ignore[import-untyped]
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import Field
 
@@ -163,21 +164,23 @@ def fit(name: str, width: int, font: ImageFont.FreeTypeFont) -> str:
     """Return a name no wider than `width` pixels; its middle becomes an ellipsis.
 
     The end, where names have their number and extension, is kept as long as the
-    beginning. Empty where not even the ellipsis fits.
+    beginning, and no grapheme is parted. Empty where not even the ellipsis fits.
     """
     if font.getlength(name) <= width:
         return name
+    graphemes = regex.findall(r"\X", name)
     kept = bisect_left(
-        range(len(name)),
+        range(len(graphemes)),
         True,
-        key=lambda count: font.getlength(_without_middle(name, count)) > width,
+        key=lambda count: font.getlength(_without_middle(graphemes, count)) > width,
     )
-    return _without_middle(name, kept - 1) if kept else ""
+    return _without_middle(graphemes, kept - 1) if kept else ""
 
 
-def _without_middle(name: str, kept: int) -> str:
+def _without_middle(graphemes: list[str], kept: int) -> str:
     end = kept // 2
-    return name[: kept - end] + _ELLIPSIS + name[len(name) - end :]
+    first, last = graphemes[: kept - end], graphemes[len(graphemes) - end :]
+    return "".join((*first, _ELLIPSIS, *last))
 
 
 def _within(size: tuple[int, int], longest: int) -> tuple[int, int]:

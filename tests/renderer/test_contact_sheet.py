@@ -130,6 +130,21 @@ def test_a_fitted_name_is_never_too_wide_and_keeps_both_ends(name, width) -> Non
         assert len(words) <= len(name)
 
 
+@pytest.mark.parametrize("width", range(60, 700, 40))
+def test_a_name_is_not_cut_within_a_grapheme(width) -> None:
+    graphemes = [
+        "e\u0301\u0323",
+        "\U0001f468\u200d\U0001f467",
+        "\u1112\u1161\u11ab",
+    ] * 6
+    font = contact_sheet._font(9)
+
+    first, _, last = fit("".join(graphemes), width, font).partition("…")
+
+    assert first in {"".join(graphemes[:n]) for n in range(19)}
+    assert last in {"".join(graphemes[n:]) for n in range(19)}
+
+
 def test_a_name_that_fits_stays_whole() -> None:
     font = contact_sheet._font(11)
 

@@ -34,10 +34,21 @@ class Parameters(Typeset, Canvas):
         default = f"{self.width}\u00a0\u00d7\u00a0{self.height}"
         return default if self.text is None else self.text.strip()
 
+    @property
+    def setting(self) -> tuple[str, str]:
+        """The text as it is set, and the CSS `white-space` to set it with.
+
+        The size has plain spaces and no wrapping: to lay no-break spaces out takes
+        half as long again.
+        """
+        if self.text is None:
+            return self.words.replace("\u00a0", " "), "nowrap"
+        return self.words, "pre-line"
+
 
 def page(parameters: Parameters, engine: Engine) -> Page:
     """Return the box with its text at the largest size that looks well."""
-    words, size = parameters.words, font_size(parameters, engine)
+    (words, wrap), size = parameters.setting, font_size(parameters, engine)
     clipped = _clipped(parameters, engine, size)
     box = (
         "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
@@ -46,7 +57,7 @@ def page(parameters: Parameters, engine: Engine) -> Page:
     text = (
         f"font-family:{families(words, 'Inter')};font-weight:{_WEIGHT};"
         f"font-size:{size}px;line-height:{_LEADING};"
-        f"max-width:{_ROOM:.0%};white-space:pre-line;"
+        f"max-width:{_ROOM:.0%};white-space:{wrap};"
         f"overflow-wrap:anywhere;color:{parameters.color}"
     )
     return Page(
@@ -90,11 +101,11 @@ def _largest(parameters: Parameters, engine: Engine, wrap: str, largest: int) ->
 
 
 def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
-    words = parameters.words
+    words, white_space = parameters.setting
     width, height = (side * _ROOM for side in parameters.size)
     style = {
         "width": "100%",
-        "whiteSpace": "pre-line",
+        "whiteSpace": white_space,
         "overflowWrap": wrap,
         "fontFamily": families(words, "Inter"),
         "fontSize": f"{size}px",

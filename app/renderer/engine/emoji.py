@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import regex  # type: ignore[import-untyped]
 
+from app.renderer.engine.markup import map_text
+
 # Licence CC-BY 4.0, section 3(a): who made the artwork, its licence, what was changed.
 ATTRIBUTION = (
     "Emoji artwork: Twemoji, copyright Twitter, Inc. and other contributors, "
@@ -62,12 +64,6 @@ _RUN = regex.compile(
     rf"(?P<before>(?:{_OPENING}[\u00a0\u202f]?){{0,4}})(?P<sequence>{_SEQUENCE})"
     rf"(?P<after>(?:[\u00a0\u202f]?{_CLOSING}){{0,4}})"
 )
-# What is no text: comments, drawings and tags; each ends with the markup at the latest.
-_NO_TEXT = re.compile(
-    r"<!--.*?(?:-->|\Z)|<svg\b.*?(?:</svg\s*>|\Z)"
-    r"""|</?[a-z](?:[^"'>]++|"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))*+(?:>|\Z)""",
-    re.IGNORECASE | re.DOTALL,
-)
 # A page's own rules for `img` and `span` must not reach the pictures.
 _IMAGE = (
     '<img src="{name}" style="display:inline-block;position:static;width:1em;'
@@ -97,14 +93,9 @@ def illustrate(markup: str) -> Illustrated:
     if not _may_hold(markup):
         return Illustrated(markup, {})
     found: dict[str, None] = {}
-    parts: list[str] = []
-    end = 0
-    for tag in _NO_TEXT.finditer(markup):
-        parts += (_draw_text(markup[end : tag.start()], found), tag[0])
-        end = tag.end()
-    parts.append(_draw_text(markup[end:], found))
+    drawn = map_text(markup, lambda text: _draw_text(text, found))
     images = {_name(picture): artwork(picture) for picture in found}
-    return Illustrated("".join(parts), images)
+    return Illustrated(drawn, images)
 
 
 def pictures_of(sequence: str) -> tuple[str, ...]:

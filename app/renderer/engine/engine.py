@@ -14,7 +14,7 @@ import uharfbuzz as hb  # type: ignore[import-untyped]
 from PIL import Image
 
 from app.renderer.base import Picture, Vector
-from app.renderer.engine import emoji, language
+from app.renderer.engine import emoji, language, line_breaking
 from app.renderer.engine.fonts import (
     BrokenFont,
     FontFile,
@@ -66,7 +66,8 @@ class Engine:
         self._orders = {None: order, **_regional(order)}
         self._first = order[:1]
         self.version = (
-            f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]} {emoji.VERSION}"
+            f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
+            f" {emoji.VERSION} {line_breaking.VERSION}"
         )
 
     def draw(self, page: Page, size: tuple[int, int], scale: float) -> Picture:
@@ -75,7 +76,7 @@ class Engine:
         Raises Undrawable where the engine refuses the page.
         """
         device = scaled(size, scale)
-        page, text, facts = self._illustrated(page)
+        page, text, facts = self._typeset(page)
         pixels = _guard(
             lambda: self._renderer.render_html(
                 page.body,
@@ -94,7 +95,7 @@ class Engine:
 
     def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
-        page, text, facts = self._illustrated(page)
+        page, text, facts = self._typeset(page)
         svg = _guard(
             lambda: self._renderer.render_svg(
                 # Only `render_html` parses markup itself.
@@ -120,18 +121,16 @@ class Engine:
         Returns its `height`, and its `runs` of text with `x`, `y`, `width`, `height`
         and `text`, in CSS pixels, line by line. A picture of an emoji is a run too.
         """
-        found = (
-            emoji.illustrate(html.escape(node["text"])) if style == "color" else None
-        )
-        if found is None or not found.images:
-            setting = self._setting(node["text"], lang)
-            return self._measure(dict(node), width, {}, setting)
-        inside = pytakumi.from_html(found.markup)
+        prepared = _prepare(html.escape(node["text"]), style)
+        setting = self._setting(visible_text(prepared.markup), lang)
+        if "<" not in prepared.markup:
+            plain = {**node, "text": html.unescape(prepared.markup)}
+            return self._measure(plain, width, {}, setting)
+        inside = pytakumi.from_html(prepared.markup)
         block = pytakumi.container(
             [inside], style={**node["style"], "display": "block"}
         )
-        setting = self._setting(visible_text(found.markup), lang)
-        measured = self._measure(block, width, found.images, setting)
+        measured = self._measure(block, width, prepared.images, setting)
         boxes = [
             {
                 **box,
@@ -162,15 +161,14 @@ class Engine:
             )
         )
 
-    def _illustrated(self, page: Page) -> tuple[Page, str, dict[str, Any]]:
-        """Return the page with pictures for emoji, its text, and the facts about it."""
+    def _typeset(self, page: Page) -> tuple[Page, str, dict[str, Any]]:
+        """Return the page as it is drawn, its text, and the facts about it."""
         facts = dict(page.facts)
-        if page.emoji == "color":
-            found = emoji.illustrate(page.body)
-            if found.images:
-                facts["attribution"] = [emoji.ATTRIBUTION]
-                images = {**page.images, **found.images}
-                page = replace(page, body=found.markup, images=images)
+        prepared = _prepare(page.body, page.emoji)
+        if prepared.images:
+            facts["attribution"] = [emoji.ATTRIBUTION]
+        images = {**page.images, **prepared.images}
+        page = replace(page, body=prepared.markup, images=images)
         text = visible_text(page.body)
         missing = self._fonts.missing(text)
         if missing:
@@ -211,7 +209,15 @@ class Engine:
 
     def preflight(self, page: Page) -> Mapping[str, Any]:
         """Return the facts that a drawing of the page would have, without drawing."""
-        return self._illustrated(page)[2]
+        return self._typeset(page)[2]
+
+
+def _prepare(markup: str, style: EmojiStyle) -> emoji.Illustrated:
+    """Put pictures in place of emoji, and marks where lines may or may not break."""
+    illustrated = emoji.Illustrated(markup, {})
+    if style == "color":
+        illustrated = emoji.illustrate(markup)
+    return illustrated._replace(markup=line_breaking.mark(illustrated.markup))
 
 
 @lru_cache(4)

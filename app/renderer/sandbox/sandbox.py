@@ -9,7 +9,7 @@ from app.config import Settings
 from app.renderer.base import Encoded, Output, Renderer
 from app.renderer.catalogue import drawn
 from app.renderer.encode import FORMATS
-from app.renderer.engine import emoji
+from app.renderer.engine import emoji, line_breaking
 from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import RenderTimeout, Undrawable
 from app.renderer.params import Parameters
@@ -65,6 +65,7 @@ class Sandbox:
 def prepare(settings: Settings) -> None:
     """Load fonts, emoji, engine, and what encoders load late, in this process."""
     emoji.preload()
+    line_breaking.preload()
     engine = load_engine(settings.fonts, settings.system_fonts)
     _ENGINES.append(engine)
     for row in drawn(engine, settings):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from app.renderer.base import Picture
-from app.renderer.engine import emoji
+from app.renderer.engine import emoji, line_breaking
 from app.renderer.engine.engine import Engine, Page, visible_text
 from app.renderer.errors import Undrawable
 
@@ -218,4 +218,4 @@ def test_families_left_out_make_no_difference(engine: Engine, text: str) -> None
 def test_version_names_engine_fonts_and_artwork(engine: Engine) -> None:
     assert engine.version.startswith("pytakumi ")
     assert re.search(" fonts [0-9a-f]{16} ", engine.version)
-    assert engine.version.endswith(emoji.VERSION)
+    assert engine.version.endswith(f"{emoji.VERSION} {line_breaking.VERSION}")
