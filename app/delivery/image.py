@@ -13,8 +13,8 @@ from typing import Any
 import pybase64
 from flask import Response
 
+from app.delivery.album import embed
 from app.delivery.answer import Pair, send_bytes
-from app.delivery.embed import embed
 from app.delivery.terms import Terms
 from app.media import Media, document
 from app.parsing.accept import JSON

@@ -2,9 +2,8 @@
 
 from flask import Blueprint, Response, request
 
-from app.delivery.album import archive, ending_of, pairs_of
+from app.delivery.album import archive, embed, ending_of, pairs_of
 from app.delivery.answer import Answer, Pair, send_whole
-from app.delivery.embed import embed
 from app.delivery.image import describe, fact_headers
 from app.delivery.terms import content_disposition
 from app.dialects import inference

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Response, request
 
-from app.delivery.album import pairs_of
+from app.delivery.album import embed, pairs_of
 from app.delivery.answer import send_json, send_whole
-from app.delivery.embed import embed
 from app.dialects import openai
 from app.media import Media
 from app.parsing.accept import JSON
