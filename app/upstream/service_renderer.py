@@ -15,9 +15,8 @@ from app.renderer.params import Parameters
 from app.store import mapped
 from app.upstream.errors import UpstreamError
 from app.upstream.probe.byte_range import Region
-from app.upstream.request.adapters import WireRequest, build
+from app.upstream.request.adapters import Ask, WireRequest, build, check, parameters
 from app.upstream.request.capabilities import dialect_of
-from app.upstream.request.prompt import Ask, check, parameters
 from app.upstream.resilience.circuit_breaker import Breaker
 from app.upstream.resilience.concurrency import ConcurrencyLimit
 from app.upstream.resilience.retry import Deadline

@@ -8,7 +8,7 @@ from app.bootstrap import open_catalogue
 from app.config import BadSetting, Settings
 from app.upstream.config.environment import documented, read_upstreams
 from app.upstream.config.file import UpstreamSettingError
-from app.upstream.request.prompt import parameters
+from app.upstream.request.adapters import parameters
 from app.upstream.service import Service
 
 CANARY = "sk-canary-42"

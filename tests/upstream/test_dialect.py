@@ -6,9 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from app.renderer.errors import BadParameter
-from app.upstream.request.adapters import build
+from app.upstream.request.adapters import Ask, build, check, parameters
 from app.upstream.request.capabilities import RATIOS, dialect_of, open_fields
-from app.upstream.request.prompt import Ask, check, parameters
 from app.upstream.service import Service
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.upstream.request.adapters import WireRequest, build
-from app.upstream.request.prompt import Ask
+from app.upstream.request.adapters import Ask, WireRequest, build
 from app.upstream.service import Credential, Service
 
 CANARY = "sk-canary-77"

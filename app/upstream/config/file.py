@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from app.errors import with_fields
 from app.renderer.errors import BadParameter
+from app.upstream.request.adapters import Ask, check
 from app.upstream.request.capabilities import open_fields
-from app.upstream.request.prompt import Ask, check
 from app.upstream.service import Api, Credential, Kind, Service
 
 # Kinds whose requests have paths of their own, behind the base.
