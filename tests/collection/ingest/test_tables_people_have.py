@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from openpyxl import Workbook
@@ -382,3 +383,78 @@ def test_a_file_that_may_be_any_of_two_is_refused(catalogue: Catalogue) -> None:
 
     with pytest.raises(BadRows, match=r"may be any of ada.jpg, ADA.jpg"):
         read_upload(io.BytesIO(body), MULTIPART, [], catalogue, Limits())
+
+
+# Headers as the programs write them, with rows made up.
+EXPORTS = {
+    "Eventbrite": (
+        "Order no.,Order Date,First Name,Surname,Email,Ticket Type,Total Paid\n"
+        "987654321,2026-03-04 10:12:00,ada,LOVELACE,a@example.org,Speaker,0.00\n",
+        "text/csv",
+        "bind[name]={First Name|title} {Surname|title}&bind[role]={Ticket Type}",
+        {"name": "Ada Lovelace", "role": "Speaker"},
+    ),
+    "pretix": (
+        '"Event";"Order code";"Attendee name";"Product";"Order date"\n'
+        '"Summit";"AB3XY";"Ada Lovelace";"Speaker";"04.03.2026"\n',
+        "text/csv; charset=utf-8",
+        "bind[name]={Attendee name}&bind[role]={Product}, {Order date|date:D MMMM}",
+        {"event": "Summit", "name": "Ada Lovelace", "role": "Speaker, 4 March"},
+    ),
+    "Meetup": (
+        "Name\tUser ID\tTitle\tEvent Host\tRSVP\tGuests\tRSVPed on\n"
+        "Ada Lovelace\tuser 1234\t\tYes\tYes\t0\tMarch 4, 2026\n".encode("utf-16"),
+        "application/vnd.ms-excel",
+        "bind[role]={Title|default:Guest}&bind[qr]={User ID}",
+        {"name": "Ada Lovelace", "qr": "user 1234", "role": "Guest"},
+    ),
+    "Outlook": (
+        '"First Name","Middle Name","Last Name","Company","Job Title"\r\n'
+        '"José","","Núñez","Café & Co","Geschäftsführer"\r\n'.encode("cp1252"),
+        "text/csv; charset=windows-1252",
+        "bind[name]={First Name} {Middle Name} {Last Name|upper|trim}",
+        {"company": "Café & Co", "name": "José  NÚÑEZ"},
+    ),
+    "Google Contacts": (
+        "Name,Given Name,Family Name,Organization 1 - Name,Phone 1 - Value\n"
+        "Ada Lovelace,Ada,Lovelace,Engines,+44 20 7946 0000\n",
+        "text/csv",
+        "bind[company]={Organization 1 - Name}&bind[qr]=tel:{Phone 1 - Value}",
+        {"company": "Engines", "name": "Ada Lovelace", "qr": "tel:+44 20 7946 0000"},
+    ),
+    "Shopify": (
+        "Name,Email,Paid at,Total,Billing Name,Lineitem name\n"
+        '#1001,a@example.org,2026-03-04 10:12:00 +0100,"1,234.50",Ada,Ticket\n',
+        "application/octet-stream",
+        'bind[name]={Billing Name}&bind[role]={Total|number:#,##0 "EUR"}'
+        "&bind[qr]={Name}",
+        {"name": "Ada", "qr": "#1001", "role": "1,235 EUR"},
+    ),
+    "Datev, Excel in German": (
+        'sep=;\r\nName;Rolle;Betrag\r\nJürgen;Gast;"1.234,50"\r\n'.encode("utf-8-sig"),
+        "text/csv",
+        "bind[role]={Rolle} {Betrag|number:0.00}",
+        {"name": "Jürgen", "role": "Gast 1234.50"},
+    ),
+    "a form of Microsoft": (
+        workbook(
+            ["ID", "Start time", "Name", "Wie heißt du?\n(Vor- und Nachname)"],
+            [1, "2026-03-04", "anonymous", "Ada Lovelace"],
+        ),
+        "application/octet-stream",
+        "bind[name]={Wie heißt du? (Vor- und Nachname)}",
+        {"name": "Ada Lovelace"},
+    ),
+}
+
+
+@pytest.mark.parametrize("program", EXPORTS)
+def test_what_a_program_exports_gives_the_right_badge(
+    program: str, catalogue: Catalogue
+) -> None:
+    body, kind, query, wanted = EXPORTS[program]
+    pairs = "&".join(quote(pair, safe="=") for pair in query.split("&"))
+
+    values = made(catalogue, body, f"{BADGE}&{pairs}", kind)[0]
+
+    assert values == [wanted]
