@@ -46,6 +46,33 @@ def test_every_renderer_is_listed_with_an_example_that_works(
         assert client.get(row["example"]).status_code == 200, row
 
 
+def test_every_family_is_listed_with_a_specimen(client: FlaskClient) -> None:
+    listed = client.get("/fonts").get_json()["fonts"]
+
+    assert {"Inter", "Noto Sans CJK JP"} <= {row["name"] for row in listed}
+    for row in listed:
+        assert row.keys() >= {"scripts", "weights", "styles", "licence", "source"}
+    thai = next(row for row in listed if row["name"] == "Noto Sans Thai")
+    picture = client.get(thai["specimen"])
+    assert picture.status_code == 200
+    assert "X-Missing-Glyphs" not in picture.headers
+
+
+@pytest.mark.parametrize("name", ["card", "badge", "certificate", "label", "quote"])
+def test_every_template_takes_a_font(client: FlaskClient, name: str) -> None:
+    example = client.get(f"/renderers/{name}").get_json()["example"]
+
+    drawn = [
+        client.get(f"{example}&font={font}") for font in ("heebo", "JetBrains+Mono")
+    ]
+
+    assert [answer.status_code for answer in drawn] == [200, 200]
+    assert drawn[0].data != drawn[1].data
+    refused = client.get(f"{example}&font=Hebo")
+    assert refused.status_code == 422
+    assert "did you mean 'Heebo'" in refused.get_data(as_text=True)
+
+
 def test_every_renderer_describes_its_parameters(client: FlaskClient) -> None:
     for row in client.get("/renderers").get_json()["renderers"]:
         described = client.get(row["url"]).get_json()

@@ -19,6 +19,7 @@ ROUTES = [
     ("/collections/abc/sheet.png", "GET, HEAD, OPTIONS"),
     ("/renderers", "GET, HEAD, OPTIONS"),
     ("/renderers/card", "GET, HEAD, OPTIONS"),
+    ("/fonts", "GET, HEAD, OPTIONS"),
     ("/problems", "GET, HEAD, OPTIONS"),
     ("/problems/busy", "GET, HEAD, OPTIONS"),
     ("/media/abc.png", "GET, HEAD, OPTIONS"),

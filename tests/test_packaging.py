@@ -76,14 +76,25 @@ def artwork() -> set[str]:
     return {normal(emoji.PACKAGE)}
 
 
+def extras() -> set[str]:
+    """Return what stands in the optional parts, which a caller asks for by name."""
+    options = setup()["options.extras_require"].keys() - {"dev"}
+    lists = (declared("options.extras_require", name) for name in options)
+    return {name for each in lists for name in each}
+
+
 def test_every_import_is_declared():
-    assert imported() <= declared("options", "install_requires").keys()
+    assert imported() <= declared("options", "install_requires").keys() | extras()
+
+
+def test_what_is_optional_is_tested():
+    assert extras() <= declared("options.extras_require", "dev").keys()
 
 
 def test_every_declared_package_is_used():
     used = imported() | fonts() | artwork()
 
-    assert declared("options", "install_requires").keys() == used
+    assert declared("options", "install_requires").keys() == used - extras()
 
 
 @pytest.mark.parametrize(

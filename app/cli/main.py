@@ -1,4 +1,4 @@
-"""The `mimeo` command: serve, render, batch, renderers, doctor."""
+"""The `mimeo` command: serve, render, batch, renderers, fonts, doctor."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from app.image_request import ImageRequest, from_strings
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
+from app.renderer.engine.engine import load_engine
+from app.renderer.engine.families import Family
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.errors import BadParameter, RendererError
 from app.renderer.produce import formats
@@ -101,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("renderers", help="list what can be drawn")
     listing.add_argument("--json", action="store_true", help="with JSON Schemas")
     listing.set_defaults(run=_renderers)
+    faces = commands.add_parser("fonts", help="list the families of fonts")
+    faces.add_argument("--json", action="store_true", help="as GET /fonts has them")
+    faces.set_defaults(run=_fonts)
     check = commands.add_parser("doctor", help="say what is wrong and how to mend it")
     check.set_defaults(run=lambda options: doctor.examine(os.environ))
     return parser
@@ -204,6 +210,27 @@ def _renderers(options: argparse.Namespace) -> int:
     for error in catalogue.broken().values():
         _complain(str(error))
     return 0
+
+
+def _fonts(options: argparse.Namespace) -> int:
+    settings = Settings.from_env(os.environ)
+    families = load_engine(settings.fonts, settings.system_fonts).describe()
+    if options.json:
+        rows = [{**asdict(family), "specimen": family.specimen} for family in families]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(map(_line, families)))
+    return 0
+
+
+def _line(family: Family) -> str:
+    """Return a family as one line: scripts, weights, styles, licence, origin."""
+    weights = (" to " if family.variable else ", ").join(map(str, family.weights))
+    scripts = ", ".join(family.scripts) or "symbols"
+    styles = " and ".join(family.styles)
+    licence = family.licence or "no licence named"
+    about = "; ".join((scripts, f"{weights} {styles}", licence, family.source))
+    return f"{family.name}: {about}"
 
 
 def _schema(renderer: Renderer) -> dict[str, Any]:

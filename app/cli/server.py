@@ -18,6 +18,7 @@ TO_TRY = (
     "/images/qr.svg?data=https://example.com",
     "/images/avatar.webp?name=Ada%20Lovelace&size=256",
     "/renderers",
+    "/fonts",
 )
 _NAME = "gunicorn.conf.py"
 

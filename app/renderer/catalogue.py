@@ -20,6 +20,7 @@ from app.renderer.builtin import (
     solid,
 )
 from app.renderer.engine.engine import Engine, load_engine
+from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
 from app.renderer.template.template import load_templates
 
@@ -79,6 +80,10 @@ class Catalogue:
             # A new one each time: a raised exception keeps its traceback.
             raise BrokenTemplate(*broken.args)
         raise UnknownRenderer(name, self.names())
+
+    def fonts(self) -> tuple[Family, ...]:
+        """Return the families of the loaded fonts, by name."""
+        return self._engine.describe()
 
     def broken(self) -> Mapping[str, BrokenTemplate]:
         """Return the templates that cannot be used, by name."""

@@ -1,5 +1,6 @@
-"""What can be drawn: `/renderers`, and what can go wrong: `/problems`."""
+"""What can be drawn: `/renderers`, with what: `/fonts`, what can fail: `/problems`."""
 
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from app.parsing.accept import JSON
 from app.problems import PROBLEMS, ProblemType
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
+from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import formats
 
@@ -32,6 +34,11 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
     def show(name: str) -> Response:
         """Describe one renderer: JSON Schema of its parameters, output, example."""
         return _json(describe(catalogue.get(name), settings))
+
+    @bp.get("/fonts")
+    def fonts() -> Response:
+        """List the families of fonts, each with a link to a picture of it."""
+        return _json({"fonts": [font(family) for family in catalogue.fonts()]})
 
     @bp.get("/problems")
     def problems() -> Response:
@@ -88,6 +95,12 @@ def fault(error: BrokenTemplate) -> dict[str, Any]:
         "line": error.line,
         "reason": error.reason,
     }
+
+
+def font(family: Family) -> dict[str, Any]:
+    """Return a family of fonts as JSON."""
+    specimen = f"/images/placeholder.png?{urlencode(family.specimen)}"
+    return asdict(family) | {"specimen": specimen}
 
 
 def _problem(row: ProblemType) -> dict[str, Any]:

@@ -152,6 +152,22 @@ def test_characters_without_a_glyph_are_reported(capsys):
     assert "U+12000" in capsys.readouterr().err
 
 
+def test_fonts_are_listed(capsys):
+    status = main(["fonts"])
+
+    assert status == 0
+    weights = "100 to 900 normal and italic"
+    inter = f"Inter: Latin, Greek, Cyrillic; {weights}; OFL-1.1; packaged"
+    assert inter in capsys.readouterr().out.splitlines()
+
+
+def test_fonts_are_listed_for_programs(capsys):
+    main(["fonts", "--json"])
+
+    rows = json.loads(capsys.readouterr().out)
+    assert next(row for row in rows if row["name"] == "Inter")["weights"] == [100, 900]
+
+
 def test_help_of_a_renderer_lists_its_parameters(capsys):
     status = main(["render", "solid", "--help"])
 

@@ -1,12 +1,15 @@
 """The `placeholder` renderer: a box that states its size, or any text."""
 
 from bisect import bisect
+from functools import partial
 from html import escape
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, create_model
 
 from app.renderer.base import Renderer
 from app.renderer.engine.engine import Engine, Page
+from app.renderer.engine.families import find
 from app.renderer.engine.text_fitting import Clipped, direction, families
 from app.renderer.params import Canvas, Color, Typeset, TypesetText
 
@@ -23,6 +26,9 @@ class Parameters(Typeset, Canvas):
 
     text: TypesetText | None = Field(
         None, description="Any text, with line breaks; the size if left out."
+    )
+    font: str = Field(
+        "Inter", max_length=100, description="Family of fonts, of those in /fonts."
     )
     background: Color = Field("#e2e8f0", description="Colour of the box.")
     color: Color = Field("#475569", description="Colour of the text.")
@@ -49,13 +55,14 @@ class Parameters(Typeset, Canvas):
 def page(parameters: Parameters, engine: Engine) -> Page:
     """Return the box with its text at the largest size that looks well."""
     (words, wrap), size = parameters.setting, font_size(parameters, engine)
+    names = families(words, parameters.font, engine.covers)
     clipped = _clipped(parameters, engine, size)
     box = (
         "width:100%;height:100%;display:flex;align-items:center;overflow:hidden;"
         f"justify-content:center;text-align:center;background:{parameters.background}"
     )
     text = (
-        f"font-family:{families(words, 'Inter')};font-weight:{_WEIGHT};"
+        f"font-family:{names};font-weight:{_WEIGHT};"
         f"font-size:{size}px;line-height:{_LEADING};"
         f"max-width:{_ROOM:.0%};white-space:{wrap};"
         f"overflow-wrap:anywhere;color:{parameters.color}"
@@ -107,7 +114,7 @@ def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
         "width": "100%",
         "whiteSpace": white_space,
         "overflowWrap": wrap,
-        "fontFamily": families(words, "Inter"),
+        "fontFamily": families(words, parameters.font, engine.covers),
         "fontSize": f"{size}px",
         "fontWeight": _WEIGHT,
         "lineHeight": _LEADING,
@@ -123,11 +130,17 @@ def _fits(parameters: Parameters, engine: Engine, size: int, wrap: str) -> bool:
 
 
 def build(engine: Engine) -> Renderer:
-    """Return the renderer."""
+    """Return the renderer; its `font` is one of the engine's families."""
+    known = AfterValidator(partial(find, known=engine.families))
     return Renderer(
         name="placeholder",
         title="Placeholder that states its size",
-        parameters=Parameters,
+        parameters=create_model(
+            "Parameters",
+            __base__=Parameters,
+            __doc__=Parameters.__doc__,
+            font=(Annotated[str, known], Parameters.model_fields["font"]),
+        ),
         size=lambda parameters: parameters.size,
         draw=lambda parameters, scale: engine.draw(
             page(parameters, engine), parameters.size, scale

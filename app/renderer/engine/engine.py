@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from PIL import Image
 
 from app.renderer.base import Picture, Vector
 from app.renderer.engine import emoji, language, line_breaking
+from app.renderer.engine.families import Family, describe
 from app.renderer.engine.fonts import (
     BrokenFont,
     FontFile,
@@ -29,6 +30,8 @@ from app.renderer.produce import scaled
 _T = TypeVar("_T")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")
 _TAG = re.compile(r"<[^<>]*>")
+# The last letter of Latin Extended-B.
+_LATIN = 0x24F
 # How the names of its regional families begin.
 _CJK = "Noto Sans CJK"
 
@@ -61,13 +64,32 @@ class Engine:
     def __init__(self, fonts: Fonts) -> None:
         self._fonts = fonts
         self._renderer = pytakumi.Renderer()
-        self._families = _register(self._renderer, fonts)
+        self._faces = _register(self._renderer, fonts)
+        self._families = {name: _drawn(faces) for name, faces in self._faces.items()}
         order = list(self._families)
         self._orders = {None: order, **_regional(order)}
         self._first = order[:1]
         self.version = (
             f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
             f" {emoji.VERSION} {line_breaking.VERSION}"
+        )
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The names of the families of fonts, best first."""
+        return tuple(self._families)
+
+    def describe(self) -> tuple[Family, ...]:
+        """Return all families by name, as `/fonts` shows them."""
+        return tuple(describe(name, self._faces[name]) for name in sorted(self._faces))
+
+    def covers(self, family: str, text: str) -> bool:
+        """Tell whether a family has all letters of a text outside of Latin."""
+        points = self._families.get(family, hb.Set())
+        return all(
+            ord(letter) in points
+            for letter in text
+            if letter.isalpha() and ord(letter) > _LATIN
         )
 
     def draw(self, page: Page, size: tuple[int, int], scale: float) -> Picture:
@@ -237,16 +259,28 @@ def visible_text(markup: str) -> str:
     return html.unescape(_TAG.sub(" ", markup))
 
 
-def _register(renderer: pytakumi.Renderer, fonts: Fonts) -> dict[str, hb.Set]:
-    """Hand the fonts over; return what their families draw, first choice first."""
+def _register(
+    renderer: pytakumi.Renderer, fonts: Fonts
+) -> dict[str, list[tuple[FontFile, int]]]:
+    """Hand the fonts over; return their families with their faces, first choice first.
+
+    A face is known by its file and its place there.
+    """
     # A family may have several files; the first of them decides its place.
-    names: dict[str, hb.Set] = {}
-    for face in fonts.faces:
-        points = covered(face.path)
-        for family in _families_of(renderer, face):
-            names.setdefault(family, hb.Set())
-            names[family] |= points
+    names: dict[str, list[tuple[FontFile, int]]] = {}
+    for file in fonts.faces:
+        for family in _families_of(renderer, file):
+            faces = [(file, face["index"]) for face in family["faces"]]
+            names.setdefault(family["name"], []).extend(faces)
     return names
+
+
+def _drawn(faces: Iterable[tuple[FontFile, int]]) -> hb.Set:
+    """Return what the faces of a family draw together."""
+    points = hb.Set()
+    for path in {file.path for file, _ in faces}:
+        points |= covered(path)
+    return points
 
 
 def _meet(one: hb.Set, other: hb.Set) -> bool:
@@ -266,7 +300,7 @@ def _regional(families: list[str]) -> dict[str | None, list[str]]:
     return orders
 
 
-def _families_of(renderer: pytakumi.Renderer, face: FontFile) -> list[str]:
+def _families_of(renderer: pytakumi.Renderer, face: FontFile) -> list[Any]:
     try:
         families = _guard(
             lambda: renderer.register_font(face.read(), generic=face.generic)
@@ -276,7 +310,7 @@ def _families_of(renderer: pytakumi.Renderer, face: FontFile) -> list[str]:
     # A damaged font of the system's is not ours to complain about.
     if not families and face.source != "system":
         raise BrokenFont(face.path, "is damaged: the engine finds no face in it")
-    return [family["name"] for family in families]
+    return families
 
 
 def _guard(call: Callable[[], _T]) -> _T:

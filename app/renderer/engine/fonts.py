@@ -5,21 +5,24 @@ of `Fonts.faces` is the fallback order.
 """
 
 import hashlib
+import io
 import os
 import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import fontpkg  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
 
 from app.errors import with_fields
 
-Source = Literal["packaged", "folder", "system"]
+Source = Literal["packaged", "installed", "folder", "system"]
 
 # The first is the face of the user interface; the rest add scripts or a generic
 # family. Italics are listed where their file is small. The last has Latin letters,
@@ -68,7 +71,8 @@ MAX_SYSTEM_BYTES = 128 * 1024 * 1024
 MIN_GAIN = 16
 
 _SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
-_PACKED_SUFFIXES = frozenset({".woff", ".woff2", ".eot"})
+_WEB_SUFFIXES = frozenset({".woff", ".woff2"})
+_REFUSED_SUFFIXES = frozenset({".eot"})
 _PRIVATE_USE = ((0xE000, 0xF8FF), (0xF0000, 0x10FFFF))
 _PLAIN = re.compile(r"[-_ ]?(regular|book|variable)(?=$|[-_ \[])", re.IGNORECASE)
 _STYLED = re.compile(
@@ -94,16 +98,20 @@ class FontFile:
     """One file with one or more faces.
 
     `generic` is the CSS generic family that the file stands for; `color` tells
-    whether its glyphs are coloured pictures.
+    whether its glyphs are coloured pictures; `licence` is what the file's package
+    says of it.
     """
 
     path: Path
     source: Source
     generic: str | None = None
     color: bool = False
+    licence: str | None = None
 
     def read(self) -> bytes:
-        """Return the content of the file."""
+        """Return the content of the file; a web font is as it was before packing."""
+        if self.path.suffix.lower() in _WEB_SUFFIXES:
+            return unpacked(self.path)
         return self.path.read_bytes()
 
 
@@ -135,12 +143,13 @@ class Fonts:
 
 
 def load_fonts(folder: Path | None, system: bool) -> Fonts:
-    """Find the packaged fonts, those in `folder`, and what the system adds.
+    """Find the packaged and the installed fonts, `folder`'s, and what the system adds.
 
     Raises BrokenFont where a file in `folder` is not a font.
     """
     coverage = hb.Set()
     faces = list(_packaged())
+    faces += _installed({face.path.parent for face in faces})
     if folder is not None:
         faces += _in_folder(folder)
     for face in faces:
@@ -190,12 +199,22 @@ def _packaged() -> Iterator[FontFile]:
         yield FontFile(Path(spec.origin).parent / inside, "packaged", generic)
 
 
+def _installed(ours: set[Path]) -> Iterator[FontFile]:
+    """Find the families of packages called `fontpkg-*`, but not those in `ours`."""
+    for _, family in sorted(fontpkg.families().items()):
+        for file in family.files:
+            if file.path.parent not in ours:
+                if not covered(file.path):
+                    raise BrokenFont(file.path, "is not a font, or cannot be read")
+                yield FontFile(file.path, "installed", licence=family.license)
+
+
 def _in_folder(folder: Path) -> Iterator[FontFile]:
     if not folder.is_dir():
         raise BrokenFont(folder, "is not a folder")
-    for path in _walk(folder, _SUFFIXES | _PACKED_SUFFIXES):
-        if path.suffix.lower() in _PACKED_SUFFIXES:
-            raise BrokenFont(path, "is a web font: convert it to TTF or OTF")
+    for path in _walk(folder, _SUFFIXES | _WEB_SUFFIXES | _REFUSED_SUFFIXES):
+        if path.suffix.lower() in _REFUSED_SUFFIXES:
+            raise BrokenFont(path, "is an EOT font: convert it to WOFF2, TTF or OTF")
         if not covered(path):
             raise BrokenFont(path, "is not a font, or cannot be read")
         yield FontFile(path, "folder", color=_is_color(path))
@@ -261,10 +280,35 @@ def _bold_of(path: Path) -> list[Path]:
     return [bold] if bold.is_file() else []
 
 
-def _faces(path: Path) -> Iterator[hb.Face]:
+@lru_cache(64)
+def unpacked(path: Path) -> bytes:
+    """Return the font that a WOFF or WOFF2 file holds; empty where it is damaged.
+
+    Raises BrokenFont where the packages that read it are not installed.
+    """
+    plain = io.BytesIO()
+    try:
+        from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+        with TTFont(path, recalcTimestamp=False) as font:
+            font.flavor = None
+            font.save(plain)
+    except ImportError as error:
+        remedy = "pip install 'mimeo[woff]', or convert it to TTF or OTF"
+        raise BrokenFont(path, f"is a web font: {remedy}") from error
+    except Exception:
+        # Damage shows in errors of many classes: fontTools', struct's, brotli's.
+        return b""
+    return plain.getvalue()
+
+
+def faces_of(path: Path) -> Iterator[hb.Face]:
     """Open the faces of a file; none where it cannot be read."""
     try:
-        blob = hb.Blob.from_file_path(str(path))
+        if path.suffix.lower() in _WEB_SUFFIXES:
+            blob = hb.Blob(unpacked(path))
+        else:
+            blob = hb.Blob.from_file_path(str(path))
     except hb.HarfBuzzError:
         return iter(())
     count = hb.Face(blob).count
@@ -275,7 +319,7 @@ def covered(path: Path) -> hb.Set:
     """Return every code point that a face of a font file maps to a glyph."""
     points = hb.Set()
     tables = set()
-    for face in _faces(path):
+    for face in faces_of(path):
         # The ten faces of a CJK collection share few distinct tables.
         table = hash(face.reference_table("cmap").data)
         if table not in tables:
@@ -287,7 +331,7 @@ def covered(path: Path) -> hb.Set:
 def _is_color(path: Path) -> bool:
     return any(
         face.has_color_png or face.has_color_paint or face.has_color_layers
-        for face in _faces(path)
+        for face in faces_of(path)
     )
 
 
@@ -297,7 +341,7 @@ def _precedence(face: FontFile) -> tuple[int, bool]:
     The packaged fonts keep digits and spaces; fonts such as DejaVu Sans, which
     hold outlines for emoji, come too late to take them.
     """
-    place: dict[Source, int] = {"packaged": 0, "folder": 2, "system": 3}
+    place: dict[Source, int] = {"packaged": 0, "folder": 2, "installed": 3, "system": 4}
     return (1 if face.color else place[face.source], face.source == "system")
 
 

@@ -78,6 +78,9 @@ class Ruler(Protocol):
     ) -> Mapping[str, Any]:
         """Lay a text node out in a column; return its height and runs of text."""
 
+    def covers(self, family: str, text: str) -> bool:
+        """Tell whether a family has all letters of a text outside of Latin."""
+
 
 class Type(NamedTuple):
     """How a text is set; `tracking` is in ems, `leading` in font sizes."""
@@ -165,7 +168,8 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
             leading = max(leading, _STACKED_LEADING)
         if _UNSPACED.search(text):
             tracking = 0.0
-        face = Type(families(text, family), weight, italic, leading, tracking, emoji)
+        names = families(text, family, ruler.covers)
+        face = Type(names, weight, italic, leading, tracking, emoji)
         box = Box(width, height, lines)
         sizes = tuple(_sizes(largest, smallest))
         case = _Case(ruler, text, face, box, lang)
@@ -194,13 +198,17 @@ def direction(text: str) -> str:
     return "ltr"
 
 
-def families(text: str, family: str) -> Markup:
+def families(
+    text: str, family: str, covers: Callable[[str, str], bool] | None = None
+) -> Markup:
     """Return a CSS list of fonts: that of the text's script, then `family`.
 
-    It is quoted singly, so it belongs into a style between double quotes.
+    A family that `covers` the text needs no other. The list is quoted singly, so it
+    belongs into a style between double quotes.
     """
     script = _script(text)
-    names = (family,) if script is None else (script.family, family)
+    alone = script is None or (covers is not None and covers(family, text))
+    names = (family,) if script is None or alone else (script.family, family)
     return Markup(", ".join(f"'{escape(name)}'" for name in names))
 
 

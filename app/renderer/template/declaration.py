@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, create_model
 
 from app.renderer.errors import BrokenTemplate
 from app.renderer.params import Parameters, Typeset
-from app.renderer.template.parameter_types import Entry, Strict
+from app.renderer.template.parameter_types import Entry, FontEntry, Strict
 
 FILE = "parameters.toml"
 
@@ -51,12 +51,13 @@ class Declaration(Strict):
             name for name, entry in self.parameters.items() if entry.type == "image"
         )
 
-    def model(self, name: str) -> type[Parameters]:
+    def model(self, name: str, families: Sequence[str] = ()) -> type[Parameters]:
         """Return the class of which a caller's parameters are instances.
 
+        A parameter that is a font is one of the `families`.
         A parameter of the template's own replaces the option of that name.
         """
-        own = dict(self._fields())
+        own = dict(self._fields(families))
         options = {
             option: (field.annotation, field)
             for option, field in Typeset.model_fields.items()
@@ -66,9 +67,12 @@ class Declaration(Strict):
         title = "".join(part.capitalize() for part in re.split(r"[-_]", name))
         return create_model(title, __base__=Parameters, __doc__=self.title, **fields)
 
-    def _fields(self) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    def _fields(self, families: Sequence[str]) -> Iterator[tuple[str, tuple[Any, Any]]]:
         for name, entry in self.parameters.items():
-            kind = entry.kind()
+            if isinstance(entry, FontEntry):
+                kind = entry.among(families)
+            else:
+                kind = entry.kind()
             details: dict[str, Any] = {"description": entry.description or None}
             if entry.example is not None:
                 details["examples"] = [entry.example]

@@ -1,6 +1,8 @@
 """The kinds of parameters that a template can declare."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -12,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.renderer.engine.families import find
 from app.renderer.params import (
     Color,
     ImageBytes,
@@ -113,6 +116,22 @@ class ColorEntry(_Declared):
         return Color
 
 
+class FontEntry(_Declared):
+    """The name of a family of fonts that is loaded."""
+
+    type: Literal["font"]
+    default: str = "Inter"
+    example: str | None = None
+
+    def kind(self) -> Any:
+        """A name in any case, with or without its blanks."""
+        return Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+    def among(self, families: Sequence[str]) -> Any:
+        """Return the kind of which only these families are."""
+        return Annotated[self.kind(), AfterValidator(partial(find, known=families))]
+
+
 class NumberEntry(_Declared):
     """A number between two bounds, both included."""
 
@@ -176,6 +195,12 @@ class ImageEntry(_Declared):
 
 
 Entry = Annotated[
-    TextEntry | ColorEntry | NumberEntry | ChoiceEntry | BooleanEntry | ImageEntry,
+    TextEntry
+    | ColorEntry
+    | FontEntry
+    | NumberEntry
+    | ChoiceEntry
+    | BooleanEntry
+    | ImageEntry,
     Field(discriminator="type"),
 ]

@@ -139,7 +139,7 @@ class Template:
     def __init__(self, folder: Path, engine: Engine, limits: Settings) -> None:
         self._folder = folder
         self.declaration: Declaration = declaration.read(folder, HELPERS)
-        self.model = self.declaration.model(folder.name)
+        self.model = self.declaration.model(folder.name, engine.families)
         self._size = self.declaration.size
         self._image_names = self.declaration.images
         self._engine = engine
@@ -256,7 +256,11 @@ class Template:
                 clipped.append((text, found.clipped))
             return found
 
-        return {"fit": fit, "initial": partial(initial, lang=options.lang)}
+        return {
+            "fit": fit,
+            "families": partial(families, covers=self._engine.covers),
+            "initial": partial(initial, lang=options.lang),
+        }
 
     def _split(self, parameters: Parameters) -> tuple[dict[str, Any], Typeset]:
         """Part the template's own parameters from the options of its text."""

@@ -1,8 +1,11 @@
 import shutil
+import sys
 from pathlib import Path
 
+import fontpkg
 import pytest
 import uharfbuzz as hb
+from fontTools.ttLib import TTFont
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,11 +82,72 @@ def test_a_broken_font_in_the_folder_is_named(tmp_path: Path) -> None:
         load_fonts(tmp_path, False)
 
 
-def test_a_web_font_in_the_folder_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "page.woff2").write_bytes(b"wOF2")
+def web_font(folder: Path, flavor: str) -> Path:
+    """Write a packaged font as a web font; return its path."""
+    path = folder / f"page.{flavor}"
+    with TTFont(packaged("NotoSansThaana-Regular.ttf")) as font:
+        font.flavor = flavor
+        font.save(path)
+    return path
 
-    with pytest.raises(BrokenFont, match=r"page\.woff2.*convert it to TTF or OTF"):
+
+@pytest.mark.parametrize("flavor", ["woff", "woff2"])
+def test_web_fonts_in_the_folder_are_taken(
+    tmp_path: Path, flavor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fonts, "PACKAGED", fonts.PACKAGED[:1])
+    web_font(tmp_path, flavor)
+
+    found = load_fonts(tmp_path, False)
+
+    assert found.missing("\u078b\u07a8") == ()
+    assert "Noto Sans Thaana" in Engine(found).families
+
+
+def test_a_damaged_web_font_is_named(tmp_path: Path) -> None:
+    path = web_font(tmp_path, "woff2")
+    path.write_bytes(path.read_bytes()[:3000])
+
+    with pytest.raises(BrokenFont, match=r"page\.woff2 is not a font"):
         load_fonts(tmp_path, False)
+
+
+def test_a_web_font_without_its_reader_is_refused_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fontTools.ttLib", None)
+    (tmp_path / "unread.woff2").write_bytes(b"wOF2")
+
+    with pytest.raises(BrokenFont, match=r"unread\.woff2.*mimeo\[woff\]"):
+        load_fonts(tmp_path, False)
+
+
+def test_another_kind_of_web_font_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "page.eot").write_bytes(b"LP")
+
+    with pytest.raises(BrokenFont, match=r"page\.eot.*convert it to WOFF2, TTF or OTF"):
+        load_fonts(tmp_path, False)
+
+
+def test_families_of_installed_packages_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "Own.ttf"
+    shutil.copy(packaged("NotoSansThaana-Regular.ttf"), path)
+    file = fontpkg.FontFile(path, "normal", 400, variable=False)
+    family = fontpkg.Family("Own", "own", "1", "OFL-1.1", (file,))
+    known = {**fontpkg.families(), "own": family}
+    monkeypatch.setattr(fontpkg, "families", lambda: known)
+
+    found = load_fonts(None, False)
+
+    added = [face for face in found.faces if face not in PACKAGED.faces]
+    assert added == [fonts.FontFile(path, "installed", licence="OFL-1.1")]
+    assert added[0] == found.faces[-1]
+
+
+def test_a_package_adds_no_files_to_a_family_of_ours() -> None:
+    assert {face.source for face in PACKAGED.faces} == {"packaged"}
 
 
 def test_a_cut_off_font_is_named_when_the_engine_refuses_it(tmp_path: Path) -> None:
@@ -95,6 +159,7 @@ def test_a_cut_off_font_is_named_when_the_engine_refuses_it(tmp_path: Path) -> N
 
 
 def system_fonts(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Fonts:
+    monkeypatch.setattr(fontpkg, "families", dict)
     monkeypatch.setattr(fonts, "system_folders", lambda: (folder,))
     return load_fonts(None, system=True)
 

@@ -157,6 +157,33 @@ def test_initial_follows_the_language(write: Write, engine: Engine) -> None:
     assert ">I<" in fill(folder, engine, words="irem").body
 
 
+FONT = '\n[parameters.face]\ntype = "font"\n'
+
+
+def test_a_font_is_a_parameter(write: Write, engine: Engine) -> None:
+    styled = MARKUP.replace("color: {{ ink }}", "font-family: '{{ face }}'")
+    renderer = load_template(write(DECLARATION + FONT, styled), engine, LIMITS)
+    model = renderer.parameters
+
+    def drawn(**values: str) -> bytes:
+        return renderer.draw(model(words="Ragged", **values), 1).image.tobytes()
+
+    assert model(words="x").face == "Inter"
+    assert model(words="x", face="source-serif 4").face == "Source Serif 4"
+    assert drawn() == drawn(face="inter") != drawn(face="JetBrains Mono")
+    with pytest.raises(ValidationError, match="did you mean 'Heebo'"):
+        model(words="x", face="Hebo")
+
+
+def test_a_default_font_that_is_not_there_breaks_the_template(
+    write: Write, engine: Engine
+) -> None:
+    folder = write(f'{DECLARATION}{FONT}default = "Papyrus"\n')
+
+    with pytest.raises(BrokenTemplate, match="'face': is no font here"):
+        load_template(folder, engine, LIMITS)
+
+
 def test_fit_measures_as_the_options_of_the_text_say(
     write: Write, engine: Engine
 ) -> None:
@@ -167,7 +194,7 @@ def test_fit_measures_as_the_options_of_the_text_say(
         return engine.measure(node, width, *options)
 
     folder = write(markup="{{ fit(words, 100, 50, 20, 10).size }}")
-    ruler = SimpleNamespace(measure=measure)
+    ruler = SimpleNamespace(measure=measure, families=(), covers=engine.covers)
 
     fill(folder, ruler, words="Hello", lang="ja", emoji="mono")
 
