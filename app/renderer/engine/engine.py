@@ -236,9 +236,7 @@ class Engine:
 
 def _prepare(markup: str, style: EmojiStyle) -> emoji.Illustrated:
     """Put pictures in place of emoji, and marks where lines may or may not break."""
-    illustrated = emoji.Illustrated(markup, {})
-    if style == "color":
-        illustrated = emoji.illustrate(markup)
+    illustrated = emoji.illustrate(markup, style)
     return illustrated._replace(markup=line_breaking.mark(illustrated.markup))
 
 

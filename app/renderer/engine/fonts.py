@@ -62,6 +62,7 @@ PACKAGED: tuple[tuple[str, str | None], ...] = (
     ("app/renderer/fonts/NotoSerifTibetan-Bold.ttf", None),
     ("manimgx_fonts_cjk/NotoSansCJK-VF.otf.ttc", None),
     ("manimgx_fonts/NotoSansSymbols[wght].ttf", None),
+    ("manimgx_fonts/NotoEmoji[wght].ttf", None),
 )
 
 # A desktop may hold thousands of fonts; these bounds keep a start under a second.
