@@ -42,6 +42,8 @@ class Filter(NamedTuple):
 
 def loose(name: str) -> str:
     """Return a column's name without case, blanks, `_`, `-` and compatibility form."""
+    # NFKC makes one of fullwidth letters, ligatures and no-break blanks: what Japanese
+    # keyboards and word processors put into a header.
     return _BLANKS.sub("", unicodedata.normalize("NFKC", name)).casefold()
 
 
@@ -61,6 +63,7 @@ class ColumnNames:
 
         Raises BadParameter on the name where it means more than one.
         """
+        # Exactly first: `name` and `Name` are two columns of many a database.
         found = self._exact.get(name) or (
             self._loose.get(loose(name), []) if loose(name) else []
         )
@@ -75,6 +78,7 @@ class ColumnNames:
         near = get_close_matches(loose(name), self._loose, n=1)
         if near:
             return f"; did you mean {{{shorten(self.names[self._loose[near[0]][0]])}}}?"
+        # A cut-off list still shows what sort of table this is.
         named = [shorten(each) for each in self.names if each][:20]
         return f"; the columns are {', '.join(named)}"
 
@@ -222,6 +226,7 @@ def _capitalised(word: str) -> str:
     """
     parts = re.split(r"(['\u2019])", word.lower())
     for place in range(0, len(parts), 2):
+        # Two letters are the rest of a word, as in `we're`; names have more.
         if place == 0 or len(parts[place]) > 2:
             parts[place] = parts[place][:1].title() + parts[place][1:]
     return "".join(parts)
@@ -387,8 +392,10 @@ def _value(text: str, mark: str) -> float:
 
 def _decimal_mark(digits: str, marks: Sequence[str]) -> str:
     """Tell which mark is before the decimals; none where both are of groups."""
+    # 1.234,5 and 1,234.5: whichever comes last is before the decimals.
     if len({*marks}) == 2:
         return marks[-1]
+    # 1.234.567: a number has one decimal mark.
     if len(marks) > 1:
         return ""
     whole, _, rest = digits.partition(marks[0])
@@ -492,6 +499,7 @@ class NamePattern:
         named = [part for part in self._parts if isinstance(part, Placeholder)]
         choices = dict.fromkeys(("index", "renderer", *known))
         others = [each.name for each in named if each.name not in (*choices, "#")]
+        # Of JSON without bindings nothing else can be meant, so it is said at once.
         if others and not has_columns:
             told = shorten(f"{{{others[0]}}}")
             names = ", ".join(f"{{{choice}}}" for choice in choices)

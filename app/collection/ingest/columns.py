@@ -101,6 +101,7 @@ def read_table(
             reason = f"has {len(cells):,} cells; the header has {width:,}"
             yield TableRow(record.line, {}, text=True, faults=(Fault("", reason),))
             continue
+        # Programs leave out what is empty at the end of a row, against RFC 4180, 2.4.
         cells.extend([""] * (width - len(cells)))
         for place, name in enumerate(names):
             if not name and cells[place].strip() and place not in unnamed:
@@ -129,12 +130,14 @@ def _find_header(
         if record is None:
             break
         read.append(record)
+        # A title is short: what is longer is data, or no table at all.
         if sum(map(len, record.cells)) > _MOST_HEADER:
             break
         if matches(record.cells, columns):
             return record, read[:-1], ()
         if len(read) > _MOST_ABOVE:
             break
+    # A file of nothing but blank lines has no record either.
     if not read:
         reason = "the file is empty: its first line names the columns"
         raise Unreadable(None, reason)
@@ -191,6 +194,7 @@ def _plan(
         else:
             used.add(place)
             extra.append((name, place))
+    # What is bound wrongly is not missing, too: one fault says it.
     filled = {name for name, _ in direct} | bound.keys() | columns.given
     _judge_others(line, header, used, filled, columns, faults, warned)
     faults.check()
@@ -234,6 +238,7 @@ def _judge_others(
         return
     passed = []
     for name in others:
+        # At 0.8 `compny` is company, and `Full Name` is not name.
         near = get_close_matches(loose(name), missing, n=1, cutoff=0.8)
         if name in columns.options:
             reason = "is not known as a column: one for all rows is in the query"
@@ -276,6 +281,7 @@ def _row(
         except BadParameter as error:
             faults.extend(error.faults)
             continue
+        # An empty text is as an empty cell: not given, so that a default may hold.
         if text:
             given[parameter] = text
     if record.reason:

@@ -101,6 +101,7 @@ class _Decoded:
             # Zeros are ASCII too: UTF-16 is told by them.
             while len(block) < 4 and (more := self._stream.read(size)):
                 block += more
+            # Nothing is decided as long as all readings agree.
             if block.isascii() and b"\0" not in block:
                 return block
             while len(block) < _BLOCK and (more := self._stream.read(size)):
@@ -157,6 +158,7 @@ def _detect(block: bytes, warned: Warnings) -> tuple[str | None, str]:
         return None, ADVICE
     if not found:
         return None, ADVICE
+    # Chaos is how odd the letters look, coherence how much they are a language.
     best = found[0]
     rivals = [
         each
@@ -215,6 +217,7 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
                 raise Unreadable(line, reason) from error
             raise _broken(error, start, line) from error
         quoted, tidy.has_quote = tidy.has_quote, False
+        # A quoted nothing was meant; separators alone are what a deleted row leaves.
         if quoted or any(map(str.strip, row)):
             width = max(width, len(row))
             other = _other_delimiter(row, width) if len(row) == 1 else ""
@@ -258,14 +261,17 @@ def _sample(
                 raise Unreadable(1, reason)
             forced = found[1]
             continue
+        # Blank lines above the header tell nothing of delimiters.
         if not sample and not text.strip():
             continue
         sample.append(text)
         size += len(text)
+        # A header is read before anything bounds its cells.
         if len(sample) == 1 and size > _MOST_HEADER:
             raise Unreadable(1, f"the header has more than {_MOST_HEADER:,} characters")
         if len(sample) == _SAMPLE or size > _MOST_HEADER:
             break
+    # A line of megabytes is weighed by its beginning.
     heads = [text[:_MOST_HEADER] for text in sample]
     delimiter = forced or max(
         _DELIMITERS, key=lambda each: _likelihood(heads, each, columns)

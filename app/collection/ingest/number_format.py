@@ -103,6 +103,7 @@ class NumberFormat:
             return sections[-1], False
         if number < 0 and len(sections) > 1:
             return sections[1], True
+        # Zero goes by the first part unless there are three.
         if number == 0 and len(sections) > 2:
             return sections[2], False
         return sections[0], False
@@ -184,6 +185,7 @@ def _minutes(tokens: Sequence[_Token]) -> list[_Token]:
         before = tokens[times[place - 1]] if place else _Token("", "")
         after = tokens[times[place + 1]] if place + 1 < len(times) else _Token("", "")
         follows_hour = before.kind == "hour" or before.text.lower().startswith("h")
+        # ECMA-376: `m` and `mm` are minutes next to hours or seconds, else months.
         if follows_hour or after.kind == "second":
             made[n] = _Token("minute", token.text)
     return made
@@ -221,6 +223,7 @@ def _moment(number: float) -> datetime:
     """Return the moment of a serial number (1900 system, with its 29 February)."""
     if not 0 <= number < 2_958_466:
         raise UnknownNumberFormat(f"{number} is no day of the calendar")
+    # Lotus 1-2-3 took 1900 for a leap year, and everybody after it had to.
     days = number if number >= 60 else number + 1
     return datetime(1899, 12, 30) + timedelta(milliseconds=round(days * 86_400_000))
 
@@ -230,6 +233,7 @@ def _show_number(section: _Section, number: float) -> str:
     kinds = [token.kind for token in tokens]
     if "slash" in kinds and "digit" in kinds:
         return _show_fraction(section, number)
+    # In decimals, as a person rounds: 1.005 is 1.01 and not 1.00.
     exact = Decimal(repr(number)) * 100 ** kinds.count("percent")
     digits = [n for n, kind in enumerate(kinds) if kind == "digit"]
     if not digits:
@@ -276,6 +280,7 @@ def _show_number(section: _Section, number: float) -> str:
 
 def _whole(digits: str, places: Sequence[str], grouped: bool) -> list[str]:
     """Spread digits over places, the first one taking all that are too many."""
+    # Zeros hold places open; `#` and `?` show only what is there.
     least = sum(1 for place in places if place == "0")
     digits = digits.lstrip("0").rjust(least, "0")
     marked = list(digits)

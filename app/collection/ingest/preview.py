@@ -47,6 +47,7 @@ class Preview:
         }
         for why, weight in weights.items():
             kept = self._worst.setdefault(why, [])
+            # A row that is no worse than those kept costs a comparison.
             if len(kept) == self._number and weight <= kept[-1][0]:
                 continue
             # Of equals the first one stays: -index sorts it in front.

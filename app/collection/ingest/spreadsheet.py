@@ -71,6 +71,7 @@ def read_workbook(
     """
     file.seek(0)
     head = file.read(4)
+    # Excel encrypts by wrapping the whole ZIP archive in an OLE file.
     if head == _OLE:
         reason = "is an old .xls or has a password: save it as .xlsx without one"
         raise Unreadable(None, f"the workbook {reason}")
@@ -109,6 +110,7 @@ def _part(archive: ZipFile, name: str, most: int) -> ZipInfo:
 def _choose(sheets: Sequence[_Sheet], wanted: str | None, warned: Warnings) -> _Sheet:
     """Return the sheet of that name, or the first one that is visible."""
     if wanted is not None:
+        # Excel itself takes the names of sheets without case.
         for same in (str, str.casefold):
             found = [each for each in sheets if same(each.name) == same(wanted)]
             if len(found) == 1:
@@ -266,6 +268,7 @@ class _SheetCells:
                 faults[place] = fault
         if not faults and not any(map(str.strip, texts)):
             return None
+        # xsd:boolean has both spellings; Excel writes one, LibreOffice the other.
         if is_hidden in ("1", "true"):
             self._hidden += 1
             return None
@@ -280,6 +283,7 @@ class _SheetCells:
             return "", ""
         if cell["data_type"] == "e":
             return "", f"holds the error {value}"
+        # Before numbers: to Python a truth is one.
         if isinstance(value, bool):
             return "TRUE" if value else "FALSE", ""
         style = cell["style_id"]
@@ -287,6 +291,7 @@ class _SheetCells:
         if number in _SYSTEM_DATES:
             spelt = "a date whose format is the reader's system's is spelt 2026-03-04"
             self._notes.add(spelt)
+        # By number and not by code: the code of 14 stands for whatever the system says.
         code = _SYSTEM_DATES.get(number) or self._code(number)
         try:
             return number_format(code).show(value), ""
@@ -328,6 +333,7 @@ def _read_ods(
         manifest = archive.read(_part(archive, "META-INF/manifest.xml", _MOST_WHOLE))
         if b"encryption-data" in manifest:
             raise Unreadable(None, "the workbook has a password: save it without one")
+    # Twice, because a note names all sheets, and those behind the first are not read.
     with archive.open(part) as source:
         chosen = _choose(list(_ods_sheets(source)), sheet, warned)
     with archive.open(part) as source:
@@ -410,6 +416,8 @@ def _ods_record(row: ElementTree.Element, line: int) -> Record | None:
         paragraphs = [_said(each) for each in cell if each.tag == f"{_TEXT}p"]
         text = "\n".join(paragraphs)
         if not text:
+            # A sheet ends in 16,000 blank columns that are one element: kept back, they
+            # cost nothing unless something follows.
             blank += repeated
             continue
         if len(texts) + blank + repeated > _MOST_COLUMNS:
