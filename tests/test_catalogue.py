@@ -58,6 +58,13 @@ def test_every_family_is_listed_with_a_specimen(client: FlaskClient) -> None:
     assert "X-Missing-Glyphs" not in picture.headers
 
 
+def test_the_artwork_of_emoji_is_listed_beside_the_fonts(client: FlaskClient) -> None:
+    (artwork,) = client.get("/fonts").get_json()["artwork"]
+
+    assert (artwork["name"], artwork["licence"]) == ("Twemoji", "CC-BY-4.0")
+    assert "Twitter" in artwork["attribution"]
+
+
 @pytest.mark.parametrize("name", ["card", "badge", "certificate", "label", "quote"])
 def test_every_template_takes_a_font(client: FlaskClient, name: str) -> None:
     example = client.get(f"/renderers/{name}").get_json()["example"]
