@@ -11,6 +11,7 @@ from app import create_app
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
+from app.renderer.produce import text_fields
 
 DECLARED = 'title = "Own"\nwidth = 40\nheight = 20\n[parameters.word]\ntype = "text"\n'
 MARKUP = '<div style="width:40px;height:20px;background:{color}">{{{{ word }}}}</div>'
@@ -186,3 +187,14 @@ def test_without_development_the_folder_is_read_once(
     add("own", "green")
 
     assert catalogue.get("own").version == version
+
+
+def test_what_a_text_is_set_in_does_not_count_as_text(catalogue: Catalogue) -> None:
+    counted = {
+        name
+        for each in catalogue.names()
+        for name in text_fields(catalogue.get(each).parameters)
+    }
+
+    assert "title" in counted
+    assert not counted & {"lang", "font", "emoji"}
