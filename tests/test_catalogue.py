@@ -66,6 +66,29 @@ def test_the_artwork_of_emoji_is_listed_beside_the_fonts(client: FlaskClient) ->
     assert "Twitter" in artwork["attribution"]
 
 
+def test_the_language_of_the_reader_changes_no_picture(client: FlaskClient) -> None:
+    url = "/images/card.png?title=%E9%AA%A8%E8%BF%94"
+
+    plain = client.get(url)
+    asked = client.get(url, headers={"Accept-Language": "ja"})
+
+    assert plain.headers["ETag"] == asked.headers["ETag"]
+    assert plain.data == asked.data
+    assert client.get(f"{url}&lang=ja").headers["ETag"] != plain.headers["ETag"]
+    assert client.get(f"{url}&lang=Japanese,+please").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "renderer", ["avatar", "html", "placeholder", "card", "badge", "label", "quote"]
+)
+def test_every_renderer_that_sets_text_takes_a_language(
+    client: FlaskClient, renderer: str
+) -> None:
+    schema = client.get(f"/renderers/{renderer}").get_json()["parameters"]
+
+    assert "lang" in schema["properties"]
+
+
 @pytest.mark.parametrize("name", ["card", "badge", "certificate", "label", "quote"])
 def test_every_template_takes_a_font(client: FlaskClient, name: str) -> None:
     example = client.get(f"/renderers/{name}").get_json()["example"]
