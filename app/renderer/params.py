@@ -1,7 +1,5 @@
 """Types of which parameters are made: every value that exists is valid."""
 
-import base64
-import binascii
 import hashlib
 import re
 import unicodedata
@@ -10,6 +8,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+import pybase64
 from PIL import ImageColor
 from pydantic import (
     AfterValidator,
@@ -26,11 +25,13 @@ from pydantic import (
 from app.config.parsers import NUMBER, WHOLE
 from app.renderer.engine.language import canonical
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.probe.base64_stream import NotBase64, NoText, decode_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
 
 
@@ -88,18 +89,31 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def is_address(value: Any) -> bool:
+    """Tell whether a value of an image names it by a web address."""
+    return isinstance(value, str) and _ADDRESS.match(value) is not None
+
+
 def _image_bytes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    _, marker, encoded = value.rpartition(";base64,")
-    if value.startswith("data:") and not marker:
-        raise ValueError("is a data URI without ;base64,")
-    if marker and not value.startswith("data:"):
-        raise ValueError("is neither a data URI nor base64")
+    if is_address(value):
+        raise ValueError(
+            "is an address, and no image is fetched here: MIMEO_IMAGE_ORIGINS lists"
+            " from where a server may"
+        )
     try:
-        return base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
-        raise ValueError("is neither a data URI nor base64") from error
+        return decode_text(value)
+    except NoText as error:
+        raise ValueError("is empty: there are no bytes") from error
+    except NotBase64 as error:
+        raise ValueError(f"is neither a data URI nor base64: {error}") from error
+
+
+def spell_bytes(data: bytes) -> str:
+    """Spell the bytes of an image as a query would: a data URI."""
+    encoded = pybase64.b64encode(data).decode("ascii")
+    return f"data:application/octet-stream;base64,{encoded}"
 
 
 def _digest(data: bytes) -> str:
@@ -157,18 +171,7 @@ Language = Annotated[
     str,
     StringConstraints(max_length=63),
     AfterValidator(_language),
-    WithJsonSchema(
-        {
-            **{"type": "string", "maxLength": 63, "examples": ["ja", "zh-Hant"]},
-            "format": "bcp47",
-        }
-    ),
-]
-# With a format in the schema: what is set is a text, what it is set in is none.
-FontName = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=100),
-    WithJsonSchema({"type": "string", "maxLength": 100, "format": "font-family"}),
+    WithJsonSchema({"type": "string", "maxLength": 63, "examples": ["ja", "zh-Hant"]}),
 ]
 EmojiStyle = Literal["color", "mono"]
 # The largest side that any of the formats can say.

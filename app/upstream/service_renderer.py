@@ -12,9 +12,9 @@ import orjson
 
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
+from app.renderer.probe.byte_range import Region
 from app.store import mapped
 from app.upstream.errors import UpstreamError
-from app.upstream.probe.byte_range import Region
 from app.upstream.request.adapters import Ask, WireRequest, build, check, parameters
 from app.upstream.request.capabilities import dialect_of
 from app.upstream.resilience.circuit_breaker import Breaker
@@ -184,7 +184,7 @@ def _told(request: WireRequest, surplus: int) -> Mapping[str, Any]:
 
 def _data(region: Region) -> bytes | memoryview:
     """Return the bytes of an image; of a large one a view of its file."""
-    if region.length < mapped.LARGE:
+    if region.length < mapped.LARGE or isinstance(region.file, bytes):
         return region.read(0, region.length)
     whole = mapped.view(region.file.fileno())
     return whole[region.offset : region.offset + region.length]

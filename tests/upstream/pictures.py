@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from app.upstream.probe.byte_range import Region, whole
+from app.renderer.probe.byte_range import Region, whole
 from app.upstream.response.reader import Found, Linked, ServiceAnswer, read_answer
 from app.upstream.service import Service
 

@@ -44,14 +44,19 @@ def test_base64_with_more_than_one_meaning_is_refused(text):
         pass
 
 
-def test_a_plus_that_became_a_blank_is_not_left_out():
+def test_a_plus_that_became_a_blank_is_a_plus_again():
     image = PNG + b"\xfb\xef\x10" * 900
     spoilt = b64(image).replace("+", " ")
 
-    with (
-        pytest.raises(BadMedia, match="blanks"),
-        answered(dump({"image": spoilt})),
-    ):
+    with answered(dump({"image": spoilt})) as answer:
+        assert content(answer.images[0]) == image
+        assert answer.images[0].repairs == ("plus",)
+
+
+def test_blanks_that_may_be_either_are_refused():
+    spoilt = b64(PNG + b"\xfb\xef\xbe" + b"\0" * (-len(PNG) % 3)).replace("+", " ")
+
+    with pytest.raises(BadMedia, match="blanks"), answered(dump({"image": spoilt})):
         pass
 
 

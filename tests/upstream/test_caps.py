@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.renderer.probe.byte_range import BLOCK, whole
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
-from app.upstream.probe.byte_range import BLOCK, whole
 from app.upstream.response.decode import OverBytes
 from app.upstream.response.json_images import scan
 from app.upstream.response.unzip import extract

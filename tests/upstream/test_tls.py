@@ -1,23 +1,18 @@
 """Calls over TLS: whose certificate is taken, and how long it may take."""
 
-import datetime
 import socket
-import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from app.upstream.transport.http import roots
+from tests.certificate import certify
 from tests.upstream.caller import (
     LATE_S,
     ask,
@@ -63,35 +58,7 @@ def test_a_handshake_that_drips_ends_with_the_connect_limit():
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     """A certificate for pictures.example, its file, and a context that serves it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pictures.example")])
-    today = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("pictures.example")]), False
-        )
-        .add_extension(x509.BasicConstraints(True, None), True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "all.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return file, context
+    return certify(tmp_path_factory.mktemp("tls") / "all.pem", "pictures.example")
 
 
 @pytest.fixture

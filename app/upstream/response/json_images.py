@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.upstream.probe.byte_range import Region
+from app.renderer.probe.base64_stream import Text
+from app.renderer.probe.byte_range import Region
 from app.upstream.response.finish_reason import FILTERED, classify
 
 # A small scanner finds the strings and copies everything else, with a mark in place of
@@ -25,17 +26,6 @@ _MOST_OUTLINE = 256 << 10
 _MOST_QUOTES = 100_000
 _MOST_BACKSLASHES = 64
 BOM = b"\xef\xbb\xbf"
-_ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_ESCAPES = {
-    **{sign: sign for sign in (b'"', b"\\", b"/")},
-    **{b"n": b"\n", b"r": b"\r", b"t": b"\t", b"f": b"\f", b"b": b"\b"},
-}
-_SIGN_ESCAPES = {
-    **{b"\\/": b"/", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"},
-    **{b"\\u002f": b"/", b"\\u002b": b"+", b"\\u003d": b"=", b"\\u000a": b"\n"},
-    **{b"\\u002F": b"/", b"\\u002B": b"+", b"\\u003D": b"=", b"\\u000A": b"\n"},
-}
-_CUT_ESCAPE = re.compile(rb"\\(u[0-9a-fA-F]{0,3})?")
 
 
 class NotJson(ValueError):
@@ -44,52 +34,6 @@ class NotJson(ValueError):
 
 class OverOutline(ValueError):
     """There is more around the images than is ever read of an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text in a file: bare, or the inside of a JSON string with its escapes."""
-
-    region: Region
-    escaped: bool = False
-
-    def blocks(self) -> Iterator[bytes]:
-        """Yield base64 in blocks, those escapes of JSON undone that it can need.
-
-        Any other escape keeps its backslash, and so is refused as base64.
-        """
-        kept = b""
-        for block in self.region.blocks():
-            block = kept + block
-            # No escape is longer than six bytes: \u002f.
-            at = block.rfind(b"\\", max(0, len(block) - 5)) if self.escaped else -1
-            is_cut = at >= 0 and _CUT_ESCAPE.fullmatch(block, at)
-            cut = at if is_cut else len(block)
-            kept = block[cut:]
-            yield _undo_escapes(block[:cut]) if self.escaped else block
-        if kept:
-            yield kept
-
-    def head(self, size: int) -> bytes:
-        """Return the first `size` bytes, all escapes undone (RFC 8259, section 7)."""
-        # The longest escape stands for one byte and has six.
-        data = self.region.read(0, size * 6 if self.escaped else size)
-        return _ESCAPE.sub(_unescape, data)[:size] if self.escaped else data
-
-
-def _undo_escapes(block: bytes) -> bytes:
-    # A call for each escape would take half a minute for 200 MB of them.
-    for escape, sign in _SIGN_ESCAPES.items() if b"\\" in block else ():
-        block = block.replace(escape, sign)
-    return block
-
-
-def _unescape(match: re.Match[bytes]) -> bytes:
-    escape = match[1]
-    if len(escape) == 5:
-        return chr(int(escape[1:], 16)).encode("utf-8", "replace")
-    # What is no escape keeps its backslash.
-    return _ESCAPES.get(escape, match[0])
 
 
 def scan(region: Region) -> Any:

@@ -13,15 +13,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
+from app.renderer.probe.base64_stream import OverBytes, Text
+from app.renderer.probe.byte_range import Region, whole
+from app.renderer.probe.sniff import HEAD, IMAGES, sniff
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered, scrub
-from app.upstream.probe.byte_range import Region, whole
-from app.upstream.probe.sniff import HEAD, IMAGES, sniff
 from app.upstream.response import unzip
 from app.upstream.response.decode import (
     Found,
     Linked,
     Missing,
-    OverBytes,
     Piece,
     Reading,
 )
@@ -31,7 +31,6 @@ from app.upstream.response.json_images import (
     NotJson,
     OverOutline,
     Said,
-    Text,
     find,
     scan,
     tell,

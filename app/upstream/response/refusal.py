@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.renderer.probe.byte_range import Region
+from app.renderer.probe.sniff import HEAD, sniff
 from app.upstream.errors import (
     UpstreamBroken,
     UpstreamBusy,
@@ -12,8 +14,6 @@ from app.upstream.errors import (
     UpstreamFiltered,
     UpstreamRefused,
 )
-from app.upstream.probe.byte_range import Region
-from app.upstream.probe.sniff import HEAD, sniff
 from app.upstream.resilience.retry import retry_after
 from app.upstream.response.finish_reason import explain, is_filter
 from app.upstream.response.json_images import NotJson, OverOutline, scan

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, BinaryIO
 
-from app.upstream.probe.byte_range import BLOCK, Region
-from app.upstream.response.decode import OverBytes
+from app.renderer.probe.base64_stream import OverBytes
+from app.renderer.probe.byte_range import BLOCK, Region
 
 _END = 22
 _LOCATOR = 20

@@ -36,7 +36,7 @@ _LOG = logging.getLogger("mimeo.upstream")
 MOST_ATTEMPTS = 3
 MOST_REDIRECTS = 3
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 def call(
@@ -77,7 +77,7 @@ def fetch_url(url: str, *, service: Service, deadline: Deadline) -> Received:
     went wrong on the way. Raises ForbiddenAddress, BadMedia, TooLarge,
     UpstreamTimeout and UpstreamBroken, all with `outcome_unknown`: the image is paid.
     """
-    first = _parse(url and _absolute(service.url, url), service.name)
+    first = _parse(url and absolute(service.url, url), service.name)
     try:
         return _persist(
             lambda: _follow(first, service, deadline), deadline, _on_the_way
@@ -183,11 +183,11 @@ def _follow(target: Target, service: Service, deadline: Deadline) -> Received:
     """Get a URL and what it redirects to, each looked at anew."""
     for _ in range(MOST_REDIRECTS + 1):
         received = _get(target, service, deadline)
-        if received.status not in _REDIRECTS:
+        if received.status not in REDIRECTS:
             return _fetched(received, service.name)
         received.body.close()
         location = received.headers.get("location", "")
-        target = _parse(_absolute(target.url, location), service.name)
+        target = _parse(absolute(target.url, location), service.name)
     raise BadMedia(service.name, "the address of its image redirects too often")
 
 
@@ -212,7 +212,7 @@ def _fetched(received: Received, upstream: str) -> Received:
     raise BadMedia(upstream, f"the address of its image answers {received.status}")
 
 
-def _absolute(base: str, reference: str) -> str:
+def absolute(base: str, reference: str) -> str:
     """Resolve a reference, as in a Location, where it is relative (RFC 3986, 5.2).
 
     An absolute one stays as it is written: `urljoin` would leave out characters.

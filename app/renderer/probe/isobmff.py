@@ -3,8 +3,8 @@
 import struct
 from collections.abc import Iterator
 
-from app.upstream.probe.byte_range import Region
-from app.upstream.probe.raster import Damaged, Size, counted
+from app.renderer.probe.byte_range import Region
+from app.renderer.probe.raster import Damaged, Size, counted
 
 # The metadata of one image; a bigger box is not read.
 _MOST_META = 1 << 20

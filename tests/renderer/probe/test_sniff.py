@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.upstream.probe.raster import Damaged
-from app.upstream.probe.sniff import IMAGES, measure, sniff
+from app.renderer.probe.raster import Damaged
+from app.renderer.probe.sniff import IMAGES, measure, sniff
 from tests.upstream.pictures import (
     JPEG,
     JXL_BOXES,

@@ -1,4 +1,4 @@
-"""A run of bytes in an open file, read without moving the file's position."""
+"""A run of bytes in an open file or in memory, read without moving a position."""
 
 import io
 import os
@@ -14,10 +14,11 @@ BLOCK = 256 << 10
 class Region:
     """`length` bytes at `offset` of an open file that somebody else closes.
 
-    The file is a real one, flushed. Several threads may read regions of one file.
+    The file is a real one, flushed, or bytes. Several threads may read regions of
+    one file.
     """
 
-    file: BinaryIO
+    file: BinaryIO | bytes
     offset: int
     length: int
 
@@ -29,7 +30,10 @@ class Region:
         size = min(size, self.length - start)
         if size <= 0:
             return b""
-        data = os.pread(self.file.fileno(), size, self.offset + start)
+        at = self.offset + start
+        if isinstance(self.file, bytes):
+            return self.file[at : at + size]
+        data = os.pread(self.file.fileno(), size, at)
         if len(data) != size:
             raise EOFError("a file is shorter than the region of it")
         return data
@@ -74,7 +78,9 @@ class _RangeReader(io.RawIOBase):
         return len(data)
 
 
-def whole(file: BinaryIO) -> Region:
+def whole(file: BinaryIO | bytes) -> Region:
     """Return a file from its first byte to its last; it is flushed first."""
+    if isinstance(file, bytes):
+        return Region(file, 0, len(file))
     file.flush()
     return Region(file, 0, os.fstat(file.fileno()).st_size)

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from types import MappingProxyType
-from xml.parsers import expat
 
-from app.upstream.probe.byte_range import Region
-from app.upstream.probe.isobmff import measure_heif, measure_jxl
-from app.upstream.probe.raster import (
+from app.renderer.probe.byte_range import Region
+from app.renderer.probe.isobmff import measure_heif, measure_jxl
+from app.renderer.probe.raster import (
     Damaged,
     Size,
     measure_bmp,
@@ -18,6 +16,7 @@ from app.upstream.probe.raster import (
     measure_tiff,
     measure_webp,
 )
+from app.renderer.probe.svg import measure_svg
 
 # So many bytes decide what all of them are.
 HEAD = 4096
@@ -47,7 +46,7 @@ _BRANDS = (
 _TEXT = (
     (re.compile(rb'[{\["]'), "application/json"),
     (re.compile(rb"<!doctype\s+html|<(html|head|body|title)\b", re.I), "text/html"),
-    (re.compile(rb"(<[?!][^<]*)*<svg[\s>]", re.I), "image/svg+xml"),
+    (re.compile(rb"(<[?!][^<]*)*<svg[\s>/]", re.I), "image/svg+xml"),
     (re.compile(rb"<\?xml", re.I), "application/xml"),
     (re.compile(rb"(event|data|id|retry):(?![\w.+-]+/|[;,])|:"), "text/event-stream"),
 )
@@ -105,47 +104,6 @@ def measure(image: Region) -> tuple[str, int, int]:
     return media_type, width, height
 
 
-# Comments may follow the end.
-_SVG_END = re.compile(rb"</svg\s*>")
-_PIXELS = re.compile(r"\s*([\d.]+)(?:px)?\s*")
-_VIEW_BOX = re.compile(r"[\s,]*(?:[-\d.e]+[\s,]+){2}([\d.]+)[\s,]+([\d.]+)")
-# CSS 2.2, 10.3.2: the size of replaced content that has none.
-_NO_SIZE = (300, 150)
-
-
-def _measure_svg(image: Region) -> Size:
-    """Read the size in CSS pixels from the root of an SVG that has its end."""
-    begun, ended = list[dict[str, str]](), list[str]()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = lambda name, attributes: begun.append(attributes)
-    parser.EndElementHandler = ended.append
-    # What is wrong behind the root is the drawing engine's to judge.
-    with suppress(expat.ExpatError):
-        parser.Parse(image.read(0, HEAD * 4), False)
-    if not begun:
-        raise Damaged("the SVG has no root")
-    tail = image.read(max(0, image.length - HEAD), HEAD)
-    if "svg" not in ended and not _SVG_END.search(tail):
-        raise Damaged("the SVG is cut off")
-    return _svg_size(begun[0])
-
-
-def _svg_size(root: Mapping[str, str]) -> Size:
-    sides = [_PIXELS.fullmatch(root.get(name, "")) for name in ("width", "height")]
-    box = _VIEW_BOX.match(root.get("viewBox", ""))
-    if all(sides):
-        texts = [side[1] for side in sides if side]
-    elif box:
-        texts = [box[1], box[2]]
-    else:
-        return _NO_SIZE
-    try:
-        width, height = (round(float(text)) for text in texts)
-    except (ValueError, OverflowError) as error:
-        raise Damaged("the SVG has no size") from error
-    return width, height
-
-
 _READERS: Mapping[str, Callable[[Region], Size]] = MappingProxyType(
     {
         "image/png": measure_png,
@@ -157,7 +115,7 @@ _READERS: Mapping[str, Callable[[Region], Size]] = MappingProxyType(
         "image/jxl": measure_jxl,
         "image/bmp": measure_bmp,
         "image/tiff": measure_tiff,
-        "image/svg+xml": _measure_svg,
+        "image/svg+xml": measure_svg,
     }
 )
 IMAGES = frozenset(_READERS)

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from app.upstream.probe.byte_range import Region
+from app.renderer.probe.byte_range import Region
 
 Size = tuple[int, int]
 
