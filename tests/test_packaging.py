@@ -131,7 +131,7 @@ def test_the_tests_run_on_the_pinned_versions():
 
 def test_every_dependency_has_its_reason_written_down():
     text = (ROOT / "docs/decisions/dependencies.md").read_text().lower()
-    names = declared("options", "install_requires").keys()
+    names = declared("options", "install_requires").keys() | extras()
 
     assert [name for name in names if f"`{name}`" not in text] == []
 

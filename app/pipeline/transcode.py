@@ -45,12 +45,14 @@ def redraw(
         facts = {**original.facts, "converted_from": original.media_type}
         try:
             if original.media_type == FORMATS["svg"].media_type:
-                image = isolation.draw_svg(original.in_memory, size)
+                drawing = isolation.draw_svg(original.in_memory, size)
             else:
-                image = input_image.read(original.in_memory)
+                drawing = Picture(input_image.read(original.in_memory))
         except (Undrawable, RenderTimeout) as error:
             service = str(original.facts.get("upstream", renderer.name))
             raise BadMedia(service, f"its {original.media_type}: {error}") from error
-        return Picture(image, facts=facts)
+        if notes := drawing.facts.get("warnings"):
+            facts["warnings"] = [*facts.get("warnings", ()), *notes]
+        return Picture(drawing.image, facts=facts)
 
     return replace(renderer, remote=None, cheap=False, size=size, draw=draw)

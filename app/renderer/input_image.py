@@ -2,42 +2,52 @@
 
 import hashlib
 import io
-import struct
 import threading
-import warnings
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from app.renderer.errors import BadParameter, Fault, LimitExceeded, Undrawable
+from app.renderer.base import Picture
+from app.renderer.color_management import in_eight_bits, to_srgb
+from app.renderer.errors import (
+    BadParameter,
+    Fault,
+    LimitExceeded,
+    RenderTimeout,
+    Undrawable,
+)
+from app.renderer.image_file import DAMAGE, open_image, refusal
+from app.renderer.probe import svg
+from app.renderer.probe.byte_range import whole
+from app.renderer.probe.raster import Damaged
+from app.renderer.probe.sniff import HEAD, measure, sniff
 
-# Formats that browsers show; Pillow's other readers stay out of reach of a caller.
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 # A telephone's photograph may be an MPO: a JPEG with a preview as second frame.
-_LOSSY = ("JPEG", "MPO")
+_LOSSY = ("JPEG", "MPO", "HEIF")
 # Pixels of the longest side that pytakumi 0.1.5 decodes.
 _LONGEST = 8192
-# What services send beside them.
-_SENT = (*FORMATS, "BMP", "TIFF")
-# Whatever the parsing of strange bytes meets is an error of Pillow's readers.
-_DAMAGE = (
-    *(OSError, SyntaxError, ValueError, RuntimeError, LookupError, ArithmeticError),
-    *(TypeError, AttributeError, EOFError, struct.error, zlib.error),
-)
-# Pillow reads parts one by one, fill bytes too, at 0.7 us each or more; a GIF of
-# 32 MiB is read 263,000 times.
-_MOST_READS = 500_000
-# A file has one, a photograph in several pictures one in each. Pillow appends the
-# further ones one by one to a copy of all.
-_MOST_EXIFS = 64
-_SRGB = ImageCms.createProfile("sRGB")
-# Strangers choose what Pillow warns of, mostly in metadata that nobody reads.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+# Of an SVG, which has no pixels of its own.
+_MOST_DRAWN = 1 << 24
+_T = TypeVar("_T", bound=Sized)
+# Draws an SVG document at a size, in a process that can be killed.
+DrawSvg = Callable[[bytes, tuple[int, int]], Picture]
 
 
+@dataclass(frozen=True, slots=True)
 class Prepared:
+    """An image as the engine reads it, and what of the original is not in it."""
+
+    data: bytes
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+class PreparedImages(Generic[_T]):
     """What was made of images lately, up to a number of bytes; safe in threads.
 
     The first who asks makes it, those who ask meanwhile wait for that.
@@ -47,9 +57,9 @@ class Prepared:
         self._most_bytes = most_bytes
         self._guard = threading.Lock()
         # The one used last stands last.
-        self._made: dict[object, Future[bytes]] = {}
+        self._made: dict[object, Future[_T]] = {}
 
-    def get(self, key: object, make: Callable[[], bytes]) -> bytes:
+    def get(self, key: object, make: Callable[[], _T]) -> _T:
         """Return what was made for this key; raise what making it raises."""
         with self._guard:
             known = self._made.pop(key, None)
@@ -78,36 +88,106 @@ class Prepared:
 
 # To decode and reduce a photograph of 1600x1200 takes 91 ms, the card it stands on
 # 4 ms; a collection has one logo for ten thousand badges.
-_PREPARED = Prepared(32 << 20)
+_PREPARED = PreparedImages[Prepared](32 << 20)
 
 
-def prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -> bytes:
+def prepare(
+    data: bytes,
+    field: str,
+    cover: tuple[int, int],
+    max_pixels: int,
+    draw_svg: DrawSvg | None = None,
+) -> Prepared:
     """Return the image upright, in sRGB and no larger than covers `cover`.
 
+    The first frame of several. An SVG is drawn by `draw_svg` as large as covers.
     Equal arguments are worked on once while they are remembered.
 
-    Raises BadParameter where the bytes are not one still image in a known
-    format or are too long and thin for the engine, LimitExceeded before decoding
-    more than `max_pixels`.
+    Raises BadParameter where the bytes are not an image in a known format or are too
+    long and thin for the engine, LimitExceeded before decoding more than
+    `max_pixels`.
     """
     key = (hashlib.sha256(data).digest(), field, cover, max_pixels)
-    return _PREPARED.get(key, lambda: _prepare(data, field, cover, max_pixels))
+    return _PREPARED.get(
+        key, lambda: _prepare(data, field, cover, max_pixels, draw_svg)
+    )
 
 
-def _prepare(data: bytes, field: str, cover: tuple[int, int], max_pixels: int) -> bytes:
-    image = _open_sent(data, field)
+def _prepare(
+    data: bytes,
+    field: str,
+    cover: tuple[int, int],
+    max_pixels: int,
+    draw_svg: DrawSvg | None,
+) -> Prepared:
+    document = _svg_in(data, field)
+    if document is not None:
+        return _draw(document, field, cover, draw_svg)
+    try:
+        image = open_image(data)
+    except DAMAGE as error:
+        raise BadParameter(Fault(field, refusal(data, error))) from error
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise LimitExceeded(field, "MIMEO_MAX_IMAGE_PIXELS", max_pixels, pixels)
-    if max(image.size) > _LONGEST * min(image.size):
+    _check_shape(image.size, field)
+    try:
+        notes = _frame_notes(image)
+        return Prepared(_save(_upright(image, cover)), notes)
+    except DAMAGE as error:
+        raise BadParameter(Fault(field, refusal(data, error))) from error
+
+
+def _check_shape(size: tuple[int, int], field: str) -> None:
+    if max(size) > _LONGEST * max(1, min(size)):
         reason = f"is more than {_LONGEST:,} times as long as it is wide"
         raise BadParameter(Fault(field, reason))
+
+
+def _frame_notes(image: Image.Image) -> tuple[str, ...]:
+    """Say that there are more frames or pages; a telephone's preview is none."""
+    if image.format in _LOSSY or not getattr(image, "is_animated", False):
+        return ()
+    part = "page" if image.format == "TIFF" else "frame"
+    return (f"only the first {part} is drawn",)
+
+
+def _svg_in(data: bytes, field: str) -> bytes | None:
+    """Return the markup of an SVG in UTF-8; None where the bytes are no SVG."""
+    is_plain = sniff(data[:HEAD]) == _SVG
+    if not (is_plain or svg.is_packed(data) or svg.is_utf16(data)):
+        return None
     try:
-        if image.format not in _LOSSY and getattr(image, "is_animated", False):
-            raise BadParameter(Fault(field, "is animated: send one still image"))
-        return _save(_upright(image, cover))
-    except _DAMAGE as error:
-        raise BadParameter(Fault(field, "is a damaged image")) from error
+        document = svg.complete(svg.as_utf8(data))
+    except Damaged as error:
+        if not is_plain:
+            return None
+        raise BadParameter(Fault(field, f"is a damaged image: {error}")) from error
+    return document if sniff(document[:HEAD]) == _SVG else None
+
+
+_SVG = "image/svg+xml"
+
+
+def _draw(
+    document: bytes, field: str, cover: tuple[int, int], draw_svg: DrawSvg | None
+) -> Prepared:
+    try:
+        _, *sides = measure(whole(document))
+    except Damaged as error:
+        raise BadParameter(Fault(field, f"is a damaged image: {error}")) from error
+    size = (sides[0], sides[1])
+    _check_shape(size, field)
+    if draw_svg is None:
+        raise BadParameter(Fault(field, "is SVG, for which nothing here has a process"))
+    ratio = max(cover[0] / size[0], cover[1] / size[1])
+    ratio = min(ratio, _LONGEST / max(size), (_MOST_DRAWN / (size[0] * size[1])) ** 0.5)
+    drawn = max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+    try:
+        picture = draw_svg(document, drawn)
+    except (Undrawable, RenderTimeout) as error:
+        raise BadParameter(Fault(field, f"is an SVG that fails: {error}")) from error
+    return Prepared(_save(picture.image), tuple(picture.facts.get("warnings", ())))
 
 
 def read(data: bytes) -> Image.Image:
@@ -117,58 +197,30 @@ def read(data: bytes) -> Image.Image:
     of pixels is the caller's to check.
     """
     try:
-        image = _open(data, _SENT)
+        image = open_image(data)
         image.load()
-        profile = image.info.get("icc_profile")
-        return _to_srgb(ImageOps.exif_transpose(image), profile)
-    except _DAMAGE as error:
+        return to_srgb(ImageOps.exif_transpose(in_eight_bits(image)))
+    except DAMAGE as error:
         raise Undrawable("The image that the service sent cannot be read.") from error
-
-
-class _CountedFile(io.BytesIO):
-    """Bytes that may be read in so many steps; OSError beyond."""
-
-    _left = _MOST_READS
-
-    def read(self, size: int | None = -1) -> bytes:
-        self._left -= 1
-        if self._left < 0:
-            raise OSError("the image has too many parts")
-        return super().read(size)
-
-
-def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    if data.count(b"Exif\0\0") > _MOST_EXIFS:
-        raise OSError("the image has too many parts")
-    return Image.open(_CountedFile(data), formats=formats)
-
-
-def _open_sent(data: bytes, field: str) -> Image.Image:
-    try:
-        return _open(data, FORMATS)
-    except UnidentifiedImageError as error:
-        known = ", ".join(FORMATS)
-        reason = f"is not an image in a known format: {known}"
-        raise BadParameter(Fault(field, reason)) from error
-    except _DAMAGE as error:
-        raise BadParameter(Fault(field, "is a damaged image")) from error
 
 
 def _upright(image: Image.Image, cover: tuple[int, int]) -> Image.Image:
     lossy = image.format in _LOSSY
     longest = max(cover)
-    if lossy:
+    if image.format in ("JPEG", "MPO"):
         # The decoder itself halves large photographs, long before they cost time.
         image.draft(None, _reduced(image.size, (longest, longest)))
-    image.load()
-    profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-    image = _to_srgb(image, profile)
-    size = _reduced(image.size, cover)
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    image.format = "JPEG" if lossy else None
+    deep = in_eight_bits(image)
+    image = to_srgb(_shrunk(ImageOps.exif_transpose(deep), cover))
+    image.format = "JPEG" if lossy and image.mode == "RGB" else None
     return image
+
+
+def _shrunk(image: Image.Image, cover: tuple[int, int]) -> Image.Image:
+    size = _reduced(image.size, cover)
+    if size == image.size:
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def _reduced(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
@@ -179,23 +231,6 @@ def _reduced(size: tuple[int, int], cover: tuple[int, int]) -> tuple[int, int]:
     covering = max(cover[0] / size[0], cover[1] / size[1])
     ratio = min(1.0, covering, _LONGEST / max(size))
     return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
-
-
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    mode = "RGBA" if image.has_transparency_data else "RGB"
-    if profile and image.mode in ("RGB", "RGBA", "CMYK", "L"):
-        target = mode if image.mode != "L" else "RGB"
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                image, source, _SRGB, outputMode=target
-            )
-        except (ImageCms.PyCMSError, OSError):
-            # A broken or foreign profile is what every browser ignores too.
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert(mode)
 
 
 def _save(image: Image.Image) -> bytes:

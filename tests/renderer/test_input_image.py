@@ -11,6 +11,7 @@ from contextlib import suppress
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,8 +19,17 @@ from app.config import Settings
 from app.renderer import input_image
 from app.renderer.catalogue import PACKAGED
 from app.renderer.errors import BadParameter, LimitExceeded, RendererError
-from app.renderer.input_image import Prepared, prepare, read
+from app.renderer.input_image import PreparedImages, prepare, read
 from app.renderer.template.template import load_template
+from tests.ugly_pictures import (
+    HALVES,
+    alpha_bmp,
+    deep_png,
+    heic,
+    rgb_profile,
+    saved,
+    tiff,
+)
 
 MOST = 50_000_000
 
@@ -46,7 +56,7 @@ def opened(monkeypatch) -> list[object]:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch) -> None:
-    monkeypatch.setattr(input_image, "_PREPARED", Prepared(1 << 20))
+    monkeypatch.setattr(input_image, "_PREPARED", PreparedImages(1 << 20))
 
 
 def test_an_image_that_many_drawings_share_is_prepared_once(engine, opened) -> None:
@@ -62,7 +72,7 @@ def test_an_image_that_many_drawings_share_is_prepared_once(engine, opened) -> N
 
 def test_those_who_ask_at_one_moment_wait_for_the_first(opened) -> None:
     begun, go = Event(), Event()
-    memo, calls = Prepared(100), []
+    memo, calls = PreparedImages(100), []
 
     def make() -> bytes:
         calls.append(1)
@@ -84,7 +94,7 @@ def test_another_size_or_field_is_another_preparation() -> None:
 
     large, small = (prepare(data, "a", cover, MOST) for cover in [(400, 300), (40, 30)])
 
-    sizes = [Image.open(io.BytesIO(one)).size for one in (large, small)]
+    sizes = [Image.open(io.BytesIO(one.data)).size for one in (large, small)]
     assert sizes == [(400, 300), (40, 30)]
     for field in ("a", "b"):
         with pytest.raises(LimitExceeded) as caught:
@@ -93,7 +103,7 @@ def test_another_size_or_field_is_another_preparation() -> None:
 
 
 def test_what_is_remembered_is_bounded_in_bytes_and_the_oldest_goes() -> None:
-    memo, made = Prepared(100), []
+    memo, made = PreparedImages(100), []
 
     def get(key: str, size: int) -> None:
         memo.get(key, lambda: made.append(key) or b"x" * size)
@@ -107,7 +117,7 @@ def test_what_is_remembered_is_bounded_in_bytes_and_the_oldest_goes() -> None:
 
 
 def test_a_fault_is_not_remembered() -> None:
-    memo = Prepared(100)
+    memo = PreparedImages(100)
 
     with pytest.raises(ZeroDivisionError):
         memo.get("key", lambda: bytes(1 // 0))
@@ -168,6 +178,13 @@ SAMPLES = {
     "animated gif": encode("GIF", **_MORE),
     "bmp": encode("BMP"),
     "tiff": encode("TIFF"),
+    "deep tiff": tiff(np.full((9, 9), 0x4567, "<u2"), 16, 0),
+    "deep png": deep_png(0x4567, tRNS=b"\x45\x67"),
+    "ico": HALVES["ICO"],
+    "old ico": HALVES["ICO of bitmaps"],
+    "bmp with alpha": alpha_bmp(),
+    "heic": heic(6),
+    "profile": saved(_PICTURE, "PNG", icc_profile=rgb_profile(1, 0, 2)),
 }
 
 

@@ -3,16 +3,17 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from PIL import Image
-
 from app.config import Settings
-from app.renderer.base import Encoded, Output, Renderer
+from app.renderer.base import Encoded, Output, Picture, Renderer
 from app.renderer.catalogue import drawn
 from app.renderer.encode import FORMATS
 from app.renderer.engine import emoji, line_breaking
 from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import RenderTimeout, Undrawable
+from app.renderer.image_file import load_readers
 from app.renderer.params import Parameters
+from app.renderer.probe import svg
+from app.renderer.probe.raster import Damaged
 from app.renderer.produce import produce
 from app.renderer.sandbox.process import Died, Expired, SandboxProcess
 
@@ -53,8 +54,11 @@ class Sandbox:
                 " engine cannot cope with it."
             ) from error
 
-    def draw_svg(self, data: bytes, size: tuple[int, int]) -> Image.Image:
-        """Return an SVG document, drawn in the other process; raises as `produce`."""
+    def draw_svg(self, data: bytes, size: tuple[int, int]) -> Picture:
+        """Return an SVG document, drawn in the other process; raises as `produce`.
+
+        The fact `warnings` says what of it is not drawn.
+        """
         return self._run(draw_svg, data, size)
 
     def close(self) -> None:
@@ -63,9 +67,10 @@ class Sandbox:
 
 
 def prepare(settings: Settings) -> None:
-    """Load fonts, emoji, engine, and what encoders load late, in this process."""
+    """Load fonts, emoji, engine, and what readers and encoders load late."""
     emoji.preload()
     line_breaking.preload()
+    load_readers()
     engine = load_engine(settings.fonts, settings.system_fonts)
     _ENGINES.append(engine)
     for row in drawn(engine, settings):
@@ -79,11 +84,25 @@ def draw(name: str, parameters: Parameters, output: Output) -> Encoded:
     return produce(_ROWS[name], parameters, output)
 
 
-def draw_svg(data: bytes, size: tuple[int, int]) -> Image.Image:
-    """Draw an SVG document in this process, which `prepare` made ready."""
+def draw_svg(data: bytes, size: tuple[int, int]) -> Picture:
+    """Draw an SVG document in this process, which `prepare` made ready.
+
+    Raises Undrawable where it is broken, or refers to what is not in it.
+    """
+    try:
+        document = svg.complete(svg.as_utf8(data))
+        notes = svg.examine(document)
+    except Damaged as error:
+        raise Undrawable(f"{error}") from error
+    except svg.Outside as error:
+        raise Undrawable(
+            f"it refers to {error}, which is not in it: put it in as a data URI"
+        ) from error
     body = '<img src="drawing" style="width: 100%; height: 100%">'
     # An image by name, as the engine leaves out what it cannot read of a data URI.
-    return _ENGINES[0].draw(Page(body, images={"drawing": data}), size, 1).image
+    page = Page(body, images={"drawing": document})
+    picture = _ENGINES[0].draw(page, size, 1)
+    return Picture(picture.image, facts={"warnings": notes} if notes else {})
 
 
 def _rehearse(row: Renderer) -> None:

@@ -31,7 +31,9 @@ from app.renderer.engine.text_fitting import (
     fitter,
 )
 from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
+from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
+from app.renderer.input_image import DrawSvg
 from app.renderer.params import Parameters, Typeset
 from app.renderer.template import declaration
 from app.renderer.template.declaration import Declaration, broken
@@ -51,7 +53,10 @@ _FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
-_TOOLS = f"templates 3 jinja2 {version('jinja2')} segno {version('segno')}"
+_TOOLS = (
+    f"templates 3 jinja2 {version('jinja2')} segno {version('segno')}"
+    f" {reader_version()}"
+)
 
 
 @with_fields
@@ -136,7 +141,13 @@ HELPERS = frozenset(_ENVIRONMENT.globals) | {"fit"}
 class Template:
     """A declaration and its markup, ready to be filled in and drawn."""
 
-    def __init__(self, folder: Path, engine: Engine, limits: Settings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        limits: Settings,
+        draw_svg: DrawSvg | None = None,
+    ) -> None:
         self._folder = folder
         self.declaration: Declaration = declaration.read(folder, HELPERS)
         self.model = self.declaration.model(folder.name, engine.families)
@@ -144,6 +155,7 @@ class Template:
         self._image_names = self.declaration.images
         self._engine = engine
         self._limits = limits
+        self._draw_svg = draw_svg
         self._files = _pictures(folder)
         self._source = declaration.text_of(folder, MARKUP)
         try:
@@ -176,8 +188,12 @@ class Template:
         used or a text too long for its QR code, BrokenTemplate where the markup
         cannot cope with the values.
         """
-        images = {**self._files, **self._images(dict(parameters), scale)}
-        return replace(self._laid_out(parameters), images=images)
+        sent = self._images(dict(parameters), scale)
+        images = {**self._files, **{name: each.data for name, each in sent.items()}}
+        notes = [f"{name}: {note}" for name in sent for note in sent[name].notes]
+        page = self._laid_out(parameters)
+        facts = {**page.facts, "warnings": notes} if notes else page.facts
+        return replace(page, images=images, facts=facts)
 
     def preflight(self, parameters: Parameters, laid_out: bool) -> Mapping[str, Any]:
         """Return the facts of a drawing without it, what is clipped if `laid_out`.
@@ -271,19 +287,21 @@ class Template:
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
         return broken(self._folder, MARKUP, line, reason)
 
-    def _images(self, values: Mapping[str, Any], scale: float) -> dict[str, bytes]:
+    def _images(
+        self, values: Mapping[str, Any], scale: float
+    ) -> dict[str, input_image.Prepared]:
         width, height = self._size
         cover = (round(width * scale), round(height * scale))
         most = self._limits.max_image_pixels
         return {
-            name: input_image.prepare(values[name], name, cover, most)
+            name: input_image.prepare(values[name], name, cover, most, self._draw_svg)
             for name in self._image_names
             if values[name] is not None
         }
 
 
 def load_templates(
-    folder: Path, engine: Engine, limits: Settings
+    folder: Path, engine: Engine, limits: Settings, draw_svg: DrawSvg | None = None
 ) -> tuple[dict[str, Renderer], dict[str, BrokenTemplate]]:
     """Load each template in a folder; return those that work, and what ails the rest.
 
@@ -295,22 +313,25 @@ def load_templates(
         if not path.is_dir() or path.name.startswith((".", "_")):
             continue
         try:
-            renderers[path.name] = load_template(path, engine, limits)
+            renderers[path.name] = load_template(path, engine, limits, draw_svg)
         # One that is broken must not take the others with it.
         except BrokenTemplate as error:
             faults[path.name] = error
     return renderers, faults
 
 
-def load_template(folder: Path, engine: Engine, limits: Settings) -> Renderer:
+def load_template(
+    folder: Path, engine: Engine, limits: Settings, draw_svg: DrawSvg | None = None
+) -> Renderer:
     """Load one template; raise BrokenTemplate where its example cannot be drawn.
 
-    It is drawn in full, and with no more than is required.
+    It is drawn in full, and with no more than is required. `draw_svg` draws what
+    callers send as SVG, which is refused without it.
     """
     if not _FOLDER.match(folder.name):
         reason = "the folder's name must be a to z, 0 to 9, - and _, up to 40"
         raise BrokenTemplate(folder.name, folder.name, None, reason)
-    template = Template(folder, engine, limits)
+    template = Template(folder, engine, limits, draw_svg)
     declared = template.declaration
     full, entries = declared.example, declared.parameters
     least = {name: text for name, text in full.items() if entries[name].required}
