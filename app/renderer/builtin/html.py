@@ -11,8 +11,10 @@ from pydantic import BeforeValidator, Field
 
 from app.config import Settings
 from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.errors import LimitExceeded
+from app.renderer.image_file import reader_version
 from app.renderer.params import Canvas, Text, Typeset
 
 # As in a browser's screenshot the ground is white unless the page says otherwise:
@@ -87,6 +89,7 @@ class Parameters(Typeset, Canvas):
 class _Parts:
     """What a scan has found so far."""
 
+    images: EmbeddedImages | None
     styles: list[str] = field(default_factory=list)
     html: str = ""
     body: str = ""
@@ -95,34 +98,50 @@ class _Parts:
         """Keep what is wanted of a token; return what stays in its place."""
         raw = (token["raw"] or "").lower()
         if raw == "style":
-            self.styles.append(_style(token))
+            style = _style(token)
+            self.styles.append(self.images.in_css(style) if self.images else style)
         if token["name"] is None:
             return token[0] if raw not in ("", "style", "script", "title") else ""
         name = token["name"].lower()
         if name not in ("html", "head", "body"):
-            return token[0]
+            return self._named(name, token[0])
         # Of several tags the first one counts.
         if name == "html" and not token["end"]:
-            self.html = self.html or _inside(token["attributes"])
+            self.html = self.html or self._inside(token)
         if name == "body" and not token["end"]:
-            self.body = self.body or _inside(token["attributes"])
+            self.body = self.body or self._inside(token)
         return ""
 
+    def _named(self, name: str, tag: str) -> str:
+        return tag if self.images is None else self.images.in_tag(name, tag)
 
-def parse(document: str) -> Page:
+    def _inside(self, token: re.Match[str]) -> str:
+        """Return the attributes of a tag without what closes it."""
+        attributes = self._named("", token["attributes"])
+        return attributes.rstrip("/>") if attributes.strip("/> \n\t") else ""
+
+
+def parse(document: str, images: EmbeddedImages | None = None) -> Page:
     """Turn a document, or a piece of one, into a page: styles apart, one body.
 
-    Comments, scripts and the document type are left out. Takes linear time.
+    Comments, scripts and the document type are left out. `images` takes the images
+    out. Takes linear time.
     """
-    parts = _Parts()
+    parts = _Parts(images)
     rest = _TOKEN.sub(parts.take, document)
     body = f"<html{parts.html}><body{parts.body}>{rest}</body></html>"
-    return Page(body, (BASE, *parts.styles))
+    if images is None:
+        return Page(body, (BASE, *parts.styles))
+    facts = {"warnings": list(images.warnings)} if images.warnings else {}
+    return Page(body, (BASE, *parts.styles), images.images, facts=facts)
 
 
-def page(parameters: Parameters) -> Page:
-    """Return the caller's document, its text as the caller's options say."""
-    parsed = parse(parameters.html)
+def page(parameters: Parameters, images: EmbeddedImages | None = None) -> Page:
+    """Return the caller's document, its text as the caller's options say.
+
+    `images` takes the images out, which reads what a stranger chose.
+    """
+    parsed = parse(parameters.html, images)
     return replace(parsed, lang=parameters.lang, emoji=parameters.emoji)
 
 
@@ -155,10 +174,12 @@ def build(engine: Engine, limits: Settings) -> Renderer:
     """Return the renderer; it must run in a process that can be killed."""
 
     def draw(parameters: Parameters, scale: float) -> Picture:
-        return engine.draw(page(parameters), parameters.size, scale)
+        images = EmbeddedImages(limits.max_image_pixels)
+        return engine.draw(page(parameters, images), parameters.size, scale)
 
     def draw_svg(parameters: Parameters) -> Vector:
-        return engine.draw_svg(page(parameters), parameters.size)
+        images = EmbeddedImages(limits.max_image_pixels)
+        return engine.draw_svg(page(parameters, images), parameters.size)
 
     return Renderer(
         name="html",
@@ -167,7 +188,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         size=lambda parameters: parameters.size,
         draw=draw,
         vector=draw_svg,
-        version=f"1 {engine.version}",
+        version=f"2 {engine.version} {reader_version()}",
         isolated=True,
         preflight=lambda parameters, _: engine.preflight(page(parameters)),
         check=lambda parameters: check(parameters.html, limits),
@@ -184,11 +205,6 @@ def _style(token: re.Match[str]) -> str:
     if media is None:
         return token["content"]
     return f"@media {media[1] or media[2] or media[3]} {{{token['content']}}}"
-
-
-def _inside(attributes: str) -> str:
-    """Return the attributes of a tag without what closes it."""
-    return attributes.rstrip("/>") if attributes.strip("/> \n\t") else ""
 
 
 def _step(open_elements: list[str], name: str, end: bool, tag: str) -> None:

@@ -9,7 +9,9 @@ from app.renderer.builtin.html import BASE, Parameters, build, check, depth, par
 from app.renderer.errors import LimitExceeded, Undrawable
 from tests.growth import assert_linear
 
-LIMITS = SimpleNamespace(max_html_bytes=262_144, max_html_depth=200)
+LIMITS = SimpleNamespace(
+    max_html_bytes=262_144, max_html_depth=200, max_image_pixels=1_000_000
+)
 WHITE, RED, CLEAR = (255, 255, 255, 255), (255, 0, 0, 255), (0, 0, 0, 0)
 
 
