@@ -15,11 +15,13 @@ from app.observability import access_log
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import IdempotencyKeys
+from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.pipeline.signed_url import UrlSigner, key_of
 from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
+from app.renderer.sandbox.sandbox import Sandbox
 from app.store import sees_all
 from app.views import (
     archives,
@@ -65,11 +67,13 @@ def build(
     access_log.configure()
     store, paid = open_media(settings), open_purchases(settings)
     kept = open_room(settings, settings.collections_bytes, "collections")
+    isolation, origins = Sandbox(settings), open_images(settings, open_room)
     try:
-        catalogue = open_catalogue(settings, environ)
+        catalogue = open_catalogue(settings, environ, isolation.draw_svg, origins)
     except BrokenFont as error:
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
-    pipeline = Pipeline(settings, store, purchases=Purchases(paid, settings.threads))
+    purchases = Purchases(paid, settings.threads)
+    pipeline = Pipeline(settings, store, purchases=purchases, isolation=isolation)
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)

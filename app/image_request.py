@@ -16,10 +16,10 @@ from pydantic import BaseModel
 
 from app.config import Settings
 from app.renderer import encode, produce
-from app.renderer.base import Output, Renderer
+from app.renderer.base import ImageSource, Output, Renderer
 from app.renderer.errors import BadParameter, Fault, shorten
-from app.renderer.params import Parameters, validate
-from app.renderer.produce import ENCODERS, formats
+from app.renderer.params import Parameters, is_address, spell_bytes, validate
+from app.renderer.produce import ENCODERS, formats, image_fields
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
@@ -179,6 +179,8 @@ def _build(
     strict: bool,
 ) -> ImageRequest:
     faults: list[Fault] = []
+    if renderer.images is not None:
+        parameters = _with_images(renderer, renderer.images, parameters, strict)
     if isinstance(output.get("format"), str):
         # `jpeg` and `jpg` are one format, so they make one fingerprint.
         name = output["format"]
@@ -193,6 +195,18 @@ def _build(
         raise BadParameter(*faults)
     drawn, encoded = models
     return request_of(renderer, drawn, encoded, bounds)
+
+
+def _with_images(
+    renderer: Renderer, images: ImageSource, parameters: Mapping[str, Any], strict: bool
+) -> Mapping[str, Any]:
+    """Put the bytes of images that are named by URL in their places."""
+    found: dict[str, Any] = {}
+    for name in image_fields(renderer.parameters) & parameters.keys():
+        if is_address(parameters[name]):
+            data = images.read(parameters[name], name)
+            found[name] = data if strict else spell_bytes(data)
+    return {**parameters, **found} if found else parameters
 
 
 def request_of(

@@ -19,6 +19,7 @@ from app.parsing.accept import NotAcceptable
 from app.parsing.image import BadBody, BodyTooLarge, StalePin, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.pipeline.idempotency import KeyReused
+from app.pipeline.image_origins import ImageOriginError
 from app.pipeline.purchases import NotBought
 from app.pipeline.signed_url import BadSignature, ExpiredUrl
 from app.renderer.errors import (
@@ -104,6 +105,7 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (ExpiredUrl, 410, "expired-url", "The URL has expired"),
     (StoreError, 503, "store-unavailable", "The store cannot be used"),
     (KeyReused, 422, "key-reused", "The key is of another request"),
+    (ImageOriginError, 502, "image-origin", "An image cannot be had from its origin"),
     # A 401 or 403 of a service is about our key: passed on, it blames the caller's.
     (UpstreamDenied, 502, "upstream-denied", "The service denied the request"),
     (UpstreamRefused, 422, "upstream-refused", "The service refused"),

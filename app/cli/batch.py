@@ -25,7 +25,7 @@ from typing import IO, Any
 from urllib.parse import urlencode
 
 from app.archive.errors import ArchiveError
-from app.bootstrap import open_catalogue, open_media, open_purchases
+from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
 from app.cli.client import DamagedArchive, PartialFile, RemoteError, RemoteServer
 from app.cli.options import Misuse, read_files, split_options
 from app.cli.progress import Progress, say
@@ -41,10 +41,12 @@ from app.image_request import ImageRequest
 from app.media import Media
 from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
 from app.pipeline.admission import Busy
+from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.problems import describe
 from app.renderer.errors import BadParameter
+from app.renderer.sandbox.sandbox import Sandbox
 
 _USAGE = """\
 mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
@@ -361,7 +363,10 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     """
     allocator.tune()
     settings = Settings.from_env(os.environ)
-    catalogue = open_catalogue(settings, os.environ)
+    isolation = Sandbox(settings)
+    catalogue = open_catalogue(
+        settings, os.environ, isolation.draw_svg, open_images(settings, open_room)
+    )
     pairs = options.pairs
     draft = read_upload(stream, options.media_type, pairs, catalogue, settings)
     for warning in draft.warnings:
@@ -372,7 +377,9 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
         log.addHandler(handler)
         stack.callback(log.removeHandler, handler)
         purchases = Purchases(open_purchases(settings), settings.threads)
-        pipeline = Pipeline(settings, open_media(settings), purchases=purchases)
+        pipeline = Pipeline(
+            settings, open_media(settings), purchases=purchases, isolation=isolation
+        )
         stack.enter_context(closing(pipeline))
         stack.enter_context(progress.shown(draft.header.count))
         file = stack.enter_context(_target(options.target))

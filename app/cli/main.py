@@ -10,22 +10,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.bootstrap import open_catalogue
+from app.bootstrap import open_catalogue, open_room
 from app.cli import batch, doctor
 from app.cli.listener import CannotListen
 from app.cli.options import Misuse, holds_bytes, read_files, split_options, variants
 from app.cli.progress import CLIPPED
 from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
+from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
-from app.renderer.engine import emoji
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.families import Family
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.errors import BadParameter, RendererError
 from app.renderer.produce import formats
+from app.renderer.sandbox.sandbox import Sandbox
 from app.store import NoStore
 
 # Options of `mimeo serve` and the environment variable that each one stands for.
@@ -136,7 +137,11 @@ def _render(arguments: Sequence[str]) -> int:
         print(f"usage: {_USAGE}")
         return 0 if arguments else 2
     settings = Settings.from_env(os.environ)
-    renderer = open_catalogue(settings, os.environ).get(arguments[0])
+    isolation = Sandbox(settings)
+    catalogue = open_catalogue(
+        settings, os.environ, isolation.draw_svg, open_images(settings, open_room)
+    )
+    renderer = catalogue.get(arguments[0])
     if {"-h", "--help"} & set(arguments[1:]):
         print("\n".join(_paragraph(renderer)))
         return 0
@@ -151,7 +156,7 @@ def _render(arguments: Sequence[str]) -> int:
     named = any(name == "format" for name, _ in rest)
     ending = None if named else _format_of(targets[0])
     request = from_strings(renderer, rest, ending, settings)
-    _write(targets[0], _produce(request, settings))
+    _write(targets[0], _produce(request, settings, isolation))
     return 0
 
 
@@ -166,10 +171,12 @@ def _format_of(file: str) -> str:
     return EXTENSIONS[ending]
 
 
-def _produce(request: ImageRequest, settings: Settings) -> bytes:
+def _produce(request: ImageRequest, settings: Settings, isolation: Sandbox) -> bytes:
     allocator.tune()
-    with closing(Pipeline(settings, NoStore())) as pipeline:
+    with closing(Pipeline(settings, NoStore(), isolation=isolation)) as pipeline:
         media = pipeline.produce(request).media
+    for warning in media.facts.get("warnings", ()):
+        _complain(warning)
     missing = media.facts.get("missing_glyphs")
     if missing:
         _complain(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")
@@ -221,7 +228,6 @@ def _fonts(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         print("\n".join(map(_line, families)))
-        print(f"{emoji.ARTWORK['name']}: {emoji.ARTWORK['attribution']}")
     return 0
 
 

@@ -84,6 +84,14 @@ def origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def origins(text: str) -> tuple[str, ...]:
+    """Read origins of https, with commas or blanks between them."""
+    found = tuple(map(origin, text.replace(",", " ").split()))
+    if any(not each.startswith("https://") for each in found):
+        raise ValueError("must be origins of https, such as https://img.example.org")
+    return found
+
+
 def store(text: str) -> str:
     """Read where to keep things: a folder, a bucket, memory or nowhere."""
     scheme, mark, rest = text.partition("://")

@@ -129,6 +129,11 @@ class Settings:
         parsers.whole(1, 178_956_970),
         "Pixels of an image sent as a parameter.",
     )
+    image_origins: tuple[str, ...] = _setting(
+        (),
+        parsers.origins,
+        "Origins of https from which an image may be named by URL, with commas.",
+    )
     max_body_bytes: int = _setting(
         8 << 20, parsers.whole(1024, 1 << 32), "Bytes of a request body."
     )
@@ -248,7 +253,7 @@ def _shown(item: Any) -> str:
     special = {"store": "the user's cache folder", "workers": "the number of cores"}
     if item.default is MISSING:
         return special[item.name]
-    if item.default is None:
+    if item.default in (None, ()):
         return "none"
     if isinstance(item.default, bool):
         return "on" if item.default else "off"

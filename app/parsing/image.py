@@ -1,6 +1,5 @@
 """HTTP text to image requests: the last place where strings are loose."""
 
-import base64
 import json
 import re
 from collections.abc import Container, Iterable, Iterator
@@ -24,7 +23,8 @@ from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.produce import formats, text_fields
+from app.renderer.params import is_address, spell_bytes
+from app.renderer.produce import formats, image_fields, text_fields
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 MAX_FIELDS = 200
@@ -176,9 +176,35 @@ class Parser:
     def query(self, line: RequestLine) -> ParsedRequest:
         """Parse a GET request."""
         renderer = self._catalogue.get(line.name)
-        if len(line.query) + len(line.accept or "") > _MOST_REMEMBERED:
+        is_long = len(line.query) + len(line.accept or "") > _MOST_REMEMBERED
+        # An image at a URL may be another one the next time.
+        if is_long or (renderer.images is not None and b"http" in line.query.lower()):
             return self._from_query(renderer, line)
         return self._remember(renderer, line)
+
+    def unfetched(self, line: RequestLine) -> str | None:
+        """Return the type of the answer where `query` would have to fetch an image.
+
+        None where it would not. Raises what `query` raises, but of the image.
+        """
+        renderer = self._catalogue.get(line.name)
+        images = renderer.images
+        if images is None:
+            return None
+        delivery, pairs = _part(read_pairs(line.query))
+        missing = {
+            name
+            for name in image_fields(renderer.parameters)
+            for key, value in pairs
+            if key == name and is_address(value) and not images.knows(value, name)
+        }
+        if not missing:
+            return None
+        known = [(name, "data:,-" if name in missing else v) for name, v in pairs]
+        delivery.pop("v", None)
+        asked = self._from_pairs(renderer, line, delivery, known)
+        row = FORMATS[asked.request.output.format]
+        return JSON if asked.as_json else row.media_type
 
     def body(self, line: RequestLine, body: RequestBody) -> ParsedRequest:
         """Parse a POST request to a renderer: form, JSON, multipart or raw HTML."""
@@ -293,8 +319,7 @@ def file_pair(name: str, data: bytes, *, text: bool) -> tuple[str, str]:
     Raises BadParameter where a text is not UTF-8.
     """
     if not text:
-        encoded = base64.b64encode(data).decode("ascii")
-        return name, f"data:application/octet-stream;base64,{encoded}"
+        return name, spell_bytes(data)
     try:
         return name, data.decode("utf-8-sig")
     except UnicodeError as error:

@@ -53,6 +53,7 @@ class Pipeline:
     two keep a core busy while one of them is in Python. They have threads of their
     own, because each thread that draws keeps scratch memory: with eight, a worker
     went on growing for 2,000 renders, with two for 1,000 (benchmarks/memory.py).
+    `isolation` is closed with the pipeline.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pipeline:
         store: Store,
         slots: int = 2,
         purchases: Purchases | None = None,
+        isolation: Sandbox | None = None,
     ) -> None:
         self._settings = settings
         self._kept = MediaStore(store)
@@ -72,7 +74,7 @@ class Pipeline:
         self._isolated_gate = AdmissionQueue(1, threads // 4, wait_s)
         self._executor = PriorityExecutor(slots, "mimeo-draw")
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
-        self._isolation = Sandbox(settings)
+        self._isolation = isolation or Sandbox(settings)
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
 
     def produce(

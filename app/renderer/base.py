@@ -126,6 +126,20 @@ class Remote(Protocol):
         """
 
 
+class ImageSource(Protocol):
+    """Where images come from that a caller names by URL."""
+
+    def read(self, url: str, field: str) -> bytes:
+        """Return the bytes at a URL, for a field.
+
+        Raises BadParameter where it may not be fetched, and an error of its own where
+        that fails.
+        """
+
+    def knows(self, url: str, field: str) -> bool:
+        """Tell whether `read` would fetch nothing."""
+
+
 # Equal by identity, so that caches can have it as a key in spite of its mappings.
 @dataclass(frozen=True, slots=True, eq=False)
 class Renderer:
@@ -141,6 +155,7 @@ class Renderer:
     of a `remote` one are made elsewhere, and `draw` is never called.
     `preflight` tells facts of a drawing without it: characters that no font has, and
     what is clipped only if it may lay texts out, which takes some milliseconds.
+    `images` reads what callers name by URL, where that is allowed.
     `example` holds parameters as query strings.
     """
 
@@ -154,6 +169,7 @@ class Renderer:
     cheap: bool = False
     isolated: bool = False
     remote: Remote | None = None
+    images: ImageSource | None = None
     check: Callable[[Any], None] | None = None
     preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
     example: Mapping[str, str] = field(default_factory=dict)

@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from app.config import Settings
 from app.errors import with_fields
-from app.renderer.base import Renderer
+from app.renderer.base import ImageSource, Renderer
 from app.renderer.builtin import (
     avatar,
     dream,
@@ -22,6 +23,7 @@ from app.renderer.builtin import (
 from app.renderer.engine.engine import Engine, load_engine
 from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
+from app.renderer.input_image import DrawSvg
 from app.renderer.template.template import load_templates
 
 PACKAGED = Path(__file__).parent / "templates"
@@ -42,14 +44,26 @@ class Catalogue:
 
     An operator's template may replace a packaged one of the same name, not a
     drawn one or a service. In development the operator's folder is looked at on each
-    call. Raises TakenName where a service has the name of another renderer.
+    call. `draw_svg` draws what callers send as SVG, which is refused without it, and
+    `images` reads what they name by URL.
+    Raises TakenName where a service has the name of another renderer.
     """
 
-    def __init__(self, settings: Settings, services: Iterable[Renderer] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        services: Iterable[Renderer] = (),
+        draw_svg: DrawSvg | None = None,
+        images: ImageSource | None = None,
+    ) -> None:
         self._settings = settings
+        self._draw_svg = draw_svg
+        self._images = images
         self._engine = load_engine(settings.fonts, settings.system_fonts)
         self._drawn = {row.name: row for row in drawn(self._engine, settings)}
-        self._packaged, broken = load_templates(PACKAGED, self._engine, settings)
+        self._packaged, broken = load_templates(
+            PACKAGED, self._engine, settings, draw_svg
+        )
         # A packaged template that is broken is this version's fault: it stops the
         # start.
         if broken:
@@ -104,7 +118,7 @@ class Catalogue:
         broken: dict[str, BrokenTemplate] = {}
         if self._settings.templates is not None:
             own, broken = load_templates(
-                self._settings.templates, self._engine, self._settings
+                self._settings.templates, self._engine, self._settings, self._draw_svg
             )
         for name in self._drawn.keys() & (own.keys() | broken.keys()):
             own.pop(name, None)
@@ -113,7 +127,11 @@ class Catalogue:
         renderers = {**self._drawn, **self._packaged, **own}
         # A broken one of the operator's also hides the packaged one that it replaces:
         # better no card than another card.
-        kept = {name: row for name, row in renderers.items() if name not in broken}
+        kept = {
+            name: replace(row, images=self._images)
+            for name, row in renderers.items()
+            if name not in broken
+        }
         self._renderers = MappingProxyType({**kept, **self._drawn})
         self._broken = MappingProxyType(broken)
 

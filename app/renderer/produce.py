@@ -1,9 +1,12 @@
 """One renderer, one request: check its bounds, draw, encode; here or elsewhere."""
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
+
+from pydantic import BaseModel
 
 from app.config import Settings
 from app.renderer import encode
@@ -91,6 +94,17 @@ def text_fields(model: type[Parameters]) -> tuple[str, ...]:
     """Name the parameters that are free text: no colour, choice or image."""
     schema = model.model_json_schema()["properties"]
     return tuple(name for name, property in schema.items() if _is_text(property))
+
+
+@lru_cache(256)
+def image_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Name the parameters that are images."""
+    properties = model.model_json_schema().get("properties", {})
+    return frozenset(name for name, schema in properties.items() if _is_image(schema))
+
+
+def _is_image(schema: Mapping[str, Any]) -> bool:
+    return "contentEncoding" in schema or any(map(_is_image, schema.get("anyOf", ())))
 
 
 def _is_text(schema: dict[str, Any]) -> bool:

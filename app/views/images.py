@@ -49,9 +49,13 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
     @bp.get("/<name>.<ending>")
     @bp.get("/<name>", defaults={"ending": None})
     def show(name: str, ending: str | None) -> Response:
-        """Draw one image from the query."""
+        """Draw one image from the query; HEAD fetches nothing for it."""
         environ = request.environ
-        return answer(environ, parser.query(_line(environ, name, ending)))
+        line = _line(environ, name, ending)
+        kind = parser.unfetched(line) if environ["REQUEST_METHOD"] == "HEAD" else None
+        if kind is not None:
+            return _unknown(kind)
+        return answer(environ, parser.query(line))
 
     @bp.post("/<name>.<ending>")
     @bp.post("/<name>", defaults={"ending": None})
@@ -121,6 +125,11 @@ def spare(
         return None
     if not head:
         raise NotBought
+    return _unknown(media_type)
+
+
+def _unknown(media_type: str) -> Answer:
+    """Return what HEAD is told of bytes that nobody has yet."""
     pairs = (("Content-Type", media_type), ("Cache-Control", "no-store"))
     return Answer("200 OK", pairs, ())
 

@@ -158,10 +158,7 @@ def test_fonts_are_listed(capsys):
     assert status == 0
     weights = "100 to 900 normal and italic"
     inter = f"Inter: Latin, Greek, Cyrillic; {weights}; OFL-1.1; packaged"
-    lines = capsys.readouterr().out.splitlines()
-    assert inter in lines
-    assert lines[-1].startswith("Twemoji: ")
-    assert "CC-BY 4.0" in lines[-1]
+    assert inter in capsys.readouterr().out.splitlines()
 
 
 def test_fonts_are_listed_for_programs(capsys):

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Collection, Container, Iterable, Mapping
 from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, create_model
+from pydantic import create_model
 
 from app.collection.ingest.binding import DEFAULT, Binding, NamePattern, as_text
 from app.collection.ingest.columns import Columns
@@ -18,7 +17,8 @@ from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
-from app.renderer.params import Parameters, validate
+from app.renderer.params import Parameters, is_address, validate
+from app.renderer.produce import image_fields
 
 _OWN = ("renderer", "name", "ignore", "bind", "sheet", "names")
 _BOUND = re.compile(r"bind\[([^\[\]]*)\]")
@@ -233,8 +233,15 @@ def _shared(
     model: type[Parameters], given: Mapping[str, Any], files: set[str], prefix: str
 ) -> Mapping[str, Any]:
     """Validate shared values once, apart from those that rows have to give."""
-    # The name of a file that was sent is no image: each row that has it gets the file.
-    named = {n: v for n, v in given.items() if isinstance(v, str) and v in files}
+    # The name of a file that was sent, or an address, is no image: each row that has
+    # it gets the file, or what is there.
+    images = image_fields(model)
+    named = {
+        name: value
+        for name, value in given.items()
+        if (isinstance(value, str) and value in files)
+        or (name in images and is_address(value))
+    }
     rest = {name: value for name, value in given.items() if name not in named}
     # Rows may give what is required: only what is given is asked for here.
     fields: dict[str, Any] = {
@@ -243,15 +250,3 @@ def _shared(
     partial = create_model("Shared", __base__=Parameters, **fields)
     made = validate(partial, rest, strict=bool(prefix), prefix=prefix)
     return {**{name: getattr(made, name) for name in rest}, **named}
-
-
-@lru_cache(256)
-def image_fields(model: type[BaseModel]) -> frozenset[str]:
-    """Name the parameters that are images."""
-    # By the schema, because an image may be one of several types that are taken.
-    properties = model.model_json_schema().get("properties", {})
-    return frozenset(name for name, schema in properties.items() if _is_image(schema))
-
-
-def _is_image(schema: Mapping[str, Any]) -> bool:
-    return "contentEncoding" in schema or any(map(_is_image, schema.get("anyOf", ())))

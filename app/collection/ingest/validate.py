@@ -6,7 +6,8 @@ File names are safe on every system, unique, ASCII, and made from a pattern.
 import base64
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import regex  # type: ignore[import-untyped]
@@ -18,12 +19,13 @@ from app.collection.errors import Unreadable
 from app.collection.ingest.binding import LONGEST
 from app.collection.ingest.multipart import Files
 from app.collection.ingest.preview import Preview
-from app.collection.ingest.shared import SharedParameters, image_fields
+from app.collection.ingest.shared import SharedParameters
 from app.collection.ingest.table import Faults, TableRow
 from app.collection.ingest.writer import Draft, Writer
 from app.config import Settings
 from app.image_request import request_of
 from app.parsing.image import MAX_FIELDS
+from app.pipeline.image_origins import ImageOriginError
 from app.renderer.base import Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
@@ -34,8 +36,8 @@ from app.renderer.errors import (
     RendererError,
     shorten,
 )
-from app.renderer.params import validate
-from app.renderer.produce import device_size
+from app.renderer.params import is_address, validate
+from app.renderer.produce import device_size, image_fields
 
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255
@@ -82,6 +84,7 @@ class RowValidator:
         main = shared.renderer
         self._renderers = {} if main is None else {main.name: main}
         self._digests: dict[str, str] = {}
+        self._fetched = ("", b"")
         self._faults = Faults()
         self._writer = Writer(shared.output)
 
@@ -115,6 +118,8 @@ class RowValidator:
                         raise
                     reason = str(error).removeprefix(f"{error.field}: ")
                     self._blame(index, row, Fault(error.field, reason))
+                except ImageOriginError as error:
+                    self._blame(index, row, Fault(error.field, error.told))
                 except RendererError as error:
                     self._blame(index, row, Fault("renderer", str(error)))
         except Unreadable as error:
@@ -186,18 +191,18 @@ class RowValidator:
     def _keep_files(
         self, renderer: Renderer, values: dict[str, Any], *, text: bool
     ) -> Mapping[str, str]:
-        """Store the files that values name; return their digests by parameter."""
+        """Store the files and addresses that values name; return digests by parameter.
+
+        Each of them once.
+        """
         kept: dict[str, str] = {}
-        files = self._files
-        if files is None:
-            return kept
         for field in sorted(image_fields(renderer.parameters) & values.keys()):
-            value = values[field]
-            name = _file(field, value, files) if isinstance(value, str) else None
-            if name is None:
+            read = self._reader(renderer, field, values[field])
+            if read is None:
                 continue
+            name, data_of = read
             if name not in self._digests:
-                data = files.read(name)
+                data = data_of()
                 if not data:
                     reason = f"the file {shorten(name)!r} is empty"
                     raise BadParameter(Fault(field, reason))
@@ -207,9 +212,32 @@ class RowValidator:
             # drawn at once needs them.
             raw = bytes.fromhex(kept[field])
             if self._preview is not None:
-                raw = files.read(name)
+                raw = data_of()
             values[field] = base64.b64encode(raw).decode() if text else raw
         return kept
+
+    def _reader(
+        self, renderer: Renderer, field: str, value: object
+    ) -> tuple[str, Callable[[], bytes]] | None:
+        """Return what names a file or an address, and what reads it; None for neither.
+
+        An address that many rows in succession have is fetched once.
+        """
+        images, files = renderer.images, self._files
+        if not isinstance(value, str):
+            return None
+        if images is not None and is_address(value):
+
+            def fetch() -> bytes:
+                if self._fetched[0] != value:
+                    self._fetched = (value, images.read(value, field))
+                return self._fetched[1]
+
+            return value, fetch
+        name = None if files is None else _file(field, value, files)
+        return (
+            None if name is None or files is None else (name, partial(files.read, name))
+        )
 
 
 def _bound(limit: str, most: int, found: int) -> None:
