@@ -11,6 +11,7 @@ from app import create_app
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
+from app.renderer.produce import text_fields
 
 DECLARED = 'title = "Own"\nwidth = 40\nheight = 20\n[parameters.word]\ntype = "text"\n'
 MARKUP = '<div style="width:40px;height:20px;background:{color}">{{{{ word }}}}</div>'
@@ -56,6 +57,36 @@ def test_every_family_is_listed_with_a_specimen(client: FlaskClient) -> None:
     picture = client.get(thai["specimen"])
     assert picture.status_code == 200
     assert "X-Missing-Glyphs" not in picture.headers
+
+
+def test_the_artwork_of_emoji_is_listed_beside_the_fonts(client: FlaskClient) -> None:
+    (artwork,) = client.get("/fonts").get_json()["artwork"]
+
+    assert (artwork["name"], artwork["licence"]) == ("Twemoji", "CC-BY-4.0")
+    assert "Twitter" in artwork["attribution"]
+
+
+def test_the_language_of_the_reader_changes_no_picture(client: FlaskClient) -> None:
+    url = "/images/card.png?title=%E9%AA%A8%E8%BF%94"
+
+    plain = client.get(url)
+    asked = client.get(url, headers={"Accept-Language": "ja"})
+
+    assert plain.headers["ETag"] == asked.headers["ETag"]
+    assert plain.data == asked.data
+    assert client.get(f"{url}&lang=ja").headers["ETag"] != plain.headers["ETag"]
+    assert client.get(f"{url}&lang=Japanese,+please").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "renderer", ["avatar", "html", "placeholder", "card", "badge", "label", "quote"]
+)
+def test_every_renderer_that_sets_text_takes_a_language(
+    client: FlaskClient, renderer: str
+) -> None:
+    schema = client.get(f"/renderers/{renderer}").get_json()["parameters"]
+
+    assert "lang" in schema["properties"]
 
 
 @pytest.mark.parametrize("name", ["card", "badge", "certificate", "label", "quote"])
@@ -179,3 +210,14 @@ def test_without_development_the_folder_is_read_once(
     add("own", "green")
 
     assert catalogue.get("own").version == version
+
+
+def test_what_a_text_is_set_in_does_not_count_as_text(catalogue: Catalogue) -> None:
+    counted = {
+        name
+        for each in catalogue.names()
+        for name in text_fields(catalogue.get(each).parameters)
+    }
+
+    assert "title" in counted
+    assert not counted & {"lang", "font", "emoji"}

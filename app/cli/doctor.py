@@ -43,9 +43,7 @@ SCRIPTS: Mapping[str, str] = {
     "Korean": "한국어",
     "Thai": "ภาษาไทย",
     "all other scripts of UAX #31, table 5": "Հբগγગಕខລമမଓਅසதతދབაሀ",
-}
-MORE_SCRIPTS: Mapping[str, tuple[str, str]] = {
-    "emoji": ("😀🎉", "fonts-noto-color-emoji"),
+    "emoji": "😀🎉",
 }
 # Pillow's name of a codec, and the formats that need it.
 CODECS: Mapping[str, str] = {
@@ -182,10 +180,6 @@ def _fonts(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield _judge(
         "fonts", not lacking, detail, f"{_REINSTALL} -r requirements.txt", "fail"
     )
-    for name, (text, package) in MORE_SCRIPTS.items():
-        if fonts.missing(text):
-            mend = f"apt-get install {package}, or put a font into MIMEO_FONTS"
-            yield Finding("warn", "fonts", f"none for {name}", mend)
 
 
 def _port(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

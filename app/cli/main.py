@@ -21,6 +21,7 @@ from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
 from app.renderer.encode import EXTENSIONS
+from app.renderer.engine import emoji
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.families import Family
 from app.renderer.engine.fonts import BrokenFont
@@ -228,6 +229,7 @@ def _fonts(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         print("\n".join(map(_line, families)))
+        print(f"{emoji.ARTWORK['name']}: {emoji.ARTWORK['attribution']}")
     return 0
 
 

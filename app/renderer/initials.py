@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 import regex  # type: ignore[import-untyped]
@@ -78,6 +79,8 @@ _COMPOUND = frozenset(
 )
 _EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hangul}\u3005]+\Z")
 _LONGEST_FAMILY_NAME = 3
+# Names remembered: whoever signs cards signs many.
+_REMEMBERED = 1024
 
 
 def initials(name: str, lang: str | None = None) -> str:
@@ -105,6 +108,7 @@ def initial(name: str, lang: str | None = None) -> str:
     return next(_each(bare(name), lang), "") or _first_visible(name)
 
 
+@lru_cache(_REMEMBERED)
 def bare(name: str) -> str:
     """Return what of a name is the name: no brackets, titles, degrees or companies.
 

@@ -171,7 +171,18 @@ Language = Annotated[
     str,
     StringConstraints(max_length=63),
     AfterValidator(_language),
-    WithJsonSchema({"type": "string", "maxLength": 63, "examples": ["ja", "zh-Hant"]}),
+    WithJsonSchema(
+        {
+            **{"type": "string", "maxLength": 63, "examples": ["ja", "zh-Hant"]},
+            "format": "bcp47",
+        }
+    ),
+]
+# With a format in the schema: what is set is a text, what it is set in is none.
+FontName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100),
+    WithJsonSchema({"type": "string", "maxLength": 100, "format": "font-family"}),
 ]
 EmojiStyle = Literal["color", "mono"]
 # The largest side that any of the formats can say.

@@ -14,6 +14,7 @@ from app.parsing.accept import JSON
 from app.problems import PROBLEMS, ProblemType
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
+from app.renderer.engine import emoji
 from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import formats
@@ -37,8 +38,9 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
 
     @bp.get("/fonts")
     def fonts() -> Response:
-        """List the families of fonts, each with a link to a picture of it."""
-        return _json({"fonts": [font(family) for family in catalogue.fonts()]})
+        """List the families of fonts with specimens, and whose the emoji are."""
+        families = [font(family) for family in catalogue.fonts()]
+        return _json({"fonts": families, "artwork": [dict(emoji.ARTWORK)]})
 
     @bp.get("/problems")
     def problems() -> Response:

@@ -158,7 +158,10 @@ def test_fonts_are_listed(capsys):
     assert status == 0
     weights = "100 to 900 normal and italic"
     inter = f"Inter: Latin, Greek, Cyrillic; {weights}; OFL-1.1; packaged"
-    assert inter in capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert inter in lines
+    assert lines[-1].startswith("Twemoji: ")
+    assert "CC-BY 4.0" in lines[-1]
 
 
 def test_fonts_are_listed_for_programs(capsys):

@@ -11,7 +11,7 @@ from app.renderer.base import Renderer
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.families import find
 from app.renderer.engine.text_fitting import Clipped, direction, families
-from app.renderer.params import Canvas, Color, Typeset, TypesetText
+from app.renderer.params import Canvas, Color, FontName, Typeset, TypesetText
 
 # Parts of the canvas that text may fill, and the part of the shorter side that
 # its letters take if the words are few.
@@ -27,9 +27,7 @@ class Parameters(Typeset, Canvas):
     text: TypesetText | None = Field(
         None, description="Any text, with line breaks; the size if left out."
     )
-    font: str = Field(
-        "Inter", max_length=100, description="Family of fonts, of those in /fonts."
-    )
+    font: FontName = Field("Inter", description="Family of fonts, of those in /fonts.")
     background: Color = Field("#e2e8f0", description="Colour of the box.")
     color: Color = Field("#475569", description="Colour of the text.")
 
@@ -139,7 +137,7 @@ def build(engine: Engine) -> Renderer:
             "Parameters",
             __base__=Parameters,
             __doc__=Parameters.__doc__,
-            font=(Annotated[str, known], Parameters.model_fields["font"]),
+            font=(Annotated[FontName, known], Parameters.model_fields["font"]),
         ),
         size=lambda parameters: parameters.size,
         draw=lambda parameters, scale: engine.draw(

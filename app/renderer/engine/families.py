@@ -1,7 +1,7 @@
 """The families of the loaded fonts: what they are called, draw, weigh and allow."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -91,11 +91,13 @@ class Family:
         }
 
 
-def find(name: str, known: Iterable[str]) -> str:
+def find(name: str, known: Sequence[str]) -> str:
     """Return a family's own spelling of its name, whatever the case and blanks.
 
     Raises ValueError with the name that comes near, where one does.
     """
+    if name in known:
+        return name
     names = {_squeezed(each): each for each in known}
     found = names.get(_squeezed(name))
     if found is None:

@@ -17,6 +17,7 @@ from pydantic import (
 from app.renderer.engine.families import find
 from app.renderer.params import (
     Color,
+    FontName,
     ImageBytes,
     Text,
     TypesetText,
@@ -125,7 +126,7 @@ class FontEntry(_Declared):
 
     def kind(self) -> Any:
         """A name in any case, with or without its blanks."""
-        return Annotated[str, StringConstraints(min_length=1, max_length=100)]
+        return FontName
 
     def among(self, families: Sequence[str]) -> Any:
         """Return the kind of which only these families are."""
