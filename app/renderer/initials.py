@@ -20,7 +20,7 @@ _FIRST = regex.compile(rf"[{_LEADING_VOWELS}](?=\p{{L}})")
 # What stands in brackets, whatever their kind and even where they are left open, is a
 # pronoun, a company or a note; what follows one of these signs too.
 _BRACKETS = regex.compile(
-    r"\([^()]*(?:\)|\Z)|\[[^\[\]]*(?:\]|\Z)|\{[^{}]*(?:\}|\Z)"
+    r"\([^()]*(?:\)|\Z)|\[[^\[\]]*(?:\]|\Z)|\{[^{}]*(?:\}|\Z)|<[^<>]*(?:>|\Z)"
     r"|\uff08[^\uff08\uff09]*(?:\uff09|\Z)|\u3010[^\u3010\u3011]*(?:\u3011|\Z)"
 )
 _NOTE = regex.compile(r"\s(?:[|/@\u00b7\u2022]|[-\u2013\u2014]+)\s.*", regex.DOTALL)
@@ -79,6 +79,12 @@ _COMPOUND = frozenset(
 )
 _EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hangul}\u3005]+\Z")
 _LONGEST_FAMILY_NAME = 3
+_LONGEST_KOREAN = 2
+# What stands behind a whole name: Mr, Mrs, Miss, doctor, teacher, ...
+_HONORIFICS = frozenset(
+    {"先生", "女士", "小姐", "太太", "老师", "老師", "博士", "教授", "様", "殿", "氏"}
+    | {"さん", "님", "씨"}
+)
 # Names remembered: whoever signs cards signs many.
 _REMEMBERED = 1024
 
@@ -181,12 +187,14 @@ def _is_degree(words: list[str], at: int) -> bool:
 
 def _family_name(person: str, lang: str | None) -> str:
     """Return the family name where it stands first and is no longer than initials."""
-    words = person.split()
+    words = [word for word in person.split() if word not in _HONORIFICS]
     if not words or not all(map(_EAST_ASIAN.match, words)):
         return ""
     first = words[0]
-    if len(words) > 1:
-        return first if len(first) <= _LONGEST_FAMILY_NAME else first[0]
+    hangul = "\uac00" <= first[0] <= "\ud7a3"
+    longest = _LONGEST_KOREAN if hangul else _LONGEST_FAMILY_NAME
+    if len(words) > 1 and len(first) <= longest:
+        return first
     if first[:2] in _COMPOUND and len(first) > 2:
         return first[:2]
     # Most Japanese family names have two characters, and so have most given names.

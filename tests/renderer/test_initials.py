@@ -66,6 +66,8 @@ def test_initial_is_one_whole_grapheme(name, expected) -> None:
         "Mara Lindqvist [EXT]",
         "Mara Lindqvist (Acme GmbH)",
         "[EXT] Mara Lindqvist",
+        "Mara Lindqvist <mara@example.org>",
+        "Mara Lindqvist, she/her",
         "Mara Lindqvist she/her",
         "Mara Lindqvist (Acme",
         "Mara Lindqvist | Acme",
@@ -125,6 +127,10 @@ def test_what_is_the_name_stays(name: str, expected: str) -> None:
         ("佐藤花子", "ja", "佐藤"),
         ("森 鴎外", "ja", "森"),
         ("さくら", None, "さ"),
+        ("王小明 先生", None, "王"),
+        ("김철수 님", None, "김"),
+        ("김철수 부장", None, "김"),
+        ("山田 太郎 様", None, "山田"),
     ],
 )
 def test_east_asian_names_give_the_family_name(
