@@ -35,10 +35,15 @@ _BY_TYPE: Mapping[str, tuple[Pair, ...]] = {
     ),
 }
 
-# Header lines beyond 8 KiB are refused by proxies; 32 entries take under 400 bytes.
-_LISTED = 32
-# Sentences, of up to 200 characters each.
-_WARNED = 5
+# nginx takes 4 KiB of headers as it comes, and makes a 502 of more. What is always
+# there takes up to 2.2 KiB: the longest file name alone is 0.8 KiB.
+_MOST_FACTS = 1200
+# No fact takes the others' room.
+_MOST_TOKEN, _MOST_LIST = 200, 400
+# RFC 9651's own words for what was left out take so many bytes.
+_MORE = len(", more;count=9999999")
+# Of what was assumed of a table.
+_MOST_WARNED = 800
 
 
 def send(
@@ -87,52 +92,63 @@ def repr_digest(sha256: str) -> str:
 def fact_headers(facts: Mapping[str, Any]) -> tuple[Pair, ...]:
     """Return the headers of what is known of an image beside its bytes.
 
-    Texts stay in JSON, where all facts stand in full, as in an archive's manifest.
+    They take 1,200 bytes at most: a list that is cut says how many are left out. Texts
+    stay in JSON, where all facts stand in full, as in an archive's manifest.
     """
-    if not facts:
-        return ()
-    return tuple(
-        (header, spell(facts[name]))
-        for name, (header, spell) in _HEADERS.items()
-        if facts.get(name) not in (None, "", [], (), {})
-    )
+    pairs: list[Pair] = []
+    left = _MOST_FACTS
+    for name, (header, spell) in _HEADERS.items() if facts else ():
+        if facts.get(name) not in (None, "", [], (), {}):
+            left -= len(header) + len(": \r\n")
+            pairs.append((header, spell(facts[name], min(left, _MOST_LIST))))
+            left -= len(pairs[-1][1])
+    return tuple(pairs)
 
 
 def warn(warnings: Sequence[str]) -> tuple[Pair, ...]:
     """Return the header that says what was assumed; JSON has all of it in full."""
     if not warnings:
         return ()
-    header, spell = _HEADERS["warnings"]
-    return ((header, spell(warnings[:_WARNED])),)
+    return ((_HEADERS["warnings"][0], list_of(warnings, _MOST_WARNED)),)
 
 
-def _token(value: object) -> str:
+def _token(value: object, most: int) -> str:
     """Spell a word of a service as a header can hold it (RFC 9110, 5.5)."""
-    text = str(value)
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)[:200]
+    text = str(value)[: min(most, _MOST_TOKEN)]
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
-def _list(values: Any) -> str:
-    """List tokens (RFC 9651, 3.1), at most 32 of them."""
-    shown = [_token(value) for value in values[:_LISTED]]
-    if len(values) > len(shown):
-        shown.append(f"more;count={len(values) - len(shown)}")
+def list_of(values: Sequence[object], most: int = _MOST_LIST) -> str:
+    """List tokens (RFC 9651, 3.1) in so many bytes, 400 by default.
+
+    What does not fit is counted.
+    """
+    shown: list[str] = []
+    left = most - _MORE
+    for value in values:
+        token = _token(value, _MOST_TOKEN)
+        left -= len(token) + len(", ")
+        if left < 0:
+            shown.append(f"more;count={len(values) - len(shown)}")
+            break
+        shown.append(token)
     return ", ".join(shown)
 
 
-def _parameters(values: Mapping[str, str]) -> str:
+def _parameters(values: Mapping[str, str], most: int) -> str:
     """List parameters, each with what became of its text (RFC 9651, 3.1.2)."""
-    return _list([f"{name};{how}" for name, how in values.items()])
+    return list_of([f"{name};{how}" for name, how in values.items()], most)
 
 
-_HEADERS: Mapping[str, tuple[str, Callable[[Any], str]]] = {
-    "missing_glyphs": ("X-Missing-Glyphs", _list),
-    "text_clipped": ("X-Text-Clipped", _parameters),
+# Those that are short go first: lists share what they leave.
+_HEADERS: Mapping[str, tuple[str, Callable[[Any, int], str]]] = {
     "seed": ("X-Media-Seed", _token),
     "finish_reason": ("X-Media-Finish-Reason", _token),
-    "repairs": ("X-Media-Repairs", _list),
-    "warnings": ("X-Media-Warnings", _list),
     "upstream": ("X-Media-Upstream", _token),
     "converted_from": ("X-Media-Converted-From", _token),
+    "missing_glyphs": ("X-Missing-Glyphs", list_of),
+    "text_clipped": ("X-Text-Clipped", _parameters),
+    "repairs": ("X-Media-Repairs", list_of),
+    "warnings": ("X-Media-Warnings", list_of),
 }
 EXPOSED = ", ".join(header for header, _ in _HEADERS.values())

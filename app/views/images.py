@@ -23,6 +23,9 @@ CACHE_STATUS = {
     "miss": ("Cache-Status", "mimeo; fwd=uri-miss"),
     "collapsed": ("Cache-Status", "mimeo; fwd=uri-miss; collapsed"),
 }
+# Bytes of a URL in a header; all of them together stay below 4 KiB, which is what
+# nginx reads before it gives up with a 502.
+_MOST_LINKED = 800
 # What browsers and proxies say when nobody has asked for the image yet.
 _PREFETCH = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 
@@ -108,7 +111,8 @@ def deliver(
     # A collection's image is not named by a public URL that repeats people's names.
     if terms.shared and made.url is not None and made.renderer.remote is None:
         described["url"] = made.url
-        about.append(("Link", f'<{made.url}>; rel="canonical"'))
+        if len(made.url) <= _MOST_LINKED:
+            about.append(("Link", f'<{made.url}>; rel="canonical"'))
     return send(environ, terms, production.media, about, **described)
 
 

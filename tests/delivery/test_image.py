@@ -12,7 +12,7 @@ from app.delivery.errors import (
     PreconditionFailed,
     RangeNotSatisfiable,
 )
-from app.delivery.image import send
+from app.delivery.image import EXPOSED, send
 from app.delivery.terms import Terms, answer_early
 from app.media import Media
 
@@ -206,14 +206,34 @@ def test_an_svg_may_neither_run_nor_load_anything():
     [
         (["U+4E2D"], "U+4E2D"),
         (["U+4E2D", "U+6587"], "U+4E2D, U+6587"),
-        (["U+4E2D"] * 32, ", ".join(["U+4E2D"] * 32)),
-        (["U+4E2D"] * 99, ", ".join([*["U+4E2D"] * 32, "more;count=67"])),
+        (["U+4E2D"] * 47, ", ".join(["U+4E2D"] * 47)),
+        (["U+4E2D"] * 99, ", ".join([*["U+4E2D"] * 47, "more;count=52"])),
     ],
 )
 def test_missing_glyphs_are_listed_within_bounds(missing, expected):
     _, headers, _ = fetch(media=media(missing_glyphs=missing))
 
     assert headers["X-Missing-Glyphs"] == expected
+
+
+def test_facts_of_any_length_take_1200_bytes_and_all_are_named():
+    long = {
+        **dict.fromkeys(("seed", "finish_reason", "upstream"), "s" * 5000),
+        "converted_from": "image/" + "x" * 5000,
+        "missing_glyphs": [f"U+{code:X}" for code in range(0x4E00, 0x5E00)],
+        "repairs": ["r" * 5000] * 50,
+        "warnings": ["a warning of the service\r\n"] * 5000,
+    }
+
+    _, headers, _ = fetch(media=media(**long))
+
+    told = [(name, value) for name, value in headers if name in EXPOSED.split(", ")]
+    assert len(told) == len(long)
+    assert sum(len(name) + len(value) + 4 for name, value in told) <= 1200
+    for name, count in (("Warnings", 5000), ("Repairs", 50)):
+        shown = headers[f"X-Media-{name}"].split(", ")
+        assert shown[-1].startswith("more;count=")
+        assert int(shown[-1].removeprefix("more;count=")) == count - len(shown) + 1
 
 
 def test_without_missing_glyphs_the_header_is_missing():
