@@ -89,11 +89,12 @@ def build(
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
     link = partial(media.link, pipeline, signer, settings) if signer else None
+    tracking = settings.tracking_names
     for blueprint in (
         images.blueprint(parser, pipeline, settings.max_age_s),
         inference.blueprint(generations),
         openai.blueprint(generations, link),
-        *((media.blueprint(pipeline, signer),) if signer else ()),
+        *((media.blueprint(pipeline, signer, tracking),) if signer else ()),
         collections.blueprint(repository, catalogue, pipeline, settings),
         sheets.blueprint(repository, drawing, settings),
         archives.blueprint(repository, drawing, catalogue, settings),

@@ -4,8 +4,9 @@ All spellings of a request (query, form, JSON, multipart) end in the same
 object, so they have one fingerprint and one answer.
 """
 
+import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ from app.renderer.produce import ENCODERS, formats, image_fields
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
+_MOST_COMPARED = 40
 
 
 @dataclass(frozen=True)
@@ -223,11 +225,18 @@ def request_of(
 
 
 def unknown_names(names: Iterable[str], known: Iterable[str]) -> Iterator[Fault]:
-    """Name what is not known; the first one hears what is."""
-    hint = f"is not known; known are {', '.join(known)}"
+    """Name what is not known and what is like it; the first one hears what is."""
+    known = tuple(known)
+    hint = f"; known are {', '.join(known)}"
     for name in names:
-        yield Fault(name, hint)
-        hint = "is not known"
+        yield Fault(name, f"is not known{_suggestion(name, known)}{hint}")
+        hint = ""
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    # Comparing takes time by the square of the length, and no known name is so long.
+    like = difflib.get_close_matches(name[:_MOST_COMPARED].lower(), known, 1)
+    return f" (did you mean {like[0]}?)" if like else ""
 
 
 def _check_format(renderer: Renderer, output: Output) -> None:

@@ -13,6 +13,8 @@ NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # Schemes of the URLs of buckets.
 _BUCKETS = ("s3", "gs", "az")
 _LEAST_SECRET = 32
+# The name of a query's parameter, or its beginning and an asterisk.
+_PATTERN = re.compile(r"[A-Za-z0-9_.~-]+\*?")
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -110,3 +112,21 @@ def host(text: str) -> str:
     if not text.strip() or any(character.isspace() for character in text):
         raise ValueError("must be an address such as 127.0.0.1 or ::")
     return text
+
+
+def patterns(default: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of names between commas; `utm_*` are all that begin so.
+
+    The word `default` stands for the usual ones, `none` alone for no name at all.
+    """
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = [name.strip() for name in text.split(",")]
+        if names == ["none"]:
+            return ()
+        if not all(map(_PATTERN.fullmatch, names)):
+            raise ValueError("must be names between commas, such as default,ref,my_*")
+        kept = (default if name == "default" else (name,) for name in names)
+        return tuple(dict.fromkeys(name for each in kept for name in each))
+
+    return parse

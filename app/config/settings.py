@@ -50,6 +50,17 @@ def _variable(item: Any) -> str:
 
 
 _BYTES = 1 << 40
+# By the documentation of those who append them: Google, Meta, Microsoft, Yandex, X,
+# TikTok, LinkedIn, Pinterest, Snapchat, Reddit, Mailchimp, HubSpot, Klaviyo, Marketo,
+# Matomo, Vero, Branch; then what scripts put against caches.
+_TRACKING = (
+    *("utm_*", "mtm_*", "pk_*", "matomo_*", "hsa_*", "_hs*", "__hs*", "_branch_*"),
+    *("gclid", "gclsrc", "gbraid", "wbraid", "dclid", "gad_*", "srsltid", "_ga", "_gl"),
+    *("fbclid", "fb_*", "igsh", "igshid", "mibextid", "msclkid", "yclid", "ysclid"),
+    *("_openstat", "twclid", "ref_src", "ref_url", "ttclid", "li_fat_id", "epik"),
+    *("sccid", "rdt_cid", "mc_cid", "mc_eid", "mkt_tok", "_ke", "_kx", "vero_id"),
+    *("_", "_t", "cb", "cachebust*", "nocache", "rnd", "ver"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +198,12 @@ class Settings:
         "Memory of the process that draws a caller's own HTML.",
     )
 
+    tracking_names: tuple[str, ...] = _setting(
+        lambda: _TRACKING,
+        parsers.patterns(_TRACKING),
+        "Names that others append to URLs, which are passed over, between commas; "
+        "`default` stands for the usual ones, `none` is no name.",
+    )
     upstreams: Path | None = _setting(
         None, parsers.file, "TOML file that names services that make images."
     )
@@ -250,7 +267,11 @@ def variables() -> tuple[tuple[str, str, str], ...]:
 
 
 def _shown(item: Any) -> str:
-    special = {"store": "the user's cache folder", "workers": "the number of cores"}
+    special = {
+        "store": "the user's cache folder",
+        "workers": "the number of cores",
+        "tracking_names": "the usual ones",
+    }
     if item.default is MISSING:
         return special[item.name]
     if item.default in (None, ()):

@@ -8,7 +8,14 @@ connection hanging.
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 import orjson
@@ -27,6 +34,10 @@ from app.media import pieces
 from app.parsing.accept import JSON
 
 Pair = tuple[str, str]
+# No word or list takes the room of other headers: all of them stay below 4 KiB.
+_MOST_TOKEN, _MOST_LIST = 200, 400
+# What is said of those left out takes so many bytes.
+_MORE = len(", more;count=9999999")
 # A byte of these goes out for every tick of waiting: 64 ticks of 6 s are more than
 # any drawing may take.
 _RESERVE = 64
@@ -211,6 +222,29 @@ class _StreamBody:
             self.chunks.close()
         finally:
             finish()
+
+
+def token(value: object, most: int = _MOST_TOKEN) -> str:
+    """Spell a word of others as a header can hold it (RFC 9110, 5.5)."""
+    text = str(value)[: min(most, _MOST_TOKEN)]
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
+
+
+def list_of(values: Sequence[object], most: int = _MOST_LIST) -> str:
+    """List tokens (RFC 9651, 3.1) in so many bytes, 400 by default.
+
+    What does not fit is counted.
+    """
+    shown: list[str] = []
+    left = most - _MORE
+    for value in values:
+        word = token(value)
+        left -= len(word) + len(", ")
+        if left < 0:
+            shown.append(f"more;count={len(values) - len(shown)}")
+            break
+        shown.append(word)
+    return ", ".join(shown)
 
 
 def _body(data: bytes | memoryview) -> Iterable[bytes]:

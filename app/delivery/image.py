@@ -14,8 +14,8 @@ import pybase64
 from flask import Response
 
 from app.delivery.album import embed
-from app.delivery.answer import Pair, send_bytes
-from app.delivery.terms import Terms
+from app.delivery.answer import Pair, list_of, send_bytes, token
+from app.delivery.terms import IGNORED, Terms
 from app.media import Media, document
 from app.parsing.accept import JSON
 
@@ -37,11 +37,9 @@ _BY_TYPE: Mapping[str, tuple[Pair, ...]] = {
 
 # nginx takes 4 KiB of headers as it comes, and makes a 502 of more. What is always
 # there takes up to 2.2 KiB: the longest file name alone is 0.8 KiB.
-_MOST_FACTS = 1200
-# No fact takes the others' room.
-_MOST_TOKEN, _MOST_LIST = 200, 400
-# RFC 9651's own words for what was left out take so many bytes.
-_MORE = len(", more;count=9999999")
+_MOST_FACTS = 1000
+# No list takes the others' room.
+_MOST_LIST = 400
 # Of what was assumed of a table.
 _MOST_WARNED = 800
 
@@ -112,29 +110,6 @@ def warn(warnings: Sequence[str]) -> tuple[Pair, ...]:
     return ((_HEADERS["warnings"][0], list_of(warnings, _MOST_WARNED)),)
 
 
-def _token(value: object, most: int) -> str:
-    """Spell a word of a service as a header can hold it (RFC 9110, 5.5)."""
-    text = str(value)[: min(most, _MOST_TOKEN)]
-    return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
-
-
-def list_of(values: Sequence[object], most: int = _MOST_LIST) -> str:
-    """List tokens (RFC 9651, 3.1) in so many bytes, 400 by default.
-
-    What does not fit is counted.
-    """
-    shown: list[str] = []
-    left = most - _MORE
-    for value in values:
-        token = _token(value, _MOST_TOKEN)
-        left -= len(token) + len(", ")
-        if left < 0:
-            shown.append(f"more;count={len(values) - len(shown)}")
-            break
-        shown.append(token)
-    return ", ".join(shown)
-
-
 def _parameters(values: Mapping[str, str], most: int) -> str:
     """List parameters, each with what became of its text (RFC 9651, 3.1.2)."""
     return list_of([f"{name};{how}" for name, how in values.items()], most)
@@ -142,13 +117,13 @@ def _parameters(values: Mapping[str, str], most: int) -> str:
 
 # Those that are short go first: lists share what they leave.
 _HEADERS: Mapping[str, tuple[str, Callable[[Any, int], str]]] = {
-    "seed": ("X-Media-Seed", _token),
-    "finish_reason": ("X-Media-Finish-Reason", _token),
-    "upstream": ("X-Media-Upstream", _token),
-    "converted_from": ("X-Media-Converted-From", _token),
+    "seed": ("X-Media-Seed", token),
+    "finish_reason": ("X-Media-Finish-Reason", token),
+    "upstream": ("X-Media-Upstream", token),
+    "converted_from": ("X-Media-Converted-From", token),
     "missing_glyphs": ("X-Missing-Glyphs", list_of),
     "text_clipped": ("X-Text-Clipped", _parameters),
     "repairs": ("X-Media-Repairs", list_of),
     "warnings": ("X-Media-Warnings", list_of),
 }
-EXPOSED = ", ".join(header for header, _ in _HEADERS.values())
+EXPOSED = ", ".join([*(header for header, _ in _HEADERS.values()), IGNORED])

@@ -7,12 +7,12 @@ of file than the bytes are (RFC 6266 and RFC 8187).
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from app.delivery.answer import Answer, Pair
+from app.delivery.answer import Answer, Pair, list_of
 from app.delivery.conditional import (
     NOT_MODIFIED,
     Conditions,
@@ -40,6 +40,9 @@ _STEM_BYTES = 180
 _ATTR_CHARS = "!#$&+-.^_`|~"
 # RFC 8246: no revalidation, because the URL names the bytes.
 _PINNED = "max-age=31536000, immutable"
+# The header with names of the query that count for nothing, and its bytes.
+IGNORED = "X-Ignored-Parameters"
+_MOST_IGNORED = 200
 
 
 class Terms(NamedTuple):
@@ -51,7 +54,8 @@ class Terms(NamedTuple):
     extension, `download` the one that the caller asked for: an attachment then, as
     where `attachment` says so. `extensions` are those of the format, the usual one
     first. `max_age_s` counts where the URL does not pin. `negotiated` answers depend
-    on Accept; those `as_json` have a tag of their own.
+    on Accept; those `as_json` have a tag of their own. `ignored` are names of the query
+    that count for nothing: the answer says so.
     """
 
     tag: str | None
@@ -64,6 +68,7 @@ class Terms(NamedTuple):
     download: str | None = None
     attachment: bool = False
     max_age_s: int = 0
+    ignored: tuple[str, ...] = ()
 
     @property
     def etag(self) -> str:
@@ -101,7 +106,12 @@ class Terms(NamedTuple):
             pairs.append(("ETag", self.etag))
         if self.negotiated:
             pairs.append(("Vary", "Accept"))
-        return pairs
+        return [*pairs, *say_ignored(self.ignored)]
+
+
+def say_ignored(names: Sequence[str]) -> tuple[Pair, ...]:
+    """Return the header that names what of a query counts for nothing."""
+    return ((IGNORED, list_of(names, _MOST_IGNORED)),) if names else ()
 
 
 def answer_early(environ: Mapping[str, Any], terms: Terms) -> Answer | None:

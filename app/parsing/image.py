@@ -1,7 +1,6 @@
 """HTTP text to image requests: the last place where strings are loose."""
 
 import json
-import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +18,7 @@ from app.image_request import (
     unknown_names,
 )
 from app.parsing.accept import JSON, NotAcceptable, negotiate, prefers_json
+from app.parsing.tracking import FINGERPRINT, part
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
@@ -26,9 +26,7 @@ from app.renderer.errors import BadParameter, Fault
 from app.renderer.params import is_address, spell_bytes
 from app.renderer.produce import formats, image_fields, text_fields
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 MAX_FIELDS = 200
-_DELIVERY = ("v", "download")
 # Bytes of a query and an Accept header whose reading is remembered: 2,048 of the
 # longest, with what they were parsed to, are about 8 MiB a worker.
 _MOST_REMEMBERED = 1024
@@ -71,13 +69,23 @@ class ParsedRequest:
     """An image request, and how its answer is to be delivered.
 
     `pinned` says that the URL names the fingerprint, `as_json` that base64 in JSON is
-    preferred; `download` is the file name that was asked for.
+    preferred; `download` is the file name that was asked for, `ignored` are names in
+    the query or form that count for nothing.
     """
 
     request: ImageRequest
     pinned: bool = False
     as_json: bool = False
     download: str | None = None
+    ignored: tuple[str, ...] = ()
+
+
+class _Given(NamedTuple):
+    """The values of a query or form: for the delivery, for the picture, for nothing."""
+
+    delivery: dict[str, str]
+    pairs: list[tuple[str, str]]
+    ignored: tuple[str, ...]
 
 
 class RequestLine(NamedTuple):
@@ -191,7 +199,8 @@ class Parser:
         images = renderer.images
         if images is None:
             return None
-        delivery, pairs = _part(read_pairs(line.query))
+        # Without the pin, which only the image could confirm.
+        pairs = self._given(renderer, read_pairs(line.query)).pairs
         missing = {
             name
             for name in image_fields(renderer.parameters)
@@ -201,32 +210,34 @@ class Parser:
         if not missing:
             return None
         known = [(name, "data:,-" if name in missing else v) for name, v in pairs]
-        delivery.pop("v", None)
-        asked = self._from_pairs(renderer, line, delivery, known)
+        asked = self._from_pairs(renderer, line, known)
         row = FORMATS[asked.request.output.format]
         return JSON if asked.as_json else row.media_type
 
     def body(self, line: RequestLine, body: RequestBody) -> ParsedRequest:
         """Parse a POST request to a renderer: form, JSON, multipart or raw HTML."""
         renderer = self._catalogue.get(line.name)
-        delivery, pairs = _part(read_pairs(line.query))
         if body.mimetype == "application/json":
-            if pairs:
+            given = self._given(renderer, read_pairs(line.query))
+            if given.pairs:
                 reason = "belongs into the JSON body, as all parameters"
-                raise BadParameter(*(Fault(key, reason) for key, _ in pairs))
+                raise BadParameter(*(Fault(key, reason) for key, _ in given.pairs))
             values = read_json(body.data)
             wanted = _format(renderer, line, values)
             made = from_json(renderer, values, wanted, self._settings)
-            return self._asked(made, line, delivery)
-        pairs = [*pairs, *_text_pairs(renderer, body)]
-        return self._from_pairs(renderer, line, delivery, pairs)
+            return self._asked(made, line, given)
+        pairs = [*read_pairs(line.query), *_text_pairs(renderer, body)]
+        return self._from_pairs(renderer, line, pairs)
 
     def envelope(self, line: RequestLine, data: bytes) -> ParsedRequest:
         """Parse `POST /images`: renderer, params and output options as JSON."""
-        delivery, pairs = _part(read_pairs(line.query))
+        given = self._given(None, read_pairs(line.query))
         values = read_json(data)
         name, params = values.pop("renderer", None), values.pop("params", {})
-        unknown = [*dict(pairs), *sorted(values.keys() - Output.model_fields.keys())]
+        unknown = [
+            *dict(given.pairs),
+            *sorted(values.keys() - Output.model_fields.keys()),
+        ]
         if unknown:
             known = ("renderer", "params", *Output.model_fields)
             raise BadParameter(*unknown_names(unknown, known))
@@ -238,33 +249,48 @@ class Parser:
         wanted = _format(renderer, line, values)
         output = values if wanted is None else {**values, "format": wanted}
         made = from_parts(renderer, params, output, self._settings)
-        return self._asked(made, line, delivery)
+        return self._asked(made, line, given)
 
     def _from_query(self, renderer: Renderer, line: RequestLine) -> ParsedRequest:
-        delivery, pairs = _part(read_pairs(line.query))
-        return self._from_pairs(renderer, line, delivery, pairs)
+        return self._from_pairs(renderer, line, read_pairs(line.query))
 
     def _from_pairs(
-        self,
-        renderer: Renderer,
-        line: RequestLine,
-        delivery: dict[str, str],
-        pairs: list[tuple[str, str]],
+        self, renderer: Renderer, line: RequestLine, pairs: list[tuple[str, str]]
     ) -> ParsedRequest:
-        wanted = _format(renderer, line, dict(pairs))
-        made = from_strings(renderer, pairs, wanted, self._settings)
-        return self._asked(made, line, delivery)
+        given = self._given(renderer, pairs)
+        wanted = _format(renderer, line, dict(given.pairs))
+        made = from_strings(renderer, given.pairs, wanted, self._settings)
+        return self._asked(made, line, given)
+
+    def _given(
+        self, renderer: Renderer | None, pairs: Iterable[tuple[str, str]]
+    ) -> _Given:
+        """Part the options of the delivery, and what counts for nothing, from the rest.
+
+        A renderer's own `v` is told from a pin by its form.
+        """
+        own = () if renderer is None else renderer.parameters.model_fields
+        kept, ignored = part(pairs, own, self._settings.tracking_names)
+        options: list[tuple[str, str]] = []
+        rest: list[tuple[str, str]] = []
+        for name, value in kept:
+            is_pin = name == "v" and FINGERPRINT.match(value)
+            (options if is_pin or name == "download" else rest).append((name, value))
+        return _Given(unique(options), rest, ignored)
 
     def _asked(
-        self, request: ImageRequest, line: RequestLine, delivery: dict[str, str]
+        self, request: ImageRequest, line: RequestLine, given: _Given
     ) -> ParsedRequest:
-        _check_pin(delivery.get("v"), request.fingerprint)
+        pin = given.delivery.get("v")
+        if pin not in (None, request.fingerprint):
+            raise StalePin(request.fingerprint)
         row = FORMATS[request.output.format]
         return ParsedRequest(
             request,
-            pinned="v" in delivery,
+            pinned=pin is not None,
             as_json=prefers_json(line.accept, row.media_type),
-            download=delivery.get("download"),
+            download=given.delivery.get("download"),
+            ignored=given.ignored,
         )
 
 
@@ -282,15 +308,6 @@ def _format(
     if choice is None:
         raise NotAcceptable((*names, JSON))
     return names[choice.media_type]
-
-
-def _part(
-    pairs: Iterable[tuple[str, str]],
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Part the options of the delivery from everything else."""
-    kept = list(pairs)
-    delivery = unique(pair for pair in kept if pair[0] in _DELIVERY)
-    return delivery, [pair for pair in kept if pair[0] not in _DELIVERY]
 
 
 def _text_pairs(renderer: Renderer, body: RequestBody) -> Iterable[tuple[str, str]]:
@@ -324,11 +341,3 @@ def file_pair(name: str, data: bytes, *, text: bool) -> tuple[str, str]:
         return name, data.decode("utf-8-sig")
     except UnicodeError as error:
         raise BadParameter(Fault(name, "is a file that is not UTF-8")) from error
-
-
-def _check_pin(pin: str | None, fingerprint: str) -> None:
-    if pin is None or pin == fingerprint:
-        return
-    if not _FINGERPRINT.match(pin):
-        raise BadParameter(Fault("v", "must be a fingerprint of 64 hexadecimal digits"))
-    raise StalePin(fingerprint)

@@ -13,10 +13,10 @@ from app.config import Settings
 from app.delivery.answer import Answer, choose_part, stream
 from app.delivery.conditional import Conditions, select_range
 from app.delivery.image import fact_headers, warn
-from app.delivery.terms import Terms, answer_early
+from app.delivery.terms import Terms, answer_early, say_ignored
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
-from app.views.body import read_query, receive
+from app.views.body import read_link, receive
 from app.views.images import spare
 
 # Beyond the length of any answer: whether a Range counts does not depend on it.
@@ -43,12 +43,17 @@ def blueprint(
     def send(key: str, form: str) -> Response:
         """Send a collection that is kept."""
         row = _form(form)
-        options = read_options(row.options, read_query())
+        own = row.options.model_fields
+        given, ignored = read_link(own, settings.tracking_names)
+        options = read_options(row.options, given)
         collection = repository.open(key)
         with ExitStack() as ending:
             export = Export(collection, row, options, kept=True)
             pinned = not repository.is_flawed(key)
-            return deliver(export, pinned, ending)
+            answer = deliver(export, pinned, ending)
+            for name, value in say_ignored(ignored):
+                answer.headers[name] = value
+            return answer
 
     @bp.post("/collections.<form>")
     def create(form: str) -> Response:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Container
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
@@ -25,6 +26,7 @@ from app.parsing.image import (
     read_json,
     read_pairs,
 )
+from app.parsing.tracking import part
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
 
@@ -179,6 +181,17 @@ def _utf8(name: str, text: str) -> tuple[str, str]:
 def read_query() -> dict[str, str]:
     """Return the query of the request; raise BadBody, or BadParameter for a twin."""
     return unique(read_pairs(request.query_string))
+
+
+def read_link(
+    own: Container[str], tracking: tuple[str, ...]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the query of a link, and the names in it that count for nothing.
+
+    Those are what others append, apart from the `own`. Raises as `read_query`.
+    """
+    kept, ignored = part(read_pairs(request.query_string), own, tracking)
+    return unique(kept), ignored
 
 
 def read_document() -> dict[str, object]:

@@ -16,7 +16,7 @@ from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault
-from app.views.body import read_query, receive
+from app.views.body import read_link, read_query, receive
 from app.views.images import deliver
 
 # The id pins the description, but the links depend on this version's forms.
@@ -76,7 +76,9 @@ def blueprint(
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:
         """Draw one image of a collection."""
-        options = read_options(ExportOptions, read_query())
+        own = ExportOptions.model_fields
+        given, ignored = read_link(own, settings.tracking_names)
+        options = read_options(ExportOptions, given)
         name = EXTENSIONS.get(ending, ending)
         item = repository.open(key).item(index, name)
         made = item.request
@@ -87,6 +89,7 @@ def blueprint(
             pinned=True,
             shared=False,
             download=options.download,
+            ignored=ignored,
         )
         return deliver(request.environ, made, terms, pipeline)
 

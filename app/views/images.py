@@ -46,6 +46,7 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
             as_json=asked.as_json,
             download=asked.download,
             max_age_s=max_age_s,
+            ignored=asked.ignored,
         )
         return deliver(environ, made, terms, pipeline)
 

@@ -14,23 +14,33 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.signed_url import BadSignature, ExpiredUrl, UrlSigner
 from app.renderer.errors import BadParameter
 from app.store import StoreError
-from app.views.body import read_query
+from app.views.body import read_link
 
 _LOG = logging.getLogger("mimeo.media")
+_OWN = frozenset({"expires", "signature"})
 
 
-def blueprint(pipeline: Pipeline, signer: UrlSigner) -> Blueprint:
-    """Return the route of signed URLs."""
+def blueprint(
+    pipeline: Pipeline, signer: UrlSigner, tracking: tuple[str, ...]
+) -> Blueprint:
+    """Return the route of signed URLs, to which `tracking` names may be appended."""
     bp = Blueprint("media", __name__)
 
     @bp.get("/media/<fingerprint>.<ending>")
     def show(fingerprint: str, ending: str) -> Response:
         """Send an image that was made before."""
-        expires = _check(signer, f"{fingerprint}.{ending}")
+        expires, ignored = _check(signer, f"{fingerprint}.{ending}", tracking)
         media = pipeline.find(fingerprint)
         if media is None or ending_of(media) != ending:
             raise ExpiredUrl
-        terms = Terms(media.sha256, "image", (ending,), pinned=True, shared=False)
+        terms = Terms(
+            media.sha256,
+            "image",
+            (ending,),
+            pinned=True,
+            shared=False,
+            ignored=ignored,
+        )
         early = answer_early(request.environ, terms)
         answer = early or send(request.environ, terms, media)
         # No cache is to show the image when the URL has ended.
@@ -41,15 +51,19 @@ def blueprint(pipeline: Pipeline, signer: UrlSigner) -> Blueprint:
     return bp
 
 
-def _check(signer: UrlSigner, name: str) -> int:
+def _check(
+    signer: UrlSigner, name: str, tracking: tuple[str, ...]
+) -> tuple[int, tuple[str, ...]]:
+    """Return when the URL ends, and the names in it that count for nothing."""
     try:
-        given = read_query()
+        given, ignored = read_link(_OWN, tracking)
     except BadParameter:
         # A name twice was not signed so: which of the two counts is not to be guessed.
         raise BadSignature from None
-    if given.keys() != {"expires", "signature"}:
+    if given.keys() != _OWN:
         raise BadSignature
-    return signer.check(name, given["expires"], given["signature"], time.time())
+    signed = given["expires"], given["signature"]
+    return signer.check(name, *signed, time.time()), ignored
 
 
 def link(

@@ -19,7 +19,7 @@ from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.produce import device_size
-from app.views.body import read_query
+from app.views.body import read_link
 from app.views.images import spare
 
 # What Pillow opens again without loss of time; of other formats a PNG is made.
@@ -41,7 +41,9 @@ def blueprint(
     def show(key: str, ending: str) -> Response:
         """Draw a contact sheet."""
         output = _output(ending)
-        options = read_options(SheetOptions, read_query())
+        own = SheetOptions.model_fields
+        given, ignored = read_link(own, settings.tracking_names)
+        options = read_options(SheetOptions, given)
         collection = repository.open(key)
         items = _items(collection, options, settings)
         plan = _plan(items, options, settings)
@@ -54,6 +56,7 @@ def blueprint(
             pinned=True,
             shared=False,
             download=options.download,
+            ignored=ignored,
         )
         early = answer_early(request.environ, terms)
         if early is None and collection.buys:

@@ -103,7 +103,10 @@ def test_a_value_may_begin_with_an_at_or_a_minus(tmp_path):
     ("arguments", "said"),
     [
         (("--width", "wide"), "--width: "),
-        (("--widht", "20"), "--widht: is not known; known are width"),
+        (
+            ("--widht", "20"),
+            "--widht: is not known (did you mean width?); known are width",
+        ),
         (("--scale", "9"), "--scale: "),
         (("--quality", "5"), "--quality: "),
         (("--width",), "--width: needs a value"),
