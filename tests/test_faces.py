@@ -206,14 +206,12 @@ def generate(client: FlaskClient, **body: Any) -> Any:
         ({"n": 99}, 400, "invalid_value", "n"),
         ({"size": "1x1000000"}, 400, "invalid_value", "size"),
         ({"size": "1x99999"}, 400, "invalid_value", "size"),
-        ({"quality": "hd"}, 400, "unsupported_value", "quality"),
         ({"output_format": "gif"}, 400, "unsupported_value", "output_format"),
-        ({"output_compression": 50}, 400, "invalid_value", "output_compression"),
-        ({"steps": 1}, 400, "unknown_parameter", "steps"),
-        ({"stream": True}, 400, "unsupported_value", "stream"),
+        ({"quality": 5}, 400, "invalid_value", "quality"),
+        ({"qualty": "hd"}, 400, "unknown_parameter", "qualty"),
+        ({"image": "x"}, 400, "unknown_parameter", "image"),
         ({"model": "gpt-7"}, 404, "model_not_found", "model"),
         ({"model": "card"}, 400, "invalid_value", "model"),
-        ({"negative_prompt": "x"}, 400, "invalid_value", "negative_prompt"),
     ],
 )
 def test_openai_errors_have_openais_shape(client, body, status, code, param):
@@ -224,6 +222,142 @@ def test_openai_errors_have_openais_shape(client, body, status, code, param):
     assert error.keys() == {"message", "type", "param", "code"}
     assert (error["code"], error["param"]) == (code, param)
     assert error["type"] == "invalid_request_error"
+
+
+EVERYTHING = {
+    **{"quality": "hd", "style": "vivid", "background": "opaque"},
+    **{"moderation": "low", "partial_images": 2, "output_compression": 50},
+    **{"user": "u-1", "metadata": {"a": "b"}, "safety_identifier": "s-1"},
+    **{"negative_prompt": "dogs", "steps": 20, "cfg_scale": 7, "aspect_ratio": "1:1"},
+}
+
+
+@pytest.mark.parametrize("model", ["ai-service", "dream"])
+def test_what_has_no_effect_takes_nothing_down_and_is_said(client, model):
+    answer = generate(client, model=model, seed=-1, **EVERYTHING)
+
+    warnings = answer.get_json()["warnings"]
+    assert answer.status_code == 200
+    assert {warning.partition(":")[0] for warning in warnings} == {*EVERYTHING}
+    assert answer.headers["X-Media-Warnings"].startswith(warnings[0])
+    assert len(answer.headers["X-Media-Warnings"]) <= 400
+
+
+def test_a_prompt_as_long_as_a_page_is_taken(client):
+    for model in ("dream", "ai-service"):
+        assert generate(client, model=model, prompt="a " * 4_999).status_code == 200
+
+
+def test_a_stream_is_events_and_each_holds_an_image(client):
+    answer = generate(client, stream=True, n=2)
+
+    events = answer.text.split("\n\n")
+    assert answer.content_type == "text/event-stream"
+    assert int(answer.headers["Content-Length"]) == len(answer.data)
+    assert [event.splitlines()[0] for event in events[:-1]] == [
+        "event: image_generation.completed"
+    ] * 2
+    found = [json.loads(e.splitlines()[1].removeprefix("data: ")) for e in events[:-1]]
+    assert [each["b64_json"] for each in found] == [b64(JPEG), b64(PNG)]
+    assert events[-1] == ""
+
+
+def test_where_no_form_is_asked_for_there_are_both(client):
+    (found,) = generate(client).get_json()["data"]
+
+    url = found["url"].removeprefix("http://localhost")
+    assert found["b64_json"] == b64(JPEG)
+    assert client.get(url).data == JPEG
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[tuple[FlaskClient, Any]]:
+    """A client of an app, and the service behind it, which counts."""
+    form = Form(JPEG, "image/jpeg", (), "binary")
+    with serving(form) as service:
+        app = create_app(settings(tmp_path), {"AI_SERVICE_URL": service.url})
+        yield app.test_client(), service
+        app.extensions["mimeo"].close()
+
+
+def attempt(client: FlaskClient, **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(
+        "/v1/images/generations", json={"prompt": "a cat"}, headers=named
+    )
+
+
+@pytest.mark.parametrize("first", [{}, {"X_Stainless_Retry_Count": "0"}])
+def test_a_first_attempt_after_a_full_answer_is_a_new_image(counting, first):
+    client, service = counting
+
+    for _ in range(3):
+        attempt(client, **first).get_data()
+
+    assert len(service.asked) == 3
+
+
+def test_a_retry_is_the_image_of_the_attempt_before(counting):
+    client, service = counting
+
+    attempt(client, X_Stainless_Retry_Count="0").get_data()
+    attempt(client, X_Stainless_Retry_Count="0").get_data()
+    attempt(client, X_Stainless_Retry_Count="1").get_data()
+    attempt(client, X_Stainless_Retry_Count="2").get_data()
+
+    assert len(service.asked) == 2
+
+
+def test_an_answer_that_nobody_took_is_sent_to_the_next(counting):
+    client, service = counting
+
+    attempt(client).close()
+    attempt(client).get_data()
+
+    assert len(service.asked) == 1
+
+
+def test_a_key_says_more_than_the_count(counting):
+    client, service = counting
+
+    for key in ("k-1", "k-1", "k-2"):
+        attempt(client, Idempotency_Key=key).get_data()
+
+    assert len(service.asked) == 2
+
+
+def test_a_seed_asks_for_the_same_image(counting):
+    client, service = counting
+
+    for _ in range(3):
+        generate(client, seed=5).get_data()
+
+    assert len(service.asked) == 1
+
+
+AI_SDK = {"User_Agent": "ai/6.0.5 ai-sdk/openai/3.0.1 runtime/node.js/20"}
+
+
+def test_calls_of_one_wish_are_images_of_their_own(counting):
+    client, service = counting
+
+    # Both are under way: no answer has been taken.
+    one, two = attempt(client, **AI_SDK), attempt(client, **AI_SDK)
+
+    assert len(service.asked) == 2
+    two.close()
+    attempt(client, **AI_SDK).get_data()
+    assert len(service.asked) == 2
+    one.get_data()
+
+
+def test_what_is_painted_here_is_new_too_and_says_its_seed(client):
+    one, two = (generate(client, model="dream").get_json() for _ in range(2))
+    seed = one["data"][0]["seed"]
+    same = generate(client, model="dream", seed=seed).get_json()
+
+    assert one["data"][0]["b64_json"] != two["data"][0]["b64_json"]
+    assert same["data"][0]["b64_json"] == one["data"][0]["b64_json"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -134,7 +135,7 @@ def test_a_format_and_a_quality_are_honoured(client):
     [
         ({"model": "gpt-7"}, openai.NotFoundError, "model_not_found"),
         ({"size": "big"}, openai.BadRequestError, "invalid_value"),
-        ({"quality": "hd"}, openai.BadRequestError, "unsupported_value"),
+        ({"output_format": "gif"}, openai.BadRequestError, "unsupported_value"),
         ({"n": 99}, openai.BadRequestError, "invalid_value"),
         ({"model": "x-400"}, openai.BadRequestError, "upstream_refused"),
         ({"model": "x-403"}, openai.InternalServerError, "upstream_denied"),
@@ -178,12 +179,57 @@ def test_retries_of_a_client_cost_nothing(inner, service):
     before = len(service.asked)
     with client_of(inner) as client:
         shas = {
-            client.images.generate(prompt="again and again").data[0].b64_json
-            for _ in range(5)
+            client.images.generate(
+                prompt="again and again",
+                extra_headers={"x-stainless-retry-count": str(count)},
+            )
+            .data[0]
+            .b64_json
+            for count in range(5)
         }
 
     assert len(shas) == 1
     assert len(service.asked) == before + 1
+
+
+def test_a_client_that_asks_anew_gets_another_image(client, service):
+    before = len(service.asked)
+
+    for _ in range(3):
+        client.images.generate(prompt="regenerate")
+
+    assert len(service.asked) == before + 3
+
+
+def test_a_client_that_gave_up_gets_what_was_bought_meanwhile(inner, failing):
+    failing.release.clear()
+    before = failing.count("/holds")
+    release = threading.Timer(2.5, failing.release.set)
+    release.start()
+
+    with client_of(inner, retries=2).with_options(timeout=1.5) as client:
+        found = client.images.generate(prompt="slow", model="x-holds")
+
+    release.join()
+    assert found.data[0].b64_json
+    assert failing.count("/holds") == before + 1
+
+
+def test_what_a_client_cannot_have_is_said(client):
+    found = client.images.generate(
+        prompt=PROMPT, quality="hd", style="vivid", moderation="low"
+    )
+
+    assert [text.partition(":")[0] for text in found.warnings] == [
+        *("style", "moderation", "quality")
+    ]
+
+
+def test_a_stream_is_read_by_the_client(client):
+    events = list(client.images.generate(prompt=PROMPT, stream=True, partial_images=1))
+
+    assert [event.type for event in events] == ["image_generation.completed"]
+    assert base64.b64decode(events[0].b64_json) == JPEG
 
 
 def test_another_key_is_another_purchase(client, service):
@@ -197,8 +243,10 @@ def test_another_key_is_another_purchase(client, service):
 def test_one_mimeo_is_anothers_service(outer, service):
     before = len(service.asked)
     with client_of(outer) as client:
-        found = client.images.generate(prompt="chained", n=2)
-        again = client.images.generate(prompt="chained", n=2, response_format="url")
+        key = {"Idempotency-Key": f"chained {outer.url}"}
+        asked = {"prompt": "chained", "n": 2, "extra_headers": key}
+        found = client.images.generate(**asked)
+        again = client.images.generate(**asked, response_format="url")
 
     linked = [requests.get(item.url, timeout=20).content for item in again.data]
     assert [base64.b64decode(item.b64_json) for item in found.data] == [JPEG, PNG]

@@ -8,6 +8,8 @@ connection hanging.
 """
 
 import hashlib
+import select
+import socket
 from collections.abc import (
     Callable,
     Generator,
@@ -161,6 +163,36 @@ def stream(
     # nginx would fill its disk ahead of a slow client, and the server draw on.
     passing = ("X-Accel-Buffering", "no")
     return Answer(status, (*pairs, *known, passing), body)
+
+
+def delivered(
+    body: Iterable[bytes], connection: socket.socket | None, finish: Callable[..., None]
+) -> Iterator[bytes]:
+    """Yield a body, and tell `finish` whether it `arrived`.
+
+    It has where the client was there before it and took the last of its bytes.
+    Afterwards it may have closed the connection because it has all.
+    """
+    arrived = False
+    try:
+        there = connection is None or not _is_closed(connection)
+        yield from body
+        arrived = there
+    finally:
+        finish(arrived=arrived)
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Tell whether the other side has ended the connection, without waiting."""
+    look = select.poll()
+    try:
+        look.register(connection, select.POLLIN)
+        return bool(look.poll(0)) and not connection.recv(1, socket.MSG_PEEK)
+    except ConnectionError:
+        return True
+    except (OSError, ValueError):
+        # A connection under TLS cannot be peeked at.
+        return False
 
 
 def steady(chunks: Iterable[bytes]) -> Generator[bytes]:

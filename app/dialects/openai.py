@@ -1,9 +1,11 @@
 """OpenAI's images API: the names of its fields, the shape of answers and errors.
 
-Of the request every field counts or is refused; `user` alone, which is for the
-service's own records, has no effect. `seed` and `negative_prompt` are additions.
+Its clients send more than any one service knows. A field that is known is checked and
+handed on to a renderer that has a parameter for it; what has no effect is said in
+`warnings`. Refused is what has no meaning, and a name that is one of these misspelt.
 """
 
+import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,13 +18,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
 )
 
 from app.media import Media
 from app.pipeline.admission import Busy
 from app.pipeline.generation import GeneratedImages, Generation
-from app.pipeline.idempotency import KeyReused
+from app.pipeline.idempotency import Attempt, KeyReused
 from app.renderer.errors import (
     BadParameter,
     Fault,
@@ -30,6 +33,7 @@ from app.renderer.errors import (
     RenderTimeout,
     Undrawable,
     UnknownRenderer,
+    shorten,
 )
 from app.renderer.params import faults_of
 from app.upstream.errors import (
@@ -40,7 +44,7 @@ from app.upstream.errors import (
     UpstreamRefused,
 )
 
-_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})\Z")
+_SIZE = re.compile(r"([1-9][0-9]{0,4})[xX\u00d7*]([1-9][0-9]{0,4})\Z")
 _INVALID = "invalid_value"
 # OpenAI's words for what pydantic finds, where it is not an invalid value.
 _CODES = MappingProxyType(
@@ -54,8 +58,41 @@ _NAMES = MappingProxyType(
         "height": "size",
         "format": "output_format",
         "quality": "output_compression",
+        "model_quality": "quality",
+        "model_background": "background",
     }
 )
+# Parameters that only some renderers have, by their names here.
+_WISHES = MappingProxyType(
+    {
+        **{name: name for name in ("negative_prompt", "seed", "style", "moderation")},
+        **{name: name for name in ("user", "steps", "cfg_scale")},
+        "quality": "model_quality",
+        "background": "model_background",
+        "guidance_scale": "cfg_scale",
+        "num_inference_steps": "steps",
+    }
+)
+# Values that say what is done anyway.
+_USUAL = MappingProxyType(
+    {
+        "quality": ("auto", "standard"),
+        "style": ("auto",),
+        "background": ("auto",),
+        "moderation": ("auto",),
+    }
+)
+# A picture that is left out is no detail.
+_PICTURES = ("image", "image_url", "images", "init_images", "mask")
+_NO_EFFECT = "is not known here and has no effect"
+# From this likeness on an unknown name is a known one misspelt: `sizee`, no `style_id`.
+_LIKENESS = 0.8
+_MOST_NAME = 40
+# How clients count their attempts, and how they say who they are.
+_RETRIES = re.compile(r"[1-9][0-9]{0,3}\Z")
+# It makes n calls of one image each, all at once and equal.
+_PARTING = re.compile(r"(?:^|\s)ai-sdk/")
+_MOST_WARNINGS = 20
 # What of an image's facts is told beside it.
 _TOLD = ("revised_prompt", "seed", "finish_reason", "repairs", "warnings")
 
@@ -84,10 +121,16 @@ class BadField(BadParameter):
 
 
 class OpenAIRequest(NamedTuple):
-    """What to make, and whether images are to come as `b64_json` or as `url`."""
+    """What to make, and how it is to come.
+
+    `form` is `b64_json`, `url`, or None for both; `stream` asks for events. `warnings`
+    are of fields that have no effect whatever the renderer.
+    """
 
     generation: Generation
-    form: str
+    form: str | None = None
+    stream: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def _size(text: str) -> str:
@@ -97,60 +140,129 @@ def _size(text: str) -> str:
 
 
 def _boolean(value: Any) -> Any:
-    # A Literal takes 0 for False.
+    # JSON's own; strict mode takes nothing else, but says so in other words.
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
     return value
 
 
-class _Request(BaseModel):
-    """The fields; a Literal of one value chooses where there is no choice here."""
+_Word = Annotated[str, StringConstraints(max_length=200)]
+_Side = Annotated[int, Field(ge=1, le=65_535)]
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+
+class _Request(BaseModel):
+    """The fields that are known, with the values that some service takes."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
     prompt: str
     model: str | None = None
     n: int = 1
     size: Annotated[str, AfterValidator(_size)] = "auto"
-    output_compression: int | None = Field(None, ge=1, le=100)
-    seed: int | None = None
+    width: _Side | None = None
+    height: _Side | None = None
+    response_format: Literal["b64_json", "url"] | None = None
+    output_format: Literal["png", "jpeg", "jpg", "webp"] | None = None
+    output_compression: int | None = Field(None, ge=0, le=100)
+    quality: _Word | None = None
+    style: _Word | None = None
+    background: _Word | None = None
+    moderation: _Word | None = None
+    user: _Word | None = None
+    seed: int | None = Field(None, ge=-1)
     negative_prompt: str | None = None
-    user: str | None = None
-    response_format: Literal["b64_json", "url"] = "b64_json"
-    output_format: Literal["png", "jpeg", "webp"] | None = None
-    quality: Literal["auto", "standard"] = "auto"
-    style: Literal["auto"] = "auto"
-    background: Literal["auto"] = "auto"
-    moderation: Literal["auto"] = "auto"
-    stream: Annotated[Literal[False], BeforeValidator(_boolean)] = False
-    partial_images: Literal[0] = 0
+    steps: int | None = None
+    num_inference_steps: int | None = None
+    cfg_scale: float | None = None
+    guidance_scale: float | None = None
+    stream: Annotated[bool, BeforeValidator(_boolean)] = False
+    partial_images: int = Field(0, ge=0, le=3)
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """What only some renderers know, by the names of their parameters."""
+        given = {name: getattr(self, name) for name in _WISHES}
+        if self.seed == -1:
+            # Stable Diffusion's word for a seed of its own choice.
+            given["seed"] = None
+        return {
+            _WISHES[name]: value
+            for name, value in given.items()
+            if value is not None and value not in _USUAL.get(name, ())
+        }
 
 
-def read(document: Mapping[str, Any], key: str | None) -> OpenAIRequest:
+def attempt_of(retry_count: str | None, user_agent: str | None) -> Attempt:
+    """Return what a request is to equal ones before it, by what a client says.
+
+    The clients of OpenAI count: `x-stainless-retry-count` is 0 at first. Others say
+    nothing, and one makes several calls of one wish.
+    """
+    if retry_count is not None and _RETRIES.match(retry_count.strip()):
+        return "retry"
+    return "part" if _PARTING.search(user_agent or "") else "first"
+
+
+def read(
+    document: Mapping[str, Any], key: str | None, attempt: Attempt = "first"
+) -> OpenAIRequest:
     """Return what is asked for; raise BadField that names OpenAI's fields."""
     values = {name: value for name, value in document.items() if value is not None}
     try:
         given = _Request.model_validate(values)
     except ValidationError as error:
         code = _CODES.get(error.errors(include_input=False)[0]["type"], _INVALID)
-        raise BadField(code, *_faults(error)) from error
-    parameters = given.model_dump(
-        include={"prompt", "negative_prompt", "seed"}, exclude_none=True
+        raise BadField(code, *faults_of(error)) from error
+    warnings = list(_unknown(given))
+    output = {"format": "jpeg" if given.output_format == "jpg" else given.output_format}
+    quality = given.output_compression
+    if quality is not None and given.output_format in ("jpeg", "jpg", "webp"):
+        # Ours begin at 1.
+        output["quality"] = max(quality, 1)  # type: ignore[assignment]
+    elif quality not in (None, 100):
+        warnings.append("output_compression: counts for jpeg and webp alone")
+    if given.partial_images:
+        warnings.append("partial_images: images are sent when they are done")
+    generation = Generation(
+        {"prompt": given.prompt, **_sides(given)},
+        given.model,
+        given.n,
+        {name: value for name, value in output.items() if value is not None},
+        key,
+        attempt,
+        given.wishes,
     )
+    return OpenAIRequest(
+        generation, given.response_format, given.stream, tuple(warnings)
+    )
+
+
+def _sides(given: _Request) -> dict[str, int]:
+    """Return width and height, which some clients send beside `size`."""
+    sides = {"width": given.width, "height": given.height}
+    apart = {name: side for name, side in sides.items() if side is not None}
     size = _SIZE.match(given.size)
-    if size is not None:
-        parameters |= {"width": int(size[1]), "height": int(size[2])}
-    output = {"format": given.output_format, "quality": given.output_compression}
-    output = {name: value for name, value in output.items() if value is not None}
-    generation = Generation(parameters, given.model, given.n, output, key)
-    return OpenAIRequest(generation, given.response_format)
+    if size is None:
+        return apart
+    both = {"width": int(size[1]), "height": int(size[2])}
+    for name, side in apart.items():
+        if side != both[name]:
+            raise BadField(_INVALID, Fault(name, f"is another than in size {size[0]}"))
+    return both
 
 
-def _faults(error: ValidationError) -> Iterator[Fault]:
-    for name, reason in faults_of(error):
-        if name not in _Request.model_fields:
-            reason = f"is not known; known are {', '.join(_Request.model_fields)}"
-        yield Fault(name, reason)
+def _unknown(given: _Request) -> Iterator[str]:
+    """Yield a warning for each name that is not known; raise where one is misspelt."""
+    for name in given.model_extra or ():
+        if name in _PICTURES:
+            reason = "belongs to /v1/images/edits: no image is made of another here"
+            raise BadField("unknown_parameter", Fault(name, reason))
+        short = name[:_MOST_NAME].lower()
+        like = difflib.get_close_matches(short, _Request.model_fields, 1, _LIKENESS)
+        if like:
+            reason = f"is not known (did you mean {like[0]}?)"
+            raise BadField("unknown_parameter", Fault(shorten(name), reason))
+        yield f"{shorten(name)}: {_NO_EFFECT}"
 
 
 def name_of(field: str) -> str:
@@ -194,20 +306,33 @@ def retry_headers(error: Exception) -> tuple[tuple[str, str], ...]:
     return ()
 
 
+def warnings_of(asked: OpenAIRequest, album: GeneratedImages) -> list[str]:
+    """Return what of a request had no effect, by the names of this dialect."""
+    told = [f"{name_of(field)}: {why}" for field, why in album.unfulfilled]
+    found = [*asked.warnings, *told]
+    more = [f"and {len(found) - _MOST_WARNINGS} more"] if found[_MOST_WARNINGS:] else []
+    return found[:_MOST_WARNINGS] + more
+
+
 def write(
-    album: GeneratedImages, created: int, links: Sequence[Mapping[str, Any]] | None
+    album: GeneratedImages,
+    created: int,
+    links: Sequence[Mapping[str, Any]] | None,
+    form: str | None = None,
 ) -> dict[str, Any]:
     """Return the answer as a document in which images are bytes.
 
-    `created` is in seconds since the epoch. `links` are the members that stand for
-    each image where it is not sent itself: `url` and `expires_at`.
+    `created` is in seconds since the epoch. `links` are the members that lead to
+    each image, `url` and `expires_at`, where there are any; they stand beside the
+    image itself unless `form` asks for one of both.
     """
-    sent = links or [{"b64_json": media.data} for media in album.images]
     document: dict[str, Any] = {
         "created": created,
         "data": [
             {**members, **_told(media)}
-            for members, media in zip(sent, album.images, strict=True)
+            for members, media in zip(
+                _members(album, links, form), album.images, strict=True
+            )
         ],
         "output_format": album.images[0].media_type.partition("/")[2],
         "size": f"{album.images[0].width}x{album.images[0].height}",
@@ -215,6 +340,35 @@ def write(
     if album.absent:
         document["missing"] = [asdict(each) for each in album.absent]
     return document
+
+
+def _members(
+    album: GeneratedImages, links: Sequence[Mapping[str, Any]] | None, form: str | None
+) -> Iterator[dict[str, Any]]:
+    for place, media in enumerate(album.images):
+        link = {} if links is None or form == "b64_json" else links[place]
+        yield {**link, **({} if form == "url" and link else {"b64_json": media.data})}
+
+
+def write_events(
+    album: GeneratedImages, created: int, kind: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the events of a stream: name and document, in which images are bytes.
+
+    `kind` is `image_generation` or `image_edit`.
+    """
+    for media in album.images:
+        yield (
+            f"{kind}.completed",
+            {
+                "type": f"{kind}.completed",
+                "b64_json": media.data,
+                "created_at": created,
+                "output_format": media.media_type.partition("/")[2],
+                "size": f"{media.width}x{media.height}",
+                **_told(media),
+            },
+        )
 
 
 def write_model(name: str) -> dict[str, Any]:

@@ -4,15 +4,17 @@ A face is a table of names and shapes: it says a `Generation` out of its own wir
 format, and `GeneratedImages` in it.
 """
 
+import hashlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from app.config import Settings
 from app.image_request import ImageRequest, from_parts
 from app.media import Media
-from app.pipeline.idempotency import IdempotencyKeys
+from app.pipeline.idempotency import Attempt, IdempotencyKeys
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Absent, Renderer
 from app.renderer.catalogue import Catalogue
@@ -32,8 +34,9 @@ class Generation:
 
     `parameters` are the renderer's (`prompt`, `seed`, `width`, ...), `output` the
     options of an image's encoding; without a `format` a service's images stay as
-    they come. `key` is the client's idempotency key. Without a `renderer` it is the
-    default one.
+    they come. `key` is the client's idempotency key; without one `attempt` says what
+    the request is to equal ones before it. Without a `renderer` it is the default one.
+    `wishes` are parameters that count where the renderer knows them.
     """
 
     parameters: Mapping[str, Any]
@@ -41,6 +44,8 @@ class Generation:
     count: int = 1
     output: dict[str, Any] = field(default_factory=dict)
     key: str | None = None
+    attempt: Attempt = "window"
+    wishes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,17 @@ class GeneratedImages:
     """At least one image, and what is missing of the number asked for.
 
     Facts of an image are such as `seed`, `finish_reason`, `revised_prompt`,
-    `repairs`, `warnings`. `source` is as in a Production.
+    `repairs`, `warnings`. `source` is as in a Production. `unfulfilled` are the wishes
+    that have no effect, and why. `finish` is to be called once the client has got them,
+    or has not: an equal first request wants other images only where it has.
     """
 
     renderer: str
     images: tuple[Media, ...]
     absent: tuple[Absent, ...]
     source: str
+    unfulfilled: tuple[Fault, ...] = ()
+    finish: Callable[..., None] = lambda arrived: None
 
 
 class Generations:
@@ -85,11 +94,59 @@ class Generations:
         """
         renderer = self._catalogue.get(asked.renderer or self._default())
         _check(renderer, asked)
+        asked, unfulfilled = self._fulfil(renderer, asked)
+        request = self._request(renderer, asked.parameters, asked)
+        occasion = self._occasion(request, asked)
+        make = self._draw if renderer.remote is None else self._buy
+        try:
+            album = make(request, asked, occasion)
+        except BaseException:
+            self._settle(occasion, asked, arrived=False)
+            raise
+        finish = partial(self._settle, occasion, asked)
+        return replace(album, unfulfilled=unfulfilled, finish=finish)
+
+    def _settle(self, occasion: str, asked: Generation, *, arrived: bool) -> None:
+        """Remember whether a client has the images; a store at fault is logged."""
+        if asked.key is not None or asked.attempt == "window" or not occasion:
+            return
+        try:
+            if arrived:
+                self._occasions.arrive(occasion)
+            else:
+                self._occasions.leave(occasion)
+        except StoreError as error:
+            _LOG.warning("store: %s", error)
+
+    def _request(
+        self, renderer: Renderer, parameters: Mapping[str, Any], asked: Generation
+    ) -> ImageRequest:
         output = {"format": "png", **asked.output}
-        request = from_parts(renderer, asked.parameters, output, self._settings)
-        if renderer.remote is None:
-            return self._draw(request, asked)
-        return self._buy(request, asked)
+        return from_parts(renderer, parameters, output, self._settings)
+
+    def _fulfil(
+        self, renderer: Renderer, asked: Generation
+    ) -> tuple[Generation, tuple[Fault, ...]]:
+        """Make parameters of the wishes that the renderer knows; return the others.
+
+        A word that it does not know is none of its own; wrong numbers are wrong.
+        """
+        known = renderer.parameters.model_fields
+        reason = f"is not something that {renderer.name} can be told"
+        others = [Fault(name, reason) for name in asked.wishes if name not in known]
+        wishes = {name: v for name, v in asked.wishes.items() if name in known}
+        try:
+            self._request(renderer, {**asked.parameters, **wishes}, asked)
+        except BadParameter as error:
+            words = [
+                fault
+                for fault in error.faults
+                if isinstance(wishes.get(fault.field), str)
+            ]
+            others += words
+            wishes = {n: v for n, v in wishes.items() if n not in dict(words)}
+        parameters = {**asked.parameters, **wishes}
+        return replace(asked, parameters=parameters), tuple(others)
 
     def _default(self) -> str:
         if self._settings.default_renderer is not None:
@@ -103,13 +160,32 @@ class Generations:
             raise BadParameter(Fault("renderer", reason))
         return remote[0] if remote else _LOCAL
 
-    def _draw(self, request: ImageRequest, asked: Generation) -> GeneratedImages:
+    def _draw(
+        self, request: ImageRequest, asked: Generation, occasion: str
+    ) -> GeneratedImages:
+        if occasion and "seed" not in asked.parameters:
+            request = self._by_chance(request, asked, occasion)
         requests = [request, *self._variations(request, asked)]
         productions = [self._pipeline.produce(each) for each in requests]
         images = tuple(production.media for production in productions)
         sources = {production.source for production in productions}
         source = sources.pop() if len(sources) == 1 else "miss"
         return GeneratedImages(request.renderer.name, images, (), source)
+
+    def _by_chance(
+        self, request: ImageRequest, asked: Generation, occasion: str
+    ) -> ImageRequest:
+        """Return the request with a seed of its occasion's own, where it has seeds."""
+        if "seed" not in request.renderer.parameters.model_fields:
+            return request
+        digest = hashlib.sha256(occasion.encode()).digest()
+        seed = int.from_bytes(digest[:4]) >> 1
+        try:
+            parameters = {**asked.parameters, "seed": seed}
+            return self._request(request.renderer, parameters, asked)
+        except BadParameter:
+            # A renderer of few seeds keeps its usual one.
+            return request
 
     def _variations(
         self, request: ImageRequest, asked: Generation
@@ -121,9 +197,11 @@ class Generations:
             output = request.output.model_dump(exclude_unset=True)
             yield from_parts(request.renderer, parameters, output, self._settings)
 
-    def _buy(self, request: ImageRequest, asked: Generation) -> GeneratedImages:
+    def _buy(
+        self, request: ImageRequest, asked: Generation, occasion: str
+    ) -> GeneratedImages:
         wish = request.output.format if "format" in asked.output else None
-        bought = replace(request, occasion=self._occasion(request, asked))
+        bought = replace(request, occasion=occasion)
         purchase = self._pipeline.buy(bought, asked.count, wish)
         images = purchase.media
         if asked.output:
@@ -137,12 +215,19 @@ class Generations:
         return self._pipeline.convert(replace(request, occasion=occasion), image).media
 
     def _occasion(self, request: ImageRequest, asked: Generation) -> str:
-        """Return what parts this purchase from others; a store at fault parts it."""
+        """Return what parts this purchase from others; a store at fault parts it.
+
+        What is drawn here is always the same, unless attempts are told apart.
+        """
+        if request.renderer.remote is None and asked.attempt == "window":
+            return ""
         subject = f"{request.purchase} {asked.count}"
         try:
             if asked.key is not None:
                 return self._occasions.of_key(asked.key, subject)
-            return self._occasions.of_request(subject)
+            # Of one seed a service would make the same image again.
+            attempt = "window" if "seed" in asked.parameters else asked.attempt
+            return self._occasions.of_request(subject, attempt)
         except StoreError as error:
             _LOG.warning("store: %s", error)
             return asked.key or ""

@@ -152,7 +152,8 @@ class Renderer:
     when equal parameters give other pixels. A `cheap` renderer draws in less time than
     a hand-over to another thread takes. An `isolated` renderer handles
     untrusted input: it runs in a process that is killed at the deadline. The images
-    of a `remote` one are made elsewhere, and `draw` is never called.
+    of a `remote` one are made elsewhere, and `draw` is never called. One that is only
+    `prompted` lays no text out: what it takes is long without taking time.
     `preflight` tells facts of a drawing without it: characters that no font has, and
     what is clipped only if it may lay texts out, which takes some milliseconds.
     `images` reads what callers name by URL, where that is allowed.
@@ -170,6 +171,7 @@ class Renderer:
     isolated: bool = False
     remote: Remote | None = None
     images: ImageSource | None = None
+    prompted: bool = False
     check: Callable[[Any], None] | None = None
     preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
     example: Mapping[str, str] = field(default_factory=dict)

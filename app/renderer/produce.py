@@ -54,7 +54,8 @@ def check(
     if pixels > limits.max_pixels:
         raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
     # The text of an isolated renderer is a document, with a bound of its own.
-    fields = () if renderer.isolated else text_fields(type(parameters))
+    bounded = not (renderer.isolated or renderer.prompted)
+    fields = text_fields(type(parameters)) if bounded else ()
     texts = {name: len(getattr(parameters, name) or "") for name in fields}
     total = sum(texts.values())
     if total > limits.max_text_chars:

@@ -51,6 +51,7 @@ def renderer_of(
         draw=_cannot_draw,
         version=_version(upstream),
         remote=RemoteService(upstream, gate),
+        prompted=True,
         example={"prompt": "a lighthouse at dusk"},
     )
 

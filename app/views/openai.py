@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from flask import Blueprint, Response, request
 
 from app.delivery.album import embed, pairs_of
-from app.delivery.answer import send_json, send_whole
+from app.delivery.answer import delivered, list_of, send_json, send_whole
 from app.dialects import openai
 from app.media import Media
 from app.parsing.accept import JSON
 from app.pipeline.generation import GeneratedImages, Generations
+from app.pipeline.idempotency import Attempt
 from app.renderer.errors import BadParameter, UnknownRenderer
 from app.views.body import read_document
 from app.views.images import CACHE_STATUS
@@ -27,21 +28,8 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
     @bp.post("/images/generations")
     def generate() -> Response:
         """Make the images of a prompt."""
-        key = request.headers.get("Idempotency-Key")
-        asked = openai.read(read_document(), key)
-        try:
-            album = generations.make(asked.generation)
-        except BadParameter as error:
-            # The renderer names its own parameters; the client knows OpenAI's alone.
-            raise openai.renamed(error) from error
-        links = _links(album, link) if asked.form == "url" else None
-        document = openai.write(album, int(time.time()), links)
-        pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
-        if asked.form == "url" and links is None:
-            warning = _UNLINKED if link is None else _UNKEPT
-            document["warnings"] = [warning]
-            pairs.append(("X-Media-Warnings", warning))
-        return send_whole(embed(document), [*pairs, ("Content-Type", JSON)])
+        asked = openai.read(read_document(), *_attempt())
+        return _answer(generations, link, asked, "image_generation")
 
     @bp.get("/models")
     def models() -> Response:
@@ -58,6 +46,51 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
         return send_json(openai.write_model(name))
 
     return bp
+
+
+def _attempt() -> tuple[str | None, Attempt]:
+    """Return the client's key, and what the request is to equal ones before it."""
+    headers = request.headers
+    retries, agent = headers.get("X-Stainless-Retry-Count"), headers.get("User-Agent")
+    return headers.get("Idempotency-Key"), openai.attempt_of(retries, agent)
+
+
+def _answer(
+    generations: Generations, link: Link | None, asked: openai.OpenAIRequest, kind: str
+) -> Response:
+    """Make what is asked for, and send it in the form that is asked for."""
+    try:
+        album = generations.make(asked.generation)
+    except BadParameter as error:
+        # The renderer names its own parameters; the client knows OpenAI's alone.
+        raise openai.renamed(error) from error
+    pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
+    warnings = openai.warnings_of(asked, album)
+    created = int(time.time())
+    body: bytes | memoryview
+    if asked.stream:
+        body = b"".join(map(_event, openai.write_events(album, created, kind)))
+        media_type = "text/event-stream"
+    else:
+        links = None if asked.form == "b64_json" else _links(album, link)
+        if asked.form == "url" and links is None:
+            warnings.append(_UNLINKED if link is None else _UNKEPT)
+        document = openai.write(album, created, links, asked.form)
+        if warnings:
+            document["warnings"] = warnings
+        body, media_type = embed(document), JSON
+    if warnings:
+        pairs.append(("X-Media-Warnings", list_of(warnings)))
+    answer = send_whole(body, [*pairs, ("Content-Type", media_type)])
+    connection = request.environ.get("gunicorn.socket")
+    answer.response = delivered(answer.iter_encoded(), connection, album.finish)
+    return answer
+
+
+def _event(event: tuple[str, Mapping[str, object]]) -> bytes:
+    """Spell a server-sent event (HTML, 9.2)."""
+    name, document = event
+    return b"".join((f"event: {name}\ndata: ".encode(), embed(document), b"\n\n"))
 
 
 def _links(

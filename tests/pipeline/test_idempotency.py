@@ -124,3 +124,46 @@ def test_where_nothing_is_kept_a_key_still_names_its_occasion():
 
     assert occasions.of_key("k", "a ship") == occasions.of_key("k", "a ship")
     assert occasions.of_request("a ship") == occasions.of_request("a ship")
+
+
+def test_what_has_arrived_is_new_for_a_first_attempt_and_old_for_a_retry(store):
+    keys = IdempotencyKeys(store, 600)
+    old = keys.of_request("a ship", "first")
+    under_way = keys.of_request("a ship", "first")
+    keys.arrive(old)
+    retry = keys.of_request("a ship", "retry")
+    new = keys.of_request("a ship", "first")
+
+    assert old == under_way == retry != new
+    assert keys.of_request("a ship", "retry") == new
+    assert keys.of_request("a ship") == new
+    keys.arrive(new)
+    assert keys.of_request("a ship", "retry") == new
+
+
+def test_parts_of_one_wish_are_each_their_own(store):
+    keys = IdempotencyKeys(store, 600)
+
+    parts = [keys.of_request("a ship", "part") for _ in range(4)]
+    keys.leave(parts[1])
+
+    assert len({*parts}) == 4
+    assert keys.of_request("a ship", "part") == parts[1]
+    assert keys.of_request("a ship", "part") not in parts
+
+
+def test_parts_in_two_processes_are_each_their_own(tmp_path):
+    two = [IdempotencyKeys(open_store(str(tmp_path), 1 << 20), 600) for _ in range(2)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda n: two[n % 2].of_request("s", "part"), range(16)))
+
+    assert len(found) == 16
+
+
+def test_where_nothing_is_kept_nothing_arrives():
+    keys = IdempotencyKeys(NoStore(), 600)
+    keys.arrive("one")
+    keys.leave("one")
+
+    assert keys.of_request("a ship", "first") == keys.of_request("a ship", "part") == ""

@@ -189,7 +189,7 @@ MISTAKES = [
     (table(key_header='"User-Agent"'), "painter.key_header", "header"),
     (table(key_env="", key_header='"X"'), "painter.key_header", "key_env"),
     (table(knows='"seed"'), "painter.knows", "list"),
-    (table(knows='["steps"]'), "painter.knows", "'steps'"),
+    (table(knows='["lora"]'), "painter.knows", "'lora'"),
     (table(knows='["seed", "seed"]'), "painter.knows", "twice"),
     (table(sizes='["5x"]'), "painter.sizes", "1024x768"),
     (table(sizes='["0x5"]'), "painter.sizes", "1024x768"),

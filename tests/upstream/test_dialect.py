@@ -26,6 +26,7 @@ WEBUI = upstream("sdwebui")
 AUTO = upstream("auto")
 BINARY = upstream("binary")
 JSON = upstream("json")
+DIFFUSION = ("prompt", "steps", "cfg_scale")
 ALL = (OPENAI, DALL_E_2, DALL_E_3, LOCAL_OPENAI, V1, SDXL, CORE, WEBUI, AUTO, BINARY)
 
 
@@ -136,10 +137,17 @@ def test_what_a_kind_takes_is_part_of_what_it_can_be_taught(upstream):
 @pytest.mark.parametrize(
     ("upstream", "fields"),
     [
-        (OPENAI, {"prompt", "width", "height"}),
-        (V1, {"prompt", "negative_prompt", "seed", "width", "height"}),
+        (LOCAL_OPENAI, {"prompt", "width", "height"}),
+        (
+            OPENAI,
+            {"prompt", "width", "height", "model_quality", "model_background"}
+            | {"moderation", "user"},
+        ),
+        (DALL_E_2, {"prompt", "width", "height", "user"}),
+        (DALL_E_3, {"prompt", "width", "height", "model_quality", "style", "user"}),
+        (V1, {*DIFFUSION, "negative_prompt", "seed", "width", "height"}),
         (CORE, {"prompt", "negative_prompt", "seed", "width", "height"}),
-        (WEBUI, {"prompt", "negative_prompt", "seed", "width", "height"}),
+        (WEBUI, {*DIFFUSION, "negative_prompt", "seed", "width", "height"}),
         (AUTO, {"prompt", "seed", "width", "height"}),
         (BINARY, {"prompt", "seed", "width", "height"}),
     ],
@@ -167,7 +175,10 @@ def test_parameters_of_callers_become_what_is_asked():
         (WEBUI, {"prompt": "a", "seed": 1 << 32}, "seed"),
         (WEBUI, {"prompt": "a", "width": 65}, "width"),
         (WEBUI, {"prompt": "a", "n": 2}, "n"),
-        (WEBUI, {"prompt": "a", "steps": 20}, "steps"),
+        (WEBUI, {"prompt": "a", "steps": 0}, "steps"),
+        (WEBUI, {"prompt": "a", "style": "vivid"}, "style"),
+        (OPENAI, {"prompt": "a", "model_quality": "hd"}, "model_quality"),
+        (DALL_E_3, {"prompt": "a", "model_quality": "high"}, "model_quality"),
         (OPENAI, {"prompt": "a", "seed": 1}, "seed"),
         (AUTO, {"prompt": "a", "negative_prompt": "b"}, "negative_prompt"),
     ],
@@ -177,3 +188,41 @@ def test_parameters_out_of_bounds_are_refused(upstream, values, field):
         parameters(upstream).model_validate(values)
 
     assert [error["loc"] for error in caught.value.errors()] == [(field,)]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "details", "sent"),
+    [
+        (
+            OPENAI,
+            {"model_quality": "high", "model_background": "opaque", "user": "u-1"},
+            b'"quality":"high","background":"opaque","user":"u-1"}',
+        ),
+        (DALL_E_3, {"style": "natural"}, b'"style":"natural"}'),
+        (WEBUI, {"steps": 30, "cfg_scale": 7.5}, b'"steps":30,"cfg_scale":7.5}'),
+        (V1, {"steps": 30}, b'"steps":30}'),
+        (
+            upstream("json", knows=("model_quality",)),
+            {"model_quality": "ultra"},
+            b'{"prompt":"a","quality":"ultra"}',
+        ),
+        (
+            upstream("auto", knows=("model_quality",)),
+            {"model_quality": "ultra"},
+            b'{"prompt":"a","model_quality":"ultra"}',
+        ),
+        (
+            upstream("openai", model="flux", knows=("style", "n")),
+            {"style": "any"},
+            b'"style":"any"}',
+        ),
+    ],
+)
+def test_details_are_handed_on_by_the_services_names(upstream, details, sent):
+    given = parameters(upstream).model_validate({"prompt": "a", **details}, strict=True)
+    wish = Ask.of(given)
+
+    check(upstream, wish)
+    request = build(upstream, wish)
+
+    assert request.body.endswith(sent)

@@ -273,7 +273,7 @@ _Side = Annotated[int, Field(ge=64, le=2048, description="CSS pixels.")]
 class Prompted(Parameters):
     """A prompt, the seed of chance, and a size."""
 
-    prompt: Annotated[Words, Field(min_length=1, max_length=2000)] = Field(
+    prompt: Annotated[Words, Field(min_length=1, max_length=32_000)] = Field(
         description="What to show, in words."
     )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(
@@ -335,5 +335,6 @@ def build(engine: Engine) -> Renderer:
         draw=draw,
         vector=paint,
         version=f"3 {engine.version}",
+        prompted=True,
         example={"prompt": "mountains at dawn", "width": "640", "height": "400"},
     )

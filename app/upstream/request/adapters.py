@@ -5,11 +5,12 @@ without a word.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import gcd
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -18,7 +19,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.params import Parameters, Text, Words
-from app.upstream.request.capabilities import RATIOS, Dialect, dialect_of
+from app.upstream.request.capabilities import DETAILS, RATIOS, Dialect, dialect_of
 from app.upstream.service import Service
 
 
@@ -28,6 +29,7 @@ class Ask:
 
     `format` (`png`, `jpeg`, ...) is the one in which the upstream's bytes could be
     handed on untouched. It is a wish: where it cannot be said, whoever asks encodes.
+    `details` are by the names in `capabilities.DETAILS`.
     """
 
     prompt: str
@@ -37,13 +39,16 @@ class Ask:
     height: int | None = None
     n: int = 1
     format: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, parameters: Parameters, *, n: int = 1, format: str | None = None
     ) -> "Ask":
         """Return what instances of a class made by `parameters` ask for."""
-        return cls(**parameters.model_dump(exclude_none=True), n=n, format=format)
+        given = parameters.model_dump(exclude_none=True)
+        details = {name: given.pop(name) for name in DETAILS if name in given}
+        return cls(**given, n=n, format=format, details=details)
 
 
 def parameters(upstream: Service) -> type[Parameters]:
@@ -56,7 +61,9 @@ def parameters(upstream: Service) -> type[Parameters]:
     fields: dict[str, Any] = {
         name: row for name, row in known.items() if name in ("prompt", *dialect.fields)
     }
-    title = "".join(part.capitalize() for part in upstream.name.split("-"))
+    title = "".join(
+        part.capitalize() for part in re.split(r"[^A-Za-z0-9]+", upstream.name)
+    )
     about = f"What {upstream.name} can be asked for."
     return create_model(title, __base__=Parameters, __doc__=about, **fields)
 
@@ -90,7 +97,38 @@ def _optional(dialect: Dialect) -> dict[str, tuple[Any, Any]]:
             Annotated[int, side] | None,
             Field(None, description=f"Pixels; {absent}{size}"),
         ),
+        "steps": (
+            Annotated[int, Field(ge=1, le=150)] | None,
+            Field(None, description=f"Steps of the diffusion; {absent}"),
+        ),
+        "cfg_scale": (
+            Annotated[float, Field(ge=0, le=35)] | None,
+            Field(None, description=f"How closely to keep to the prompt; {absent}"),
+        ),
+        **{
+            name: (_word(dialect.words.get(name)), Field(None, description=about))
+            for name, about in _ABOUT.items()
+        },
     }
+
+
+# What the words among the details mean.
+_ABOUT = MappingProxyType(
+    {
+        "model_quality": "How much effort the model makes.",
+        "model_background": "Whether the model leaves the ground transparent.",
+        "style": "The manner of the model.",
+        "moderation": "How strict the service's filter is.",
+        "user": "Whom the service's own records name.",
+    }
+)
+
+
+def _word(known: tuple[str, ...] | None) -> Any:
+    """Return the type of a word: one of those known, or any short one."""
+    if known is None:
+        return Annotated[Words, Field(max_length=200)] | None
+    return Literal[known] | None
 
 
 def _sizes(dialect: Dialect) -> str:
@@ -121,6 +159,7 @@ def _faults(dialect: Dialect, ask: Ask) -> Iterator[Fault]:
         "width": ask.width is not None,
         "height": ask.height is not None,
         "n": ask.n != 1,
+        **dict.fromkeys(ask.details, True),
     }
     unknown = [
         name for name, given in asked.items() if given and name not in dialect.fields
@@ -232,6 +271,7 @@ def _openai(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
         size=size,
         response_format="b64_json" if asks_for_form else None,
         output_format=_format(dialect, ask),
+        **_details(ask),
     )
     return _post("/images/generations", document, _JSON)
 
@@ -251,6 +291,7 @@ def _v1(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
         seed=ask.seed,
         width=ask.width,
         height=ask.height,
+        **_details(ask),
     )
     engine = quote(upstream.model or "", safe="")
     return _post(f"/v1/generation/{engine}/text-to-image", document, _JSON)
@@ -289,6 +330,12 @@ def _multipart(parts: Mapping[str, Any]) -> tuple[str, bytes]:
     return media_type, body
 
 
+def _details(ask: Ask) -> dict[str, Any]:
+    """Return the details by the names that services have for them."""
+    named = {"model_quality": "quality", "model_background": "background"}
+    return {named.get(name, name): value for name, value in ask.details.items()}
+
+
 def _words(ask: Ask) -> dict[str, Any]:
     """Return what most kinds call as we do."""
     return {
@@ -308,6 +355,7 @@ def _sdwebui(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
         n_iter=ask.n,
         send_images=True,
         save_images=False,
+        **_details(ask),
     )
     if upstream.model:
         document["override_settings"] = {"sd_model_checkpoint": upstream.model}
@@ -321,6 +369,8 @@ def _plain(upstream: Service, dialect: Dialect, ask: Ask) -> WireRequest:
         **_words(ask),
         n=ask.n if ask.n != 1 else None,
         **{model: upstream.model},
+        # Another Mimeo has our names, others have OpenAI's.
+        **(ask.details if upstream.kind == "auto" else _details(ask)),
     )
     path = "/inference" if upstream.kind == "auto" and _is_bare(upstream.url) else ""
     return _post(path, document, _accept(upstream, dialect, ask))

@@ -1,12 +1,20 @@
 """What each kind of upstream can be told, by its model: one table."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import MappingProxyType
 
 from app.upstream.service import Service, Size
 
 FIELDS = ("negative_prompt", "seed", "width", "height", "n")
+# What only some kinds have a word for. `quality` and `background` are those of the
+# model, because an image's encoding has options of these names.
+DETAILS = (
+    *("model_quality", "model_background", "style", "moderation", "user"),
+    *("steps", "cfg_scale"),
+)
+_OF_OPENAI, _OF_DIFFUSION = DETAILS[:5], DETAILS[5:]
 # Aspect ratios of Stability's v2beta, by their reduced sides.
 RATIOS = MappingProxyType(
     {
@@ -45,7 +53,8 @@ class Dialect:
     `most` are the images of one request, `most_seed` the largest seed; seeds begin
     at 0. Sides lie between `least_side` and `most_side` and are multiples of `step`.
     Where it is `paired`, or has `sizes`, width and height go together. A service that
-    takes `ratios` chooses the size itself. `formats` are those it can be asked for.
+    takes `ratios` chooses the size itself. `formats` are those it can be asked for,
+    `words` the only values of those of `DETAILS` that are words.
     """
 
     fields: tuple[str, ...]
@@ -59,12 +68,22 @@ class Dialect:
     paired: bool = False
     ratios: bool = False
     formats: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _OPENAI = Dialect((*_SIDES, "n"), prompt_chars=32_000, most=10, paired=True)
-_GPT_IMAGE = replace(_OPENAI, formats=("png", "jpeg", "webp"))
+_GPT_IMAGE = replace(
+    _OPENAI,
+    fields=(*_OPENAI.fields, "model_quality", "model_background", "moderation", "user"),
+    formats=("png", "jpeg", "webp"),
+    words={
+        "model_quality": ("auto", "low", "medium", "high"),
+        "model_background": ("auto", "transparent", "opaque"),
+        "moderation": ("auto", "low"),
+    },
+)
 _V1 = Dialect(
-    FIELDS,
+    (*FIELDS, *_OF_DIFFUSION),
     prompt_chars=2_000,
     most=10,
     most_seed=(1 << 32) - 1,
@@ -92,6 +111,7 @@ _ROWS = (
         "dall-e-2",
         replace(
             _OPENAI,
+            fields=(*_OPENAI.fields, "user"),
             prompt_chars=1_000,
             sizes=((256, 256), (512, 512), (1024, 1024)),
         ),
@@ -101,6 +121,8 @@ _ROWS = (
         "dall-e-3",
         replace(
             _OPENAI,
+            fields=(*_OPENAI.fields, "model_quality", "style", "user"),
+            words={"model_quality": ("standard", "hd"), "style": ("vivid", "natural")},
             prompt_chars=4_000,
             most=1,
             sizes=((1024, 1024), (1792, 1024), (1024, 1792)),
@@ -125,7 +147,9 @@ _ROWS = (
         "sdwebui",
         "",
         # A side that is no multiple of 8 is cut down by it without a word.
-        Dialect(FIELDS, most_seed=(1 << 32) - 1, least_side=64, step=8),
+        Dialect(
+            (*FIELDS, *_OF_DIFFUSION), most_seed=(1 << 32) - 1, least_side=64, step=8
+        ),
     ),
     ("binary", "", replace(_PLAIN, fields=("seed", *_SIDES), most=1)),
     ("auto", "", replace(_PLAIN, formats=("png", "jpeg", "webp", "avif", "gif"))),
@@ -149,10 +173,12 @@ def dialect_of(upstream: Service) -> Dialect:
 def open_fields(upstream: Service) -> tuple[str, ...]:
     """Return all parameters that `knows` may name: what the kind has a word for."""
     if upstream.kind in ("auto", "json"):
-        return FIELDS
+        return (*FIELDS, *DETAILS)
     if upstream.kind == "binary":
-        return tuple(name for name in FIELDS if name != "n")
-    return _row(upstream).fields
+        return tuple(name for name in (*FIELDS, *DETAILS) if name != "n")
+    known = _row(upstream).fields
+    details = _OF_OPENAI if upstream.kind == "openai" else ()
+    return (*known, *(name for name in details if name not in known))
 
 
 def _row(upstream: Service) -> Dialect:
