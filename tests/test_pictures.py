@@ -320,6 +320,7 @@ LAUGHS = (
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "is PostScript"),
         (b"\1\2\3\4" * 9, "is not an image in a known format: PNG, JPEG"),
         (JPEG[:-100], "is a damaged image: the JPEG is cut off"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is a damaged image: the image has"),
         (HALVES["PNG"][:60], "is a damaged image: the PNG is cut off"),
         (HALVES["TIFF"][:900], "is a damaged image: the TIFF is cut off"),
         (HALVES["BMP"][:900], "is a damaged image: the BMP is cut off"),

@@ -157,17 +157,19 @@ def _unknown(data: bytes) -> str:
     for magic, reason in _OTHER_MAGIC:
         if data.startswith(magic) and kind not in _READ:
             return reason
-    if data[4:8] == b"ftyp":
-        return "is a film and no image"
     if kind in _OTHER:
         return _OTHER[kind]
     if kind in _READ:
         return f"is a damaged image: {_cut(data) or 'its head makes no sense'}"
+    # What is made of boxes and of no brand of images (ISO/IEC 14496-12).
+    if data[4:8] == b"ftyp":
+        return "is a film and no image"
     return f"is not an image in a known format: {_KNOWN}"
 
 
 _READ = frozenset(
-    f"image/{name}" for name in ("png", "jpeg", "webp", "avif", "gif", "bmp", "tiff")
+    f"image/{name}"
+    for name in ("png", "jpeg", "webp", "avif", "gif", "bmp", "tiff", "heic")
 )
 
 
