@@ -34,7 +34,7 @@ FIELDS = [
     *("company", "event", "qr", "course", "date", "issuer", "product", "price"),
     *("sku", "text", "color", "background", "start", "end", "angle", "seed"),
     *("size", "width", "height", "data", "margin", "level", "dark", "light"),
-    *("heading", "presented", "completed", "prompt"),
+    *("heading", "presented", "completed", "prompt", "font", "lang", "emoji"),
     *("format", "quality", "scale", "compression", "v", "download"),
 ]
 VALUES = st.one_of(
