@@ -371,7 +371,10 @@ def _number(text: str, argument: str) -> str:
     mark = found[1].lower() if found else ""
     code = argument[found.end() :] if found else argument
     value = _value(text.strip(), {"point": ".", "comma": ","}.get(mark, ""))
-    return NumberFormat(code.strip() or "General").show(value)
+    try:
+        return NumberFormat(code.strip() or "General").show(value)
+    except UnknownNumberFormat as error:
+        raise FilterFault(str(error)) from error
 
 
 def _value(text: str, mark: str) -> float:

@@ -3,10 +3,11 @@
 Points, commas and English names stand where a code leaves them to the reader's system.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -17,8 +18,8 @@ _TOKEN = re.compile(
     r"""(?P<quoted>"[^"]*")|\\(?P<escaped>.)|(?P<blank>_.)|(?P<fill>\*.)
     |\[\$(?P<currency>[^\]-]*)(?:-(?P<locale>[^\]]*))?\]
     |\[(?P<elapsed>h+|m+|s+)\]
-    |\[(?P<condition>(?:<=|>=|<>|<|>|=)-?[0-9.]+)\]
-    |(?P<color>\[[a-z]+[ ]?[0-9]*\])
+    |\[(?P<condition>(?:<=|>=|<>|<|>|=)-?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\]
+    |(?P<color>\[(?:black|blue|cyan|green|magenta|red|white|yellow|color[ ]?[0-9]+)\])
     |(?P<general>general)|(?P<half>am/pm|a/p)
     |(?P<year>y+|e(?![+-]))|(?P<month>m+)|(?P<day>d+)|(?P<hour>h+)|(?P<second>s+)
     |(?P<exponent>e[+-])|(?P<digit>[0\#?])|(?P<point>\.)|(?P<comma>,)
@@ -33,6 +34,12 @@ _MONTHS = (
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MOST_CODE = 255
 _ENGLISH = 9
+_EPOCH = datetime(1899, 12, 30)
+# Behind the last day of the year 9999.
+_LAST_DAY = 2_958_466
+# A float has up to 309 digits before its point and a code up to 255 places behind it;
+# each percent sign makes two more.
+_EXACT = Context(prec=1_000, rounding=ROUND_HALF_UP)
 
 
 class UnknownNumberFormat(ValueError):
@@ -71,9 +78,14 @@ class NumberFormat:
             self._sections = sections[:-1]
 
     def show(self, value: Value) -> str:
-        """Return what the sheet shows for a number, a moment, a span or a text."""
+        """Return what the sheet shows for a number, a moment, a span or a text.
+
+        Raises UnknownNumberFormat where the format has no spelling of the value.
+        """
         if isinstance(value, str):
             return value if self._text is None else _literally(self._text, value)
+        if isinstance(value, int | float):
+            _check_finite(value)
         number = value if isinstance(value, int | float) else None
         section, has_sign = self._choose(0.0 if number is None else float(number))
         if number is None:
@@ -87,6 +99,7 @@ class NumberFormat:
             return _literally(section, text)
         if section.has(*_DATES):
             if section.has("elapsed"):
+                _check_day(number)
                 return _show_moment(section, timedelta(days=float(number)))
             return _show_moment(section, _moment(float(number)))
         return _show_number(section, abs(number) if has_sign else number)
@@ -99,7 +112,7 @@ class NumberFormat:
         if any(section.condition for section in sections):
             for section in sections:
                 if section.condition is None or _holds(section.condition, number):
-                    return section, section is not sections[0]
+                    return section, _is_of_negatives(section, sections[0])
             return sections[-1], False
         if number < 0 and len(sections) > 1:
             return sections[1], True
@@ -107,6 +120,33 @@ class NumberFormat:
         if number == 0 and len(sections) > 2:
             return sections[2], False
         return sections[0], False
+
+
+def _is_of_negatives(section: _Section, first: _Section) -> bool:
+    """Tell whether a part can have negative numbers alone, which drops their sign."""
+    if section.condition is None:
+        return (
+            section is not first
+            and first.condition is not None
+            and first.condition[0] in (">", ">=")
+            and first.condition[1] <= 0
+        )
+    sign, bound = section.condition
+    return (bound < 0 and sign in ("<", "<=", "=")) or (sign, bound) == ("<", 0)
+
+
+def _check_finite(number: float) -> None:
+    try:
+        is_finite = math.isfinite(number)
+    except OverflowError:
+        is_finite = False
+    if not is_finite:
+        raise UnknownNumberFormat("the number is beyond what a sheet can hold")
+
+
+def _check_day(number: float) -> None:
+    if not 0 <= number < _LAST_DAY:
+        raise UnknownNumberFormat(f"{number} is no day of the calendar")
 
 
 @lru_cache(512)
@@ -146,12 +186,28 @@ def _section(part: str, code: str) -> _Section:
         elif kind == "blank":
             tokens.append(_Token("literal", " "))
         elif kind not in ("fill", "color"):
-            if kind == "literal" and text.isalpha() and text.isascii():
-                raise UnknownNumberFormat(
-                    f"{code!r} holds {text!r}, which is no format"
-                )
+            # What is in brackets or opens a quotation is a command that is not known.
+            if kind == "literal" and re.match(r'[A-Za-z\["]', text):
+                reason = f"{code!r} holds {text!r}, which is no format"
+                raise UnknownNumberFormat(f'{reason}: words are quoted, as in 0 "kg"')
             tokens.append(_Token(kind, found["elapsed"] or text))
-    return _Section(tuple(_minutes(tokens)), condition)
+    section = _Section(tuple(_minutes(tokens)), condition)
+    if section.has(*_DATES) and section.has("digit"):
+        reason = f"{code!r} is of dates and of numbers"
+        raise UnknownNumberFormat(f'{reason}: words are quoted, as in 0 "m"')
+    if section.has("exponent"):
+        _check_exponent(section, code)
+    return section
+
+
+def _check_exponent(section: _Section, code: str) -> None:
+    """Refuse more than one digit before the point: powers would go by threes."""
+    spelt = "".join(
+        token.text if token.kind in ("digit", "point", "comma", "exponent") else " "
+        for token in section.tokens
+    )
+    if not re.fullmatch(r"0(\.0+)?E[+-]0+", spelt.strip(), re.I):
+        raise UnknownNumberFormat(f"{code!r} is no format: one is 0.00E+00")
 
 
 def _check_locale(locale: str, part: str, code: str) -> None:
@@ -174,7 +230,7 @@ def _minutes(tokens: Sequence[_Token]) -> list[_Token]:
     made = list(tokens)
     for place, n in enumerate(times):
         token = tokens[n]
-        if token.kind == "second":
+        if token.kind == "second" or token.text[0] in "sS":
             # A point and zeros behind seconds are tenths and so on of one.
             end = n + 1
             while end < len(tokens) and tokens[end].text in (".", "0"):
@@ -221,14 +277,21 @@ def _general(number: float) -> str:
 
 def _moment(number: float) -> datetime:
     """Return the moment of a serial number (1900 system, with its 29 February)."""
-    if not 0 <= number < 2_958_466:
-        raise UnknownNumberFormat(f"{number} is no day of the calendar")
+    _check_day(number)
     # Lotus 1-2-3 took 1900 for a leap year, and everybody after it had to.
     days = number if number >= 60 else number + 1
-    return datetime(1899, 12, 30) + timedelta(milliseconds=round(days * 86_400_000))
+    try:
+        return _EPOCH + timedelta(milliseconds=round(days * 86_400_000))
+    except OverflowError as error:
+        raise UnknownNumberFormat(f"{number} is no day of the calendar") from error
 
 
 def _show_number(section: _Section, number: float) -> str:
+    with localcontext(_EXACT):
+        return _show_exactly(section, number)
+
+
+def _show_exactly(section: _Section, number: float) -> str:
     tokens = section.tokens
     kinds = [token.kind for token in tokens]
     if "slash" in kinds and "digit" in kinds:
@@ -251,7 +314,6 @@ def _show_number(section: _Section, number: float) -> str:
         before -= 1
         trailing += 1
     exact /= Decimal(1000) ** trailing
-    exponent = ""
     if "exponent" in kinds:
         return _show_exponent(section, exact)
     grouped = "comma" in kinds[digits[0] : before]
@@ -275,13 +337,13 @@ def _show_number(section: _Section, number: float) -> str:
             out.append(".")
         elif token.kind != "comma" or not digits[0] < n <= last + trailing:
             out.append(token.text)
-    return "".join(out) + exponent
+    return "".join(out)
 
 
 def _whole(digits: str, places: Sequence[str], grouped: bool) -> list[str]:
     """Spread digits over places, the first one taking all that are too many."""
-    # Zeros hold places open; `#` and `?` show only what is there.
-    least = sum(1 for place in places if place == "0")
+    # Zeros hold places open, also those behind them; `#` and `?` show what is there.
+    least = len(places) - places.index("0") if "0" in places else 0
     digits = digits.lstrip("0").rjust(least, "0")
     marked = list(digits)
     if grouped:
@@ -308,15 +370,21 @@ def _decimals(digits: str, places: Sequence[str]) -> list[str]:
 
 
 def _show_exponent(section: _Section, number: Decimal) -> str:
-    kinds = [token.kind for token in section.tokens]
+    tokens = section.tokens
+    kinds = [token.kind for token in tokens]
     mark = kinds.index("exponent")
-    places = 0
-    if "point" in kinds:
-        places = kinds[kinds.index("point") : mark].count("digit")
-    least = kinds[mark:].count("digit")
+    first = kinds.index("digit")
+    end = len(kinds) - kinds[::-1].index("digit")
+    places = kinds[first:mark].count("digit") - 1
     digits, _, power = f"{number:.{places}E}".partition("E")
-    sign = "-" if int(power) < 0 else section.tokens[mark].text[1].replace("-", "")
-    return f"{digits}E{sign}{abs(int(power)):0{least}}"
+    # To Python the exponent of a zero is that of its last place.
+    power = power if number else "0"
+    sign = "-" if int(power) < 0 else tokens[mark].text[1].replace("-", "")
+    shown = f"{digits}E{sign}{abs(int(power)):0{end - mark - 1}}"
+    before, after = (
+        "".join(token.text for token in part) for part in (tokens[:first], tokens[end:])
+    )
+    return f"{before}{shown}{after}"
 
 
 def _show_fraction(section: _Section, number: float) -> str:
@@ -326,7 +394,7 @@ def _show_fraction(section: _Section, number: float) -> str:
     has_whole = any(token.text == " " for token in tokens[:slash])
     exact = abs(Fraction(number))
     whole, rest = divmod(exact, 1) if has_whole else (0, exact)
-    if below.isdigit() and int(below):
+    if below.isdecimal() and int(below):
         part = (round(rest * int(below)), int(below))
     else:
         near = rest.limit_denominator(10 ** max(1, len(below)) - 1)
@@ -341,23 +409,32 @@ def _show_fraction(section: _Section, number: float) -> str:
 
 def _show_moment(section: _Section, value: date | time | timedelta) -> str:
     has_half = section.has("half")
-    if isinstance(value, timedelta):
-        total = value.total_seconds()
-        moment = datetime(1899, 12, 30) + timedelta(seconds=total % 86400)
-    elif isinstance(value, time):
-        total = value.hour * 3600 + value.minute * 60 + value.second
-        moment = datetime.combine(date(1899, 12, 30), value)
-    else:
-        moment = (
-            value if isinstance(value, datetime) else datetime.combine(value, time())
-        )
-        total = (moment - datetime(1899, 12, 30)).total_seconds()
+    if isinstance(value, timedelta) and value < timedelta():
+        raise UnknownNumberFormat(f"{value} is no span of a clock")
+    # A sheet rounds to what it shows of a second, and cuts what is larger.
+    marks = sum(1 for token in section.tokens if token.kind == "fraction")
+    step = 10 ** (6 - min(max(0, marks - 1), 6))
+    try:
+        if isinstance(value, timedelta):
+            moment = _EPOCH + value
+        elif isinstance(value, time):
+            moment = datetime.combine(_EPOCH, value)
+        elif isinstance(value, datetime):
+            moment = value
+        else:
+            moment = datetime.combine(value, time())
+        rounded = (moment.microsecond + step // 2) // step * step
+        moment += timedelta(microseconds=rounded - moment.microsecond)
+    except OverflowError as error:
+        raise UnknownNumberFormat(f"{value} is no day of the calendar") from error
+    total = (moment - _EPOCH).total_seconds()
     fraction = iter(f".{moment.microsecond:06}")
     shown = []
     for token in section.tokens:
         text = token.text.lower()
         if token.kind == "year":
-            shown.append(f"{moment.year:04}" if len(text) > 2 else f"{moment:%y}")
+            is_full = len(text) > 2 or text[0] == "e"
+            shown.append(f"{moment.year:04}" if is_full else f"{moment.year % 100:02}")
         elif token.kind == "month":
             name = _MONTHS[moment.month - 1]
             names = {3: name[:3], 4: name, 5: name[0]}

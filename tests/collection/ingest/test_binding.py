@@ -119,6 +119,10 @@ def test_a_filter_makes_of_a_cell(template: str, cell: str, wanted: str) -> None
         ("{When|date}", "soon", "is not a date"),
         ("{When|number}", "1,234", "is one of two numbers"),
         ("{When|number}", "many", "is not a number"),
+        ("{When|number:yyyy-mm-dd}", "20260304", "is no day of the calendar"),
+        ("{When|number:yyyy-mm-dd}", "-1", "is no day of the calendar"),
+        ("{When|number:[h]:mm}", "99999999999", "is no day of the calendar"),
+        ("{When|number}", "9" * 400, "is beyond what a sheet can hold"),
     ],
 )
 def test_a_cell_that_a_filter_cannot_read_is_named(
@@ -129,7 +133,15 @@ def test_a_cell_that_a_filter_cannot_read_is_named(
 
 @pytest.mark.parametrize(
     "template",
-    ["{When|date:soon}", "{When|slice:a}", "{When|upper:x}", "{When|number:q}"],
+    [
+        "{When|date:soon}",
+        "{When|slice:a}",
+        "{When|upper:x}",
+        "{When|number:q}",
+        "{When|number:[<..5]0}",
+        "{When|number:0.00 kg}",
+        "{When|number:##0.0E+0}",
+    ],
 )
 def test_a_wrong_argument_is_refused_before_any_row(template: str) -> None:
     with pytest.raises(BadParameter):

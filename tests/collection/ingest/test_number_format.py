@@ -53,6 +53,25 @@ SHOWN = [
     ("ss.00", datetime(2026, 1, 1, 0, 0, 5, 250000), "05.25"),
     ("mm:ss", timedelta(minutes=5, seconds=7), "05:07"),
     ("[h]:mm:ss", timedelta(hours=30, minutes=5), "30:05:00"),
+    ("[h]:mm:ss", 1.25, "30:00:00"),
+    ("[s].00", timedelta(seconds=61, milliseconds=250), "61.25"),
+    ("0.00", 12345678901234567890123456789, "12345678901234567890123456789.00"),
+    ("0." + "0" * 31, 7, "7." + "0" * 31),
+    ("0.00", 1e300, f"{10**300}.00"),
+    ("#,##0.00%", -1e25, "-1,000,000,000,000,000,000,000,000,000.00%"),
+    ("0#\\ ##\\ ##\\ ##\\ ##", 612345678, "06 12 34 56 78"),
+    ('[>=1000]#,##0.0,"K";0', -5, "-5"),
+    ('[>=1000]#,##0.0,"K";0', 1500, "1.5K"),
+    ("[<0](0);0", -5, "(5)"),
+    ("[>=0]0;(0)", -5, "(5)"),
+    ("0.00E+00", 0, "0.00E+00"),
+    ("0E+0", 0, "0E+0"),
+    ('0.0E+0 "kg"', 0.00125, "1.3E-3 kg"),
+    ("e/m/d", date(2026, 3, 4), "2026/3/4"),
+    ("hh:mm:ss", 0.999999, "00:00:00"),
+    ("hh:mm:ss.000", 0.999999, "23:59:59.914"),
+    ("h:mm AM/PM", 46085.6458333, "3:30 PM"),
+    ("h:mm", time(15, 29, 59), "15:29"),
 ]
 
 
@@ -64,11 +83,75 @@ def test_a_value_is_shown_as_the_code_says(
 
 
 @pytest.mark.parametrize(
-    "code", ["q0", "[$-411]ggge年m月d日", "[$-407]d. mmmm yyyy", "0;0;0;0;0", "0" * 300]
+    "code",
+    [
+        "q0",
+        "[$-411]ggge年m月d日",
+        "[$-407]d. mmmm yyyy",
+        "0;0;0;0;0",
+        "0" * 300,
+        "[<..5]0",
+        "[DBNum1]0",
+        '0 "kg',
+        "0.00 kg",
+        "0 m",
+        "##0.0E+0",
+        "0,0E+0",
+    ],
 )
 def test_a_code_that_cannot_be_followed_is_named(code: str) -> None:
     with pytest.raises(UnknownNumberFormat):
         NumberFormat(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("yyyy-mm-dd", 20_260_304),
+        ("yyyy-mm-dd", -1),
+        ("yyyy-mm-dd hh:mm", 2_958_465.9999999),
+        ("[h]:mm", 99_999_999_999),
+        ("[h]:mm", -0.5),
+        ("[h]:mm", timedelta.max),
+        ("[h]:mm", timedelta(hours=-1)),
+        ("General", float("inf")),
+        ("0.00", float("nan")),
+        ("0", 10**400),
+    ],
+)
+def test_a_value_that_a_code_cannot_show_is_named(code: str, value: Value) -> None:
+    with pytest.raises(UnknownNumberFormat):
+        NumberFormat(code).show(value)
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(
+        [
+            "General",
+            "0.00",
+            "#,##0.00%",
+            "0.0,,",
+            "# ??/??",
+            "0.00E+00",
+            "yyyy h:mm",
+            "[h]:mm:ss.00",
+            "[<0](0);0.0",
+            "0%%%%",
+            "#",
+            "0;-0;;@",
+            "_(* #,##0_)",
+        ]
+    ),
+)
+def test_any_number_is_shown_or_named(value: float, code: str) -> None:
+    try:
+        shown = NumberFormat(code).show(value)
+    except UnknownNumberFormat:
+        shown = ""
+
+    assert isinstance(shown, str)
+    assert shown or code in ("#", "0;-0;;@", "yyyy h:mm", "[h]:mm:ss.00")
 
 
 @given(
