@@ -11,7 +11,7 @@ from pydantic import Field
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Color, Text, rgba
+from app.renderer.params import Color, rgba
 from app.renderer.params import Parameters as Base
 from app.renderer.produce import scaled
 
@@ -22,8 +22,9 @@ Matrix = tuple[bytes, ...]
 class Parameters(Base):
     """What the code says and how it looks."""
 
-    data: Text = Field(
-        min_length=1, description="What the code says; UTF-8 beyond ASCII."
+    data: str = Field(
+        min_length=1,
+        description="What the code says, byte by byte; beyond ASCII marked as UTF-8.",
     )
     size: int = Field(
         300,
@@ -54,11 +55,18 @@ def encode(data: str, level: Level) -> Matrix:
 
     Raises BadParameter where the text is too long for the largest code.
     """
-    # Readers guess the character set; ASCII and UTF-8 they guess right.
-    encoding = None if data.isascii() else "utf-8"
+    # Readers guess the character set where the code does not say it by an ECI (ISO/IEC
+    # 18004, 7.4.3); ASCII is the same in all.
+    beyond = not data.isascii()
     try:
         # Without boost the code has the level that was asked for, and no better one.
-        code = segno.make_qr(data, error=level, encoding=encoding, boost_error=False)
+        code = segno.make_qr(
+            data,
+            error=level,
+            encoding="utf-8" if beyond else None,
+            eci=beyond,
+            boost_error=False,
+        )
     except segno.DataOverflowError as error:
         reason = f"is too long for a QR code with error correction {level}"
         raise BadParameter(Fault("data", reason)) from error

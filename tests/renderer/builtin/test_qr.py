@@ -1,13 +1,14 @@
 from xml.etree import ElementTree
 
 import pytest
+import segno
 import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from app.renderer.builtin.qr import RENDERER, Parameters
+from app.renderer.builtin.qr import RENDERER, Parameters, encode
 from app.renderer.errors import BadParameter
 
 
@@ -89,3 +90,48 @@ def test_svg_draws_the_same_modules() -> None:
     inked = {(margin + int(x) * module, margin + int(y) * module) for x, y in corners}
     assert all(pixels.getpixel(place) == 1 for place in inked)
     assert len(inked) * module**2 == sum(pixels.tobytes())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "BEGIN:VCARD\r\nFN:Ada\r\nEND:VCARD\r\n",
+        "\x1d01095060001343522110ABC\x1d17261126",
+        "[)>\x1e06\x1dP1\x1e\x04",
+        "one\ntwo\rthree\ttab\x00nul",
+        "日本語 русский عربي",
+        "Caf\u00e9 na\u00efve \u20ac 5",
+        " leading and trailing ",
+        "\ufeffmark",
+    ],
+)
+def test_a_code_holds_the_bytes_that_were_sent(data):
+    found = zxingcpp.read_barcode(draw_code(data))
+
+    assert found.bytes == data.encode()
+
+
+@pytest.mark.parametrize("data", ["日本語 русский", "Café"])
+def test_text_beyond_ascii_says_its_character_set(data):
+    silent = segno.make_qr(data, error="M", encoding="utf-8", boost_error=False)
+
+    told = zxingcpp.read_barcode(draw_code(data))
+
+    assert told.text == data
+    assert tuple(map(bytes, silent.matrix)) != encode(data, "M")
+
+
+def draw_code(data):
+    return RENDERER.draw(Parameters(data=data, size=600), 1).image.convert("L")
+
+
+def test_a_form_and_json_keep_line_breaks(client):
+    sent = {"data": "one\r\ntwo\x1d", "size": "200"}
+
+    form = client.post("/images/qr.png", data=sent)
+    typed = client.post("/images/qr.png", json={**sent, "size": 200})
+    query = client.get("/images/qr.png?data=one%0D%0Atwo%1D&size=200")
+
+    assert form.status_code == 200
+    assert form.data == typed.data == query.data
+    assert form.data != client.get("/images/qr.png?data=one%0Atwo%1D&size=200").data
