@@ -575,3 +575,47 @@ def test_an_image_that_no_url_can_lead_to_is_sent_itself(
     assert "url" not in found
     assert answer.get_json()["warnings"] == [answer.headers["X-Media-Warnings"]]
     assert "swordfish" not in answer.text
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Iterator[FlaskClient]:
+    """A client of an app with services named like models, and aliases."""
+    with serving(Form(JPEG, "image/jpeg", (), "binary")) as service:
+        file = tmp_path / "services.toml"
+        file.write_text(
+            "".join(
+                f'[upstreams."{name}"]\nkind = "binary"\nurl = "{service.url}"\n'
+                for name in ("gpt-image-1.5", "black-forest-labs/FLUX.1-dev")
+            )
+        )
+        aliases = (("dall-e-3", "dream"), ("org/other", "gpt-image-1.5"))
+        app = create_app(settings(tmp_path, upstreams=file, model_aliases=aliases), {})
+        yield app.test_client()
+        app.extensions["mimeo"].close()
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-image-1.5", "black-forest-labs/FLUX.1-dev", "dall-e-3", "org/other"]
+)
+def test_a_model_has_the_name_that_clients_know(named, name):
+    answer = generate(named, model=name)
+
+    assert answer.status_code == 200
+    assert named.get(f"/v1/models/{name}").get_json()["id"] == name
+    assert name in {row["id"] for row in named.get("/v1/models").get_json()["data"]}
+
+
+@pytest.mark.parametrize("name", ["gpt-image-1.5", "black-forest-labs/FLUX.1-dev"])
+def test_a_service_named_like_a_model_has_urls(named, name):
+    answers = [
+        named.get(f"/images/{name}.jpg?prompt=a"),
+        named.get(f"/images/{name}?prompt=a&format=jpg"),
+        named.get(f"/images/{name.replace('/', '%2F')}.jpg?prompt=a"),
+    ]
+
+    assert [answer.data for answer in answers] == [JPEG] * 3
+    assert named.get(f"/renderers/{name}").get_json()["name"] == name
+
+
+def test_an_alias_of_nothing_is_not_found(client):
+    assert generate(client, model="dall-e-3").status_code == 404

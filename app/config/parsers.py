@@ -130,3 +130,14 @@ def patterns(default: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
         return tuple(dict.fromkeys(name for each in kept for name in each))
 
     return parse
+
+
+def aliases(text: str) -> tuple[tuple[str, str], ...]:
+    """Read names that stand for others: `dall-e-3=dream, gpt-image-1=openai`."""
+    pairs = [each.partition("=") for each in text.split(",")]
+    if not all(name.strip() and mark and other.strip() for name, mark, other in pairs):
+        raise ValueError("must be like dall-e-3=dream,gpt-image-1=openai")
+    found = {name.strip(): other.strip() for name, _, other in pairs}
+    if len(found) != len(pairs):
+        raise ValueError("names one twice")
+    return tuple(found.items())

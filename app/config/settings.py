@@ -204,6 +204,12 @@ class Settings:
         "Names that others append to URLs, which are passed over, between commas; "
         "`default` stands for the usual ones, `none` is no name.",
     )
+    model_aliases: tuple[tuple[str, str], ...] = _setting(
+        tuple,
+        parsers.aliases,
+        "Models that clients name, and the renderers that they are, such as "
+        "`dall-e-3=dream,gpt-image-1=openai`.",
+    )
     upstreams: Path | None = _setting(
         None, parsers.file, "TOML file that names services that make images."
     )
@@ -271,6 +277,7 @@ def _shown(item: Any) -> str:
         "store": "the user's cache folder",
         "workers": "the number of cores",
         "tracking_names": "the usual ones",
+        "model_aliases": "none",
     }
     if item.default is MISSING:
         return special[item.name]

@@ -183,19 +183,30 @@ class Parser:
 
     def query(self, line: RequestLine) -> ParsedRequest:
         """Parse a GET request."""
-        renderer = self._catalogue.get(line.name)
+        line, renderer = self._resolve(line)
         is_long = len(line.query) + len(line.accept or "") > _MOST_REMEMBERED
         # An image at a URL may be another one the next time.
         if is_long or (renderer.images is not None and b"http" in line.query.lower()):
             return self._from_query(renderer, line)
         return self._remember(renderer, line)
 
+    def _resolve(self, line: RequestLine) -> tuple[RequestLine, Renderer]:
+        """Return a renderer by its name, which may have a dot: `gpt-image-1.5`."""
+        if line.ending is not None:
+            whole = f"{line.name}.{line.ending}"
+            name, _, ending = whole.rpartition(".")
+            known = whole in self._catalogue.names()
+            line = line._replace(
+                name=whole if known else name, ending=None if known else ending
+            )
+        return line, self._catalogue.get(line.name)
+
     def unfetched(self, line: RequestLine) -> str | None:
         """Return the type of the answer where `query` would have to fetch an image.
 
         None where it would not. Raises what `query` raises, but of the image.
         """
-        renderer = self._catalogue.get(line.name)
+        line, renderer = self._resolve(line)
         images = renderer.images
         if images is None:
             return None
@@ -216,7 +227,7 @@ class Parser:
 
     def body(self, line: RequestLine, body: RequestBody) -> ParsedRequest:
         """Parse a POST request to a renderer: form, JSON, multipart or raw HTML."""
-        renderer = self._catalogue.get(line.name)
+        line, renderer = self._resolve(line)
         if body.mimetype == "application/json":
             given = self._given(renderer, read_pairs(line.query))
             if given.pairs:

@@ -80,11 +80,16 @@ class Generations:
         self._pipeline = pipeline
         self._occasions = occasions
         self._settings = settings
+        self._aliases = dict(settings.model_aliases)
 
     def renderers(self) -> tuple[str, ...]:
         """Name the renderers that take a prompt, sorted."""
         names = self._catalogue.names()
         return tuple(name for name in names if _takes_prompt(self._catalogue.get(name)))
+
+    def models(self) -> tuple[str, ...]:
+        """Name all that a client can ask for as a model, aliases too, sorted."""
+        return tuple(sorted({*self.renderers(), *self._aliases}))
 
     def make(self, asked: Generation) -> GeneratedImages:
         """Return the images.
@@ -92,7 +97,10 @@ class Generations:
         Raises what the renderer raises, Busy, KeyReused, and BadParameter, which
         names fields as `Generation` does, `n` for the count and `Idempotency-Key`.
         """
-        renderer = self._catalogue.get(asked.renderer or self._default())
+        name = asked.renderer or self._default()
+        if name not in self._catalogue.names():
+            name = self._aliases.get(name, name)
+        renderer = self._catalogue.get(name)
         _check(renderer, asked)
         asked, unfulfilled = self._fulfil(renderer, asked)
         request = self._request(renderer, asked.parameters, asked)

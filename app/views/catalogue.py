@@ -31,7 +31,7 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
         broken = [fault(error) for error in catalogue.broken().values()]
         return _json({"renderers": renderers, "broken": broken})
 
-    @bp.get("/renderers/<name>")
+    @bp.get("/renderers/<path:name>")
     def show(name: str) -> Response:
         """Describe one renderer: JSON Schema of its parameters, output, example."""
         return _json(describe(catalogue.get(name), settings))

@@ -50,8 +50,8 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
         )
         return deliver(environ, made, terms, pipeline)
 
-    @bp.get("/<name>.<ending>")
-    @bp.get("/<name>", defaults={"ending": None})
+    @bp.get("/<path:name>.<ending>")
+    @bp.get("/<path:name>", defaults={"ending": None})
     def show(name: str, ending: str | None) -> Response:
         """Draw one image from the query; HEAD fetches nothing for it."""
         environ = request.environ
@@ -61,8 +61,8 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
             return _unknown(kind)
         return answer(environ, parser.query(line))
 
-    @bp.post("/<name>.<ending>")
-    @bp.post("/<name>", defaults={"ending": None})
+    @bp.post("/<path:name>.<ending>")
+    @bp.post("/<path:name>", defaults={"ending": None})
     def draw(name: str, ending: str | None) -> Response:
         """Draw one image from a form, JSON, multipart or raw HTML."""
         environ = request.environ

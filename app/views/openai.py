@@ -34,13 +34,13 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
     @bp.get("/models")
     def models() -> Response:
         """List what takes a prompt."""
-        rows = [openai.write_model(name) for name in generations.renderers()]
+        rows = [openai.write_model(name) for name in generations.models()]
         return send_json({"object": "list", "data": rows})
 
-    @bp.get("/models/<name>")
+    @bp.get("/models/<path:name>")
     def model(name: str) -> Response:
         """Describe one."""
-        known = generations.renderers()
+        known = generations.models()
         if name not in known:
             raise UnknownRenderer(name, known)
         return send_json(openai.write_model(name))

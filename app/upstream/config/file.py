@@ -23,7 +23,8 @@ from app.upstream.service import Api, Credential, Kind, Service
 _BASED: tuple[Kind, ...] = ("openai", "stability", "sdwebui")
 # Stability's models are one segment of a path.
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
+# As services write the names of models: `gpt-image-1.5`, `org/Model`.
+_NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]|[./](?=[A-Za-z0-9])){0,99}\Z")
 _TOKEN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"
 # Headers that the connection and the request have of their own.
 _OWN_HEADERS = frozenset(
@@ -138,7 +139,7 @@ def _read_table(
     place: str, name: str, values: object, environ: Mapping[str, str]
 ) -> Service:
     if not _NAME.match(name):
-        reason = "a name has a-z, 0-9 and -, 40 at most, a letter first"
+        reason = "a name has letters, digits and -_./, 100 at most, a letter first"
         raise UpstreamSettingError(place, reason)
     if not isinstance(values, dict):
         raise UpstreamSettingError(place, "must be a table")
