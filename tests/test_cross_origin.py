@@ -9,6 +9,8 @@ ROUTES = [
     ("/images", "OPTIONS, POST"),
     ("/inference", "OPTIONS, POST"),
     ("/v1/images/generations", "OPTIONS, POST"),
+    ("/v1/images/edits", "OPTIONS, POST"),
+    ("/v1/images/variations", "OPTIONS, POST"),
     ("/v1/models", "GET, HEAD, OPTIONS"),
     ("/v1/models/dream", "GET, HEAD, OPTIONS"),
     ("/collections", "OPTIONS, POST"),
@@ -107,7 +109,7 @@ def test_every_answer_can_be_read_and_none_is_sniffed(client, path, status):
     assert set(READ) <= set(exposed)
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1/images/edits"])
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/images/nothing"])
 def test_a_page_can_learn_that_a_path_is_not_there(client, path):
     headers = {
         "Origin": "https://page.example",

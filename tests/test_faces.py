@@ -619,3 +619,76 @@ def test_a_service_named_like_a_model_has_urls(named, name):
 
 def test_an_alias_of_nothing_is_not_found(client):
     assert generate(client, model="dall-e-3").status_code == 404
+
+
+@pytest.fixture
+def editing(tmp_path: Path) -> Iterator[FlaskClient]:
+    """A client of an app whose template takes a prompt and an image."""
+    folder = tmp_path / "templates" / "frame"
+    folder.mkdir(parents=True)
+    folder.joinpath("parameters.toml").write_text(
+        """
+title = "Frame"
+width = 60
+height = 40
+
+[parameters.prompt]
+type = "text"
+max_length = 200
+example = "a"
+
+[parameters.photo]
+type = "image"
+"""
+    )
+    page = "<p>{{ prompt }}</p>{% if photo %}<img src='{{ photo }}'>{% endif %}"
+    folder.joinpath("template.html").write_text(page)
+    app = create_app(settings(tmp_path, templates=folder.parent), {})
+    yield app.test_client()
+    app.extensions["mimeo"].close()
+
+
+@pytest.mark.parametrize("field", ["image", "image[]"])
+@pytest.mark.parametrize("path", ["edits", "variations"])
+def test_an_image_is_made_of_another(editing, field, path):
+    form = {"prompt": "a frame", "model": "frame", "n": "1", field: file_of(PNG)}
+
+    edited = editing.post(f"/v1/images/{path}", data=form)
+    plain = generate(editing, model="frame", prompt="a frame")
+
+    assert edited.status_code == 200
+    assert edited.get_json()["data"][0]["b64_json"]
+    assert edited.get_json()["data"] != plain.get_json()["data"]
+
+
+def test_json_may_hold_the_image(editing):
+    uri = f"data:image/png;base64,{b64(PNG)}"
+    asked = {"prompt": "a", "model": "frame", "images": [{"image_url": uri}]}
+
+    assert editing.post("/v1/images/edits", json=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "param", "said"),
+    [
+        ({"model": "dream"}, "image", "dream makes no image of another one"),
+        ({"model": "frame", "image": None}, "image", "is required"),
+        ({"model": "frame", "n": "two"}, "n", "valid integer"),
+        ({"model": "frame", "mask": True}, "mask", "is not something"),
+    ],
+)
+def test_an_edit_that_cannot_be_had_is_named(editing, form, param, said):
+    whole = {"prompt": "a", "image": file_of(PNG), **form}
+    whole |= {"mask": file_of(PNG)} if form.get("mask") else {}
+    sent = {name: value for name, value in whole.items() if value is not None}
+
+    kind = "multipart/form-data"
+    answer = editing.post("/v1/images/edits", data=sent, content_type=kind)
+
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["param"]) == (400, param)
+    assert said in error["message"]
+
+
+def file_of(data: bytes) -> tuple[io.BytesIO, str]:
+    return io.BytesIO(data), "image.png"

@@ -8,10 +8,11 @@ handed on to a renderer that has a parameter for it; what has no effect is said 
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -235,6 +236,37 @@ def read(
     return OpenAIRequest(
         generation, given.response_format, given.stream, tuple(warnings)
     )
+
+
+def read_edit(
+    fields: Mapping[str, Any],
+    images: Sequence[str],
+    key: str | None,
+    attempt: Attempt = "first",
+) -> OpenAIRequest:
+    """Return what is to be made of an image; raise BadField that names the fields.
+
+    `fields` may be texts, as a form has them, `images` are base64 or data URIs.
+    """
+    if len(images) != 1:
+        reason = "is required" if not images else "is given more than once"
+        raise BadField(_INVALID, Fault("image", reason))
+    if "mask" in fields:
+        reason = "is not something that a renderer here can be told"
+        raise BadField("unknown_parameter", Fault("mask", reason))
+    asked = read({name: _typed(name, v) for name, v in fields.items()}, key, attempt)
+    return asked._replace(generation=replace(asked.generation, image=images[0]))
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Return a text of a form as the number or truth that JSON would hold."""
+    field = _Request.model_fields.get(name)
+    if not isinstance(value, str) or field is None or "str" in str(field.annotation):
+        return value
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        return value
 
 
 def _sides(given: _Request) -> dict[str, int]:

@@ -19,6 +19,7 @@ from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Absent, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.produce import image_fields
 from app.store import StoreError
 
 _LOG = logging.getLogger("mimeo.generation")
@@ -36,7 +37,8 @@ class Generation:
     options of an image's encoding; without a `format` a service's images stay as
     they come. `key` is the client's idempotency key; without one `attempt` says what
     the request is to equal ones before it. Without a `renderer` it is the default one.
-    `wishes` are parameters that count where the renderer knows them.
+    `wishes` are parameters that count where the renderer knows them. `image` is one, as
+    base64 or a data URI, of which others are to be made.
     """
 
     parameters: Mapping[str, Any]
@@ -46,6 +48,7 @@ class Generation:
     key: str | None = None
     attempt: Attempt = "window"
     wishes: Mapping[str, Any] = field(default_factory=dict)
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,9 @@ class Generations:
             name = self._aliases.get(name, name)
         renderer = self._catalogue.get(name)
         _check(renderer, asked)
+        if asked.image is not None:
+            given = {**asked.parameters, _image_field(renderer): asked.image}
+            asked = replace(asked, parameters=given)
         asked, unfulfilled = self._fulfil(renderer, asked)
         request = self._request(renderer, asked.parameters, asked)
         occasion = self._occasion(request, asked)
@@ -239,6 +245,17 @@ class Generations:
         except StoreError as error:
             _LOG.warning("store: %s", error)
             return asked.key or ""
+
+
+def _image_field(renderer: Renderer) -> str:
+    """Name the parameter that is an image; raise BadParameter without just one."""
+    fields = sorted(image_fields(renderer.parameters))
+    if len(fields) != 1:
+        reason = f"{renderer.name} makes no image of another one"
+        if fields:
+            reason = f"{renderer.name} takes several: {', '.join(fields)}"
+        raise BadParameter(Fault("image", reason))
+    return fields[0]
 
 
 def _takes_prompt(renderer: Renderer) -> bool:

@@ -8,12 +8,15 @@ from flask import Blueprint, Response, request
 from app.delivery.album import embed, pairs_of
 from app.delivery.answer import delivered, list_of, send_json, send_whole
 from app.dialects import openai
+from app.image_request import unique
 from app.media import Media
 from app.parsing.accept import JSON
+from app.parsing.image import UnsupportedBody
 from app.pipeline.generation import GeneratedImages, Generations
 from app.pipeline.idempotency import Attempt
 from app.renderer.errors import BadParameter, UnknownRenderer
-from app.views.body import read_document
+from app.renderer.params import spell_bytes
+from app.views.body import read_body, read_document
 from app.views.images import CACHE_STATUS
 
 Link = Callable[[Media], Mapping[str, object] | None]
@@ -31,6 +34,14 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
         asked = openai.read(read_document(), *_attempt())
         return _answer(generations, link, asked, "image_generation")
 
+    @bp.post("/images/edits")
+    @bp.post("/images/variations")
+    def edit() -> Response:
+        """Make images of another one, by a renderer that takes one."""
+        fields, pictures = _edit()
+        asked = openai.read_edit(fields, pictures, *_attempt())
+        return _answer(generations, link, asked, "image_edit")
+
     @bp.get("/models")
     def models() -> Response:
         """List what takes a prompt."""
@@ -46,6 +57,28 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
         return send_json(openai.write_model(name))
 
     return bp
+
+
+def _edit() -> tuple[dict[str, object], list[str]]:
+    """Return the fields of a form or of JSON, and the images apart.
+
+    Clients call one `image`, or `image[]`; JSON has `images` with an `image_url` each.
+    """
+    if request.mimetype == JSON:
+        fields = read_document()
+        given = fields.pop("images", None) or fields.pop("image", None) or []
+        items = given if isinstance(given, list) else [given]
+        found = [i.get("image_url") if isinstance(i, dict) else i for i in items]
+    else:
+        body = read_body()
+        if body.mimetype != "multipart/form-data":
+            raise UnsupportedBody(f"{request.path} takes multipart/form-data or JSON.")
+        files = [(name.removesuffix("[]"), data) for name, data in body.files]
+        fields = {**unique(body.pairs), **{n: "" for n, _ in files if n != "image"}}
+        found = [spell_bytes(data) for name, data in files if name == "image"]
+    if request.path.endswith("variations"):
+        fields.setdefault("prompt", "a variation of the image")
+    return fields, [image if isinstance(image, str) else "" for image in found]
 
 
 def _attempt() -> tuple[str | None, Attempt]:
