@@ -37,6 +37,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NO_CHARSETS = (
+    *("punycode", "idna", "undefined", "utf-7"),
+    *("unicode-escape", "raw-unicode-escape"),
+)
 # What spreadsheets save as on systems of all regions; others are to be declared.
 _LIKELY = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
@@ -129,11 +133,12 @@ def _codec(charset: str | None) -> str | None:
     label = charset.strip().lower()
     try:
         found = codecs.lookup(known.get(label, label))
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         raise UnsupportedBody(
             f"The charset {shorten(charset)!r} is not known."
         ) from error
-    if not found._is_text_encoding:
+    # What Python counts as text encodings, and no file is written in.
+    if not found._is_text_encoding or found.name in _NO_CHARSETS:
         raise UnsupportedBody(f"{shorten(charset)!r} is no charset.")
     return found.name
 

@@ -10,7 +10,7 @@ from openpyxl import Workbook
 from app.collection.collection import Item
 from app.collection.errors import BadRows
 from app.collection.ingest.upload import read_upload
-from app.parsing.image import read_pairs
+from app.parsing.image import UnsupportedBody, read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter
 from tests.collection.uploads import JSON, MULTIPART, NDJSON, Limits, form, json_of
@@ -172,6 +172,16 @@ def test_a_charset_that_is_declared_is_honoured(
     values, _, warnings = made(catalogue, body, kind=f"text/csv; charset={charset}")
 
     assert (values, warnings) == ([{"name": name}], ())
+
+
+@pytest.mark.parametrize(
+    "charset", ["punycode", "undefined", "idna", "unicode_escape", "utf-7", "hex"]
+)
+def test_what_is_no_charset_of_files_is_refused(
+    charset: str, catalogue: Catalogue
+) -> None:
+    with pytest.raises(UnsupportedBody, match="charset"):
+        made(catalogue, "name\nA\n", kind=f"text/csv; charset={charset}")
 
 
 def test_two_likely_charsets_are_told_and_none_is_guessed(
