@@ -42,6 +42,8 @@ _NO_CHARSETS = (
     *("unicode-escape", "raw-unicode-escape"),
 )
 # What spreadsheets save as on systems of all regions; others are to be declared.
+_UNUSED_1252 = b"\x81\x8d\x8f\x90\x9d"
+_TELLING = ("cp1251", "cp1253", "koi8_r")
 _LIKELY = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257"),
     *("cp874", "mac_roman", "cp932", "gb18030", "big5", "cp949", "koi8_r"),
@@ -161,19 +163,23 @@ def _detect(block: bytes, warned: Warnings) -> tuple[str | None, str]:
         found = list(from_bytes(block, cp_isolation=list(_LIKELY)))
     else:
         return None, ADVICE
-    if not found:
-        return None, ADVICE
-    # Chaos is how odd the letters look, coherence how much they are a language.
-    best = found[0]
-    rivals = [
-        each
-        for each in found[1:]
-        if each.chaos - best.chaos < 0.02 and best.coherence - each.coherence < 0.05
-    ]
+    # Coherence is how much the letters are a language. Latin ones are one in several
+    # charsets, and of Chinese or Thai the order of letters tells nothing.
+    best = max(found, key=lambda each: each.coherence, default=None)
+    rivals = [each for each in found if str(each) != str(best)]
+    ahead = (
+        0.0
+        if best is None
+        else best.coherence - max((each.coherence for each in rivals), default=0.0)
+    )
     is_short = sum(byte > 127 for byte in block) < _LEAST_FOREIGN
-    is_unsure = is_short and best.coherence < 0.2
-    if is_unsure or any(str(each) != str(best) for each in rivals):
-        readings = " or ".join(_reading(each.encoding, block) for each in found[:3])
+    if best is None or is_short or best.encoding not in _TELLING or ahead < 0.25:
+        names = [str(each.encoding) for each in found[:4] if each.encoding != "cp1252"]
+        if not any(byte in block for byte in _UNUSED_1252):
+            names.insert(0, "cp1252")
+        if not names:
+            return None, ADVICE
+        readings = " or ".join(_reading(name, block) for name in names[:4])
         advice = f"{ADVICE}, or say in Content-Type whether its charset is {readings}"
         return None, advice
     warned.add(f"the file is not UTF-8: it was read as {_label(best.encoding)}")

@@ -60,7 +60,6 @@ def _given(item: Item) -> dict[str, object]:
 
 
 ADA = [{"name": "Ada", "role": "Speaker"}]
-CHINESE = "name,company\n王小明,中国银行\n李雷,北京大学\n"
 READ = {
     "short row": ("name,role,company\nAda,Speaker\n", ADA),
     "empty cells beyond the header": ("name,role\nAda,Speaker,,,\n", ADA),
@@ -125,8 +124,10 @@ def test_it_is_read_as_it_is_meant(case: str, size: int, catalogue: Catalogue) -
         ("Guests\n\n2026\nname\nAda\n", "lines 1 to 3 above the header passed over"),
         ("name,,role\nAda,x,\n", "column 2 has no name: it was passed over"),
         (
-            CHINESE.encode("gb18030"),
-            "the file is not UTF-8: it was read as gb18030",
+            "name\nИван Петров\nМария Сидорова\nОльга Кузнецова\n".encode(  # noqa: RUF001
+                "cp1251"
+            ),
+            "the file is not UTF-8: it was read as windows-1251",
         ),
         (
             "name\nAda\n".encode("utf-16-le"),
@@ -182,6 +183,33 @@ def test_what_is_no_charset_of_files_is_refused(
 ) -> None:
     with pytest.raises(UnsupportedBody, match="charset"):
         made(catalogue, "name\nA\n", kind=f"text/csv; charset={charset}")
+
+
+@pytest.mark.parametrize(
+    ("charset", "names"),
+    [
+        ("cp1255", "דוד כהן\nשרה לוי\nמשה פרץ"),
+        ("big5", "王小明\n李華\n張偉\n劉德華"),
+        ("gb18030", "王小明\n中国银行\n北京大学"),
+        ("cp874", "สมชาย ใจดี\nสมหญิง รักไทย"),
+        ("cp850", "Jürgen Müller\nZoë Böhm\nSøren Ærø"),
+        ("euc_jp", "山田太郎\n佐藤花子\n鈴木一郎"),
+        ("iso8859-2", "Łukasz Żółć\nPaweł Wąs"),
+        ("koi8_r", "Иван Петров"),
+    ],
+)
+def test_a_charset_that_may_be_another_is_not_guessed(
+    charset: str, names: str, catalogue: Catalogue
+) -> None:
+    with pytest.raises(BadRows, match="say in Content-Type whether its charset is"):
+        made(catalogue, f"name\n{names}\n".encode(charset))
+
+
+def test_windows_1252_is_the_first_reading_where_it_is_one(
+    catalogue: Catalogue,
+) -> None:
+    with pytest.raises(BadRows, match=r"charset is windows-1252 \(Björn\)"):
+        made(catalogue, "name\nAda\nBjörn\n".encode("cp1252"))
 
 
 def test_two_likely_charsets_are_told_and_none_is_guessed(
