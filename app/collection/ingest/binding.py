@@ -24,8 +24,13 @@ _MOST_TEMPLATE = 2_000
 # More than any template's text may have; a filter cannot multiply beyond it.
 _MOST_FILLED = 100_000
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
-_BLANKS = re.compile(r"[\s_\u200b\ufeff-]+")
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+# Also marks that are not seen, dashes, and what the grammar has for its own.
+_BLANKS = re.compile(
+    r"[\s_|,{}\u00ad\u061c\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060-\u2069\ufeff-]+"
+)
+_APOSTROPHES = str.maketrans("\u2018\u2019\u02bc", "'''")
+# With marks, as a decomposed letter has them, and digits: 3rd is one word.
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['\u2019][\p{L}\p{M}]+)*")
 _GRAPHEME = regex.compile(r"\X")
 
 
@@ -41,10 +46,11 @@ class Filter(NamedTuple):
 
 
 def loose(name: str) -> str:
-    """Return a column's name without case, blanks, `_`, `-` and compatibility form."""
+    """Return a column's name without case, blanks, `_`, `-`, `|`, `,` and form."""
     # NFKC makes one of fullwidth letters, ligatures and no-break blanks: what Japanese
     # keyboards and word processors put into a header.
-    return _BLANKS.sub("", unicodedata.normalize("NFKC", name)).casefold()
+    name = unicodedata.normalize("NFKC", name).translate(_APOSTROPHES)
+    return _BLANKS.sub("", name).casefold()
 
 
 class ColumnNames:
@@ -69,7 +75,7 @@ class ColumnNames:
         )
         if len(found) > 1:
             places = ", ".join(f"{place + 1}" for place in found[:20])
-            reason = f"names {len(found):,} columns: {places}"
+            reason = f"names {len(found):,} columns: {places}; rename all but one"
             raise BadParameter(Fault(name, reason))
         return found[0] if found else None
 
@@ -144,6 +150,16 @@ class Binding:
         named = (part for part in self._parts if isinstance(part, Placeholder))
         return tuple(part.column for part in named if part.name != ROW_NUMBER)
 
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The names in its placeholders that have a default."""
+        return tuple(
+            part.column
+            for part in self._parts
+            if isinstance(part, Placeholder)
+            and any(each.name == "default" for each in part.filters)
+        )
+
     def bound_to(self, header: ColumnNames) -> "BoundTemplate":
         """Look its columns up; raise BadParameter for one that is not there."""
         parts: list[str | _Slot] = []
@@ -153,7 +169,11 @@ class Binding:
             elif part.name == ROW_NUMBER:
                 parts.append(_Slot(None, part))
             else:
-                place = header.find(part.column)
+                try:
+                    place = header.find(part.column)
+                except BadParameter as error:
+                    reason = f"{{{shorten(part.column)}}} {error.faults[0].reason}"
+                    raise BadParameter(Fault(self.field, reason)) from error
                 if place is None:
                     hint = header.suggest(part.column)
                     reason = f"{{{shorten(part.column)}}} is no column{hint}"
@@ -206,6 +226,8 @@ def _placeholder(field: str, inner: str) -> Placeholder:
             near = get_close_matches(called, FILTERS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {_KNOWN}"
             reason = f"{shorten(called)!r} is no filter; {hint}"
+            if not near:
+                reason += "; a column with a bar in its name is written without it"
             raise BadParameter(Fault(field, reason))
         try:
             _CHECKS.get(called, _takes_anything)(argument)
@@ -216,7 +238,7 @@ def _placeholder(field: str, inner: str) -> Placeholder:
 
 
 def _title(text: str, _: str) -> str:
-    return _WORD.sub(lambda found: _capitalised(found[0]), text)
+    return str(_WORD.sub(lambda found: _capitalised(found[0]), text))
 
 
 def _capitalised(word: str) -> str:
@@ -233,26 +255,37 @@ def _capitalised(word: str) -> str:
 
 
 # The ways in which exports write a day, by the order of their parts.
+_TIME = (
+    r"(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?:\.\d+)?(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?"
+    r"(?: ?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
+)
 _ISO = re.compile(
-    r"(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})"
-    r"(?:[T ]+(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?)?"
+    r"(?P<y>\d{4})(?:[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})"
+    r"|年(?P<m2>\d{1,2})月(?P<d2>\d{1,2})日)"
+    rf"(?:[T ]+{_TIME})?"
 )
 _SPLIT = re.compile(
     r"(?P<a>\d{1,2})(?P<by>[-/.])(?P<b>\d{1,2})(?P=by)(?P<y>\d{4}|\d{2})"
-    r"(?:,?[T ]+(?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+    rf"(?:,?[T ]+{_TIME})?"
 )
 _NAMED = re.compile(
     r"(?:[A-Za-z]+,? )?"
-    r"(?:(?P<d>\d{1,2})(?:st|nd|rd|th|\.)? (?:of )?(?P<month>[A-Za-z]{3,9})\.?,?"
-    r"|(?P<month2>[A-Za-z]{3,9})\.? (?P<d2>\d{1,2})(?:st|nd|rd|th)?,?) (?P<y>\d{4})"
-    r"(?:,? (?P<time>\d{1,2}:\d{2}(?::\d{2})?))?"
+    r"(?:(?P<d>\d{1,2})(?:st|nd|rd|th|\.)?[ -](?:of )?(?P<month>[A-Za-z]{3,9})\.?,?"
+    r"|(?P<month2>[A-Za-z]{3,9})\.? (?P<d2>\d{1,2})(?:st|nd|rd|th)?,?)[ -](?P<y>\d{4})"
+    rf"(?:,? {_TIME})?"
 )
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august"),
     *("september", "october", "november", "december"),
 )
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_PICTURE = re.compile(r"YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|ss|A|a")
+_PICTURE = re.compile(r"\[(?P<a>[^\]]*)\]|\"(?P<b>[^\"]*)\"|(?P<run>([A-Za-z])\4*)")
+_SPELT = frozenset(
+    (
+        *("YYYY", "YY", "MMMM", "MMM", "MM", "M", "DD", "D", "dddd", "ddd"),
+        *("HH", "H", "hh", "h", "mm", "ss", "A", "a", "T"),
+    )
+)
 _ORDER = re.compile(r"(dmy|mdy)(?: |\Z)", re.I)
 
 
@@ -282,7 +315,10 @@ def _day(text: str, order: str) -> datetime:
         parts = found.groupdict()
         try:
             if pattern is _ISO:
-                year, month, day = int(parts["y"]), int(parts["m"]), int(parts["d"])
+                year, month, day = (
+                    int(parts["y"]),
+                    *(int(parts[each] or parts[f"{each}2"]) for each in "md"),
+                )
             elif pattern is _SPLIT:
                 year, month, day = _ordered(parts, order, text)
             else:
@@ -295,7 +331,8 @@ def _day(text: str, order: str) -> datetime:
             if isinstance(error, FilterFault):
                 raise
             raise FilterFault(f"{shorten(text)!r} is no day: {error}") from error
-    raise FilterFault(f"{shorten(text)!r} is not a date that can be read")
+    reason = f"{shorten(text)!r} is not a date that can be read"
+    raise FilterFault(f"{reason}; write 2026-03-04, 4 March 2026 or 31.12.2026")
 
 
 def _ordered(parts: Mapping[str, str], order: str, text: str) -> tuple[int, int, int]:
@@ -326,6 +363,8 @@ def _clock(text: str | None, half: str | None) -> tuple[int, int, int]:
         return 0, 0, 0
     hour, minute, *second = (int(part) for part in text.split(":"))
     if half is not None:
+        if hour > 12:
+            raise ValueError(f"{text} is no time of {half}m")
         hour = hour % 12 + (12 if half in "Pp" else 0)
     return hour, minute, *(second or [0])  # type: ignore[return-value]
 
@@ -345,18 +384,40 @@ def _spell_date(day: datetime, picture: str) -> str:
         **{"mm": f"{day.minute:02}", "ss": f"{day.second:02}"},
         **{"A": "PM" if day.hour > 11 else "AM", "a": "pm" if day.hour > 11 else "am"},
     }
-    return _PICTURE.sub(lambda found: spelt[found[0]], picture)
+    # Between a day and a time, as in ISO 8601.
+    spelt["T"] = "T"
+    return _PICTURE.sub(
+        lambda found: (
+            spelt[found["run"]] if found["run"] else found["a"] or found["b"] or ""
+        ),
+        picture,
+    )
 
 
 def _check_date(argument: str) -> None:
     _, picture = _order_and_picture(argument)
-    if picture and not _PICTURE.search(picture):
-        known = "YYYY MM DD, D MMMM YYYY, HH:mm"
+    runs = [found["run"] for found in _PICTURE.finditer(picture) if found["run"]]
+    known = "YYYY MM DD, D MMMM YYYY, HH:mm"
+    if picture and not runs:
         raise FilterFault(f"{shorten(picture)!r} has none of {known}")
+    for run in runs:
+        if run not in _SPELT:
+            reason = f"{run!r} in {shorten(picture)!r} is not of {known}"
+            raise FilterFault(f"{reason}; words are quoted: D. MMMM [at] HH:mm")
 
 
 _POINT = re.compile(r"(point|comma)(?: |\Z)", re.I)
-_NUMBER = re.compile(r"[-+]?[0-9][0-9.,'\u2019 \u00a0\u202f]*|[-+]?[.,][0-9]+")
+_NUMBER = re.compile(
+    r"(?P<sign>[-+\u2212]?)"
+    r"(?P<whole>[1-9][0-9]{0,2}(?P<by>[.,'\u2019 \u00a0\u202f])[0-9]{3}"
+    r"(?:(?P=by)[0-9]{3})*|[0-9]*)(?:(?P<mark>[.,])(?P<rest>[0-9]*))?"
+)
+# A comma that groups by other than three, decimals that begin with `#`, blanks that
+# group: other languages' spelling of formats, which shows something else.
+_FOREIGN = re.compile(
+    r",[0#?]{1,2}(?![0#?])|,[0#?]{4}|\.[0#?]*,[0#?]|\.#+0|#[ '\u2019\u00a0\u202f]##0"
+)
+_LITERAL = re.compile(r'"[^"]*"|\\.|[_*].|\[[^\]]*\]')
 
 
 def _number(text: str, argument: str) -> str:
@@ -370,6 +431,8 @@ def _number(text: str, argument: str) -> str:
     found = _POINT.match(argument)
     mark = found[1].lower() if found else ""
     code = argument[found.end() :] if found else argument
+    if isinstance(text, PointText):
+        mark = "point"
     value = _value(text.strip(), {"point": ".", "comma": ","}.get(mark, ""))
     try:
         return NumberFormat(code.strip() or "General").show(value)
@@ -378,43 +441,39 @@ def _number(text: str, argument: str) -> str:
 
 
 def _value(text: str, mark: str) -> float:
+    """Read digits, in groups of three or none; `mark` is before the decimals."""
     found = _NUMBER.fullmatch(text)
-    if found is None:
-        raise FilterFault(f"{shorten(text)!r} is not a number")
-    digits = re.sub(r"['\u2019 \u00a0\u202f]", "", text)
-    marks = [each for each in digits if each in ".,"]
-    if not mark and marks:
-        mark = _decimal_mark(digits, marks)
-    grouped = {",", "."} - {mark}
-    plain = "".join(each for each in digits if each not in grouped)
-    try:
-        return float(plain.replace(mark, ".") if mark else plain)
-    except ValueError as error:
-        raise FilterFault(f"{shorten(text)!r} is not a number") from error
-
-
-def _decimal_mark(digits: str, marks: Sequence[str]) -> str:
-    """Tell which mark is before the decimals; none where both are of groups."""
-    # 1.234,5 and 1,234.5: whichever comes last is before the decimals.
-    if len({*marks}) == 2:
-        return marks[-1]
-    # 1.234.567: a number has one decimal mark.
-    if len(marks) > 1:
-        return ""
-    whole, _, rest = digits.partition(marks[0])
-    if len(rest) != 3 or not 1 <= len(whole.lstrip("+-")) <= 3 or whole in "+-0":
-        return marks[0]
-    # The point of a program's own export; a comma may be of either kind.
-    if marks[0] == ".":
-        return "."
-    hint = "write number:point or number:comma"
-    raise FilterFault(f"{digits} is one of two numbers: {hint}")
+    if found is None or not (found["whole"] or found["rest"]):
+        reason = f"{shorten(text)!r} is not a number"
+        shapes = "1234.5, 1,234.5, 1.234,5 or 1 234,5, without currency or %"
+        raise FilterFault(f"{reason}; one is written {shapes}")
+    whole, by, decimal, rest = found.group("whole", "by", "mark", "rest")
+    # 1,234 and 1.234 are a group or decimals, by who writes it.
+    if by is not None and by in ".," and decimal is None and whole.count(by) == 1:
+        if not mark:
+            hint = "write number:point or number:comma"
+            raise FilterFault(f"{text} is one of two numbers: {hint}")
+        if by == mark:
+            whole, _, rest = whole.partition(by)
+            by, decimal = None, mark
+    if decimal is not None and (decimal == by or (mark and decimal != mark)):
+        raise FilterFault(f"{shorten(text)!r} is not a number with decimals")
+    if by is not None and by == mark:
+        raise FilterFault(f"{shorten(text)!r} is not a number: {by} groups in it")
+    digits = whole.replace(by, "") if by else whole
+    # Word processors write a minus of their own, U+2212.
+    sign = found["sign"].replace("\u2212", "-")
+    return float(f"{sign}{digits or 0}.{rest or 0}")
 
 
 def _check_number(argument: str) -> None:
     found = _POINT.match(argument)
+    code = argument[found.end() :] if found else argument
+    if _FOREIGN.search(_LITERAL.sub("", code)):
+        reason = f"{shorten(code)!r} groups as no format does"
+        raise FilterFault(f"{reason}: write 1,234.50 as #,##0.00 and 1234.50 as 0.00")
     try:
-        NumberFormat((argument[found.end() :] if found else argument) or "General")
+        NumberFormat(code.strip() or "General")
     except UnknownNumberFormat as error:
         raise FilterFault(str(error)) from error
 
@@ -537,8 +596,16 @@ def spell(value: Any) -> str:
     return value[:_MOST_VALUE] if isinstance(value, str) else str(value).lower()
 
 
+class PointText(str):
+    """The text of a number whose point is known to be before its decimals."""
+
+    __slots__ = ()
+
+
 def as_text(value: Any) -> str:
     """Return a JSON value as a query spells it; null is nothing."""
     if isinstance(value, str):
         return value
+    if isinstance(value, float):
+        return PointText(value)
     return "" if value is None else str(value).lower()

@@ -112,36 +112,44 @@ def read_table(
 
 def _find_header(
     records: Iterator[Record], columns: Columns
-) -> tuple[Record, Sequence[Record], Sequence[Record]]:
+) -> tuple[Record, Sequence[Record], Iterable[Record]]:
     """Return the header, what is above it, and records below that were read already.
 
-    It is the first record, unless that names no column that is known and one of the
-    next ones does.
+    It is the record that names most columns that are known, of the first ones, and the
+    first record where none does.
     """
     read: list[Record] = []
-    while True:
+    failed: Unreadable | None = None
+    best, place = 0, 0
+    while len(read) <= _MOST_ABOVE:
         try:
             record = next(records, None)
-        except Unreadable:
+        except Unreadable as error:
             # What is wrong below the header is said with the rows above it.
-            if read:
-                break
-            raise
+            if not read:
+                raise
+            failed = error
+            break
         if record is None:
             break
         read.append(record)
         # A title is short: what is longer is data, or no table at all.
         if sum(map(len, record.cells)) > _MOST_HEADER:
             break
-        if matches(record.cells, columns):
-            return record, read[:-1], ()
-        if len(read) > _MOST_ABOVE:
-            break
+        found = matches(record.cells, columns)
+        if found > best:
+            best, place = found, len(read) - 1
     # A file of nothing but blank lines has no record either.
     if not read:
         reason = "the file is empty: its first line names the columns"
         raise Unreadable(None, reason)
-    return read[0], (), read[1:]
+    return read[place], read[:place], _rest(read[place + 1 :], failed)
+
+
+def _rest(read: Iterable[Record], failed: Unreadable | None) -> Iterator[Record]:
+    yield from read
+    if failed is not None:
+        raise failed
 
 
 def matches(cells: Sequence[str], columns: Columns) -> int:
@@ -323,6 +331,11 @@ def bind_items(
     passed over, and said.
     """
     bound = columns.bound
+    used = {loose(name) for each in columns.bindings for name in each.columns}
+    used |= {loose(name.removeprefix("column:")) for name in columns.wanted}
+    optional = {
+        loose(name): name for each in columns.bindings for name in each.optional
+    }
     for number, row in enumerate(rows, 1):
         if row.faults or row.renderer is not None:
             yield row
@@ -331,8 +344,13 @@ def bind_items(
             Fault(name, "is neither text nor number: a template cannot hold it")
             for name, value in row.values.items()
             if isinstance(value, dict | list)
+            and (name in columns.known or loose(name) in used)
         ]
         cells = {name: as_text(value) for name, value in row.values.items()}
+        # A member that another item has had, or that has a default, may be missing.
+        optional |= {loose(name): name for name in cells if loose(name) in used}
+        lacking = optional.keys() - {loose(name) for name in cells}
+        cells |= {optional[each]: "" for each in sorted(lacking)}
         given = {
             name: text
             for name, text in cells.items()
@@ -357,8 +375,6 @@ def bind_items(
         if faults:
             yield row._replace(faults=tuple(faults))
             continue
-        used = {loose(name) for each in columns.bindings for name in each.columns}
-        used |= {loose(name.removeprefix("column:")) for name in columns.wanted}
         for name in cells:
             if name not in columns.known and loose(name) not in used:
                 warned.add(f"a member that nothing uses passed over: {shorten(name)}")

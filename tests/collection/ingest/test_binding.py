@@ -105,6 +105,18 @@ def test_what_is_not_of_the_grammar_is_refused(template: str) -> None:
         ("{|number:point 0}", "1,234", "1234"),
         ("{|number:00000}", "42", "00042"),
         ("{|number}", "1 234 567", "1234567"),
+        ("{|number}", "\u22125", "-5"),
+        ("{|number:0.000}", "0.123", "0.123"),
+        ("{|number:point 0.00}", "1.234", "1.23"),
+        ("{|number:comma 0}", "1.234", "1234"),
+        ("{|title}", "jose\u0301 marti\u0301nez 3rd", "Jose\u0301 Marti\u0301nez 3rd"),
+        ("{|date}", "04-Mar-2026", "2026-03-04"),
+        ("{|date:HH:mm}", "Mar 4, 2026 7:30 PM", "19:30"),
+        ("{|date:HH:mm}", "2026-03-04 7:30 PM", "19:30"),
+        ("{|date:HH:mm}", "2026-03-04 10:00:00 UTC", "10:00"),
+        ("{|date}", "2026年3月4日", "2026-03-04"),
+        ('{|date:D. MMMM [um] HH:mm "Uhr"}', "2026-03-04", "4. March um 00:00 Uhr"),
+        ("{|date:YYYYMMDDTHHmm}", "2026-03-04", "20260304T0000"),
     ],
 )
 def test_a_filter_makes_of_a_cell(template: str, cell: str, wanted: str) -> None:
@@ -118,7 +130,17 @@ def test_a_filter_makes_of_a_cell(template: str, cell: str, wanted: str) -> None
         ("{When|date}", "30.02.2026", "is no day"),
         ("{When|date}", "soon", "is not a date"),
         ("{When|number}", "1,234", "is one of two numbers"),
-        ("{When|number}", "many", "is not a number"),
+        ("{When|number}", "many", "is not a number; one is written 1234.5"),
+        ("{When|number}", "1.234", "is one of two numbers"),
+        ("{When|number}", "192.168.0.1", "is not a number"),
+        ("{When|number}", "+49 30 1234567", "is not a number"),
+        ("{When|number}", "1.234.5", "is not a number"),
+        ("{When|number}", "1,2,3", "is not a number"),
+        ("{When|number}", "1..2", "is not a number"),
+        ("{When|number}", "€12", "without currency or %"),
+        ("{When|number:point}", "1.234,5", "is not a number"),
+        ("{When|number:point}", "1.234.567", ". groups in it"),
+        ("{When|date}", "2026-03-04 19:30 AM", "is no time of Am"),
         ("{When|number:yyyy-mm-dd}", "20260304", "is no day of the calendar"),
         ("{When|number:yyyy-mm-dd}", "-1", "is no day of the calendar"),
         ("{When|number:[h]:mm}", "99999999999", "is no day of the calendar"),
@@ -146,6 +168,29 @@ def test_a_cell_that_a_filter_cannot_read_is_named(
 def test_a_wrong_argument_is_refused_before_any_row(template: str) -> None:
     with pytest.raises(BadParameter):
         Binding("name", template)
+
+
+@pytest.mark.parametrize("code", ["#.##0,00", "# ##0,00", "0,00", "# ##0", "#.##0"])
+def test_a_format_of_another_language_hears_how_to_write_it(code: str) -> None:
+    assert "write 1,234.50 as #,##0.00" in fault_of(f"{{When|number:{code}}}")
+
+
+@pytest.mark.parametrize("picture", ["dd.mm.yyyy", "HH:mm Uhr", "Do MMMM", "DDD"])
+def test_a_stray_letter_in_a_date_is_refused(picture: str) -> None:
+    assert "words are quoted" in fault_of(f"{{When|date:{picture}}}")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("name", "\u200ena\u00adme\u200b"),
+        ("Guest's e-mail", "Guest\u2019s e\u2011mail"),
+        ("Price EUR", "Price|EUR"),
+        ("Last First", "Last, First"),
+    ],
+)
+def test_a_column_is_found_without_marks_and_signs(written: str, name: str) -> None:
+    assert filled(f"{{{written}}}", "x", names=(name,)) == "x"
 
 
 def test_what_is_filled_in_is_bounded() -> None:

@@ -358,7 +358,7 @@ def test_a_required_parameter_without_a_column_hears_how_to_bind_one(
 
 def test_two_columns_of_one_name_are_ambiguous(catalogue: Catalogue) -> None:
     assert faults(catalogue, "Name,NAME\nA,B\n") == [
-        "line 1: name: names 2 columns: 1, 2"
+        "line 1: name: names 2 columns: 1, 2; rename all but one"
     ]
 
 
@@ -373,6 +373,7 @@ def test_a_cell_that_a_filter_cannot_read_is_a_fault_of_its_row(
 
     assert said == [
         "row 2, line 3: bind[role]: date: 'soon' is not a date that can be read"
+        "; write 2026-03-04, 4 March 2026 or 31.12.2026"
     ]
 
 
