@@ -4,9 +4,8 @@ All spellings of a request (query, form, JSON, multipart) end in the same
 object, so they have one fingerprint and one answer.
 """
 
-import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,13 +17,12 @@ from pydantic import BaseModel
 from app.config import Settings
 from app.renderer import encode, produce
 from app.renderer.base import ImageSource, Output, Renderer
-from app.renderer.errors import BadParameter, Fault, shorten
+from app.renderer.errors import BadParameter, Fault, nearest, shorten
 from app.renderer.params import Parameters, is_address, spell_bytes, validate
 from app.renderer.produce import ENCODERS, formats, image_fields
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
-_MOST_COMPARED = 40
 
 
 @dataclass(frozen=True)
@@ -229,14 +227,10 @@ def unknown_names(names: Iterable[str], known: Iterable[str]) -> Iterator[Fault]
     known = tuple(known)
     hint = f"; known are {', '.join(known)}"
     for name in names:
-        yield Fault(name, f"is not known{_suggestion(name, known)}{hint}")
+        like = nearest(name.lower(), known)
+        meant = f" (did you mean {like}?)" if like else ""
+        yield Fault(name, f"is not known{meant}{hint}")
         hint = ""
-
-
-def _suggestion(name: str, known: Sequence[str]) -> str:
-    # Comparing takes time by the square of the length, and no known name is so long.
-    like = difflib.get_close_matches(name[:_MOST_COMPARED].lower(), known, 1)
-    return f" (did you mean {like[0]}?)" if like else ""
 
 
 def _check_format(renderer: Renderer, output: Output) -> None:

@@ -5,7 +5,6 @@ handed on to a renderer that has a parameter for it; what has no effect is said 
 `warnings`. Refused is what has no meaning, and a name that is one of these misspelt.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -34,6 +33,7 @@ from app.renderer.errors import (
     RenderTimeout,
     Undrawable,
     UnknownRenderer,
+    nearest,
     shorten,
 )
 from app.renderer.params import faults_of
@@ -88,7 +88,6 @@ _PICTURES = ("image", "image_url", "images", "init_images", "mask")
 _NO_EFFECT = "is not known here and has no effect"
 # From this likeness on an unknown name is a known one misspelt: `sizee`, no `style_id`.
 _LIKENESS = 0.8
-_MOST_NAME = 40
 # How clients count their attempts, and how they say who they are.
 _RETRIES = re.compile(r"[1-9][0-9]{0,3}\Z")
 # It makes n calls of one image each, all at once and equal.
@@ -289,10 +288,9 @@ def _unknown(given: _Request) -> Iterator[str]:
         if name in _PICTURES:
             reason = "belongs to /v1/images/edits: no image is made of another here"
             raise BadField("unknown_parameter", Fault(name, reason))
-        short = name[:_MOST_NAME].lower()
-        like = difflib.get_close_matches(short, _Request.model_fields, 1, _LIKENESS)
+        like = nearest(name.lower(), _Request.model_fields, _LIKENESS)
         if like:
-            reason = f"is not known (did you mean {like[0]}?)"
+            reason = f"is not known (did you mean {like}?)"
             raise BadField("unknown_parameter", Fault(shorten(name), reason))
         yield f"{shorten(name)}: {_NO_EFFECT}"
 

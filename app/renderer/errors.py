@@ -5,6 +5,8 @@ exception keeps its values in `args`, so that it survives the way out of the
 process that draws untrusted HTML.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar, NamedTuple
 
 from app.errors import with_fields
@@ -27,6 +29,16 @@ def shorten(text: str) -> str:
     if len(text) <= _MOST_CHARACTERS:
         return text
     return f"{text[:_MOST_CHARACTERS]}…"
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the known name that is most like one, or None where none is.
+
+    The first 60 characters count: comparing takes time by the square of the length.
+    """
+    names = {each[:_MOST_CHARACTERS]: each for each in known}
+    like = get_close_matches(name[:_MOST_CHARACTERS], names, 1, likeness)
+    return names[like[0]] if like else None
 
 
 class RendererError(Exception):

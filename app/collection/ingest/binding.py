@@ -9,14 +9,18 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import regex  # type: ignore[import-untyped]
 
-from app.collection.ingest.number_format import NumberFormat, UnknownNumberFormat
-from app.renderer.errors import BadParameter, Fault, shorten
+from app.collection.ingest.number_format import (
+    DAYS,
+    MONTHS,
+    UnknownNumberFormat,
+    number_format,
+)
+from app.renderer.errors import BadParameter, Fault, nearest, shorten
 
 ROW_NUMBER = "#"
 _FORCED = "column:"
@@ -53,6 +57,11 @@ def loose(name: str) -> str:
     return _BLANKS.sub("", name).casefold()
 
 
+def column_of(placeholder: str) -> str:
+    """Return the column that a placeholder means, forced to be one or not."""
+    return placeholder.removeprefix(_FORCED)
+
+
 class ColumnNames:
     """The names of a table's columns, looked up exactly, then loosely."""
 
@@ -81,9 +90,9 @@ class ColumnNames:
 
     def suggest(self, name: str) -> str:
         """Say what a name that is no column may have been meant for."""
-        near = get_close_matches(loose(name), self._loose, n=1)
+        near = nearest(loose(name), self._loose)
         if near:
-            return f"; did you mean {{{shorten(self.names[self._loose[near[0]][0]])}}}?"
+            return f"; did you mean {{{shorten(self.names[self._loose[near][0]])}}}?"
         # A cut-off list still shows what sort of table this is.
         named = [shorten(each) for each in self.names if each][:20]
         return f"; the columns are {', '.join(named)}"
@@ -98,7 +107,7 @@ class Placeholder(NamedTuple):
     @property
     def column(self) -> str:
         """The name of the column alone."""
-        return self.name.removeprefix(_FORCED)
+        return column_of(self.name)
 
     def apply(self, field: str, text: str) -> str:
         """Send a text through the filters; raise BadParameter where it does not fit."""
@@ -223,8 +232,8 @@ def _placeholder(field: str, inner: str) -> Placeholder:
         called, _, argument = step.partition(":")
         called = called.strip()
         if called not in FILTERS:
-            near = get_close_matches(called, FILTERS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {_KNOWN}"
+            near = nearest(called, FILTERS)
+            hint = f"did you mean {near}?" if near else f"known are {_KNOWN}"
             reason = f"{shorten(called)!r} is no filter; {hint}"
             if not near:
                 reason += "; a column with a bar in its name is written without it"
@@ -274,11 +283,6 @@ _NAMED = re.compile(
     r"|(?P<month2>[A-Za-z]{3,9})\.? (?P<d2>\d{1,2})(?:st|nd|rd|th)?,?)[ -](?P<y>\d{4})"
     rf"(?:,? {_TIME})?"
 )
-_MONTHS = (
-    *("january", "february", "march", "april", "may", "june", "july", "august"),
-    *("september", "october", "november", "december"),
-)
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _PICTURE = re.compile(r"\[(?P<a>[^\]]*)\]|\"(?P<b>[^\"]*)\"|(?P<run>([A-Za-z])\4*)")
 _SPELT = frozenset(
     (
@@ -352,7 +356,8 @@ def _ordered(parts: Mapping[str, str], order: str, text: str) -> tuple[int, int,
 
 
 def _month(name: str) -> int:
-    found = [n for n, each in enumerate(_MONTHS, 1) if each.startswith(name.lower())]
+    begun = name.capitalize()
+    found = [n for n, each in enumerate(MONTHS, 1) if each.startswith(begun)]
     if len(found) != 1:
         raise FilterFault(f"{shorten(name)!r} is no month")
     return found[0]
@@ -370,8 +375,8 @@ def _clock(text: str | None, half: str | None) -> tuple[int, int, int]:
 
 
 def _spell_date(day: datetime, picture: str) -> str:
-    month = _MONTHS[day.month - 1].capitalize()
-    weekday = _DAYS[day.weekday()]
+    month = MONTHS[day.month - 1]
+    weekday = DAYS[day.weekday()]
     half = day.hour % 12 or 12
     spelt = {
         **{"YYYY": f"{day.year:04}", "YY": f"{day.year % 100:02}"},
@@ -435,7 +440,7 @@ def _number(text: str, argument: str) -> str:
         mark = "point"
     value = _value(text.strip(), {"point": ".", "comma": ","}.get(mark, ""))
     try:
-        return NumberFormat(code.strip() or "General").show(value)
+        return number_format(code.strip() or "General").show(value)
     except UnknownNumberFormat as error:
         raise FilterFault(str(error)) from error
 
@@ -473,7 +478,7 @@ def _check_number(argument: str) -> None:
         reason = f"{shorten(code)!r} groups as no format does"
         raise FilterFault(f"{reason}: write 1,234.50 as #,##0.00 and 1234.50 as 0.00")
     try:
-        NumberFormat(code.strip() or "General")
+        number_format(code.strip() or "General")
     except UnknownNumberFormat as error:
         raise FilterFault(str(error)) from error
 

@@ -5,7 +5,6 @@ Whatever reads a table (CSV, a workbook) yields records; what they mean is decid
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
@@ -16,10 +15,11 @@ from app.collection.ingest.binding import (
     BoundTemplate,
     ColumnNames,
     as_text,
+    column_of,
     loose,
 )
 from app.collection.ingest.table import Faults, TableRow, Warnings
-from app.renderer.errors import BadParameter, Fault, shorten
+from app.renderer.errors import BadParameter, Fault, nearest, shorten
 
 _NO_FAULTS: Mapping[int, str] = MappingProxyType({})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -58,6 +58,13 @@ class Columns(NamedTuple):
     options: frozenset[str] = frozenset()
 
     @property
+    def names(self) -> frozenset[str]:
+        """What a header may be told by: all names that mean something, loosely."""
+        bound = (name for each in self.bindings for name in each.columns)
+        wanted = map(column_of, self.wanted)
+        return frozenset(map(loose, (*self.known, *self.ignored, *wanted, *bound)))
+
+    @property
     def bound(self) -> Mapping[str, Binding]:
         """The bindings by parameter."""
         return {each.parameter: each for each in self.bindings}
@@ -92,7 +99,7 @@ def read_table(
         warned.add(f"{lines} above the header passed over")
     plan = _plan(header.line, ColumnNames(names), columns, warned)
     width = len(names)
-    unnamed: set[int] = set()
+    unnamed = [place for place, name in enumerate(names) if not name]
     number = 0
     for record in chain(rest, iterator):
         number += 1
@@ -103,9 +110,8 @@ def read_table(
             continue
         # Programs leave out what is empty at the end of a row, against RFC 4180, 2.4.
         cells.extend([""] * (width - len(cells)))
-        for place, name in enumerate(names):
-            if not name and cells[place].strip() and place not in unnamed:
-                unnamed.add(place)
+        for place in unnamed:
+            if cells[place].strip():
                 warned.add(f"column {place + 1:,} has no name: it was passed over")
         yield _row(record, cells, number, names, plan)
 
@@ -121,6 +127,7 @@ def _find_header(
     read: list[Record] = []
     failed: Unreadable | None = None
     best, place = 0, 0
+    known = columns.names
     while len(read) <= _MOST_ABOVE:
         try:
             record = next(records, None)
@@ -136,7 +143,7 @@ def _find_header(
         # A title is short: what is longer is data, or no table at all.
         if sum(map(len, record.cells)) > _MOST_HEADER:
             break
-        found = matches(record.cells, columns)
+        found = matches(record.cells, known)
         if found > best:
             best, place = found, len(read) - 1
     # A file of nothing but blank lines has no record either.
@@ -152,12 +159,8 @@ def _rest(read: Iterable[Record], failed: Unreadable | None) -> Iterator[Record]
         raise failed
 
 
-def matches(cells: Sequence[str], columns: Columns) -> int:
-    """Count the cells that name a parameter, or a column that is asked for."""
-    known = {
-        loose(name) for name in (*columns.known, *columns.ignored, *columns.wanted)
-    }
-    known |= {loose(name) for each in columns.bindings for name in each.columns}
+def matches(cells: Sequence[str], known: frozenset[str]) -> int:
+    """Count the cells that name one of the `known`, which are `Columns.names`."""
     return len(known & {loose(cell) for cell in cells if cell.strip()})
 
 
@@ -186,22 +189,18 @@ def _plan(
         templates.append((parameter, made))
         used.update(part.place for part in made.slots if part.place is not None)
     for name in columns.wanted:
-        column = name.removeprefix("column:")
-        place = _looked_up(header, column, line, faults)
-        if place is None:
-            hint = header.suggest(column)
-            reason = f"{{{shorten(name)}}} is neither a parameter nor a column{hint}"
-            faults.add(None, line, "name", reason)
-        else:
+        column = column_of(name)
+        hint = header.suggest(column)
+        reason = f"{{{shorten(name)}}} is neither a parameter nor a column{hint}"
+        place = _looked_up(header, column, line, faults, Fault("name", reason))
+        if place is not None:
             extra.append((name, place))
-            used.add(place)
     for name in sorted(columns.ignored):
-        place = header.find(name)
-        if place is None:
-            faults.add(None, line, name, "is to be ignored and is no column")
-        else:
-            used.add(place)
+        fault = Fault(name, "is to be ignored and is no column")
+        place = _looked_up(header, name, line, faults, fault)
+        if place is not None:
             extra.append((name, place))
+    used.update(place for _, place in extra)
     # What is bound wrongly is not missing, too: one fault says it.
     filled = {name for name, _ in direct} | bound.keys() | columns.given
     _judge_others(line, header, used, filled, columns, faults, warned)
@@ -209,13 +208,22 @@ def _plan(
     return _ColumnPlan(tuple(direct), tuple(templates), tuple(extra))
 
 
-def _looked_up(header: ColumnNames, name: str, line: int, faults: Faults) -> int | None:
+def _looked_up(
+    header: ColumnNames,
+    name: str,
+    line: int,
+    faults: Faults,
+    missing: Fault | None = None,
+) -> int | None:
+    """Return a column's place; its absence is the fault `missing`, if there is one."""
     try:
-        return header.find(name)
+        place = header.find(name)
     except BadParameter as error:
-        for fault in error.faults:
-            faults.add(None, line, *fault)
+        faults.add(None, line, *error.faults[0])
         return None
+    if place is None and missing is not None:
+        faults.add(None, line, *missing)
+    return place
 
 
 def _judge_others(
@@ -247,12 +255,12 @@ def _judge_others(
     passed = []
     for name in others:
         # At 0.8 `compny` is company, and `Full Name` is not name.
-        near = get_close_matches(loose(name), missing, n=1, cutoff=0.8)
+        near = nearest(loose(name), missing, 0.8)
         if name in columns.options:
             reason = "is not known as a column: one for all rows is in the query"
             faults.add(None, line, name, reason)
         elif near:
-            meant = missing[near[0]]
+            meant = missing[near]
             reason = f"is no parameter; did you mean {meant}?"
             hint = f"ignore={shorten(name)} passes it over"
             faults.add(None, line, name, f"{reason} If not, {hint}")
@@ -332,7 +340,7 @@ def bind_items(
     """
     bound = columns.bound
     used = {loose(name) for each in columns.bindings for name in each.columns}
-    used |= {loose(name.removeprefix("column:")) for name in columns.wanted}
+    used |= {loose(column_of(name)) for name in columns.wanted}
     optional = {
         loose(name): name for each in columns.bindings for name in each.optional
     }
@@ -364,7 +372,7 @@ def bind_items(
                     given[parameter] = text
             extra = {}
             for name in columns.wanted:
-                place = header.find(name.removeprefix("column:"))
+                place = header.find(column_of(name))
                 if place is None:
                     reason = f"{{{shorten(name)}}} is neither a parameter nor a member"
                     faults.append(Fault("name", reason))

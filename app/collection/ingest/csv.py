@@ -79,7 +79,7 @@ class _Decoded:
 
     def __init__(self, stream: Stream, charset: str | None, warned: Warnings) -> None:
         self._stream = stream
-        self._notes = warned
+        self._warned = warned
         self._charset = _codec(charset)
         self._decoder: codecs.IncrementalDecoder | None = None
         self._is_decided = False
@@ -117,9 +117,9 @@ class _Decoded:
                 self._charset, block = mark[1], block[len(mark[0]) :]
             elif _is_utf16(block):
                 self._charset = "utf-16-le" if block[1] == 0 else "utf-16-be"
-                self._notes.add(f"the file was read as {self._charset}")
+                self._warned.add(f"the file was read as {self._charset}")
             else:
-                self._charset, self.advice = _detect(block, self._notes)
+                self._charset, self.advice = _detect(block, self._warned)
         self._is_decided = True
         if self._charset not in (None, *_UTF8):
             self._decoder = codecs.getincrementaldecoder(self._charset)()
@@ -284,8 +284,9 @@ def _sample(
             break
     # A line of megabytes is weighed by its beginning.
     heads = [text[:_MOST_HEADER] for text in sample]
+    known = columns.names
     delimiter = forced or max(
-        _DELIMITERS, key=lambda each: _likelihood(heads, each, columns)
+        _DELIMITERS, key=lambda each: _likelihood(heads, each, known)
     )
     return sample, delimiter, failure
 
@@ -295,7 +296,7 @@ def _fail(error: Unreadable) -> str:
 
 
 def _likelihood(
-    sample: Sequence[str], delimiter: str, columns: Columns
+    sample: Sequence[str], delimiter: str, known: frozenset[str]
 ) -> tuple[int, int, int]:
     """Weigh a delimiter: known columns of a row, rows of equal width, their width."""
     reader = csv.reader(
@@ -305,9 +306,9 @@ def _likelihood(
         rows = [row for row in reader if any(map(str.strip, row))]
     except csv.Error:
         return 0, 0, 0
-    known = max((matches(row, columns) for row in rows), default=0)
+    found = max((matches(row, known) for row in rows), default=0)
     width, equal = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
-    return known, equal if width > 1 else 0, max(map(len, rows), default=0)
+    return found, equal if width > 1 else 0, max(map(len, rows), default=0)
 
 
 class _Tidy:

@@ -27,11 +27,11 @@ _TOKEN = re.compile(
     re.I | re.X | re.S,
 )
 _DATES = frozenset(("year", "month", "day", "hour", "second", "half", "elapsed"))
-_MONTHS = (
+MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August"),
     *("September", "October", "November", "December"),
 )
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MOST_CODE = 255
 _ENGLISH = 9
 _EPOCH = datetime(1899, 12, 30)
@@ -436,11 +436,11 @@ def _show_moment(section: _Section, value: date | time | timedelta) -> str:
             is_full = len(text) > 2 or text[0] == "e"
             shown.append(f"{moment.year:04}" if is_full else f"{moment.year % 100:02}")
         elif token.kind == "month":
-            name = _MONTHS[moment.month - 1]
+            name = MONTHS[moment.month - 1]
             names = {3: name[:3], 4: name, 5: name[0]}
             shown.append(names.get(len(text), f"{moment.month:0{min(len(text), 2)}}"))
         elif token.kind == "day":
-            name = _DAYS[moment.weekday()]
+            name = DAYS[moment.weekday()]
             names = {3: name[:3], 4: name}
             shown.append(names.get(len(text), f"{moment.day:0{min(len(text), 2)}}"))
         elif token.kind == "hour":

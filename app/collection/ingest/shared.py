@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Container, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from pydantic import create_model
@@ -16,7 +15,13 @@ from app.parsing.image import MAX_FIELDS
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.renderer.errors import BadParameter, Fault, LimitExceeded, shorten
+from app.renderer.errors import (
+    BadParameter,
+    Fault,
+    LimitExceeded,
+    nearest,
+    shorten,
+)
 from app.renderer.params import Parameters, is_address, validate
 from app.renderer.produce import image_fields
 
@@ -164,8 +169,13 @@ def _columns(
     bindings = list(bindings)
     unknown = [name for name, _ in bindings if name not in fields]
     if unknown:
-        hint = suggestion(unknown[0], fields)
-        reason = f"is no parameter of {renderer.name}{hint}"
+        near = nearest(unknown[0], fields)
+        hint = (
+            f"did you mean {near}?"
+            if near
+            else f"known are {', '.join(sorted(fields))}"
+        )
+        reason = f"is no parameter of {renderer.name}; {hint}"
         raise BadParameter(Fault(f"bind[{unknown[0]}]", reason))
     return Columns(
         frozenset(fields),
@@ -176,13 +186,6 @@ def _columns(
         frozenset(name for name, field in fields.items() if field.is_required()),
         frozenset(Output.model_fields) - fields.keys(),
     )
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Say what a name that is not known may have been meant for."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(names)}"
 
 
 def _refuse(

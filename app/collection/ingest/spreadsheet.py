@@ -379,7 +379,7 @@ class _SheetCells:
     ) -> None:
         self._strings = strings
         self._workbook = workbook
-        self._notes = warned
+        self._warned = warned
         self._line = 0
         self.hidden = 0
 
@@ -453,7 +453,7 @@ class _SheetCells:
         code = self._workbook.codes.get(number) or _BUILTIN.get(number)
         if code is None and number in _SYSTEM_DATES:
             spelt = "a date whose format is the reader's system's is spelt 2026-03-04"
-            self._notes.add(spelt)
+            self._warned.add(spelt)
             code = _SYSTEM_DATES[number]
         code = code or str(BUILTIN_FORMATS.get(number, "General"))
         is_date = isinstance(value, datetime) or is_date_format(code)
@@ -463,7 +463,7 @@ class _SheetCells:
             shown = number_format(code).show(value)
         except (ValueError, ArithmeticError) as error:
             why = error if isinstance(error, UnknownNumberFormat) else repr(code)
-            self._notes.add(f"line {line:,}: {why}: the value is shown plainly")
+            self._warned.add(f"line {line:,}: {why}: the value is shown plainly")
             return _plain(value, is_date)
         # Blanks as wide as a bracket are layout and no text.
         return shown.strip()

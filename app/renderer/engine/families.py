@@ -1,6 +1,5 @@
 """The families of the loaded fonts: what they are called, draw, weigh and allow."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ import regex  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
 
 from app.renderer.engine.fonts import FontFile, Source, covered, faces_of
+from app.renderer.errors import nearest
 
 # The scripts of UAX #31, table 5, with some letters of each: a font that has half of
 # them draws the script. Hangul and Han are told by a few of their thousands.
@@ -101,8 +101,8 @@ def find(name: str, known: Sequence[str]) -> str:
     names = {_squeezed(each): each for each in known}
     found = names.get(_squeezed(name))
     if found is None:
-        near = difflib.get_close_matches(_squeezed(name), names, 1)
-        hint = f": did you mean {names[near[0]]!r}?" if near else "."
+        near = nearest(_squeezed(name), names)
+        hint = f": did you mean {names[near]!r}?" if near else "."
         raise ValueError(f"is no font here{hint} /fonts lists them all")
     return found
 
