@@ -23,6 +23,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 _LEAST_FOREIGN = 8
 # Excel obeys a first line `sep=;`, and quotes and pads it when it writes it again.
 _SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*\s*\Z')
+# A text that Excel is not to take for a number: `="007"`.
+_PROOF = re.compile(r'\A="([^"]*)"\Z')
 _MOST_HEADER = 64 << 10
 # Lines that decide what separates cells.
 _SAMPLE = 20
@@ -82,7 +84,7 @@ class _Decoded:
         self._warned = warned
         self._charset = _codec(charset)
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._is_decided = False
+        self._is_begun = self._is_decided = False
         self.advice = ADVICE
 
     def read(self, size: int, /) -> bytes:
@@ -103,19 +105,24 @@ class _Decoded:
     def _decide(self, size: int) -> bytes:
         """Look at the first bytes, and again at the first ones that are not ASCII."""
         block = self._stream.read(size)
-        if self._charset is None:
-            # Zeros are ASCII too: UTF-16 is told by them.
-            while len(block) < 4 and (more := self._stream.read(size)):
+        mark = None
+        if not self._is_begun:
+            self._is_begun = True
+            # More than the longest mark, since nothing would be the end.
+            while len(block) < 5 and (more := self._stream.read(size)):
                 block += more
-            # Nothing is decided as long as all readings agree.
+            mark = next((each for each in _MARKS if block.startswith(each[0])), None)
+        if mark is not None:
+            # It goes before what was declared (WHATWG Encoding, section 6).
+            self._charset, block = mark[1], block[len(mark[0]) :]
+        elif self._charset is None:
+            # Nothing is decided as long as all readings agree. Zeros are ASCII too:
+            # UTF-16 is told by them.
             if block.isascii() and b"\0" not in block:
                 return block
             while len(block) < _BLOCK and (more := self._stream.read(size)):
                 block += more
-            mark = next((each for each in _MARKS if block.startswith(each[0])), None)
-            if mark is not None:
-                self._charset, block = mark[1], block[len(mark[0]) :]
-            elif _is_utf16(block):
+            if _is_utf16(block):
                 self._charset = "utf-16-le" if block[1] == 0 else "utf-16-be"
                 self._warned.add(f"the file was read as {self._charset}")
             else:
@@ -231,7 +238,10 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
         # A quoted nothing was meant; separators alone are what a deleted row leaves.
         if quoted or any(map(str.strip, row)):
             width = max(width, len(row))
-            other = _other_delimiter(row, width) if len(row) == 1 else ""
+            if quoted:
+                row = [_PROOF.sub(r"\1", cell) for cell in row]
+            alone = len(row) == 1 and not quoted
+            other = _other_delimiter(row, width) if alone else ""
             reason = f"has 1 cells; the header has {width:,}, and {other!r} is in this"
             yield Record(start, row, reason=reason if other else "")
         else:

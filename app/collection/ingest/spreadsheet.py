@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from math import isfinite
 from typing import IO, NamedTuple
 from xml.etree import ElementTree
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from zlib import error as ZlibError
 
 from openpyxl.styles.numbers import (  # type: ignore[import-untyped]
@@ -96,7 +96,10 @@ def read_workbook(
     try:
         with ZipFile(file) as archive:
             names = frozenset(archive.namelist())
-            kind = archive.read("mimetype")[:100] if "mimetype" in names else b""
+            kind = b""
+            if "mimetype" in names:
+                with archive.open(_sized(archive.getinfo("mimetype"), 100)) as source:
+                    kind = source.read()
             if kind.strip() == _ODS_TYPE:
                 yield from _read_ods(archive, sheet, most, warned)
             elif "xl/workbook.bin" in names:
@@ -106,6 +109,7 @@ def read_workbook(
             else:
                 reason = "the file is a ZIP archive and neither .xlsx nor .ods"
                 raise Unreadable(None, f"{reason}: save it as .xlsx, .ods or CSV UTF-8")
+    # The last is zipfile's for flags of PKZIP's own, such as strong encryption.
     except (BadZipFile, ZlibError, EOFError, NotImplementedError) as error:
         raise Unreadable(None, f"the workbook is damaged: {error}") from error
     except ElementTree.ParseError as error:
@@ -121,8 +125,17 @@ def _part(parts: Mapping[str, ZipInfo], name: str, most: int) -> ZipInfo:
 
 
 def _sized(info: ZipInfo, most: int) -> ZipInfo:
-    """Bound a part; zipfile hands out no more than the size that is checked here."""
+    """Bound a part; zipfile hands out no more than the size that is checked here.
+
+    Raises Unreadable also where it is encrypted, or packed by a method that no package
+    may have (ECMA-376, part 2, annex B): not all of those fail in one way.
+    """
     name = shorten(info.filename)
+    if info.flag_bits & 1:
+        raise Unreadable(None, "the workbook has a password: save it without one")
+    if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        reason = "is packed by another method than deflate"
+        raise Unreadable(None, f"{name} of the workbook {reason}: {_SAVE_AGAIN}")
     if info.file_size > most:
         raise Unreadable(
             None, f"{name} of the workbook has {info.file_size:,} bytes, over {most:,}"

@@ -407,6 +407,42 @@ def test_what_is_no_workbook_is_named(data: bytes, why: str) -> None:
         read(data)
 
 
+def repacked(flag: int = 0, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A workbook packed by another method, or with a flag in its directory."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(sheet_of(["a"]))) as old,
+        zipfile.ZipFile(buffer, "w", method) as new,
+    ):
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+        for info in new.infolist():
+            info.flag_bits |= flag
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (repacked(flag=1), "has a password: save it without one"),
+        (repacked(method=zipfile.ZIP_LZMA), "by another method than deflate"),
+        (repacked(method=zipfile.ZIP_BZIP2), "by another method than deflate"),
+    ],
+)
+def test_what_no_package_may_have_is_refused(data: bytes, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        read(data)
+
+
+def test_the_type_of_an_archive_is_not_unpacked_beyond_its_length() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", bytes(8 << 20))
+
+    with pytest.raises(Unreadable, match="mimetype of the workbook has 8,388,608"):
+        read(buffer.getvalue())
+
+
 def test_another_archive_is_no_workbook() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

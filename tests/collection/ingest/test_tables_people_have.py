@@ -60,6 +60,7 @@ def _given(item: Item) -> dict[str, object]:
 
 
 ADA = [{"name": "Ada", "role": "Speaker"}]
+SEVEN = {"name": "007", "role": "42"}
 READ = {
     "short row": ("name,role,company\nAda,Speaker\n", ADA),
     "empty cells beyond the header": ("name,role\nAda,Speaker,,,\n", ADA),
@@ -99,6 +100,11 @@ READ = {
     "UTF-16 without BOM": ("name,role\nAda,Speaker\n".encode("utf-16-le"), ADA),
     "UTF-32": ("name,role\nAda,Speaker\n".encode("utf-32"), ADA),
     "UTF-8 with BOM": ("\ufeffname,role\nAda,Speaker\n", ADA),
+    "a quoted cell with a comma alone": (
+        'name,role\n"Lovelace, Ada"\n',
+        [{"name": "Lovelace, Ada"}],
+    ),
+    "proof against numbers": ('name,role\n="007","=""42"""\n', [SEVEN]),
 }
 
 
@@ -210,6 +216,17 @@ def test_windows_1252_is_the_first_reading_where_it_is_one(
 ) -> None:
     with pytest.raises(BadRows, match=r"charset is windows-1252 \(Björn\)"):
         made(catalogue, "name\nAda\nBjörn\n".encode("cp1252"))
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "windows-1250", "utf-16"])
+def test_a_mark_goes_before_what_is_declared(
+    charset: str, catalogue: Catalogue
+) -> None:
+    body = "name\nZoë\n".encode("utf-8-sig")
+
+    assert made(catalogue, body, kind=f"text/csv; charset={charset}")[0] == [
+        {"name": "Zoë"}
+    ]
 
 
 def test_two_likely_charsets_are_told_and_none_is_guessed(
@@ -339,6 +356,23 @@ def test_lines_of_json_are_bound_too(catalogue: Catalogue) -> None:
     values = made(catalogue, body, f"{BADGE}&bind[name]={{full name}}", NDJSON)[0]
 
     assert values == [{"name": "Ada"}]
+
+
+def test_a_member_may_be_missing_in_some_items(catalogue: Catalogue) -> None:
+    body = '{"n":"A","seat":1,"tags":[]}\n{"n":"B"}\n'
+    query = f"{BADGE}&bind[name]={{n}}&bind[role]={{seat}}{{row|default:-}}"
+
+    values = made(catalogue, body, query, NDJSON)[0]
+
+    assert values == [{"name": "A", "role": "1-"}, {"name": "B", "role": "-"}]
+
+
+def test_a_preamble_that_names_a_column_is_not_the_header(catalogue: Catalogue) -> None:
+    body = "Event,Summit\nName,Role,Event\nAda,Speaker,Spring\n"
+
+    values = made(catalogue, body, BADGE)[0]
+
+    assert values == [{"name": "Ada", "role": "Speaker", "event": "Spring"}]
 
 
 def faults(catalogue: Catalogue, body: str, query: str = BADGE) -> list[str]:
