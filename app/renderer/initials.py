@@ -35,7 +35,7 @@ _TITLES = frozenset(
 )
 _SUFFIXES = frozenset(
     {"jr", "sr", "jun", "sen", "ii", "iii", "iv", "phd", "dphil", "esq", "mba", "msc"}
-    | {"bsc", "llm", "obe", "mbe", "cbe"}
+    | {"bsc", "llm", "obe", "mbe", "cbe", "ceo", "cto", "cfo", "coo", "cmo", "vp"}
 )
 # These are names as well, unless they follow a comma or stand in capitals alone.
 _DEGREES = frozenset({"MA", "BA", "MD", "DO", "RN", "DDS", "CPA"})

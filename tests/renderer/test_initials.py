@@ -79,6 +79,8 @@ def test_initial_is_one_whole_grapheme(name, expected) -> None:
         "Mara Lindqvist, Acme GmbH",
         "Mara Lindqvist MBA",
         "Mara Lindqvist Jr.",
+        "Mara Lindqvist, CEO",
+        "Mara Lindqvist CTO",
         "Dr. Mara Lindqvist",
         "Prof. Dr. med. Mara Lindqvist",
         "Frau Mara Lindqvist",
