@@ -1,15 +1,24 @@
 """The words of the renderer package: picture, output, encoded, renderer."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from app.renderer.params import Color, Parameters
 
 Compression = Literal["fast", "small"]
+_SIDE = re.compile(r"[1-9][0-9]{0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,14 @@ class Vector:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _sides(text: str) -> str:
+    """Return sides in the one spelling of theirs; raise ValueError."""
+    found = [each.strip() for each in text.split(",")]
+    if not all(map(_SIDE.fullmatch, found)) or any(int(each) > 256 for each in found):
+        raise ValueError("must be sides from 1 to 256, such as 16,32,48")
+    return ",".join(map(str, sorted(set(map(int, found)))))
+
+
 class Output(BaseModel):
     """How a picture is encoded; an option the format cannot honour is an error."""
 
@@ -54,6 +71,19 @@ class Output(BaseModel):
         None,
         description="Colour under the picture; white where a format has no alpha.",
     )
+    sizes: Annotated[str, AfterValidator(_sides)] | None = Field(
+        None,
+        description="ICO only: sides in pixels, 1 to 256, such as 16,32,48; the picture"
+        " is drawn once and reduced to each.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what came later: it would change the fingerprint of all others."""
+        values: dict[str, Any] = dump(self)
+        if self.sizes is None:
+            values.pop("sizes", None)
+        return values
 
 
 @dataclass(frozen=True, slots=True)

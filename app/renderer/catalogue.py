@@ -60,7 +60,7 @@ class Catalogue:
         self._draw_svg = draw_svg
         self._images = images
         self._engine = load_engine(settings.fonts, settings.system_fonts)
-        self._drawn = {row.name: row for row in drawn(self._engine, settings)}
+        self._drawn = {row.name: row for row in drawn(self._engine, settings, draw_svg)}
         self._packaged, broken = load_templates(
             PACKAGED, self._engine, settings, draw_svg
         )
@@ -127,16 +127,19 @@ class Catalogue:
         renderers = {**self._drawn, **self._packaged, **own}
         # A broken one of the operator's also hides the packaged one that it replaces:
         # better no card than another card.
-        kept = {
-            name: replace(row, images=self._images)
-            for name, row in renderers.items()
-            if name not in broken
-        }
-        self._renderers = MappingProxyType({**kept, **self._drawn})
+        self._renderers = MappingProxyType(
+            {
+                name: replace(row, images=None if row.remote else self._images)
+                for name, row in renderers.items()
+                if name not in broken or name in self._drawn
+            }
+        )
         self._broken = MappingProxyType(broken)
 
 
-def drawn(engine: Engine, settings: Settings) -> tuple[Renderer, ...]:
+def drawn(
+    engine: Engine, settings: Settings, draw_svg: DrawSvg | None = None
+) -> tuple[Renderer, ...]:
     """Return the renderers that are code and not templates."""
     return (
         solid.RENDERER,
@@ -144,7 +147,7 @@ def drawn(engine: Engine, settings: Settings) -> tuple[Renderer, ...]:
         placeholder.build(engine),
         identicon.RENDERER,
         avatar.build(engine),
-        qr.RENDERER,
+        qr.build(settings.max_image_pixels, draw_svg),
         html.build(engine, settings),
         dream.build(engine),
     )

@@ -1,6 +1,8 @@
 """The `qr` renderer: a QR code of exactly the size asked for."""
 
+import io
 import math
+from base64 import b64encode
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -11,12 +13,24 @@ from pydantic import Field
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Color, rgba
+from app.renderer.input_image import DrawSvg, prepare
+from app.renderer.params import Color, ImageBytes, rgba
 from app.renderer.params import Parameters as Base
 from app.renderer.produce import scaled
 
 Level = Literal["L", "M", "Q", "H"]
 Matrix = tuple[bytes, ...]
+_LEVEL: Literal["M"] = "M"
+_LEVEL_UNDER_LOGO: Literal["H"] = "H"
+# The share of a code's bytes that may be wrong (ISO/IEC 18004, table 12). Dirt and
+# glare keep a third of it.
+_MENDED = {"L": 0.07, "M": 0.15, "Q": 0.25, "H": 0.30}
+_COVERED = 2 / 3
+# Modules from an edge that belong to the patterns by which a reader finds a code, and
+# to what says its level and mask.
+_PATTERNS = 9
+# A code of this version, the largest, has 177 modules.
+_LARGEST = 40
 
 
 class Parameters(Base):
@@ -35,11 +49,22 @@ class Parameters(Base):
     margin: int = Field(
         4, ge=0, le=64, description="Quiet zone in modules; readers expect 4."
     )
-    level: Level = Field(
-        "M", description="Error correction: L 7 %, M 15 %, Q 25 % or H 30 %."
+    level: Level | None = Field(
+        None,
+        description="Error correction: L 7 %, M 15 %, Q 25 % or H 30 %;"
+        " M if left out, H under a logo.",
     )
     dark: Color = Field("#000000", description="Colour of the dark modules.")
     light: Color = Field("#ffffff", description="Ground; may be transparent.")
+    logo: ImageBytes | None = Field(
+        None, description="Image in the middle, on a ground of its own."
+    )
+    logo_size: float = Field(
+        0.2,
+        ge=0.05,
+        le=0.3,
+        description="Longer side of the logo as a share of the code's, 0.05 to 0.3.",
+    )
 
 
 class Cells(NamedTuple):
@@ -49,11 +74,26 @@ class Cells(NamedTuple):
     margin: int
 
 
+class Logo(NamedTuple):
+    """An image, and the modules in the middle of a code that are light for it.
+
+    `data` is PNG or JPEG; `width` and `height` are in modules, whole and of the
+    code's parity.
+    """
+
+    data: bytes
+    notes: tuple[str, ...]
+    size: tuple[int, int]
+    width: int
+    height: int
+
+
 @lru_cache(64)
-def encode(data: str, level: Level) -> Matrix:
+def encode(data: str, level: Level, version: int | None = None) -> Matrix:
     """Return the code without margin, a row as bytes of 0 (light) and 1 (dark).
 
-    Raises BadParameter where the text is too long for the largest code.
+    It has the least version that holds the text, or the one given. Raises BadParameter
+    where the text is too long for it.
     """
     # Readers guess the character set where the code does not say it by an ECI (ISO/IEC
     # 18004, 7.4.3); ASCII is the same in all.
@@ -63,6 +103,7 @@ def encode(data: str, level: Level) -> Matrix:
         code = segno.make_qr(
             data,
             error=level,
+            version=version,
             encoding="utf-8" if beyond else None,
             eci=beyond,
             boost_error=False,
@@ -90,17 +131,150 @@ def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Cells:
 
 def draw(parameters: Parameters, scale: float) -> Picture:
     """Draw the code in two palette entries."""
-    matrix = encode(parameters.data, parameters.level)
+    return _draw(parameters, _plain(parameters), scale)
+
+
+def draw_svg(parameters: Parameters) -> Vector:
+    """Return the code as an SVG document."""
+    return _draw_svg(parameters, _plain(parameters))
+
+
+def _plain(parameters: Parameters) -> Matrix:
+    return encode(parameters.data, parameters.level or _LEVEL)
+
+
+def _draw(parameters: Parameters, matrix: Matrix, scale: float) -> Picture:
     side = scaled((parameters.size, parameters.size), scale)[0]
     colors = (parameters.light, parameters.dark)
     return draw_cells(matrix, grid(parameters, matrix, scale), side, colors)
 
 
-def draw_svg(parameters: Parameters) -> Vector:
-    """Return the code as an SVG document."""
-    matrix = encode(parameters.data, parameters.level)
+def _draw_svg(parameters: Parameters, matrix: Matrix) -> Vector:
     colors = (parameters.light, parameters.dark)
     return cells_svg(matrix, grid(parameters, matrix, 1), parameters.size, colors)
+
+
+class LogoPainter:
+    """Draws codes with a logo in the middle; those without one as ever."""
+
+    def __init__(self, max_pixels: int, draw_svg: DrawSvg | None) -> None:
+        self._max_pixels = max_pixels
+        self._draw_svg = draw_svg
+
+    def draw(self, parameters: Parameters, scale: float) -> Picture:
+        """Draw the code; a logo makes it full colour."""
+        if parameters.logo is None:
+            return draw(parameters, scale)
+        logo, matrix = self._fit(parameters, scale)
+        ground = _draw(parameters, matrix, scale)
+        image = ground.image.convert("RGBA")
+        cells = grid(parameters, matrix, scale)
+        left, top, width, height = _place(logo, matrix, cells)
+        with Image.open(io.BytesIO(logo.data)) as opened:
+            shrunk = opened.convert("RGBA").resize(
+                (round(width), round(height)), Image.Resampling.LANCZOS
+            )
+        image.alpha_composite(shrunk, (round(left), round(top)))
+        if ground.image.has_transparency_data:
+            return Picture(image, facts=_facts(logo))
+        return Picture(image.convert("RGB"), facts=_facts(logo))
+
+    def draw_svg(self, parameters: Parameters) -> Vector:
+        """Return the code as an SVG document, with the logo's pixels in it."""
+        if parameters.logo is None:
+            return draw_svg(parameters)
+        # Twice as sharp as it is wide: it is printed, and looked at on phones.
+        logo, matrix = self._fit(parameters, 2)
+        left, top, width, height = _place(logo, matrix, grid(parameters, matrix, 1))
+        kind = "png" if logo.data.startswith(b"\x89PNG") else "jpeg"
+        image = (
+            f'<image x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}"'
+            f' href="data:image/{kind};base64,{b64encode(logo.data).decode()}"/></svg>'
+        )
+        svg = _draw_svg(parameters, matrix).svg.replace("</svg>", image)
+        return Vector(svg, _facts(logo))
+
+    def _fit(self, parameters: Parameters, scale: float) -> tuple[Logo, Matrix]:
+        """Return the logo, and the smallest code that is read in spite of it.
+
+        Raises BadParameter where there is none.
+        """
+        assert parameters.logo is not None
+        level: Level = parameters.level or _LEVEL_UNDER_LOGO
+        side = max(1, round(parameters.size * parameters.logo_size * scale))
+        cover = (side, side)
+        prepared = prepare(
+            parameters.logo, "logo", cover, self._max_pixels, self._draw_svg
+        )
+        with Image.open(io.BytesIO(prepared.data)) as opened:
+            size = opened.size
+        modules = len(encode(parameters.data, level))
+        for version in range((modules - 17) // 4, _LARGEST + 1):
+            count = version * 4 + 17
+            longer = max(1.0, count * parameters.logo_size)
+            sides = [longer * each / max(size) for each in size]
+            width, height = (_whole(each, count) for each in sides)
+            logo = Logo(prepared.data, prepared.notes, size, width, height)
+            if _is_readable(logo, count, version, level):
+                return logo, _cleared(encode(parameters.data, level, version), logo)
+        reason = f"covers more than error correction {level} mends"
+        field = "logo_size" if parameters.level is None else "level"
+        raise BadParameter(Fault(field, reason))
+
+
+def _whole(side: float, modules: int) -> int:
+    """Return the modules of the code's parity that hold a side, half of one spare."""
+    least = math.ceil(side + 0.5)
+    return least if least % 2 == modules % 2 else least + 1
+
+
+def _is_readable(logo: Logo, modules: int, version: int, level: Level) -> bool:
+    if max(logo.width, logo.height) > modules - 2 * _PATTERNS:
+        return False
+    # A byte is two modules wide and four high: those that are cut count as wrong.
+    covered = (logo.width + 2) * (logo.height + 4)
+    return covered <= _COVERED * _MENDED[level] * _data_modules(version)
+
+
+def _data_modules(version: int) -> int:
+    """Return the modules that hold bytes (ISO/IEC 18004, table 1)."""
+    free = (16 * version + 128) * version + 64
+    if version > 1:
+        aligned = version // 7 + 2
+        free -= (25 * aligned - 10) * aligned - 55
+    return free - 36 if version > 6 else free
+
+
+def _cleared(matrix: Matrix, logo: Logo) -> Matrix:
+    """Return the code with light modules under the logo."""
+    left = (len(matrix) - logo.width) // 2
+    top = (len(matrix) - logo.height) // 2
+    hole = bytes(logo.width)
+    return tuple(
+        row[:left] + hole + row[left + logo.width :]
+        if top <= y < top + logo.height
+        else row
+        for y, row in enumerate(matrix)
+    )
+
+
+def _place(logo: Logo, matrix: Matrix, cells: Cells) -> tuple[float, ...]:
+    """Return left, top, width and height of the image, in pixels."""
+    room = (logo.width - 0.5) * cells.module, (logo.height - 0.5) * cells.module
+    ratio = min(room[0] / logo.size[0], room[1] / logo.size[1])
+    width, height = (max(1.0, each * ratio) for each in logo.size)
+    middle = cells.margin + len(matrix) * cells.module / 2
+    return middle - width / 2, middle - height / 2, width, height
+
+
+def _check(parameters: Parameters) -> None:
+    """Refuse the size of a logo that is not there."""
+    if parameters.logo is None and "logo_size" in parameters.model_fields_set:
+        raise BadParameter(Fault("logo_size", "is of a logo, and there is none"))
+
+
+def _facts(logo: Logo) -> dict[str, list[str]]:
+    return {"warnings": [f"logo: {note}" for note in logo.notes]} if logo.notes else {}
 
 
 def draw_cells(
@@ -136,14 +310,18 @@ def cells_svg(rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]) -> 
     )
 
 
-RENDERER = Renderer(
-    name="qr",
-    title="QR code",
-    parameters=Parameters,
-    size=lambda parameters: (parameters.size, parameters.size),
-    draw=draw,
-    vector=draw_svg,
-    cheap=True,
-    version=f"2 segno {segno.__version__}",
-    example={"data": "https://example.org/", "size": "300"},
-)
+def build(max_image_pixels: int, draw_svg: DrawSvg | None = None) -> Renderer:
+    """Return the renderer; `draw_svg` draws logos that are SVG."""
+    painter = LogoPainter(max_image_pixels, draw_svg)
+    return Renderer(
+        name="qr",
+        title="QR code",
+        parameters=Parameters,
+        size=lambda parameters: (parameters.size, parameters.size),
+        draw=painter.draw,
+        vector=painter.draw_svg,
+        cheap=True,
+        check=_check,
+        version=f"3 segno {segno.__version__}",
+        example={"data": "https://example.org/", "size": "300"},
+    )

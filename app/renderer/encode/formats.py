@@ -19,7 +19,7 @@ from app.renderer.params import rgba
 Save = Callable[[Picture, Output], bytes]
 
 # What a caller may set beside the format.
-_OPTIONS = ("quality", "scale", "compression", "background")
+_OPTIONS = ("quality", "scale", "compression", "background", "sizes")
 # From this quality up a caller asks for detail, so colour keeps its full resolution.
 # Below, halving it saves a fifth of the bytes, at the price of fringes on coloured
 # text: 39.7 against 41.4 dB for a card at quality 85 (docs/decisions/png-encoder.md
@@ -115,14 +115,31 @@ def _save_tiff(picture: Picture, output: Output) -> bytes:
 
 
 def _save_ico(picture: Picture, output: Output) -> bytes:
-    """An icon directory with one PNG of 32 bits; a side of 256 is written as 0.
+    """An icon directory with a PNG of 32 bits a size; a side of 256 is written as 0.
 
     Readers of icons expect RGBA and overlook a palette's transparency.
     """
-    data = encode_rgba(picture)
-    width, height = (side % 256 for side in picture.image.size)
-    place = struct.pack("<BBBBHHII", width, height, 0, 0, 1, 32, len(data), 22)
-    return struct.pack("<HHH", 0, 1, 1) + place + data
+    sides = _sides(output) or [picture.image.width]
+    images = [encode_rgba(_reduced(picture, side)) for side in sides]
+    head = struct.pack("<HHH", 0, 1, len(images))
+    at = len(head) + 16 * len(images)
+    for side, data in zip(sides, images, strict=True):
+        width = side % 256
+        head += struct.pack("<BBBBHHII", width, width, 0, 0, 1, 32, len(data), at)
+        at += len(data)
+    return b"".join((head, *images))
+
+
+def _sides(output: Output) -> list[int]:
+    return [] if output.sizes is None else [int(s) for s in output.sizes.split(",")]
+
+
+def _reduced(picture: Picture, side: int) -> Picture:
+    if picture.image.size == (side, side):
+        return picture
+    image = picture.image.convert("RGBA")
+    # Pillow multiplies alpha in before it mixes pixels, and takes it out after.
+    return Picture(image.resize((side, side), Image.Resampling.LANCZOS))
 
 
 def _save_svg(picture: Picture, output: Output) -> bytes:
@@ -174,7 +191,7 @@ _ROWS = (
         "image/vnd.microsoft.icon",
         ("ico",),
         _save_ico,
-        _RASTER,
+        _RASTER | {"sizes"},
         side=256,
         square=True,
     ),
@@ -203,8 +220,12 @@ def check(output: Output, width: int, height: int) -> None:
     if row.square and width != height:
         reason = f"must equal the height: {row.name} is square, not {width}x{height}"
         faults.append(Fault("width", reason))
+    sides = _sides(output) if "sizes" in row.options else []
+    if sides and sides[-1] > width:
+        reason = f"has {sides[-1]}, and the picture has {width} pixels a side"
+        faults.append(Fault("sizes", reason))
     for field, side in (("width", width), ("height", height)):
-        if row.side is not None and side > row.side:
+        if row.side is not None and side > row.side and not sides:
             bound = f"{row.name} takes at most {row.side:,} device pixels a side"
             faults.append(Fault(field, f"is {side:,}; {bound}"))
     if faults:

@@ -1,15 +1,19 @@
+import io
 from xml.etree import ElementTree
 
 import pytest
 import segno
 import zxingcpp
+from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
-from app.renderer.builtin.qr import RENDERER, Parameters, encode
+from app.renderer.builtin.qr import Parameters, build, encode
 from app.renderer.errors import BadParameter
+
+RENDERER = build(50_000_000)
 
 
 def read(picture) -> str:
@@ -135,3 +139,97 @@ def test_a_form_and_json_keep_line_breaks(client):
     assert form.status_code == 200
     assert form.data == typed.data == query.data
     assert form.data != client.get("/images/qr.png?data=one%0Atwo%1D&size=200").data
+
+
+def logo(width: int, height: int, shape: str = "rectangle") -> bytes:
+    image = Image.new("RGBA", (width, height))
+    draw = getattr(ImageDraw.Draw(image), shape)
+    draw((0, 0, width - 1, height - 1), fill="#00aa77")
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (200, 60), (40, 160)], ids=str)
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.3])
+@pytest.mark.parametrize("length", [1, 20, 90, 400, 1000])
+def test_codes_under_a_logo_read_back(length, share, size) -> None:
+    data = "https://example.org/" + "x" * length
+    parameters = Parameters(data=data, size=700, logo=logo(*size), logo_size=share)
+
+    picture = RENDERER.draw(parameters, 1)
+
+    assert read(picture) == data
+    middle = picture.image.convert("RGB").getpixel((350, 350))
+    assert max(abs(a - b) for a, b in zip(middle, (0, 0xAA, 0x77), strict=True)) < 4
+
+
+@pytest.mark.parametrize("level", ["L", "M", "Q", "H"])
+def test_a_level_that_a_logo_would_break_is_refused_and_another_read(level) -> None:
+    given = {"data": "x" * 60, "size": 600, "level": level, "logo": logo(64, 64)}
+
+    assert read(RENDERER.draw(Parameters(**given, logo_size=0.1), 1)) == "x" * 60
+    if level in "QH":
+        assert read(RENDERER.draw(Parameters(**given, logo_size=0.3), 1)) == "x" * 60
+        return
+    with pytest.raises(BadParameter) as caught:
+        RENDERER.draw(Parameters(**given, logo_size=0.3), 1)
+    assert [fault.field for fault in caught.value.faults] == ["level"]
+
+
+def test_a_round_logo_stands_on_light_modules() -> None:
+    parameters = Parameters(data="x" * 30, size=400, logo=logo(64, 64, "ellipse"))
+
+    image = RENDERER.draw(parameters, 1).image.convert("RGB")
+
+    # Beside the disc, in the corner of its square.
+    assert image.getpixel((200 - 32, 200 - 32)) == (255, 255, 255)
+
+
+def test_a_code_with_a_logo_is_a_drawing_too() -> None:
+    parameters = Parameters(data="hello", size=300, logo=logo(40, 20))
+
+    svg = RENDERER.vector(parameters).svg
+
+    root = ElementTree.fromstring(svg)
+    image = root.find("{http://www.w3.org/2000/svg}image")
+    assert image is not None
+    assert image.get("href", "").startswith("data:image/png;base64,")
+    left, width = float(image.get("x", 0)), float(image.get("width", 0))
+    assert left + width / 2 == pytest.approx(150, abs=3)
+    assert width == pytest.approx(2 * float(image.get("height", 0)), rel=0.01)
+
+
+def test_a_transparent_ground_stays_transparent_under_a_logo() -> None:
+    parameters = Parameters(data="x", light="#ffffff00", logo=logo(9, 9))
+
+    assert RENDERER.draw(parameters, 1).image.getpixel((0, 0))[3] == 0
+
+
+def test_the_size_of_no_logo_is_refused(client: FlaskClient) -> None:
+    answer = client.get("/images/qr.png?data=x&logo_size=0.1")
+
+    assert answer.status_code == 422
+    assert answer.get_json()["field"] == "logo_size"
+
+
+def test_a_logo_comes_in_every_form(client: FlaskClient) -> None:
+    svg = (
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">'
+        b'<circle r="9"/></svg>'
+    )
+    sent = {"data": "https://example.org/", "size": "400"}
+    found = set()
+    for image, name in ((logo(64, 64), "a.png"), (svg, "a.svg")):
+        form = {**sent, "logo": (io.BytesIO(image), name)}
+        answer = client.post("/images/qr.png", data=form)
+        assert answer.status_code == 200
+        with Image.open(io.BytesIO(answer.data)) as opened:
+            assert zxingcpp.read_barcode(opened.convert("L")).text == sent["data"]
+        found.add(answer.headers["ETag"])
+    broken = client.post("/images/qr.png", json={**sent, "size": 400, "logo": "AAAA"})
+
+    # Another image is another code.
+    assert len(found) == 2
+    assert broken.status_code == 422
+    assert broken.get_json()["field"] == "logo"

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pypdf
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from app.renderer.base import Output, Picture
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode, encode_png
@@ -264,3 +265,49 @@ def test_extensions_name_their_format() -> None:
     assert EXTENSIONS["jpeg"] == "jpg"
     assert EXTENSIONS["tif"] == "tiff"
     assert all(EXTENSIONS[name] == name for name in FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("given", "sides"),
+    [
+        ("16", [16]),
+        ("16,32,48", [16, 32, 48]),
+        (" 48, 16,16 ", [16, 48]),
+        ("256", [256]),
+    ],
+)
+def test_an_icon_has_the_sizes_that_were_asked_for(
+    given: str, sides: list[int]
+) -> None:
+    picture = drawn(size=(300, 300))
+
+    data = encode(picture, Output(format="ico", sizes=given))
+
+    with Image.open(io.BytesIO(data)) as opened:
+        icon = opened.ico
+        assert sorted(icon.sizes()) == [(side, side) for side in sides]
+        for side in sides:
+            wanted = picture.image.convert("RGBA").resize(
+                (side, side), Image.Resampling.LANCZOS
+            )
+            assert icon.getimage((side, side)).convert("RGBA") == wanted
+
+
+@pytest.mark.parametrize("sizes", ["", "0", "257", "16,", "16;32", "016", "-16", "x"])
+def test_sizes_of_an_icon_are_numbers_in_bounds(sizes: str) -> None:
+    with pytest.raises(ValidationError, match="sizes"):
+        Output(format="ico", sizes=sizes)
+
+
+def test_sizes_are_of_a_square_that_is_large_enough_and_of_icons_alone() -> None:
+    many = Output(format="ico", sizes="16,48")
+    check(many, 512, 512)
+
+    assert faults(many, 32, 32) == ["sizes"]
+    assert faults(many, 64, 48) == ["width"]
+    assert faults(Output(format="png", sizes="16"), 64, 64) == ["sizes"]
+
+
+def test_an_option_that_is_left_out_is_in_no_fingerprint() -> None:
+    assert "sizes" not in Output(format="ico").model_dump()
+    assert Output(format="ico", sizes="32,16").model_dump()["sizes"] == "16,32"
