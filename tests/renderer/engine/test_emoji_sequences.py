@@ -1,7 +1,9 @@
-"""Every sequence of Unicode's emoji-test file is one picture; a sample is looked at.
+"""Every sequence of Unicode's emoji-test file is one picture, and like no neighbour.
 
 The list is that of the `emoji` package, by its qualification in the file.
 """
+
+from itertools import pairwise
 
 import emoji as unicode_list
 import pytest
@@ -15,19 +17,18 @@ DATA = unicode_list.EMOJI_DATA
 STATUS = unicode_list.STATUS
 QUALIFIED = [text for text, row in DATA.items() if row["status"] <= 2]
 NEWEST = max(row["E"] for row in DATA.values())
-# One of twenty in the order of the file, and all of the last year.
-SAMPLE = [
-    text
-    for place, text in enumerate(QUALIFIED)
-    if place % 20 == 0 or DATA[text]["E"] == NEWEST
-]
-CELL, COLUMNS = 48, 16
+NEIGHBOURS = list(pairwise(QUALIFIED))
+# Sequences that Noto Emoji has no letter for; and people in it have no skin tones.
+LATEST_MONO = 17
+TONES = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
+# Families are silhouettes, which show neither man, woman, boy nor girl.
+SILHOUETTES = frozenset("\U0001f46a\U0001f466\U0001f467\U0001f9d2")
+CELL, COLUMNS, AT_A_TIME = 48, 16, 480
 
 
 def test_the_list_is_whole_and_new() -> None:
     assert len(QUALIFIED) > 3900
     assert NEWEST >= 18
-    assert len(SAMPLE) > 200
 
 
 def test_every_sequence_is_one_picture_that_there_is() -> None:
@@ -61,7 +62,7 @@ def test_every_spelling_of_a_sequence_is_the_same_picture() -> None:
     assert all(len(found) == 1 for found in spellings.values())
 
 
-@pytest.mark.parametrize("tone", "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
+@pytest.mark.parametrize("tone", sorted(TONES))
 def test_skin_tones_differ(tone: str) -> None:
     plain, toned = (artwork(t) for t in ("\U0001faf9", f"\U0001faf9{tone}"))
 
@@ -83,37 +84,58 @@ def sheet(engine: Engine, texts: list[str], style: str) -> list[Image.Image]:
     return [drawn.crop((x, y, x + CELL, y + CELL)) for x, y in corners]
 
 
+@pytest.fixture(scope="module", params=["color", "mono"])
+def drawn(
+    request: pytest.FixtureRequest, engine: Engine
+) -> tuple[str, dict[str, Image.Image]]:
+    """The style, and every sequence as it is drawn in it."""
+    cells: dict[str, Image.Image] = {}
+    for at in range(0, len(QUALIFIED), AT_A_TIME):
+        part = ["\U0010fffd", *QUALIFIED[at : at + AT_A_TIME]]
+        cells |= zip(part, sheet(engine, part, request.param), strict=True)
+    return request.param, cells
+
+
 def different(one: Image.Image, other: Image.Image) -> bool:
     return ImageChops.difference(one, other).getbbox(alpha_only=False) is not None
 
 
-def test_a_sample_has_ink_and_looks_like_no_neighbour(engine: Engine) -> None:
-    notdef, *cells = sheet(engine, ["\U0010fffd", *SAMPLE], "color")
+def test_each_has_ink_and_is_not_the_sign_for_what_no_font_has(drawn) -> None:
+    _, cells = drawn
+    notdef = cells["\U0010fffd"]
 
-    for text, cell in zip(SAMPLE, cells, strict=True):
-        assert cell.getchannel("A").getbbox(), ascii(text)
-        assert different(cell, notdef), ascii(text)
-    for place in range(1, len(SAMPLE)):
-        one, other = (pictures_of(SAMPLE[n])[0] for n in (place - 1, place))
-        assert artwork(one) != artwork(other)
-        assert different(cells[place - 1], cells[place]), ascii(SAMPLE[place])
+    for text in QUALIFIED:
+        assert cells[text].getchannel("A").getbbox(), ascii(text)
+        assert different(cells[text], notdef), ascii(text)
 
 
-def test_a_sample_in_monochrome_is_drawn_by_the_font(engine: Engine) -> None:
-    known = [t for t in SAMPLE if DATA[t]["E"] < 15]
-    notdef, *cells = sheet(engine, ["\U0010fffd", *known], "mono")
+def test_each_differs_from_its_neighbours(drawn) -> None:
+    style, cells = drawn
+    alike = [pair for pair in NEIGHBOURS if not different(*map(cells.get, pair))]
 
-    for text, cell in zip(known, cells, strict=True):
-        assert different(cell, notdef), ascii(text)
+    if style == "color":
+        assert len(alike) == 6
+        assert all(SILHOUETTES.intersection(one) for pair in alike for one in pair)
+        assert all(artwork(a) == artwork(b) for a, b in map(_pictures, alike))
+    else:
+        assert all(TONES.intersection(one + other) for one, other in alike)
+
+
+def _pictures(pair: tuple[str, str]) -> tuple[str, ...]:
+    return tuple(pictures_of(text)[0] for text in pair)
+
+
+def test_monochrome_is_drawn_by_the_font(engine: Engine) -> None:
+    for cell in sheet(engine, QUALIFIED[::20], "mono"):
         colors = {pixel[:3] for _, pixel in cell.getcolors(9999) if pixel[3] > 9}
-        assert colors == {(0, 0, 0)}, ascii(text)
+        assert colors == {(0, 0, 0)}
 
 
 @pytest.mark.parametrize("style", ["color", "mono"])
 def test_a_sequence_is_one_run_of_one_cluster(engine: Engine, style: str) -> None:
     node = {"type": "text", "style": {"fontSize": "32px"}}
-    for text in SAMPLE[::4]:
-        if style == "mono" and DATA[text]["E"] >= 15:
+    for text in QUALIFIED:
+        if style == "mono" and DATA[text]["E"] >= LATEST_MONO:
             continue
         runs = engine.measure({**node, "text": text}, 900, None, style)["runs"]
 
