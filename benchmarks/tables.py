@@ -80,12 +80,19 @@ def shared_of(rows: int) -> bytes:
     }
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings"
     override = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}+xml"/>'
+    # Readers find a part by the relation to it, not by its place.
+    relation = (
+        '<Relationship Id="rId99" Target="sharedStrings.xml" Type="http://schemas.'
+        'openxmlformats.org/officeDocument/2006/relationships/sharedStrings"/>'
+    )
     buffer = io.BytesIO()
     with ZipFile(buffer, "w", ZIP_DEFLATED) as made:
         for info in source.infolist():
             data = source.read(info).decode()
             if info.filename == "[Content_Types].xml" and "sharedStrings" not in data:
                 data = data.replace("</Types>", f"{override}</Types>")
+            if info.filename == "xl/_rels/workbook.xml.rels" and relation not in data:
+                data = data.replace("</Relationships>", f"{relation}</Relationships>")
             if info.filename not in parts:
                 made.writestr(info.filename, data)
         for name, data in parts.items():
