@@ -42,7 +42,10 @@ class ImageRequest:
     def fingerprint(self) -> str:
         """SHA-256, 64 hexadecimal digits, of whatever decides the bytes."""
         occasion = (self.occasion,) if self.occasion else ()
-        return _digest(*self._subject, self.output.model_dump(), ENCODERS, *occasion)
+        # An option that came later would change the fingerprint of all others.
+        later = {"sizes"} if self.output.sizes is None else None
+        options = self.output.model_dump(exclude=later)
+        return _digest(*self._subject, options, ENCODERS, *occasion)
 
     @cached_property
     def purchase(self) -> str:

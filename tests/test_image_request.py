@@ -1,8 +1,10 @@
 """All spellings of a request end in one object with one fingerprint."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from app.config import Settings
@@ -11,6 +13,7 @@ from app.renderer.base import Renderer
 from app.renderer.builtin.solid import RENDERER as SOLID
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, LimitExceeded
+from app.renderer.produce import ENCODERS
 
 BOUNDS = Settings()
 
@@ -137,3 +140,22 @@ def test_every_example_is_a_request(catalogue: Catalogue) -> None:
     for name in catalogue.names():
         renderer: Renderer = catalogue.get(name)
         assert from_strings(renderer, renderer.example.items(), "png", BOUNDS)
+
+
+def test_sizes_of_an_icon_are_in_its_fingerprint_and_in_no_other(
+    catalogue: Catalogue, settings: Settings
+) -> None:
+    solid = catalogue.get("solid")
+    side = {"width": 64, "height": 64}
+
+    def fingerprint(**output: str) -> str:
+        return from_parts(
+            solid, side, {"format": "ico", **output}, settings
+        ).fingerprint
+
+    assert fingerprint(sizes="32,16") == fingerprint(sizes="16, 32") != fingerprint()
+    output = {"background": None, "compression": None, "format": "ico", "quality": None}
+    parameters = solid.parameters.model_validate(side).model_dump(mode="json")
+    parts = (solid.name, solid.version, parameters, {**output, "scale": 1.0}, ENCODERS)
+    canonical = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    assert fingerprint() == hashlib.sha256(canonical).hexdigest()

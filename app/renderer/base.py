@@ -11,8 +11,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
 )
 
 from app.renderer.params import Color, Parameters
@@ -76,14 +74,6 @@ class Output(BaseModel):
         description="ICO only: sides in pixels, 1 to 256, such as 16,32,48; the picture"
         " is drawn once and reduced to each.",
     )
-
-    @model_serializer(mode="wrap")
-    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what came later: it would change the fingerprint of all others."""
-        values: dict[str, Any] = dump(self)
-        if self.sizes is None:
-            values.pop("sizes", None)
-        return values
 
 
 @dataclass(frozen=True, slots=True)
