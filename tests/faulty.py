@@ -59,7 +59,7 @@ RENDERER = Renderer(
 def build() -> Flask:
     """Return the app with the renderer in its catalogue."""
     known = catalogue.drawn
-    catalogue.drawn = lambda engine, settings: (*known(engine, settings), RENDERER)
+    catalogue.drawn = lambda *given: (*known(*given), RENDERER)
     try:
         return create_app()
     finally:

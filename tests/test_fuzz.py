@@ -33,6 +33,7 @@ FIELDS = [
     *("title", "subtitle", "tag", "author", "image", "theme", "name", "role"),
     *("company", "event", "qr", "course", "date", "issuer", "product", "price"),
     *("sku", "text", "color", "background", "start", "end", "angle", "seed"),
+    *("logo", "logo_size"),
     *("size", "width", "height", "data", "margin", "level", "dark", "light"),
     *("heading", "presented", "completed", "prompt", "font", "lang", "emoji"),
     *("format", "quality", "scale", "compression", "v", "download"),
