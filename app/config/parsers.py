@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 # Numbers in text as in JSON (RFC 8259, section 6), wherever text is read: `+1`, `1_0`,
@@ -13,6 +14,14 @@ NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 # Schemes of the URLs of buckets.
 _BUCKETS = ("s3", "gs", "az")
 _LEAST_SECRET = 32
+# Fewer different characters are a word, a row of one letter or an example.
+_LEAST_DIFFERENT = 10
+_PLACEHOLDER = re.compile(
+    r"change.?me|placeholder|your.?(own|secret|key)|example", re.I
+)
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)/(second|minute|hour|day)")
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_URL_KEY = re.compile(r"[a-z0-9_-]{1,32}")
 # The name of a query's parameter, or its beginning and an asterisk.
 _PATTERN = re.compile(r"[A-Za-z0-9_.~-]+\*?")
 
@@ -72,7 +81,58 @@ def secret(text: str) -> str:
     """Read a secret that is too long to be guessed."""
     if len(text) < _LEAST_SECRET:
         raise ValueError(f"must have {_LEAST_SECRET} characters at least")
+    if len(set(text)) < _LEAST_DIFFERENT or _PLACEHOLDER.search(text):
+        raise ValueError("is a placeholder: make one by `mimeo key secret`")
     return text
+
+
+def secrets(text: str) -> tuple[tuple[str, str], ...]:
+    """Read secrets with their ids, `2026:...,2025:...`: the first signs."""
+    pairs = [each.strip().partition(":") for each in text.split(",")]
+    if not all(_URL_KEY.fullmatch(name) for name, _, _ in pairs):
+        raise ValueError("must be like id:secret,older:secret; ids are of a-z 0-9 _ -")
+    found = {name: secret(value) for name, _, value in pairs}
+    if len(found) != len(pairs):
+        raise ValueError("has one id twice")
+    return tuple(found.items())
+
+
+class Rate(NamedTuple):
+    """Megapixels that may be drawn at once, and in how many seconds they come back."""
+
+    amount: float
+    seconds: int
+
+
+def rate(text: object) -> Rate | None:
+    """Read a rate in megapixels, such as `600/minute`; None of `none`."""
+    if text == "none":
+        return None
+    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if found is None or not float(found[1]):
+        raise ValueError(
+            "must be megapixels like 600/minute (second, hour, day) or none"
+        )
+    return Rate(float(found[1]), _SECONDS[found[2]])
+
+
+def choice(*known: str) -> Callable[[str], str]:
+    """Return a parser of one of some words."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"must be one of {', '.join(known)}")
+        return text
+
+    return parse
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names between commas."""
+    found = tuple(each.strip() for each in text.split(","))
+    if not all(found):
+        raise ValueError("must be names between commas")
+    return found
 
 
 def origin(text: str) -> str:

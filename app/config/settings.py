@@ -226,17 +226,86 @@ class Settings:
         parsers.whole(0, 86_400),
         "Seconds in which a prompt that comes again without a key is not paid again.",
     )
+    access: str = _setting(
+        "open",
+        parsers.choice("open", "signed", "keys"),
+        "Who may draw: `open` is anyone, `signed` a signed URL or a key, `keys` the "
+        "same and nobody else keeps anything.",
+    )
+    keys_file: Path | None = _setting(
+        None, parsers.file, "TOML file with the keys of callers; see `mimeo key new`."
+    )
+    keys: str | None = _setting(
+        None,
+        str,
+        "Keys of callers as TOML, where there is no file.",
+        repr=False,
+    )
+    open_services: tuple[str, ...] = _setting(
+        (),
+        parsers.names,
+        "Services that anyone may buy from within their budget, between commas.",
+    )
+    local_callers: bool = _setting(
+        False,
+        parsers.switch,
+        "Whether programs on this machine need no key; `mimeo serve` on a loopback "
+        "address sets it.",
+    )
+    proxies: int = _setting(
+        0,
+        parsers.whole(0, 8),
+        "Proxies in front, whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        (),
+        parsers.names,
+        "Hosts that are answered, without a port, between commas; with none, and no "
+        "MIMEO_PUBLIC_URL, all are.",
+    )
+    url_keys: tuple[tuple[str, str], ...] = _setting(
+        (),
+        parsers.secrets,
+        "Secrets that sign URLs, `id:secret` between commas: the first signs, all "
+        "verify.",
+        repr=False,
+    )
     url_key: str | None = _setting(
         None,
         parsers.secret,
-        "Secret that signs the URLs of images; one of the store's own by default.",
+        "One such secret alone, with the id `default`; without any the store's own.",
         # A traceback or a log may show the settings whole.
         repr=False,
     )
     url_ttl_s: int = _setting(
         3600,
         parsers.whole(60, 604_800),
-        "Seconds for which a signed URL of an image works.",
+        "Seconds for which a signed URL works, where nothing else is said.",
+    )
+    rate_anonymous: parsers.Rate | None = _setting(
+        parsers.Rate(600.0, 60),
+        parsers.rate,
+        "Megapixels that an address without a key may have drawn, or `none`.",
+    )
+    rate_key: parsers.Rate | None = _setting(
+        None, parsers.rate, "Megapixels that a key may have drawn, or `none`."
+    )
+    redis_url: str | None = _setting(
+        None,
+        str,
+        "Redis in which several machines count rates together.",
+        variable="REDIS_URL",
+        repr=False,
+    )
+    budget_images: int = _setting(
+        1000,
+        parsers.whole(0, 1_000_000),
+        "Images a day (UTC) that are bought of one service.",
+    )
+    collections_ttl_s: int | None = _setting(
+        None,
+        parsers.whole(60, 315_360_000),
+        "Seconds after which a collection is deleted; until room is needed by default.",
     )
     gateway_status: int | None = _setting(
         None,
@@ -283,6 +352,8 @@ def _shown(item: Any) -> str:
         return special[item.name]
     if item.default in (None, ()):
         return "none"
+    if isinstance(item.default, parsers.Rate):
+        return "600/minute"
     if isinstance(item.default, bool):
         return "on" if item.default else "off"
     return f"{item.default}"
