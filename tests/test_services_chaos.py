@@ -167,7 +167,9 @@ def test_a_service_that_is_killed_breaks_the_request_off(tmp_path):
         file = tmp_path / "services.toml"
         file.write_text(table("killed", f"{far.url}/holds", total_s=30))
         app = create_app(
-            Settings(store="none", system_fonts=False, upstreams=file),
+            Settings(
+                store="none", system_fonts=False, upstreams=file, local_callers=True
+            ),
             {"CHAOS_KEY": CANARY},
         )
         with ThreadPoolExecutor(1) as pool:
@@ -188,7 +190,7 @@ def test_a_service_that_fails_again_and_again_is_left_alone(far, tmp_path):
     file = tmp_path / "services.toml"
     file.write_text(table("bad", f"{far.url}/500?again"))
     app = create_app(
-        Settings(store="none", system_fonts=False, upstreams=file),
+        Settings(store="none", system_fonts=False, upstreams=file, local_callers=True),
         {"CHAOS_KEY": CANARY},
     )
     client = app.test_client()
@@ -225,7 +227,9 @@ def linked(tmp_path_factory: pytest.TempPathFactory):
     form = Form(b"", "application/json", (), "url")
     with serving(form) as service:
         app = create_app(
-            Settings(store=folder, system_fonts=False, access_log=False),
+            Settings(
+                store=folder, system_fonts=False, access_log=False, local_callers=True
+            ),
             {"AI_SERVICE_URL": service.url, "AI_SERVICE_KEY": CANARY},
         )
         yield app.test_client(), service

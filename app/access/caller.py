@@ -2,9 +2,12 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from app.access.keys import Key
+
+if TYPE_CHECKING:
+    from app.access.policy import Policy
 
 Kind = Literal["anonymous", "local", "key", "signature"]
 
@@ -22,6 +25,7 @@ class Caller:
     address: str = ""
     key: Key | None = None
     expires: int | None = None
+    policy: "Policy | None" = None
 
     @property
     def id(self) -> str:

@@ -92,6 +92,9 @@ class Exhausted(AccessError):
     unit: str
     retry_s: int
 
+    def __post_init__(self) -> None:
+        self.headers = (("Retry-After", str(self.retry_s)),)
+
 
 class RateExceeded(Exhausted):
     """The caller drew more megapixels in the window than it may (429)."""

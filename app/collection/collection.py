@@ -187,10 +187,10 @@ class Collection:
         return cls(header, length, read, catalogue, bounds)
 
     @property
-    def buys(self) -> bool:
-        """Whether services make some of the images."""
+    def services(self) -> tuple[str, ...]:
+        """The services that make some of the images."""
         names = self.header.renderers
-        return any(self._catalogue.get(name).remote is not None for name in names)
+        return tuple(n for n in names if self._catalogue.get(n).remote is not None)
 
     @property
     def edition_is_current(self) -> bool:

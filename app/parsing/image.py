@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from app.access.policy import require
 from app.config import Settings
 from app.errors import with_fields
 from app.image_request import (
@@ -292,6 +293,7 @@ class Parser:
     def _asked(
         self, request: ImageRequest, line: RequestLine, given: _Given
     ) -> ParsedRequest:
+        require(request.renderer)
         pin = given.delivery.get("v")
         if pin not in (None, request.fingerprint):
             raise StalePin(request.fingerprint)

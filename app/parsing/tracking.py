@@ -27,14 +27,15 @@ def part(
     ignored: dict[str, None] = {}
     for written, value in pairs:
         name = written if written in own else written.removeprefix("amp;")
-        if name not in own and _counts_for_nothing(name, value, tracking):
+        if name not in own and counts_for_nothing(name, value, tracking):
             ignored[name] = None
         else:
             kept.append((name, value))
     return kept, tuple(ignored)
 
 
-def _counts_for_nothing(name: str, value: str, tracking: tuple[str, ...]) -> bool:
+def counts_for_nothing(name: str, value: str, tracking: tuple[str, ...]) -> bool:
+    """Tell whether a parameter is one that others append to URLs."""
     if name == "v":
         return not FINGERPRINT.match(value)
     if not value and name.isascii() and name.isdigit():

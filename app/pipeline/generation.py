@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from app.access.policy import require
 from app.config import Settings
 from app.image_request import ImageRequest, from_parts
 from app.media import Media
@@ -104,6 +105,7 @@ class Generations:
         if name not in self._catalogue.names():
             name = self._aliases.get(name, name)
         renderer = self._catalogue.get(name)
+        require(renderer)
         _check(renderer, asked)
         if asked.image is not None:
             given = {**asked.parameters, _image_field(renderer): asked.image}

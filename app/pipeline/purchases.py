@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from app.access.policy import require_buy
 from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics
@@ -73,6 +74,7 @@ class Purchases:
         found = self._recall(request, wanted.count)
         if found is not None:
             return found
+        require_buy(request.renderer.name)
         _remote(request).check(request.parameters, wanted)
         with ExitStack() as stack:
             if not wanted.patient:

@@ -29,6 +29,9 @@ from app.renderer.probe.base64_stream import NotBase64, NoText, decode_text
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# Names that belong to signed URLs: no parameter may have one.
+RESERVED = frozenset({"expires", "key", "free", "signature"})
+
 # By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)

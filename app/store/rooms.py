@@ -102,6 +102,16 @@ class ObjectStore:
             raise fault("write", key, error) from error
         return True
 
+    def delete(self, key: str) -> None:
+        """Forget what is under a key, if there is anything."""
+        path = self._path(key)
+        try:
+            self._delete(path)
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise fault("delete", key, error) from error
+
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing: neither a bucket nor memory has locks between processes."""
         return nullcontext(False)
@@ -128,6 +138,9 @@ class ObjectStore:
             obstore.put(self._open(), path, data, mode="create")
         except AlreadyExistsError as error:
             raise FileExistsError from error
+
+    def _delete(self, path: str) -> None:
+        obstore.delete(self._open(), path)
 
     def _size(self, path: str) -> int:
         return obstore.head(self._open(), path)["size"]
@@ -324,6 +337,9 @@ class FolderStore(BoundedStore):
             # more than there is memory.
             end = min(stop, os.fstat(file.fileno()).st_size)
             return os.pread(file.fileno(), max(0, end - start), start)
+
+    def _delete(self, path: str) -> None:
+        (self._root / path).unlink()
 
     def _size(self, path: str) -> int:
         return (self._root / path).stat().st_size

@@ -56,6 +56,9 @@ class Store(Protocol):
         Of all who do so at one moment, on whatever machine, one gets True.
         """
 
+    def delete(self, key: str) -> None:
+        """Forget what is under a key, if there is anything."""
+
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold the key against other processes while the body runs.
 
@@ -89,6 +92,9 @@ class NoStore:
     def create(self, key: str, data: bytes) -> bool:
         """Forget the bytes; there never was an entry."""
         return True
+
+    def delete(self, key: str) -> None:
+        """Do nothing: there never is an entry."""
 
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing."""

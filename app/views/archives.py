@@ -96,9 +96,10 @@ def _deliver(
     if early is not None:
         return early
     export.form.check(export.collection, export.options, settings)
-    if export.collection.buys:
+    if services := export.collection.services:
         would_buy = partial(drawing.would_buy, export.items())
-        spared = spare(request.environ, export.form.media_type, would_buy)
+        kind = export.form.media_type
+        spared = spare(request.environ, kind, would_buy, services)
         if spared is not None:
             return spared
     whole = drawing.known(export) if pinned else None

@@ -1,11 +1,13 @@
 """Single images: `/images/<renderer>.<format>` and `/images`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
+from app.access.errors import AccessError
+from app.access.policy import require_buy
 from app.delivery.answer import Answer, Pair
 from app.delivery.image import send
 from app.delivery.terms import Terms, answer_early
@@ -94,7 +96,8 @@ def deliver(
         known = pipeline.peek(made)
         if known is None:
             kind = JSON if terms.as_json else FORMATS[made.output.format].media_type
-            spared = spare(environ, kind, partial(pipeline.would_buy, made))
+            would_buy = partial(pipeline.would_buy, made)
+            spared = spare(environ, kind, would_buy, (made.renderer.name,))
             if spared is not None:
                 return spared
             production = pipeline.produce(made)
@@ -118,15 +121,26 @@ def deliver(
 
 
 def spare(
-    environ: Mapping[str, Any], media_type: str, would_buy: Callable[[], bool]
+    environ: Mapping[str, Any],
+    media_type: str,
+    would_buy: Callable[[], bool],
+    services: Iterable[str],
 ) -> Answer | None:
     """Return what HEAD is told of what is not bought yet, or None to go on.
 
     Nothing is bought by HEAD, which learns the type, nor by a prefetch, for which
-    this raises NotBought; `would_buy` is asked for these two alone.
+    this raises NotBought, nor by who may not buy of the services; `would_buy` is asked
+    for these alone. Before the first byte: later ones could not tell it.
     """
     head = environ["REQUEST_METHOD"] == "HEAD"
-    if not (head or _is_prefetch(environ)) or not would_buy():
+    if not head and not _is_prefetch(environ):
+        try:
+            require_buy(*services)
+        except AccessError:
+            if would_buy():
+                raise
+        return None
+    if not would_buy():
         return None
     if not head:
         raise NotBought

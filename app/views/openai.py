@@ -21,7 +21,10 @@ from app.views.images import CACHE_STATUS
 
 Link = Callable[[Media], Mapping[str, object] | None]
 _UNLINKED = "urls need a store that all workers share: the images are sent themselves"
-_UNKEPT = "the store could not keep the images for urls: they are sent themselves"
+_UNKEPT = (
+    "urls need a store that takes the images, and MIMEO_PUBLIC_URL or"
+    " MIMEO_ALLOWED_HOSTS: the images are sent themselves"
+)
 
 
 def blueprint(generations: Generations, link: Link | None) -> Blueprint:

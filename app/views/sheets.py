@@ -59,9 +59,9 @@ def blueprint(
             ignored=ignored,
         )
         early = answer_early(request.environ, terms)
-        if early is None and collection.buys:
+        if early is None and (services := collection.services):
             would_buy = partial(drawing.would_buy, items)
-            early = spare(request.environ, row.media_type, would_buy)
+            early = spare(request.environ, row.media_type, would_buy, services)
         pairs = [
             ("Content-Type", row.media_type),
             ("Content-Disposition", terms.disposition),

@@ -29,7 +29,9 @@ STREAMS = FORMS[1:]
 
 def build(store: Path, **others: int) -> Flask:
     """Return an app over a store, with some settings of its own."""
-    settings = Settings(system_fonts=False, access_log=False, store=str(store))
+    settings = Settings(
+        system_fonts=False, access_log=False, local_callers=True, store=str(store)
+    )
     return create_app(replace(settings, **others))
 
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 import orjson
 from zlib_ng import zlib_ng
 
+from app.access.policy import require
 from app.collection.collection import Collection, Header, edition_of
 from app.collection.notices import Notices
 from app.config import Settings
@@ -105,8 +106,10 @@ class Writer:
             else:
                 plain[each] = value
         renderer = request.renderer
-        entry = (len(self._renderers), renderer)
-        number, _ = self._renderers.setdefault(renderer.name, entry)
+        if renderer.name not in self._renderers:
+            require(renderer)
+            self._renderers[renderer.name] = (len(self._renderers), renderer)
+        number, _ = self._renderers[renderer.name]
         row = (number, name, plain, images)
         option = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
         self._append(orjson.dumps(row, option=option))

@@ -34,7 +34,7 @@ from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
 from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
 from app.renderer.input_image import DrawSvg
-from app.renderer.params import Parameters, Typeset
+from app.renderer.params import RESERVED, Parameters, Typeset
 from app.renderer.template import declaration
 from app.renderer.template.declaration import Declaration, broken
 
@@ -149,7 +149,7 @@ class Template:
         draw_svg: DrawSvg | None = None,
     ) -> None:
         self._folder = folder
-        self.declaration: Declaration = declaration.read(folder, HELPERS)
+        self.declaration: Declaration = declaration.read(folder, HELPERS | RESERVED)
         self.model = self.declaration.model(folder.name, engine.families)
         self._size = self.declaration.size
         self._image_names = self.declaration.images

@@ -1,0 +1,107 @@
+"""What each caller may do: one table, asked by the gate and wherever money goes.
+
+| action | open | signed | keys | scope of a key |
+|---|---|---|---|---|
+| look | anyone | anyone | anyone | |
+| draw | anyone | signature or key | signature or key | `draw:<renderer>` |
+| keep | anyone | key | key | `draw:...` |
+| read | who has the id | signature or key | signature or key | `read` |
+| buy | local, key, signature | the same | the same | `services` |
+| administer | local, key | local, key | local, key | `admin` |
+
+A local caller may do everything. A signature may do what the key of its id may, and
+draw and read where there is no such key. What is bought counts by the renderer and
+not by the route.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from app.access.caller import CALLER, Caller
+from app.access.errors import KeyRequired, ScopeMissing
+from app.renderer.base import Renderer
+
+_DRAW_HELP = "MIMEO_ACCESS=open lets anyone draw."
+_HELP = {
+    "draw": _DRAW_HELP,
+    "keep": "MIMEO_ACCESS=open lets anyone keep collections.",
+    "read": "MIMEO_ACCESS=open lets whoever has the id read what is kept.",
+    "admin": "`mimeo serve` on a loopback address needs none for programs beside it.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The operator's choice: the mode, and the services that are open to anyone."""
+
+    mode: str = "open"
+    open_services: frozenset[str] = field(default_factory=frozenset)
+
+    def check(self, caller: Caller, action: str) -> None:
+        """Refuse by the route alone; `draw` and `keep` are decided by the renderer too.
+
+        Raises KeyRequired, ScopeMissing.
+        """
+        if caller.kind == "local" or action == "look":
+            return
+        if action == "administer":
+            _need(caller, "admin", _HELP["admin"])
+        elif self.mode != "open" and action in ("draw", "keep", "read"):
+            scope = "read" if action == "read" else "draw:*"
+            if caller.kind == "anonymous":
+                raise KeyRequired(scope, _HELP[action])
+            if action == "keep" and caller.kind == "signature":
+                raise KeyRequired(scope, "A signature is for GET and HEAD.")
+            if action == "read":
+                _need(caller, "read", _HELP["read"])
+
+    def draw(self, caller: Caller, renderer: str, *, service: bool) -> None:
+        """Refuse the drawing by a renderer; raise KeyRequired, ScopeMissing.
+
+        What a key may buy it may have drawn.
+        """
+        if self.mode == "open" or caller.kind == "local":
+            return
+        if service and caller.key is not None and caller.key.has("services"):
+            return
+        _need(caller, f"draw:{renderer}", _DRAW_HELP)
+
+    def buy(self, caller: Caller, services: Iterable[str]) -> None:
+        """Refuse to ask services that cost money; raise KeyRequired, ScopeMissing."""
+        if caller.kind == "local":
+            return
+        for name in services:
+            if name not in self.open_services:
+                opened = f"MIMEO_OPEN_SERVICES={name} lets anyone, within the budget."
+                # No signature without a key of its id: who drew one up paid nothing.
+                if caller.key is None:
+                    raise KeyRequired("services", opened)
+                _need(caller, "services", opened)
+
+
+def _need(caller: Caller, scope: str, help: str) -> None:
+    """Raise KeyRequired where no key came, ScopeMissing where one without it did."""
+    if caller.key is not None:
+        if not caller.key.has(scope):
+            raise ScopeMissing(scope)
+    elif caller.kind != "signature" or scope == "admin":
+        raise KeyRequired(scope, help)
+
+
+def require(renderer: Renderer) -> None:
+    """Refuse the current caller what a renderer draws, or go on.
+
+    Whether a service may be asked is another question, for `require_buy`: what was
+    bought before costs nothing.
+    """
+    caller = CALLER.get()
+    if caller.policy is not None:
+        service = renderer.remote is not None
+        caller.policy.draw(caller, renderer.name, service=service)
+
+
+def require_buy(*services: str) -> None:
+    """Refuse the current caller what costs money at services, or go on."""
+    caller = CALLER.get()
+    if caller.policy is not None:
+        caller.policy.buy(caller, services)
