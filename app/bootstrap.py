@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 
+from app.access.keys import BadKeys, KeyRing, read_keys
+from app.access.signed_url import DEFAULT, UrlSigner, secret_of
 from app.config import BadSetting, Settings
 from app.observability import metrics
 from app.renderer.base import ImageSource
 from app.renderer.catalogue import Catalogue, TakenName
 from app.renderer.input_image import DrawSvg
-from app.store import Store, StoreError, open_store
+from app.store import Store, StoreError, open_store, sees_all
 from app.upstream.config.environment import read_upstreams
 from app.upstream.config.file import UpstreamSettingError
 from app.upstream.service_renderer import renderer_of
+
+# Room for one secret, which is never swept.
+_SECRETS_BYTES = 1 << 20
 
 
 def open_catalogue(
@@ -56,3 +61,29 @@ def open_media(settings: Settings) -> Store:
 def open_purchases(settings: Settings) -> Store:
     """Open the room of the images that services made; raise BadSetting."""
     return open_room(settings, settings.purchases_bytes, "purchases", durable=True)
+
+
+def open_secrets(settings: Settings) -> Store:
+    """Open the room of the secret that signs URLs; raise BadSetting."""
+    return open_room(settings, _SECRETS_BYTES, "keys", durable=True)
+
+
+def open_signer(settings: Settings, store: Store) -> UrlSigner | None:
+    """Return who signs URLs; None where no worker could find another's secret."""
+    named = dict(settings.url_keys)
+    if settings.url_key is not None:
+        named.setdefault(DEFAULT, settings.url_key)
+    if named:
+        return UrlSigner(lambda: {name: key.encode() for name, key in named.items()})
+    if not sees_all(store, settings.workers):
+        return None
+    return UrlSigner(lambda: {DEFAULT: secret_of(store)})
+
+
+def open_keys(settings: Settings) -> KeyRing:
+    """Read the keys of callers; raise BadSetting."""
+    try:
+        return read_keys(settings.keys_file, settings.keys)
+    except BadKeys as error:
+        variable = "MIMEO_KEYS_FILE" if settings.keys_file else "MIMEO_KEYS"
+        raise BadSetting(variable, None, str(error)) from error

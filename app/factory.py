@@ -7,9 +7,15 @@ from functools import partial
 from flask import Flask
 from werkzeug.routing import IntegerConverter
 
-from app.access.keys import BadKeys, KeyRing, read_keys
-from app.access.signed_url import DEFAULT, UrlSigner, secret_of
-from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
+from app.bootstrap import (
+    open_catalogue,
+    open_keys,
+    open_media,
+    open_purchases,
+    open_room,
+    open_secrets,
+    open_signer,
+)
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings
@@ -23,7 +29,7 @@ from app.pipeline.purchases import Purchases
 from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.sandbox.sandbox import Sandbox
-from app.store import Store, sees_all
+from app.store import sees_all
 from app.views import (
     archives,
     body,
@@ -51,10 +57,6 @@ class _WholeNumber(IntegerConverter):
     regex = r"0|[1-9][0-9]{0,17}"
 
 
-# Room for one key, which is never swept.
-_KEYS_BYTES = 1 << 20
-
-
 def build(
     settings: Settings | None = None, environ: Mapping[str, str] | None = None
 ) -> Flask:
@@ -79,9 +81,8 @@ def build(
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)
-    keys = _keys(settings)
-    shared = open_room(settings, _KEYS_BYTES, "keys", durable=True)
-    signer = _signer(settings, shared)
+    keys, shared = open_keys(settings), open_secrets(settings)
+    signer = open_signer(settings, shared)
     repository = CollectionRepository(kept, catalogue, settings)
     drawing = CollectionDrawing(pipeline, repository, settings, describe)
     app = OpenFlask(__name__, static_folder=None)
@@ -116,23 +117,3 @@ def build(
     )
     app.wsgi_app = wrapped  # type: ignore[method-assign]
     return app
-
-
-def _keys(settings: Settings) -> KeyRing:
-    try:
-        return read_keys(settings.keys_file, settings.keys)
-    except BadKeys as error:
-        variable = "MIMEO_KEYS_FILE" if settings.keys_file else "MIMEO_KEYS"
-        raise BadSetting(variable, None, str(error)) from error
-
-
-def _signer(settings: Settings, store: Store) -> UrlSigner | None:
-    """Return who signs URLs; None where no worker could find what another made."""
-    named = dict(settings.url_keys)
-    if settings.url_key is not None:
-        named.setdefault(DEFAULT, settings.url_key)
-    if named:
-        return UrlSigner(lambda: {name: key.encode() for name, key in named.items()})
-    if not sees_all(store, settings.workers):
-        return None
-    return UrlSigner(lambda: {DEFAULT: secret_of(store)})

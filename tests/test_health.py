@@ -16,7 +16,7 @@ from tests.faulty_disk import full_disk
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[FlaskClient]:
     """A client of a server with a store of its own, in `tmp_path/swordfish`."""
-    app = create_app(replace(Settings(), store=str(tmp_path / "swordfish")))
+    app = create_app(replace(Settings(), local_callers=True, store=str(tmp_path / "swordfish")))
     yield app.test_client()
     app.extensions["mimeo"].close()
 
@@ -31,7 +31,7 @@ def test_a_server_that_can_keep_images_is_ready(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("store", ["memory:", "none"])
 def test_a_server_without_a_folder_is_ready(store: str) -> None:
-    app = create_app(replace(Settings(), store=store))
+    app = create_app(replace(Settings(), local_callers=True, store=store))
     answer = app.test_client().get("/health/ready")
     app.extensions["mimeo"].close()
 

@@ -57,6 +57,11 @@ class Key:
         )
 
     @property
+    def draws(self) -> bool:
+        """Whether it may draw anything."""
+        return any(scope.startswith("draw:") for scope in self.scopes)
+
+    @property
     def ended(self) -> bool:
         """Whether its time is over."""
         return self.expires is not None and time.time() >= self.expires

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.access.caller import CALLER, Caller
-from app.access.errors import KeyRequired, ScopeMissing
+from app.access.errors import AccessError, KeyRequired, ScopeMissing
 from app.renderer.base import Renderer
 
 _DRAW_HELP = "MIMEO_ACCESS=open lets anyone draw."
@@ -78,6 +78,17 @@ class Policy:
                     raise KeyRequired("services", opened)
                 _need(caller, "services", opened)
 
+    def delete(self, caller: Caller, owner: str | None) -> None:
+        """Refuse to delete what somebody keeps; raise KeyRequired, ScopeMissing.
+
+        `owner` is the id of whose key made it, if it was made with one.
+        """
+        key = caller.key
+        mine = caller.kind == "key" and owner == caller.id
+        if caller.kind == "local" or (mine and key is not None and key.draws):
+            return
+        _need(caller, "admin", "Whoever made it with a key may delete it, too.")
+
 
 def _need(caller: Caller, scope: str, help: str) -> None:
     """Raise KeyRequired where no key came, ScopeMissing where one without it did."""
@@ -98,6 +109,24 @@ def require(renderer: Renderer) -> None:
     if caller.policy is not None:
         service = renderer.remote is not None
         caller.policy.draw(caller, renderer.name, service=service)
+
+
+def administers() -> bool:
+    """Tell whether the current caller may see what is for operators."""
+    caller = CALLER.get()
+    try:
+        if caller.policy is not None:
+            caller.policy.check(caller, "administer")
+    except AccessError:
+        return False
+    return True
+
+
+def require_delete(owner: str | None) -> None:
+    """Refuse the current caller to delete what somebody keeps, or go on."""
+    caller = CALLER.get()
+    if caller.policy is not None:
+        caller.policy.delete(caller, owner)
 
 
 def require_buy(*services: str) -> None:

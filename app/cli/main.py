@@ -1,4 +1,4 @@
-"""The `mimeo` command: serve, render, batch, renderers, fonts, doctor."""
+"""The `mimeo` command: serve, render, batch, renderers, fonts, key, sign, doctor."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.bootstrap import open_catalogue, open_room
-from app.cli import batch, doctor
+from app.cli import access, batch, doctor
 from app.cli.listener import CannotListen
 from app.cli.options import Misuse, holds_bytes, read_files, split_options, variants
 from app.cli.progress import CLIPPED
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     faces.set_defaults(run=_fonts)
     check = commands.add_parser("doctor", help="say what is wrong and how to mend it")
     check.set_defaults(run=lambda options: doctor.examine(os.environ))
+    access.add(commands)
     return parser
 
 

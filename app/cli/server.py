@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ def serve(settings: Settings, *, fixed: bool) -> None:
     host, port = listener.getsockname()[:2]
     # What the workers read must be what is true.
     os.environ |= {"HOST": host, "PORT": str(port)}
+    if ip_address(host).is_loopback:
+        # Nobody else reaches it: programs beside it need no key.
+        os.environ.setdefault("MIMEO_LOCAL_CALLERS", "on")
     Server(listener.detach(), lambda: _greet(host, port)).run()
 
 

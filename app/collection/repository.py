@@ -4,16 +4,18 @@ import logging
 import re
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import chain
 from threading import Lock
 from typing import NamedTuple
 
 import orjson
 
+from app.access.caller import CALLER
 from app.archive.errors import DamagedManifest
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
-from app.collection.collection import Collection
+from app.collection.collection import Collection, Item
 from app.collection.errors import (
     DamagedCollection,
     ExpiredCollection,
@@ -22,13 +24,17 @@ from app.collection.errors import (
 from app.collection.ingest.writer import Draft
 from app.collection.notices import Notices, gathered
 from app.config import Settings
+from app.image_request import ImageRequest
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
+from app.renderer.encode import FORMATS
 from app.store import Store, StoreError, key_for, sees_all
 
 _LOG = logging.getLogger("mimeo.collections")
 # Archives whose layout is remembered, about 150 bytes a member.
 _ARCHIVES = 2
+# What is kept beside the rows.
+_KEPT = (".archive", ".begun", ".notices", ".flawed")
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _LENGTH = struct.Struct(">QI")
 
@@ -86,12 +92,44 @@ class CollectionRepository:
         """
         self.check()
         new = not self._store.has(draft.id)
+        caller = CALLER.get()
+        if new and caller.kind == "key":
+            # Whoever was first stays it: another who sends the same deletes nothing.
+            self._store.create(f"{draft.id}.owner", caller.id.encode())
         # Written again all the same: what is used is not to be the oldest.
         self._store.put(draft.id, draft.chunks())
         if not new and self.is_flawed(draft.id):
             # The mark must not be older, and so swept earlier, than what it is about.
             self.flaw(draft.id)
         return new
+
+    def owner(self, key: str) -> str | None:
+        """Return the id of the caller whose key made a collection, if one did.
+
+        Raises UnknownCollection.
+        """
+        self.check()
+        if not _ID.match(key) or not self._store.has(key):
+            raise UnknownCollection(key)
+        owner = self._store.get(f"{key}.owner")
+        return None if owner is None else bytes(owner).decode()
+
+    def delete(self, key: str, forget: Callable[[ImageRequest], None]) -> None:
+        """Delete a collection with all that was kept of it; raise StoreError.
+
+        `forget` is called with each image request of it.
+        """
+        collection = self.open(key)
+        # Whatever it was sent in, a sheet's thumbnails and a PDF's pages too.
+        for name in FORMATS:
+            for item in collection.items(format_name=name):
+                if isinstance(item, Item):
+                    forget(item.request)
+        # Last: until then it can be tried again.
+        for suffix in (*_KEPT, ".owner", ""):
+            self._store.delete(key + suffix)
+        with self._lock:
+            self._archives.pop(key, None)
 
     def keep(self, draft: Draft) -> bool:
         """Keep a collection where that can be done; return whether it was."""

@@ -302,11 +302,6 @@ class Settings:
         parsers.whole(0, 1_000_000),
         "Images a day (UTC) that are bought of one service.",
     )
-    collections_ttl_s: int | None = _setting(
-        None,
-        parsers.whole(60, 315_360_000),
-        "Seconds after which a collection is deleted; until room is needed by default.",
-    )
     gateway_status: int | None = _setting(
         None,
         parsers.whole(500, 599),

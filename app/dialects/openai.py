@@ -22,6 +22,15 @@ from pydantic import (
     ValidationError,
 )
 
+from app.access.errors import (
+    BudgetExhausted,
+    KeyExpired,
+    KeyInvalid,
+    KeyRequired,
+    QuotaExceeded,
+    RateExceeded,
+    ScopeMissing,
+)
 from app.media import Media
 from app.pipeline.admission import Busy
 from app.pipeline.generation import GeneratedImages, Generation
@@ -47,6 +56,7 @@ from app.upstream.errors import (
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})[xX\u00d7*]([1-9][0-9]{0,4})\Z")
 _INVALID = "invalid_value"
+_KEY = "invalid_api_key"
 # OpenAI's words for what pydantic finds, where it is not an invalid value.
 _CODES = MappingProxyType(
     {"extra_forbidden": "unknown_parameter", "literal_error": "unsupported_value"}
@@ -108,6 +118,13 @@ _OWN: Mapping[type[Exception], tuple[int, str]] = MappingProxyType(
         UpstreamFiltered: (400, "content_policy_violation"),
         UpstreamRefused: (400, "upstream_refused"),
         UpstreamBusy: (429, "rate_limit_exceeded"),
+        KeyRequired: (401, _KEY),
+        KeyInvalid: (401, _KEY),
+        KeyExpired: (401, _KEY),
+        ScopeMissing: (403, "insufficient_permissions"),
+        RateExceeded: (429, "rate_limit_exceeded"),
+        QuotaExceeded: (429, "insufficient_quota"),
+        BudgetExhausted: (429, "insufficient_quota"),
     }
 )
 
@@ -330,6 +347,9 @@ def retry_headers(error: Exception) -> tuple[tuple[str, str], ...]:
     """Say what OpenAI's clients ask before they count attempts, or nothing."""
     if isinstance(error, (Busy, UpstreamBusy, CircuitOpen)):
         return (("x-should-retry", "true"),)
+    if isinstance(error, (BudgetExhausted, QuotaExceeded)):
+        # They would come back within seconds, and it takes hours.
+        return (("x-should-retry", "false"),)
     paid = isinstance(error, UpstreamError) and error.outcome_unknown
     if paid or isinstance(error, KeyReused):
         return (("x-should-retry", "false"),)

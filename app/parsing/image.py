@@ -200,7 +200,13 @@ class Parser:
             line = line._replace(
                 name=whole if known else name, ending=None if known else ending
             )
-        return line, self._catalogue.get(line.name)
+        return line, self._renderer(line.name)
+
+    def _renderer(self, name: str) -> Renderer:
+        """Return a renderer that the caller may draw by; before anything is parsed."""
+        renderer = self._catalogue.get(name)
+        require(renderer)
+        return renderer
 
     def unfetched(self, line: RequestLine) -> str | None:
         """Return the type of the answer where `query` would have to fetch an image.
@@ -257,7 +263,7 @@ class Parser:
             raise BadParameter(Fault("renderer", "must be the name of a renderer"))
         if not isinstance(params, dict):
             raise BadParameter(Fault("params", "must be an object"))
-        renderer = self._catalogue.get(name)
+        renderer = self._renderer(name)
         wanted = _format(renderer, line, values)
         output = values if wanted is None else {**values, "format": wanted}
         made = from_parts(renderer, params, output, self._settings)
@@ -293,7 +299,6 @@ class Parser:
     def _asked(
         self, request: ImageRequest, line: RequestLine, given: _Given
     ) -> ParsedRequest:
-        require(request.renderer)
         pin = given.delivery.get("v")
         if pin not in (None, request.fingerprint):
             raise StalePin(request.fingerprint)

@@ -70,6 +70,10 @@ class MediaStore:
         small = isinstance(media.data, bytes)
         return self._put(media.fingerprint, pack(media) if small else packed(media))
 
+    def delete(self, fingerprint: str) -> None:
+        """Forget media; raise StoreError, because who asks for it must know."""
+        self._store.delete(fingerprint)
+
     def _put(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         try:
             self._store.put(key, data)

@@ -199,6 +199,12 @@ class Pipeline:
                 return kept
         return self._kept.peek(request.fingerprint)
 
+    def forget(self, request: ImageRequest) -> None:
+        """Delete what is kept of a request's image; raise StoreError."""
+        self._kept.delete(request.fingerprint)
+        if request.renderer.remote is not None:
+            self._purchases.forget(request)
+
     def would_buy(self, request: ImageRequest) -> bool:
         """Tell whether a service would be paid for the image, in any format."""
         if request.renderer.remote is None:

@@ -107,6 +107,10 @@ class Purchases:
         """Return what is known of a purchase of one image, without reading it."""
         return self._kept.peek(_key(request, 1, 1))
 
+    def forget(self, request: ImageRequest) -> None:
+        """Delete a purchase of one image; raise StoreError."""
+        self._kept.delete(_key(request, 1, 1))
+
     def has(self, key: str) -> bool:
         """Say whether there is an image of this fingerprint, without reading it."""
         return self._kept.peek(key) is not None

@@ -3,6 +3,7 @@
 import orjson
 from flask import Blueprint, Response, request
 
+from app.access.policy import require_delete
 from app.collection.collection import Collection
 from app.collection.export.exports import FORMS, ExportOptions, read_options
 from app.collection.ingest.preview import Preview
@@ -72,6 +73,16 @@ def blueprint(
         """Describe a collection."""
         data = orjson.dumps(described(repository.open(key)))
         return send_page(request.environ, data, JSON, _KEPT)
+
+    @bp.delete("/<key>")
+    def delete(key: str) -> Response:
+        """Forget a collection, and what was drawn of it."""
+        require_delete(repository.owner(key))
+        repository.delete(key, pipeline.forget)
+        answer = Response(status=204)
+        # RFC 9110, 8.3: nothing is sent that could have a type.
+        del answer.headers["Content-Type"]
+        return answer
 
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:

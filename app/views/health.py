@@ -1,9 +1,11 @@
 """Whether this worker lives and can serve, and what all have done."""
 
 import logging
+from typing import Any
 
 from flask import Blueprint, Response
 
+from app.access.policy import administers
 from app.delivery.answer import send_json
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
@@ -28,8 +30,13 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     @bp.get("/health/ready")
     def ready() -> Response:
         """Answer 200 where the store takes entries; report broken templates."""
-        checks = {"store": _store_state(store), "broken": sorted(catalogue.broken())}
+        checks: dict[str, Any] = {
+            "store": _store_state(store),
+            "broken": sorted(catalogue.broken()),
+        }
         fine = checks["store"] == "ok"
+        if not administers():
+            checks = {}
         if fine:
             return send_json({"status": "ready", **checks})
         retry = (("Retry-After", "5"),)

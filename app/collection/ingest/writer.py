@@ -10,7 +10,7 @@ from typing import IO, Any
 import orjson
 from zlib_ng import zlib_ng
 
-from app.access.policy import require
+from app.access.policy import require, require_buy
 from app.collection.collection import Collection, Header, edition_of
 from app.collection.notices import Notices
 from app.config import Settings
@@ -108,6 +108,8 @@ class Writer:
         renderer = request.renderer
         if renderer.name not in self._renderers:
             require(renderer)
+            if renderer.remote is not None:
+                require_buy(renderer.name)
             self._renderers[renderer.name] = (len(self._renderers), renderer)
         number, _ = self._renderers[renderer.name]
         row = (number, name, plain, images)

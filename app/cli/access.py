@@ -1,0 +1,108 @@
+"""`mimeo key` and `mimeo sign`: what callers show, and URLs that carry it."""
+
+import argparse
+import json
+import os
+import secrets
+import time
+from datetime import date, timedelta
+from urllib.parse import urlsplit, urlunsplit
+
+from app.access.keys import SCOPES, BadKeys, digest_of, new_key, read_keys
+from app.bootstrap import open_secrets, open_signer
+from app.cli.options import Misuse
+from app.config import BadSetting, Settings, parsers
+from app.store import StoreError
+
+_SECRET_BYTES = 32
+_DAY_S = 86_400
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add both commands to the parser of `mimeo`."""
+    key = commands.add_parser("key", help="make a key for a caller, or a secret")
+    kinds = key.add_subparsers(required=True, metavar="WHAT")
+    new = kinds.add_parser("new", help="print a key once, and the lines for the file")
+    new.add_argument("--name", default="", help="who it is for")
+    new.add_argument(
+        "--scopes",
+        default="draw:*,read",
+        help=f"between commas: draw:<renderer>, draw:*, {', '.join(SCOPES)} "
+        "(draw:*,read)",
+    )
+    new.add_argument("--days", type=int, help="days after which it expires (never)")
+    new.set_defaults(run=_new)
+    secret = kinds.add_parser("secret", help="print a secret for MIMEO_URL_KEYS")
+    secret.set_defaults(run=_secret)
+    sign = commands.add_parser("sign", help="sign a URL")
+    sign.add_argument("url", help="a whole URL, or a path with its query")
+    sign.add_argument(
+        "--expires",
+        metavar="SECONDS",
+        help="how long it works, or `never` (MIMEO_URL_TTL_S)",
+    )
+    sign.add_argument("--free", default="", help="names that may be appended to it")
+    sign.add_argument("--key", help="the id of the secret (the first)")
+    sign.set_defaults(run=_sign)
+
+
+def _new(options: argparse.Namespace) -> int:
+    scopes = [each.strip() for each in options.scopes.split(",")]
+    id, token = new_key()
+    lines = [f"[keys.{id}]"]
+    if options.name:
+        lines.append(f"name = {_quoted(options.name)}")
+    lines.append(f'sha256 = "{digest_of(token)}"')
+    lines.append(f"scopes = [{', '.join(map(_quoted, scopes))}]")
+    if options.days is not None:
+        ends = date.today() + timedelta(days=options.days)
+        lines.append(f"expires = {ends.isoformat()}")
+    text = "\n".join(lines)
+    try:
+        read_keys(None, text)
+    except BadKeys as error:
+        raise Misuse(f"--scopes: {error}") from error
+    print(f"# The key, shown this once: {token}")
+    print("# For the file that MIMEO_KEYS_FILE names:")
+    print(text)
+    return 0
+
+
+def _quoted(text: str) -> str:
+    """Spell a string as TOML's basic one, which is JSON's (TOML 1.0)."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _secret(options: argparse.Namespace) -> int:
+    print(secrets.token_urlsafe(_SECRET_BYTES))
+    return 0
+
+
+def _sign(options: argparse.Namespace) -> int:
+    settings = Settings.from_env(os.environ)
+    parts = urlsplit(options.url)
+    if not parts.path.startswith("/"):
+        raise Misuse(f"{options.url}: a URL with a path, such as /images/card.png")
+    target = urlunsplit(("", "", parts.path, parts.query, ""))
+    signer = open_signer(settings, open_secrets(settings))
+    if signer is None:
+        raise BadSetting("MIMEO_URL_KEYS", None, "is needed where nothing is kept")
+    free = [name.strip() for name in options.free.split(",") if name.strip()]
+    try:
+        signed = signer.sign(target, _end(options.expires, settings), free, options.key)
+    except (ValueError, StoreError) as error:
+        raise Misuse(str(error)) from error
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    print(f"{origin or settings.public_url or ''}{signed}")
+    return 0
+
+
+def _end(text: str | None, settings: Settings) -> int | None:
+    if text == "never":
+        return None
+    if text is None:
+        return int(time.time()) + settings.url_ttl_s
+    try:
+        return int(time.time()) + parsers.whole(1, 100 * 366 * _DAY_S)(text)
+    except ValueError as error:
+        raise Misuse(f"--expires: {error}, or `never`") from error
