@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
 from app.bootstrap import (
@@ -115,5 +116,10 @@ def build(
     wrapped = access_log.AccessLog(
         app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH
     )
-    app.wsgi_app = wrapped  # type: ignore[method-assign]
+    # Around the log, which has to say the client's address too.
+    counts = settings.proxies
+    outer = (
+        ProxyFix(wrapped, x_for=counts, x_proto=counts, x_host=0) if counts else wrapped
+    )
+    app.wsgi_app = outer  # type: ignore[method-assign]
     return app

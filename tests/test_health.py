@@ -16,7 +16,9 @@ from tests.faulty_disk import full_disk
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[FlaskClient]:
     """A client of a server with a store of its own, in `tmp_path/swordfish`."""
-    app = create_app(replace(Settings(), local_callers=True, store=str(tmp_path / "swordfish")))
+    app = create_app(
+        replace(Settings(), local_callers=True, store=str(tmp_path / "swordfish"))
+    )
     yield app.test_client()
     app.extensions["mimeo"].close()
 

@@ -258,4 +258,6 @@ height = 20
 
 
 def test_procfile_starts_what_these_tests_start():
-    assert (ROOT / "Procfile").read_text() == "web: gunicorn wsgi:app\n"
+    assert (
+        ROOT / "Procfile"
+    ).read_text() == "web: MIMEO_PROXIES=${MIMEO_PROXIES:-1} gunicorn wsgi:app\n"

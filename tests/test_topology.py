@@ -37,7 +37,12 @@ def front(
 ) -> Iterator[Server]:
     """nginx, with a backend behind it that asks the AI service."""
     store = tmp_path_factory.mktemp("store")
-    settings = {"MIMEO_STORE": str(store), "AI_SERVICE_URL": ai_service.url}
+    settings = {
+        "MIMEO_STORE": str(store),
+        "AI_SERVICE_URL": ai_service.url,
+        "MIMEO_PROXIES": "1",
+        "MIMEO_OPEN_SERVICES": "ai-service",
+    }
     with serve(settings=settings) as backend, in_front(backend) as front:
         yield front
 
