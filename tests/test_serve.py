@@ -258,6 +258,5 @@ height = 20
 
 
 def test_procfile_starts_what_these_tests_start():
-    assert (
-        ROOT / "Procfile"
-    ).read_text() == "web: MIMEO_PROXIES=${MIMEO_PROXIES:-1} gunicorn wsgi:app\n"
+    line = "web: MIMEO_PROXIES=${MIMEO_PROXIES:-1} gunicorn wsgi:app\n"
+    assert line in (ROOT / "Procfile").read_text()
