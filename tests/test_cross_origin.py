@@ -15,7 +15,7 @@ ROUTES = [
     ("/v1/models/dream", "GET, HEAD, OPTIONS"),
     ("/collections", "OPTIONS, POST"),
     ("/collections.zip", "OPTIONS, POST"),
-    ("/collections/abc", "GET, HEAD, OPTIONS"),
+    ("/collections/abc", "DELETE, GET, HEAD, OPTIONS"),
     ("/collections/abc.zip", "GET, HEAD, OPTIONS"),
     ("/collections/abc/1.png", "GET, HEAD, OPTIONS"),
     ("/collections/abc/sheet.png", "GET, HEAD, OPTIONS"),

@@ -387,11 +387,19 @@ def test_curl_finds_a_whole_file_whole(server, pinned, whole, tmp_path):
 
 
 def test_a_stale_pin_is_gone(server):
-    reply = server.ask(pin(CARD, "0" * 64))
+    reply = server.ask(pin(CARD, "0" * 64), headers={"Range": "bytes=9-"})
 
     assert reply.status == 410
     assert "immutable" not in reply.headers["Cache-Control"]
     problem(reply)
+
+
+def test_a_stale_pin_is_todays_picture_for_whoever_wants_it_whole(server, tag, whole):
+    reply = server.ask(pin(CARD, "0" * 64))
+
+    assert (reply.status, reply.body) == (200, whole)
+    assert reply.headers["Cache-Control"] == "public, no-cache"
+    assert f'"{reply.headers["X-Stale-Pin"]}"' == reply.headers["ETag"]
 
 
 @pytest.mark.parametrize("value", ["", "2", "abc", "0" * 63, "0" * 65, "A" * 64, "*"])

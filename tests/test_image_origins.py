@@ -197,7 +197,9 @@ def test_a_pinned_url_whose_image_has_changed_is_gone(client, origin, path):
     assert client.get(f"{card(origin.url + path)}&v={tag}").status_code == 200
     origin.serve(path, GREEN)
 
-    assert client.get(f"{card(origin.url + path)}&v={tag}").status_code == 410
+    url = f"{card(origin.url + path)}&v={tag}"
+    assert client.get(url, headers={"Range": "bytes=0-"}).status_code == 410
+    assert client.get(url).headers["X-Stale-Pin"] != tag
 
 
 def test_a_head_fetches_nothing(client, origin, path):

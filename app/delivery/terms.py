@@ -42,6 +42,8 @@ _ATTR_CHARS = "!#$&+-.^_`|~"
 _PINNED = "max-age=31536000, immutable"
 # The header with names of the query that count for nothing, and its bytes.
 IGNORED = "X-Ignored-Parameters"
+# What stands in place of an image that a URL pins and that is no longer made.
+STALE = "X-Stale-Pin"
 _MOST_IGNORED = 200
 
 

@@ -54,7 +54,7 @@ class BodyTooLarge(Exception):
 
 @with_fields
 class StalePin(Exception):
-    """A URL pins a fingerprint that its parameters no longer have."""
+    """A part is asked for of an image that its URL pins, and that is another now."""
 
     current: str
 
@@ -69,13 +69,15 @@ class StalePin(Exception):
 class ParsedRequest:
     """An image request, and how its answer is to be delivered.
 
-    `pinned` says that the URL names the fingerprint, `as_json` that base64 in JSON is
+    `pinned` says that the URL names the fingerprint, `stale` that it names the one of
+    another version; `as_json` that base64 in JSON is
     preferred; `download` is the file name that was asked for, `ignored` are names in
     the query or form that count for nothing.
     """
 
     request: ImageRequest
     pinned: bool = False
+    stale: bool = False
     as_json: bool = False
     download: str | None = None
     ignored: tuple[str, ...] = ()
@@ -300,12 +302,11 @@ class Parser:
         self, request: ImageRequest, line: RequestLine, given: _Given
     ) -> ParsedRequest:
         pin = given.delivery.get("v")
-        if pin not in (None, request.fingerprint):
-            raise StalePin(request.fingerprint)
         row = FORMATS[request.output.format]
         return ParsedRequest(
             request,
-            pinned=pin is not None,
+            pinned=pin == request.fingerprint,
+            stale=pin not in (None, request.fingerprint),
             as_json=prefers_json(line.accept, row.media_type),
             download=given.delivery.get("download"),
             ignored=given.ignored,

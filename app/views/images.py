@@ -10,10 +10,16 @@ from app.access.errors import AccessError
 from app.access.policy import require_buy
 from app.delivery.answer import Answer, Pair
 from app.delivery.image import send
-from app.delivery.terms import Terms, answer_early
+from app.delivery.terms import STALE, Terms, answer_early
 from app.image_request import ImageRequest
 from app.parsing.accept import JSON
-from app.parsing.image import ParsedRequest, Parser, RequestLine, UnsupportedBody
+from app.parsing.image import (
+    ParsedRequest,
+    Parser,
+    RequestLine,
+    StalePin,
+    UnsupportedBody,
+)
 from app.pipeline.pipeline import Pipeline, Production
 from app.pipeline.purchases import NotBought
 from app.renderer.encode import FORMATS
@@ -39,6 +45,9 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
     # The environment is handed on: each look through Flask's proxy is five calls.
     def answer(environ: Mapping[str, Any], asked: ParsedRequest) -> Response:
         made = asked.request
+        if asked.stale and "HTTP_RANGE" in environ:
+            # Whoever resumes would splice the parts of two pictures.
+            raise StalePin(made.fingerprint)
         terms = Terms(
             made.fingerprint,
             made.renderer.name,
@@ -47,10 +56,13 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
             negotiated=True,
             as_json=asked.as_json,
             download=asked.download,
-            max_age_s=max_age_s,
+            max_age_s=0 if asked.stale else max_age_s,
             ignored=asked.ignored,
         )
-        return deliver(environ, made, terms, pipeline)
+        answered = deliver(environ, made, terms, pipeline)
+        if asked.stale:
+            answered.headers[STALE] = made.fingerprint
+        return answered
 
     @bp.get("/<path:name>.<ending>")
     @bp.get("/<path:name>", defaults={"ending": None})

@@ -95,15 +95,24 @@ def test_request_that_cannot_be_served(
     assert answer.content_type == "application/problem+json"
 
 
-def test_pinned_url_is_served_and_never_with_other_bytes(client: FlaskClient) -> None:
+def test_pinned_url_is_served_and_never_resumed_with_other_bytes(
+    client: FlaskClient,
+) -> None:
     etag = get(client, "solid.png").headers["ETag"].strip('"')
 
     pinned = get(client, f"solid.png?v={etag}")
-    stale = get(client, f"solid.png?color=blue&v={etag}")
+    path = f"solid.png?color=blue&v={etag}"
+    stale = get(client, path)
+    part = client.get(f"/images/{path}", headers={"Range": "bytes=0-9"})
 
     assert "immutable" in pinned.headers["Cache-Control"]
-    assert stale.status_code == 410
-    assert stale.headers["Cache-Control"] == "no-store"
+    # Whoever resumes gets nothing of another picture; the others today's.
+    assert part.status_code == 410
+    assert part.headers["Cache-Control"] == "no-store"
+    assert part.get_json()["current"] == stale.headers["X-Stale-Pin"]
+    assert stale.data == get(client, "solid.png?color=blue").data
+    assert stale.headers["Cache-Control"] == "public, no-cache"
+    assert stale.headers["ETag"] == f'"{stale.headers["X-Stale-Pin"]}"'
 
 
 def test_link_header_is_the_pinned_url(client: FlaskClient) -> None:

@@ -57,8 +57,12 @@ def test_a_pinned_url_stays_pinned_whatever_is_appended(client: FlaskClient) -> 
 
     assert answer.headers["Cache-Control"].endswith("immutable")
     assert answer.headers["X-Ignored-Parameters"] == "v, fbclid"
-    stale = client.get(f"{CARD}&v={'0' * 64}&fbclid=abc")
-    assert (stale.status_code, stale.headers["Cache-Control"]) == (410, "no-store")
+    old = f"{CARD}&v={'0' * 64}&fbclid=abc"
+    stale = client.get(old)
+    part = client.get(old, headers={"Range": "bytes=0-9"})
+    assert (stale.status_code, stale.headers["X-Stale-Pin"]) == (200, tag)
+    assert stale.headers["Cache-Control"] == "public, no-cache"
+    assert (part.status_code, part.headers["Cache-Control"]) == (410, "no-store")
 
 
 def test_a_name_escaped_for_html_is_what_it_was(client: FlaskClient) -> None:
