@@ -512,7 +512,7 @@ PROBLEMS = {
     "no renderer": ("GET", "/images/nothing.png", {}, 404),
     "no method": ("DELETE", CARD, {}, 405),
     "no type": ("GET", "/images/card?title=Hello", {"Accept": "text/html"}, 406),
-    "stale pin": ("GET", pin(CARD, "0" * 64), {}, 410),
+    "stale pin": ("GET", pin(CARD, "0" * 64), {"Range": "bytes=9-"}, 410),
     "failed condition": ("GET", CARD, {"If-Match": '"x"'}, 412),
     "huge body": ("POST", "/images/card.png", {"Content-Length": "9" * 10}, 413),
     "body that never comes": ("POST", CARD, {"Content-Length": "9000000"}, 413),
