@@ -74,7 +74,8 @@ def blueprint(
         data = orjson.dumps(described(repository.open(key)))
         return send_page(request.environ, data, JSON, _KEPT)
 
-    @bp.delete("/<key>")
+    # By length: as `/<key>` it would be one of `/<key>.zip`, too.
+    @bp.delete("/<string(length=64):key>")
     def delete(key: str) -> Response:
         """Forget a collection, and what was drawn of it."""
         require_delete(repository.owner(key))
