@@ -62,6 +62,11 @@ def _remove(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Tell a worker what is set for it."""
+    worker.patience_s = _settings.receive_timeout_s
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Take back what a worker had in hand, also where it was killed."""
     # Not above: prometheus_client looks for the folder when it is imported.
@@ -83,7 +88,8 @@ bind = _bind()
 
 # Threads: a worker of the sync class is held by one slow client, and writes a
 # second status line into a body that it has to break off (gunicorn issue 3410).
-worker_class = "gthread"
+# Gunicorn's own threads are held by clients that send slowly.
+worker_class = "app.serving.worker.PollingWorker"
 
 # One for each core: drawing fills a core, and its C code releases the GIL.
 workers = _settings.workers

@@ -42,6 +42,16 @@ from app.renderer.errors import (
     UnknownFormat,
     UnknownRenderer,
 )
+from app.serving.errors import (
+    BadHead,
+    BodiesWait,
+    ForbiddenSender,
+    LargeHead,
+    LongRequestLine,
+    SlowRequest,
+    UnknownCoding,
+    UnknownExpectation,
+)
 from app.store import StoreError
 from app.upstream.errors import (
     BadMedia,
@@ -102,6 +112,14 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (CollectionsNotKept, 501, "no-shelf", "Collections are not kept here"),
     # 400 and not 422: what cannot be read has no field that could be named.
     (BadBody, 400, "bad-body", "The request cannot be read"),
+    (BadHead, 400, "bad-head", "The head of the request cannot be read"),
+    (ForbiddenSender, 403, "forbidden-sender", "The sender may not speak for others"),
+    (SlowRequest, 408, "slow-request", "The request arrives too slowly"),
+    (LongRequestLine, 414, "long-request-line", "The request line is too long"),
+    (UnknownExpectation, 417, "unknown-expectation", "The expectation is not known"),
+    (LargeHead, 431, "large-head", "The head of the request is too large"),
+    (UnknownCoding, 501, "unknown-coding", "The transfer coding is not known"),
+    (BodiesWait, 503, "bodies-wait", "Too many bodies arrive"),
     (UnsupportedBody, 415, "unsupported-body", "The body's type is not known"),
     (StalePin, 410, "stale-pin", "The pinned image no longer exists"),
     (NotAcceptable, 406, "not-acceptable", "No accepted type can be had"),

@@ -14,6 +14,7 @@ from app.parsing import image
 from app.pipeline import admission
 from app.problems import PROBLEMS
 from app.renderer import errors as renderer_errors
+from app.serving import errors as serving_errors
 from app.store import StoreError
 from app.upstream import errors as upstream_errors
 
@@ -22,6 +23,7 @@ BASES = {
         "RendererError",
         "UnknownName",
         "DeliveryError",
+        "FrameError",
         "UpstreamError",
         "_Explained",
         "_Refusal",
@@ -40,7 +42,11 @@ def exceptions(module: ModuleType) -> Iterator[type[Exception]]:
 
 
 @pytest.mark.parametrize(
-    "module", [renderer_errors, delivery_errors, image, admission, upstream_errors]
+    "module",
+    [
+        *(renderer_errors, delivery_errors, image, admission, upstream_errors),
+        serving_errors,
+    ],
 )
 def test_every_error_class_has_a_row(module: ModuleType) -> None:
     for kind in exceptions(module):

@@ -210,7 +210,7 @@ def test_gunicorn_takes_workers_and_threads_from_the_environment():
     rows = configured(WEB_CONCURRENCY="3", MIMEO_THREADS="5")
 
     assert (rows["workers"], rows["threads"]) == ("3", "5")
-    assert rows["worker_class"] == "gthread"
+    assert rows["worker_class"] == "app.serving.worker.PollingWorker"
     assert rows["reload"] == "False"
 
 

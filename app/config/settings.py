@@ -85,6 +85,12 @@ class Settings:
         parsers.whole(4, 1024),
         "Requests that one worker holds at a time; most of them wait or are sent.",
     )
+    receive_timeout_s: float = _setting(
+        10.0,
+        parsers.seconds(1, 300),
+        "Seconds for the head of a request to arrive, and that its body may stand "
+        "still; then 408.",
+    )
     store: str = _setting(
         _default_store,
         parsers.store,

@@ -29,6 +29,7 @@ from app.parsing.image import (
 from app.parsing.tracking import part
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import shorten
+from app.serving.errors import SlowRequest
 
 # RFC 9110, section 7.2, with the host of RFC 3986, section 3.2.2: a literal in
 # brackets, or a name. Without the comma, by which gunicorn joins two Host lines.
@@ -43,9 +44,12 @@ _VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 def check_frame() -> None:
     """Raise BadBody where the request is not framed as HTTP/1.1 asks (RFC 9112).
 
-    Its host and length are looked at now, its body as it is read.
+    Its host and length are looked at now, its body as it is read. What the server has
+    found before, it is raised here.
     """
     environ = request.environ
+    if "mimeo.error" in environ:
+        raise environ["mimeo.error"]
     version = environ["SERVER_PROTOCOL"]
     if version not in _VERSIONS:
         raise BadBody("The version is neither HTTP/1.1 nor HTTP/1.0.")
@@ -95,6 +99,8 @@ class _FramedBody(io.RawIOBase):
         size = len(buffer) if self._left is None else min(len(buffer), self._left)
         try:
             block: bytes = self._stream.read(size)
+        except SlowRequest:
+            raise
         except Exception as error:
             # gunicorn's own classes, for a bad chunk, a reset, a client gone silent.
             # It would take what follows for the next request: silence makes it close.

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app.access.policy import administers
 from app.delivery.answer import send_json
@@ -29,7 +29,13 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
 
     @bp.get("/health/ready")
     def ready() -> Response:
-        """Answer 200 where the store takes entries; report broken templates."""
+        """Answer 200 where the store takes entries; report broken templates.
+
+        A worker that ends is not ready: whoever still has a connection goes elsewhere.
+        """
+        if request.environ.get("mimeo.draining"):
+            retry = (("Retry-After", "5"),)
+            return send_json({"status": "draining"}, "503 UNAVAILABLE", retry)
         checks: dict[str, Any] = {
             "store": _store_state(store),
             "broken": sorted(catalogue.broken()),

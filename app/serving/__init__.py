@@ -1,0 +1,1 @@
+"""How connections are held: gunicorn's worker, and what it refuses by itself."""
