@@ -23,6 +23,7 @@ from app.config import Settings
 from app.parsing.image import BadBody
 from app.parsing.tracking import counts_for_nothing
 
+_CALLER = "mimeo.caller"
 _LOG = logging.getLogger("mimeo.access")
 # The action of each route, by its endpoint. A route without one is for operators.
 ACTIONS: Mapping[str, str] = MappingProxyType(
@@ -93,6 +94,7 @@ class Gate:
             self._check_host(environ)
         caller = self._caller(environ)
         CALLER.set(caller)
+        environ[_CALLER] = caller
         # Without an endpoint the answer is 404 or 405, and OPTIONS is for anyone.
         if request.endpoint is None or environ["REQUEST_METHOD"] == "OPTIONS":
             return
@@ -104,8 +106,10 @@ class Gate:
 
     def leave(self, answer: Response) -> Response:
         """Let no shared cache keep what needed a key or a signature."""
-        caller = CALLER.get()
-        if caller.kind != "anonymous" and caller.kind != "local":
+        # Not by CALLER: what is refused before the gate has none, and a thread has
+        # served others before.
+        caller = request.environ.get(_CALLER)
+        if caller is not None and caller.kind not in ("anonymous", "local"):
             _make_private(answer, caller)
         return answer
 
