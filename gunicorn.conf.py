@@ -8,6 +8,7 @@ import sys
 import tempfile
 from typing import Any
 
+from app.access.ledger import open_ledger
 from app.cli.listener import address
 from app.config import BadSetting, Settings, allocator
 from app.renderer.engine.engine import load_engine
@@ -18,6 +19,7 @@ try:
     _settings = Settings.from_env(os.environ)
     # Opened here only to say in one line, before any worker starts, what is wrong.
     open_store(_settings.store, _settings.store_bytes)
+    open_ledger(_settings)
     # Workers inherit the fonts, 40 MiB that are in memory once and not once for each.
     # The master reads this file again on HUP, when there may be other fonts.
     load_engine.cache_clear()

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from app.access import ledger
 from app.access.keys import BadKeys, KeyRing, read_keys
+from app.access.ledger import TolerantLedger
 from app.access.signed_url import DEFAULT, UrlSigner, secret_of
 from app.config import BadSetting, Settings
 from app.observability import metrics
@@ -78,6 +80,11 @@ def open_signer(settings: Settings, store: Store) -> UrlSigner | None:
     if not sees_all(store, settings.workers):
         return None
     return UrlSigner(lambda: {DEFAULT: secret_of(store)})
+
+
+def open_ledger(settings: Settings) -> TolerantLedger:
+    """Open the ledger that all workers share; raise BadSetting."""
+    return TolerantLedger(ledger.open_ledger(settings), metrics.count_ledger_error)
 
 
 def open_keys(settings: Settings) -> KeyRing:

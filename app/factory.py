@@ -8,9 +8,11 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter
 
+from app.access.rates import Rates
 from app.bootstrap import (
     open_catalogue,
     open_keys,
+    open_ledger,
     open_media,
     open_purchases,
     open_room,
@@ -78,7 +80,8 @@ def build(
     except BrokenFont as error:
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
     purchases = Purchases(paid, settings.threads)
-    pipeline = Pipeline(settings, store, purchases=purchases, isolation=isolation)
+    rates = Rates(settings, open_ledger(settings))
+    pipeline = Pipeline(settings, store, 2, purchases, isolation, rates)
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)

@@ -13,6 +13,8 @@ class AccessError(Exception):
     """Base of all refusals of this room."""
 
     headers: tuple[tuple[str, str], ...] = ()
+    # Of this caller, at this moment: the image itself can be drawn.
+    transient = True
 
 
 @with_fields
@@ -85,33 +87,44 @@ class UnlistedHost(AccessError):
 
 @with_fields
 class Exhausted(AccessError):
-    """Base of what a caller has used up; `retry_s` is when there is some again."""
+    """Base of what a caller has used up; `retry_s` is when there is some again.
+
+    `window_s` is the time for which the limit is, None where it is of a moment.
+    """
 
     limit: float
     remaining: float
     unit: str
     retry_s: int
+    window_s: int | None = None
 
     def __post_init__(self) -> None:
-        self.headers = (("Retry-After", str(self.retry_s)),)
+        # draft-ietf-httpapi-ratelimit-headers-11, sections 3 and 4: whole numbers.
+        window = "" if self.window_s is None else f";w={self.window_s}"
+        left = max(0, int(self.remaining))
+        self.headers = (
+            ("Retry-After", str(self.retry_s)),
+            ("RateLimit-Policy", f'"default";q={int(self.limit)}{window}'),
+            ("RateLimit", f'"default";r={left};t={self.retry_s}'),
+        )
 
 
 class RateExceeded(Exhausted):
     """The caller drew more megapixels in the window than it may (429)."""
 
     def __str__(self) -> str:
-        return f"More than {self.limit:g} {self.unit} were drawn; come back later."
+        return f"More than {self.limit:,.10g} {self.unit} were drawn; come back later."
 
 
 class QuotaExceeded(Exhausted):
     """The caller keeps, or streams, as much as it may (429)."""
 
     def __str__(self) -> str:
-        return f"No more than {self.limit:g} {self.unit} at a time."
+        return f"No more than {self.limit:,.10g} {self.unit} at a time."
 
 
 class BudgetExhausted(Exhausted):
     """What may be bought of a service today is bought (429)."""
 
     def __str__(self) -> str:
-        return f"The budget of {self.limit:g} {self.unit} is used up."
+        return f"The budget of {self.limit:,.10g} {self.unit} is used up."

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from zlib_ng import zlib_ng
 
+from app.access.errors import AccessError
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
 from app.collection.collection import Item
@@ -71,7 +72,7 @@ def look_ahead(
     The first image is drawn alone, so that it comes as soon as a single one would.
     A row that has failed already comes in its place.
     `submit` begins a drawing, and gets an event that is set when nobody waits any
-    more. Raises what drawing raises, RendererError apart.
+    more. Raises what drawing raises, RendererError and AccessError apart.
     """
     left = iter(items)
     cancelled = Event()
@@ -97,7 +98,7 @@ def look_ahead(
             outcome: Outcome
             try:
                 outcome = Drawn(item.index, item.name, future.result())
-            except RendererError as error:
+            except (RendererError, AccessError) as error:
                 outcome = Failed(item.index, item.name, error)
             yield outcome
     finally:
@@ -184,7 +185,9 @@ class CollectionDrawing:
         self, items: Iterable[Item | Failed], *, keep: bool = False
     ) -> Generator[Outcome | None]:
         """Yield what becomes of the items, in order; see `look_ahead`."""
-        submit = partial(self._pipeline.submit, keep=keep)
+        submit = partial(
+            self._pipeline.submit, keep=keep, charge=self._pipeline.charge()
+        )
         return look_ahead(items, submit, self._bounds)
 
     def would_buy(self, items: Iterable[Item | Failed]) -> bool:

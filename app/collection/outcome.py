@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.access.errors import AccessError
 from app.errors import with_fields
 from app.media import Media
 from app.renderer.errors import RendererError
@@ -24,7 +25,7 @@ class Failed:
 
     index: int
     name: str
-    error: RendererError
+    error: RendererError | AccessError
 
 
 Outcome = Drawn | Failed

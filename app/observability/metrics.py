@@ -55,6 +55,9 @@ _requests = _counter("requests", "Requests answered.", "status")
 _store_errors = _counter(
     "store_errors", "Times that the store could not be read, written or locked."
 )
+_ledger_errors = _counter(
+    "ledger_errors", "Times that the ledger of rates and quotas was at fault."
+)
 _attempts = _counter(
     "upstream_attempts", "Requests sent to a service, retries included.", "upstream"
 )
@@ -142,6 +145,11 @@ def count_absent(upstream: str, *, filtered: bool) -> None:
 def count_store_error() -> None:
     """Count a fault of the store."""
     _store_errors.inc()
+
+
+def count_ledger_error() -> None:
+    """Count a fault of the ledger of rates and quotas."""
+    _ledger_errors.inc()
 
 
 def exposition() -> bytes:

@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from app.access.errors import Exhausted
+from app.access.rates import Charge, Rates, cost_of
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
@@ -24,7 +27,7 @@ from app.pipeline.purchases import Purchase, Purchases
 from app.pipeline.singleflight import InFlight, Singleflight
 from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
-from app.renderer.produce import produce
+from app.renderer.produce import device_size, produce
 from app.renderer.sandbox.sandbox import Sandbox
 from app.store import NoStore, Store
 
@@ -63,8 +66,10 @@ class Pipeline:
         slots: int = 2,
         purchases: Purchases | None = None,
         isolation: Sandbox | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self._settings = settings
+        self._rates = rates or Rates(settings, None)
         self._kept = MediaStore(store)
         self._purchases = purchases or Purchases(NoStore(), settings.threads)
         # Half of the server's threads may wait for a drawing and a quarter for the
@@ -83,12 +88,14 @@ class Pipeline:
         *,
         patient: bool = False,
         cancelled: threading.Event | None = None,
+        charge: Charge | None = None,
     ) -> Production:
         """Return the media of a request, drawn at most once at a time.
 
         The patient wait for a slot as long as it takes, or until `cancelled` is set,
-        in threads that serve no single images; those go first. Raises what the
-        renderer raises, Busy, and to the patient Cancelled.
+        in threads that serve no single images; those go first. What is drawn is put
+        on `charge`, by default one of the current caller's own. Raises what the
+        renderer raises, Busy, RateExceeded, and to the patient Cancelled.
         """
         remote = request.renderer.remote is not None
         stored = None if remote else self._kept.get(request.fingerprint)
@@ -98,14 +105,16 @@ class Pipeline:
         if patient:
             patience = WaitPolicy(cancelled=cancelled or threading.Event())
         work = self._from_afar if remote else self._from_here
-        return work(request, patience)
+        return work(request, patience, charge)
 
-    def _from_here(self, request: ImageRequest, patience: WaitPolicy) -> Production:
+    def _from_here(
+        self, request: ImageRequest, patience: WaitPolicy, charge: Charge | None
+    ) -> Production:
         return self._singleflight.do(
             request.fingerprint,
             self._gate_of(request).pauses(patience),
             partial(self._find_collapsed, request.fingerprint),
-            partial(self._make, request, patience, time.perf_counter()),
+            partial(self._make, request, patience, time.perf_counter(), charge),
             partial(self._follow, request, patience),
         )
 
@@ -117,7 +126,11 @@ class Pipeline:
         return self._purchases.buy(request, _wanted(request, count, format))
 
     def convert(
-        self, request: ImageRequest, original: Media, patience: WaitPolicy | None = None
+        self,
+        request: ImageRequest,
+        original: Media,
+        patience: WaitPolicy | None = None,
+        charge: Charge | None = None,
     ) -> Production:
         """Return an image that a service made, in the format of the request.
 
@@ -132,7 +145,7 @@ class Pipeline:
         bounds = (self._settings.max_image_pixels, self._settings.max_pixels)
         renderer = redraw(request.renderer, original, *bounds, self._isolation)
         patience = patience or self._gate.patience()
-        return self._from_here(replace(request, renderer=renderer), patience)
+        return self._from_here(replace(request, renderer=renderer), patience, charge)
 
     def find(self, fingerprint: str) -> Media | None:
         """Return what is kept under a fingerprint that some media have, or None."""
@@ -143,43 +156,64 @@ class Pipeline:
         drawn = self._kept.peek(fingerprint) is not None
         return drawn or self._purchases.has(fingerprint)
 
-    def _from_afar(self, request: ImageRequest, patience: WaitPolicy) -> Production:
+    def _from_afar(
+        self, request: ImageRequest, patience: WaitPolicy, charge: Charge | None
+    ) -> Production:
         patient = patience.unbounded
         wanted = _wanted(request, 1, request.output.format, patient=patient)
         purchase = self._purchases.buy(request, wanted)
         # The service has used the time up of whoever is not patient: the drawing has
         # its own.
         left = patience if patient else None
-        production = self.convert(request, purchase.media[0], left)
+        production = self.convert(request, purchase.media[0], left, charge)
         if purchase.source == "hit":
             return production
         return replace(production, source=purchase.source, draw_s=purchase.made_s)
 
+    def charge(self) -> Charge:
+        """Return what the images of one collection are put on, for its caller."""
+        return self._rates.charge()
+
     def submit(
-        self, request: ImageRequest, cancelled: threading.Event, *, keep: bool
+        self,
+        request: ImageRequest,
+        cancelled: threading.Event,
+        *,
+        keep: bool,
+        charge: Charge | None = None,
     ) -> Future[Media]:
         """Return the future of the media of one image of many; single ones go first.
 
         What runs elsewhere is waited for in threads of its own, and kept. The rest is
         drawn from end to end in one thread, without looking whether another draws
         the same at this moment: each hand-over between threads costs about 0.1 ms, a
-        fortieth of a card. It is put into the store where `keep` says so.
+        fortieth of a card. It is put into the store where `keep` says so. Those that
+        share a `charge` are let in together, at the first that has to be drawn.
         """
+        charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
-            return self._waiters.submit(self._patiently, request, cancelled)
+            # The caller goes along: what is bought, is bought for them.
+            run = copy_context().run
+            work = partial(self._patiently, request, cancelled, charge)
+            return self._waiters.submit(run, work)
         return self._executor.submit(
-            partial(self._one_of_many, request, keep), later=True
+            partial(self._one_of_many, request, keep, charge), later=True
         )
 
-    def _patiently(self, request: ImageRequest, cancelled: threading.Event) -> Media:
-        media = self.produce(request, patient=True, cancelled=cancelled).media
+    def _patiently(
+        self, request: ImageRequest, cancelled: threading.Event, charge: Charge
+    ) -> Media:
+        made = self.produce(request, patient=True, cancelled=cancelled, charge=charge)
+        media = made.media
         # An archive may keep it for minutes: a mapped file would stay open as long.
         return replace(media, data=media.in_memory)
 
-    def _one_of_many(self, request: ImageRequest, keep: bool) -> Media:
+    def _one_of_many(self, request: ImageRequest, keep: bool, charge: Charge) -> Media:
         stored = self._kept.get(request.fingerprint)
         if stored is not None:
             return stored
+        charge.check()
+        charge.debit(_cost(request))
         with metrics.rendering(request.renderer.name):
             encoded = produce(request.renderer, request.parameters, request.output)
         media = media_of(encoded, request.fingerprint)
@@ -217,6 +251,7 @@ class Pipeline:
         self._waiters.shutdown(cancel_futures=True)
         self._executor.shutdown()
         self._isolation.close()
+        self._rates.close()
 
     def _follow(
         self, request: ImageRequest, patience: WaitPolicy, flight: InFlight[Production]
@@ -232,6 +267,9 @@ class Pipeline:
                     raise gate.busy()
             try:
                 return Production(flight.result.result().media, "collapsed")
+            except Exhausted:
+                # The leader's account is empty, which says nothing of ours.
+                return None
             except (Busy, Cancelled):
                 # The leader's patience is at an end, which says nothing of ours.
                 if not patience.left():
@@ -247,11 +285,16 @@ class Pipeline:
         request: ImageRequest,
         patience: WaitPolicy,
         asked_s: float,
+        charge: Charge | None,
         flight: InFlight[Production],
     ) -> Production:
+        # Only here is it sure that it must be drawn.
+        charge = charge or self._rates.charge()
+        charge.check()
         with self._gate_of(request).admit(patience, flight.urgent):
             flight.begun.set()
             queue_s = time.perf_counter() - asked_s
+            charge.debit(_cost(request))
             with metrics.rendering(request.renderer.name):
                 encoded = self._draw(request)
         # Out of the slot already: hashing and writing need none, and another may draw.
@@ -270,6 +313,13 @@ class Pipeline:
             # Under a millisecond: the way to another thread and back costs 0.1 ms.
             return produce(*wanted)
         return self._executor.submit(partial(produce, *wanted)).result()
+
+
+def _cost(request: ImageRequest) -> float:
+    """Return what a drawing costs, in megapixels."""
+    renderer, output = request.renderer, request.output
+    size = device_size(renderer, request.parameters, output.scale)
+    return cost_of(size, output.format, isolated=renderer.isolated)
 
 
 def _wanted(
