@@ -1,10 +1,13 @@
 """Opens what an operator configured: services, and rooms of the store."""
 
+import logging
 from collections.abc import Mapping
 
 from app.access import ledger
+from app.access.budgets import Budgets
 from app.access.keys import BadKeys, KeyRing, read_keys
 from app.access.ledger import TolerantLedger
+from app.access.quotas import Quotas
 from app.access.signed_url import DEFAULT, UrlSigner, secret_of
 from app.config import BadSetting, Settings
 from app.observability import metrics
@@ -16,6 +19,9 @@ from app.upstream.config.environment import read_upstreams
 from app.upstream.config.file import UpstreamSettingError
 from app.upstream.service_renderer import renderer_of
 
+_LOG = logging.getLogger("mimeo.access")
+# Entries of a byte: more than are bought in a day.
+_BUDGETS_BYTES = 1 << 26
 # Room for one secret, which is never swept.
 _SECRETS_BYTES = 1 << 20
 
@@ -65,6 +71,24 @@ def open_purchases(settings: Settings) -> Store:
     return open_room(settings, settings.purchases_bytes, "purchases", durable=True)
 
 
+def open_budgets(settings: Settings) -> Budgets:
+    """Return the budgets, whose room is opened at the first purchase."""
+    return Budgets(lambda: _open_counts(settings), settings.budget_images)
+
+
+def _open_counts(settings: Settings) -> Store:
+    """Open the room of what was bought: of the store, or of the user's cache folder."""
+    shared = settings.store not in ("none", "memory:")
+    url = settings.store if shared else Settings().store
+    try:
+        return open_store(url, _BUDGETS_BYTES, "budgets", durable=True)
+    except StoreError as error:
+        if shared:
+            raise
+        _LOG.warning("budgets are counted by each worker alone: %s", error)
+        return open_store("memory:", _BUDGETS_BYTES, "budgets")
+
+
 def open_secrets(settings: Settings) -> Store:
     """Open the room of the secret that signs URLs; raise BadSetting."""
     return open_room(settings, _SECRETS_BYTES, "keys", durable=True)
@@ -85,6 +109,15 @@ def open_signer(settings: Settings, store: Store) -> UrlSigner | None:
 def open_ledger(settings: Settings) -> TolerantLedger:
     """Open the ledger that all workers share; raise BadSetting."""
     return TolerantLedger(ledger.open_ledger(settings), metrics.count_ledger_error)
+
+
+def open_quotas(settings: Settings, shared: TolerantLedger) -> Quotas:
+    """Return the quotas; what is kept is counted where the store is."""
+    kept = shared
+    if settings.redis_url is not None and "://" not in settings.store:
+        # Machines that share redis have folders of their own.
+        kept = TolerantLedger(ledger.open_file(settings), metrics.count_ledger_error)
+    return Quotas(shared, kept, settings.collections_bytes)
 
 
 def open_keys(settings: Settings) -> KeyRing:

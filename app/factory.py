@@ -10,11 +10,13 @@ from werkzeug.routing import IntegerConverter
 
 from app.access.rates import Rates
 from app.bootstrap import (
+    open_budgets,
     open_catalogue,
     open_keys,
     open_ledger,
     open_media,
     open_purchases,
+    open_quotas,
     open_room,
     open_secrets,
     open_signer,
@@ -79,16 +81,17 @@ def build(
         catalogue = open_catalogue(settings, environ, isolation.draw_svg, origins)
     except BrokenFont as error:
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
-    purchases = Purchases(paid, settings.threads)
-    rates = Rates(settings, open_ledger(settings))
+    purchases = Purchases(paid, settings.threads, open_budgets(settings))
+    ledger = open_ledger(settings)
+    rates, quotas = Rates(settings, ledger), open_quotas(settings, ledger)
     pipeline = Pipeline(settings, store, 2, purchases, isolation, rates)
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)
     keys, shared = open_keys(settings), open_secrets(settings)
     signer = open_signer(settings, shared)
-    repository = CollectionRepository(kept, catalogue, settings)
-    drawing = CollectionDrawing(pipeline, repository, settings, describe)
+    repository = CollectionRepository(kept, catalogue, settings, quotas)
+    drawing = CollectionDrawing(pipeline, repository, settings, describe, quotas)
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.

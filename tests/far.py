@@ -33,6 +33,7 @@ class Far:
 
     most: int = 4
     total_s: float = 20.0
+    price: float | None = None
     format: str = "PNG"
     missing: int = 0
     error: Exception | None = None

@@ -119,6 +119,9 @@ class SqliteLedger:
         self._mark = (0, 0)
         self._cleaned = 0.0
 
+    def __del__(self) -> None:
+        self._forget_connection()
+
     def take(self, account: str, rate: Rate, spent: float) -> Grant:
         """Debit and grant; see Ledger."""
         refill = rate.amount / rate.seconds
@@ -162,9 +165,10 @@ class SqliteLedger:
     def renew(self, tokens: list[tuple[str, str]], span_s: float) -> None:
         """Count streams on; see Ledger."""
         with self._transaction() as (base, now):
+            # Not put in again: one may have ended at this moment.
             base.executemany(
-                "INSERT OR REPLACE INTO streams VALUES (?, ?, ?)",
-                [(token, account, now + span_s) for account, token in tokens],
+                "UPDATE streams SET until = ? WHERE token = ?",
+                [(now + span_s, token) for _, token in tokens],
             )
 
     def release(self, account: str, token: str) -> None:

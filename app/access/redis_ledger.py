@@ -48,7 +48,7 @@ return 1
 _RENEW = (
     _NOW
     + """
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZADD', KEYS[1], 'XX', now + ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[1], math.ceil(ARGV[2]) + 1)
 """
 )

@@ -18,7 +18,9 @@ from typing import NamedTuple, TypeVar
 
 from zlib_ng import zlib_ng
 
+from app.access.caller import CALLER
 from app.access.errors import AccessError
+from app.access.quotas import Quotas
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
 from app.collection.collection import Item
@@ -161,8 +163,10 @@ class CollectionDrawing:
         repository: CollectionRepository,
         settings: Settings,
         describe: Describe,
+        quotas: Quotas | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._quotas = quotas or Quotas(None, None, 0)
         self._repository = repository
         self._describe = describe
         self._bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
@@ -172,11 +176,14 @@ class CollectionDrawing:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Hold a seat for a stream while the body runs; raise Busy where none is."""
+        """Hold a seat for a stream while the body runs; raise Busy where none is.
+
+        Raises QuotaExceeded where the caller has as many as they may.
+        """
         if not self._seats.acquire(blocking=False):
             raise Busy(_BUSY_RETRY_S)
         try:
-            with metrics.streaming():
+            with self._quotas.stream(CALLER.get()), metrics.streaming():
                 yield
         finally:
             self._seats.release()

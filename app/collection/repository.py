@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import orjson
 
-from app.access.caller import CALLER
+from app.access.caller import CALLER, Caller
+from app.access.quotas import Quotas
 from app.archive.errors import DamagedManifest
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
@@ -72,8 +73,15 @@ class CollectionRepository:
     fail: where it cannot be read or written, that is logged and counted.
     """
 
-    def __init__(self, store: Store, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        settings: Settings,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._store = store
+        self._quotas = quotas or Quotas(None, None, 0)
         self._catalogue = catalogue
         self._settings = settings
         self.keeps = sees_all(store, settings.workers)
@@ -88,11 +96,23 @@ class CollectionRepository:
     def add(self, draft: Draft) -> bool:
         """Keep a collection; return whether it is new.
 
-        Raises CollectionsNotKept, StoreError.
+        Raises CollectionsNotKept, QuotaExceeded, StoreError.
         """
         self.check()
         new = not self._store.has(draft.id)
         caller = CALLER.get()
+        if new:
+            # First: what is over a quota pushes nothing of anybody out.
+            self._quotas.keep(caller, draft.id, draft.size, self._store.has)
+        try:
+            self._add(draft, caller, new=new)
+        except BaseException:
+            if new:
+                self._quotas.forget(draft.id)
+            raise
+        return new
+
+    def _add(self, draft: Draft, caller: Caller, *, new: bool) -> None:
         if new and caller.kind == "key":
             # Whoever was first stays it: another who sends the same deletes nothing.
             self._store.create(f"{draft.id}.owner", caller.id.encode())
@@ -101,7 +121,6 @@ class CollectionRepository:
         if not new and self.is_flawed(draft.id):
             # The mark must not be older, and so swept earlier, than what it is about.
             self.flaw(draft.id)
-        return new
 
     def owner(self, key: str) -> str | None:
         """Return the id of the caller whose key made a collection, if one did.
@@ -128,11 +147,15 @@ class CollectionRepository:
         # Last: until then it can be tried again.
         for suffix in (*_KEPT, ".owner", ""):
             self._store.delete(key + suffix)
+        self._quotas.forget(key)
         with self._lock:
             self._archives.pop(key, None)
 
     def keep(self, draft: Draft) -> bool:
-        """Keep a collection where that can be done; return whether it was."""
+        """Keep a collection where that can be done; return whether it was.
+
+        Raises QuotaExceeded.
+        """
         if not self.keeps:
             return False
         try:

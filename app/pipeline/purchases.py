@@ -14,6 +14,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from app.access.budgets import Budgets
+from app.access.caller import CALLER
+from app.access.errors import Exhausted
 from app.access.policy import require_buy
 from app.image_request import ImageRequest
 from app.media import Media
@@ -24,7 +27,7 @@ from app.pipeline.singleflight import InFlight, Singleflight
 from app.renderer.base import Absent, Encoded, Remote, Wanted
 from app.renderer.errors import RendererError
 from app.store import Pauses, Store, key_for
-from app.upstream.errors import CircuitOpen, UpstreamBusy
+from app.upstream.errors import CircuitOpen, UpstreamBusy, UpstreamFiltered
 
 _LOG = logging.getLogger("mimeo.purchases")
 # A service takes seconds to minutes.
@@ -60,8 +63,11 @@ class Purchases:
     is drawn here.
     """
 
-    def __init__(self, store: Store, threads: int) -> None:
+    def __init__(
+        self, store: Store, threads: int, budgets: Budgets | None = None
+    ) -> None:
         self._kept = MediaStore(store)
+        self._budgets = budgets or Budgets(None, 0)
         self._seats = threading.BoundedSemaphore(max(1, threads // 2))
         self._singleflight: Singleflight[Purchase] = Singleflight(self._kept.lock)
 
@@ -69,7 +75,8 @@ class Purchases:
         """Return the images of a request to a remote renderer.
 
         The patient have threads of their own and take no seat. Raises what the
-        service raises, BadParameter before anything is sent, and Busy.
+        service raises, BadParameter before anything is sent, Busy, BudgetExhausted,
+        and StoreError where the budget cannot be counted.
         """
         found = self._recall(request, wanted.count)
         if found is not None:
@@ -132,8 +139,17 @@ class Purchases:
     def _make(
         self, request: ImageRequest, wanted: Wanted, _: InFlight[Purchase]
     ) -> Purchase:
+        remote = _remote(request)
+        reservation = self._budgets.reserve(
+            CALLER.get(), request.renderer.name, remote.price, wanted.count
+        )
         started = time.perf_counter()
-        made, absent = _call(request, wanted)
+        try:
+            made, absent = _call(request, wanted)
+        except RendererError as error:
+            if _is_unmade(error):
+                reservation.release()
+            raise
         made_s = time.perf_counter() - started
         media = tuple(
             media_of(image, _key(request, wanted.count, place))
@@ -157,11 +173,22 @@ class Purchases:
 def _follow(wanted: Wanted, flight: InFlight[Purchase]) -> Purchase | None:
     try:
         return replace(flight.result.result(), source="collapsed")
+    except Exhausted:
+        # The leader's account is empty, which says nothing of ours.
+        return None
     except (Busy, UpstreamBusy, CircuitOpen):
         # The leader's patience is at an end, which says nothing of ours.
         if not wanted.patient or time.monotonic() >= wanted.deadline:
             raise
         return None
+
+
+def _is_unmade(error: RendererError) -> bool:
+    """Tell whether a service surely made nothing, which is all that costs nothing."""
+    # What a filter kept was made, and may stand on the bill.
+    if isinstance(error, UpstreamFiltered):
+        return False
+    return not getattr(error, "outcome_unknown", False)
 
 
 def _pauses(deadline: float) -> Pauses:

@@ -131,6 +131,10 @@ class Remote(Protocol):
     def total_s(self) -> float:
         """Seconds from the acceptance of a request to the last byte of its answer."""
 
+    @property
+    def price(self) -> float | None:
+        """What an image costs, in the operator's money; None where it is not said."""
+
     def check(self, parameters: Any, wanted: Wanted) -> None:
         """Raise BadParameter for what the service cannot be told; nothing is sent.
 

@@ -44,6 +44,7 @@ class Service:
     the connection to the end of the answer's headers, `idle_s` from one piece of the
     body to the next. `max_wire_bytes` counts the body as it is sent (base64 is a third
     larger than what it holds), `max_image_bytes` one image as it is delivered.
+    `price` is what an image costs, in the money in which budgets of keys are then.
     """
 
     name: str
@@ -65,3 +66,4 @@ class Service:
     max_images: int = 16
     max_pixels: int = 64_000_000
     concurrency: int = 4
+    price: float | None = None

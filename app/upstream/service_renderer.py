@@ -76,6 +76,11 @@ class RemoteService:
         """Seconds from the acceptance of a request to the last byte of its answer."""
         return self.service.total_s
 
+    @property
+    def price(self) -> float | None:
+        """What an image costs, in the operator's money; None where it is not said."""
+        return self.service.price
+
     def check(self, parameters: Parameters, wanted: Wanted) -> None:
         """Raise BadParameter for what the service cannot be told; nothing is sent.
 

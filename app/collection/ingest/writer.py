@@ -43,11 +43,15 @@ class Draft:
         self._head = header.encode()
         self._file = file
 
+    @property
+    def size(self) -> int:
+        """Bytes of the object to store."""
+        return len(self._head) + self.header.size
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the object to store, in pieces of up to 256 KiB."""
-        total = len(self._head) + self.header.size
-        for start in range(0, total, _PIECE):
-            yield self.read(start, min(start + _PIECE, total))
+        for start in range(0, self.size, _PIECE):
+            yield self.read(start, min(start + _PIECE, self.size))
 
     def read(self, start: int, stop: int) -> bytes:
         """Return bytes of that object; safe in threads."""

@@ -108,11 +108,15 @@ class Table(BaseModel):
     max_images: int = _whole(100)
     max_pixels: int = _whole(1 << 30)
     concurrency: int = _whole(1_000)
+    price: float | None = Field(
+        None, gt=0, le=1e6, description="a number, more than 0 and 1,000,000 at most"
+    )
 
 
 # What a service is told as it stands in the table.
 _LIMITS = {name for name in Table.model_fields if name.endswith("_s")} | {
-    *("max_wire_bytes", "max_image_bytes", "max_images", "max_pixels", "concurrency")
+    *("max_wire_bytes", "max_image_bytes", "max_images", "max_pixels", "concurrency"),
+    "price",
 }
 
 
