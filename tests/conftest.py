@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from app import create_app
+from app.access.caller import CALLER, Caller
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
 
@@ -23,6 +24,12 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def operator() -> None:
+    """A client in this process leaves its caller behind, for the next test."""
+    CALLER.set(Caller("local"))
 
 
 @pytest.fixture(scope="session")

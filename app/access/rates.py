@@ -139,22 +139,23 @@ class Rates:
 class Charge:
     """What one caller has drawn: let in once, at the first image, then debited.
 
-    So a collection that began is drawn to its end.
+    So a collection that began is drawn to its end. `caller` is who it is for, in
+    whatever thread.
     """
 
-    __slots__ = ("_admitted", "_caller", "_rates")
+    __slots__ = ("_admitted", "_rates", "caller")
 
     def __init__(self, rates: Rates, caller: Caller) -> None:
         self._rates = rates
-        self._caller = caller
+        self.caller = caller
         self._admitted = False
 
     def check(self) -> None:
         """Raise RateExceeded where the caller has nothing left, and was not let in."""
         if not self._admitted:
-            self._rates.check(self._caller)
+            self._rates.check(self.caller)
             self._admitted = True
 
     def debit(self, cost: float) -> None:
         """Take the cost of an image, in megapixels."""
-        self._rates.debit(self._caller, cost)
+        self._rates.debit(self.caller, cost)

@@ -21,6 +21,7 @@ from zlib_ng import zlib_ng
 from app.access.caller import CALLER
 from app.access.errors import AccessError
 from app.access.quotas import Quotas
+from app.access.rates import Charge
 from app.archive.layout import Layout
 from app.archive.manifest import Manifest
 from app.collection.collection import Item
@@ -188,13 +189,20 @@ class CollectionDrawing:
         finally:
             self._seats.release()
 
+    def charge(self) -> Charge:
+        """Return what the current caller is charged by for one answer."""
+        return self._pipeline.charge()
+
     def draw(
-        self, items: Iterable[Item | Failed], *, keep: bool = False
+        self,
+        items: Iterable[Item | Failed],
+        *,
+        keep: bool = False,
+        charge: Charge | None = None,
     ) -> Generator[Outcome | None]:
         """Yield what becomes of the items, in order; see `look_ahead`."""
-        submit = partial(
-            self._pipeline.submit, keep=keep, charge=self._pipeline.charge()
-        )
+        charge = charge or self.charge()
+        submit = partial(self._pipeline.submit, keep=keep, charge=charge)
         return look_ahead(items, submit, self._bounds)
 
     def would_buy(self, items: Iterable[Item | Failed]) -> bool:

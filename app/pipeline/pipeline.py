@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from app.access.caller import CALLER
 from app.access.errors import Exhausted
 from app.access.rates import Charge, Rates, cost_of
 from app.config import Settings
@@ -192,10 +192,7 @@ class Pipeline:
         """
         charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
-            # The caller goes along: what is bought, is bought for them.
-            run = copy_context().run
-            work = partial(self._patiently, request, cancelled, charge)
-            return self._waiters.submit(run, work)
+            return self._waiters.submit(self._patiently, request, cancelled, charge)
         return self._executor.submit(
             partial(self._one_of_many, request, keep, charge), later=True
         )
@@ -203,6 +200,8 @@ class Pipeline:
     def _patiently(
         self, request: ImageRequest, cancelled: threading.Event, charge: Charge
     ) -> Media:
+        # The thread is nobody's: what is bought, is bought for whoever asked.
+        CALLER.set(charge.caller)
         made = self.produce(request, patient=True, cancelled=cancelled, charge=charge)
         media = made.media
         # An archive may keep it for minutes: a mapped file would stay open as long.

@@ -6,6 +6,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 from PIL import Image
 
+from app.access.rates import cost_of
 from app.collection.collection import Collection, Item
 from app.collection.export.exports import ExportOptions, read_options
 from app.collection.lookahead import CollectionDrawing
@@ -69,7 +70,13 @@ def blueprint(
         ]
         if early is not None or request.method == "HEAD":
             return early or Answer("200 OK", pairs, ())
-        with drawing.admit(), closing(drawing.draw(items)) as outcomes:
+        # The page is drawn anew each time, whatever is kept of its images.
+        charge = drawing.charge()
+        charge.check()
+        with (
+            drawing.admit(),
+            closing(drawing.draw(items, charge=charge)) as outcomes,
+        ):
             # Only decoding, drawing and encoding take the threads that draw, which
             # make the images meanwhile.
             thumbnails = [
@@ -77,6 +84,7 @@ def blueprint(
                 for image in drawn(outcomes)
                 if image is not None
             ]
+            charge.debit(cost_of(plan.size, output.format))
             data = drawing.run(partial(_encoded, plan, thumbnails, output))
         pairs.append(("Accept-Ranges", "bytes"))
         return send_bytes(request.environ, terms.representation, data, pairs)

@@ -491,6 +491,20 @@ def test_an_isolated_drawing_costs_twice(counted, monkeypatch):
     assert debited == [1, 3, 4]
 
 
+def test_a_contact_sheet_is_drawn_anew_and_so_charged(counted, monkeypatch):
+    made = {"renderer": "solid", "items": [{"width": 40}, {"width": 41}]}
+    place = counted.client.post("/collections", json=made).headers["Location"]
+    for number in (1, 2):
+        assert counted.client.get(f"{place}/{number}.png").status_code == 200
+    debited: list[float] = []
+    monkeypatch.setattr(Charge, "debit", lambda self, cost: debited.append(cost))
+
+    answer = counted.client.get(f"{place}/sheet.png")
+
+    assert answer.status_code == 200
+    assert len(debited) == 1
+
+
 def drain(server: Any, start: int, most: int = 400) -> int:
     """Draw until it is refused; return how many were drawn."""
     for number in range(most):

@@ -206,6 +206,8 @@ MISTAKES = [
     (table(max_images="0"), "painter.max_images", "from 1"),
     (table(max_images="1.5"), "painter.max_images", "whole"),
     (table(concurrency='"4"'), "painter.concurrency", "whole"),
+    (table(price="0"), "painter.price", "more than 0"),
+    (table(price='"0.04"'), "painter.price", "number"),
     (table().replace("painter", "'a//b'"), "upstreams.a//b", "letters"),
     (table().replace("painter", "'gpt-image-1.'"), "upstreams.gpt-image-1.", "letters"),
     (table().replace("painter", "'a b'"), "upstreams.a b", "letters"),
