@@ -144,18 +144,24 @@ def service() -> Iterator[str]:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
 def client(**environment: str) -> Iterator[Any]:
     """Yield a test client of an app with a store of its own."""
     from app import create_app
+    from app.config import Settings
 
     with tempfile.TemporaryDirectory() as store:
         fixed = {"MIMEO_STORE": store, "MIMEO_ACCESS_LOG": "off"}
+        if hasattr(Settings, "local_callers"):
+            # Whoever is not local buys nothing; older trees asked nobody.
+            fixed["MIMEO_LOCAL_CALLERS"] = "on"
         app = create_app(environ={**fixed, **environment})
         try:
             yield app.test_client()
