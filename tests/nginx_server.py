@@ -1,10 +1,9 @@
 """A real nginx with our configuration in front of a server, stopped by its pid."""
 
-import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from tests.gunicorn_server import ROOT, Server, listening
 
 _MAIN = """\
 daemon off;
+worker_processes auto;
+pcre_jit on;
 pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}
@@ -29,13 +30,21 @@ http {{
 
 
 @contextmanager
-def in_front(server: Server) -> Iterator[Server]:
-    """Run nginx in front of a server, with deploy/nginx.conf but for the addresses."""
+def in_front(
+    server: Server, changes: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run nginx in front of a server, with deploy/nginx.conf but for the places.
+
+    `changes` are what an operator would change in it: texts, and what is put there.
+    """
     with closing(listening()) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
+        # Started by root, nginx has workers that are not.
+        Path(folder).chmod(0o711)
         main = Path(folder, "nginx.conf")
-        main.write_text(_MAIN.format(folder=folder, ours=_ours(server, port)))
+        ours = _ours(server, port, Path(folder), changes or {})
+        main.write_text(_MAIN.format(folder=folder, ours=ours))
         process = subprocess.Popen(
             ["nginx", "-p", folder, "-c", str(main)], stderr=subprocess.PIPE
         )
@@ -48,11 +57,20 @@ def in_front(server: Server) -> Iterator[Server]:
             process.communicate(timeout=30)
 
 
-def _ours(server: Server, port: int) -> str:
+def _ours(server: Server, port: int, folder: Path, changes: Mapping[str, str]) -> str:
     text = (ROOT / "deploy" / "nginx.conf").read_text()
-    backend = server.url.removeprefix("http://")
-    text = text.replace("127.0.0.1:8000", backend)
-    return re.sub(r"listen 80 [^;]*;", f"listen 127.0.0.1:{port};", text)
+    places = {
+        "127.0.0.1:8000": server.url.removeprefix("http://"),
+        "listen 80 default_server": f"listen 127.0.0.1:{port}",
+        "/var/cache/nginx-mimeo": f"{folder}/cache",
+        "/var/log/nginx/mimeo.log": f"{folder}/mimeo.log",
+    }
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    for old, new in places.items():
+        text = text.replace(old, new)
+    return text
 
 
 def _wait(front: Server, process: subprocess.Popen[bytes]) -> None:

@@ -15,6 +15,7 @@ from benchmarks import (
     load,
     machine,
     memory,
+    nginx,
     render,
     table,
     tree,
@@ -26,7 +27,7 @@ from benchmarks.servers import ROOT
 
 MODULES = (
     *("against", "card", "http", "inprocess", "lines", "load", "machine", "memory"),
-    *("render", "tree", "walks"),
+    *("nginx", "render", "tree", "walks"),
 )
 
 
@@ -253,3 +254,11 @@ def test_one_round_times_every_case_of_two_checkouts() -> None:
 def test_another_app_than_that_of_the_tree_is_never_measured(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="was imported instead of"):
         tree.use(tmp_path)
+
+
+def test_the_cache_of_nginx_is_compared_with_a_file() -> None:
+    size, cached, static, ratio = nginx.compare(nginx.IMAGES["QR code"], 1, 1)
+
+    assert size > 100
+    assert min(cached, static) > 0
+    assert ratio == pytest.approx(cached / static)

@@ -20,7 +20,7 @@ MAIN = """\
 pid {folder}/pid;
 error_log stderr;
 events {{}}
-http {{ access_log off; {scratch} include {folder}/default.conf; }}
+http {{ {scratch} include {folder}/default.conf; }}
 """
 SCRATCH = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
@@ -221,8 +221,19 @@ def test_nginx_reaches_the_backend_by_its_name(services):
     assert re.findall(r"^ +server ([^ ]+) ", text, re.MULTILINE) == [f"backend:{port}"]
 
 
+def test_nginx_writes_only_where_its_container_may(written):
+    text = configuration(DEPLOY / "nginx.conf")
+    mounted = {each.split(":")[0] for each in written["nginx"]["tmpfs"]}
+
+    [cache] = re.findall(r"^proxy_cache_path (\S+) ", text, re.MULTILINE)
+    assert str(Path(cache).parent) in mounted
+    assert "access_log /dev/stdout " in text
+    assert "max_size=192m" in text
+
+
 def test_nginx_takes_the_configuration_of_its_container(tmp_path):
     text = configuration(DEPLOY / "nginx.conf").replace("backend:", "127.0.0.1:")
+    text = text.replace("/var/cache/nginx/", f"{tmp_path}/")
     (tmp_path / "default.conf").write_text(text)
     scratch = " ".join(f"{name}_temp_path {tmp_path}/{name};" for name in SCRATCH)
     main = tmp_path / "nginx.conf"
