@@ -515,3 +515,13 @@ def test_a_contact_sheet_shows_all_images(server):
     image = Image.open(io.BytesIO(reply.body))
     assert image.width > 3 * 64
     assert reply.headers["ETag"]
+
+
+def test_an_answer_that_breaks_off_ends_no_worker(server):
+    path = create(server, table(60, fail=at(40, "crash")), "width=300&height=200")
+    before = server.workers()
+
+    codes = [server.curl(f"{path}.json", "-f").returncode for _ in range(6)]
+
+    assert codes == [18] * 6
+    assert server.workers() == before

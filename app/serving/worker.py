@@ -344,7 +344,12 @@ class PollingWorker(ThreadWorker):
             return
         self._give_turn_back(conn)
         now = time.monotonic()
-        conn.sock.setblocking(False)
+        try:
+            conn.sock.setblocking(False)
+        except OSError:
+            # Closed by the thread, because an answer broke off.
+            self._drop(conn)
+            return
         try:
             goes_on = fs.result()
         except Exception:
