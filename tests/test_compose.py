@@ -176,11 +176,11 @@ def test_a_change_of_the_code_installs_nothing_again():
 
 def test_the_image_runs_what_the_procfile_runs():
     [command] = instructions("CMD")
-    procfile = (ROOT / "Procfile").read_text()
+    procfile = (ROOT / "Procfile").read_text().splitlines()
 
     # A router stands in front of every dyno; in front of a container maybe nobody.
     router = "MIMEO_PROXIES=${MIMEO_PROXIES:-1}"
-    assert f"web: {router} {shlex.join(json.loads(command))}\n" in procfile
+    assert f"web: {router} {shlex.join(json.loads(command))}" in procfile
 
 
 def test_the_image_has_the_python_that_the_project_names():

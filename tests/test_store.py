@@ -12,9 +12,11 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import obstore
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+from obstore.store import from_url
 
 from app.store import (
     SWEEPER,
@@ -597,13 +599,60 @@ def test_a_bucket_is_not_swept(bucket: Store) -> None:
     assert all(bucket.has(f"{index:064x}") for index in range(3))
 
 
+OWN = {"locks", "format"}
+
+
 def files(root: Path) -> list[Path]:
-    """Return what the store left in a folder, but for its locks."""
+    """Return what the store left in a folder, but for its locks and format."""
     found = (path for path in root.rglob("*") if path.is_file())
-    return [path for path in found if path.parent.name != "locks"]
+    return [path for path in found if not {path.parent.name, path.name} & OWN]
 
 
 def _wait_for_sweeps() -> None:
     for thread in threading.enumerate():
         if thread.name == SWEEPER:
             thread.join(5)
+
+
+def test_a_folder_says_what_format_it_has(tmp_path):
+    open_store(str(tmp_path), LIMIT)
+
+    assert (tmp_path / "format").read_text() == "1\n"
+
+
+def test_a_folder_of_before_is_taken_over(tmp_path):
+    open_store(str(tmp_path), LIMIT).put(KEY, b"kept")
+    (tmp_path / "format").unlink()
+
+    store = open_store(str(tmp_path), LIMIT)
+
+    assert store.get(KEY) == b"kept"
+    assert (tmp_path / "format").read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("2\n", "has format 2,"), ("two", "'two'"), ("0", "'0'")]
+)
+def test_a_folder_of_a_later_version_is_refused_and_left_alone(tmp_path, text, said):
+    (tmp_path / "format").write_text(text)
+
+    with pytest.raises(StoreError, match=said) as caught:
+        open_store(str(tmp_path), LIMIT)
+
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "format").read_text() == text
+
+
+def test_a_bucket_says_what_format_it_has(s3, monkeypatch, tmp_path):
+    url = connect(s3, monkeypatch, tmp_path)
+    entries = from_url(url)
+    open_store(url, LIMIT).put(KEY, b"kept")
+    mark = obstore.get(entries, "format").bytes().to_bytes()
+
+    obstore.put(entries, "format", b"2\n")
+    later = open_store(url, LIMIT)
+
+    assert mark == b"1\n"
+    for use in (lambda: later.get(KEY), lambda: later.put(KEY, b"other")):
+        with pytest.raises(StoreError, match="has format 2,"):
+            use()

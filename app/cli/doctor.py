@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from PIL import features
 
-from app.bootstrap import open_catalogue
+from app.access.signed_url import secret_of
+from app.bootstrap import open_catalogue, open_keys, open_secrets
 from app.cli import listener
 from app.config import BadSetting, Settings, allocator
 from app.image_request import from_strings
@@ -20,10 +21,12 @@ from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.engine.fonts import BrokenFont, load_fonts
 from app.renderer.errors import RendererError
-from app.store import NoStore, StoreError, open_store
+from app.store import NoStore, StoreError, key_for, open_store, sees_all
 
 State = Literal["ok", "warn", "fail"]
 _MIB = 1 << 20
+# An entry as /health/ready writes it, of a name that no fingerprint has.
+_PROBE, _PROBE_BYTES = key_for("doctor"), 4096
 # A worker held 252 MiB after 1,000 cards in 8 threads; beside it stands the process
 # for callers' HTML.
 _WORKER_BYTES = 400 * _MIB
@@ -68,6 +71,9 @@ class Finding(NamedTuple):
         return f"{line}\n      {'':<10} -> {self.mend}" if self.mend else line
 
 
+Check = Callable[[Settings, Mapping[str, str]], Iterable[Finding]]
+
+
 def examine(environ: Mapping[str, str]) -> int:
     """Print every finding; return 1 where one of them is a failure, else 0."""
     states = set()
@@ -77,7 +83,24 @@ def examine(environ: Mapping[str, str]) -> int:
     return int("fail" in states)
 
 
-def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
+def release(environ: Mapping[str, str]) -> int:
+    """Print a line for each failure, or one that there is none; return 1 or 0.
+
+    For what is asked before a version is put to work: nothing listens there yet, so
+    the port is not looked at.
+    """
+    faults = [row for row in findings(environ, _RELEASE) if row.state == "fail"]
+    for fault in faults:
+        text = f"mimeo: {fault.subject}: {fault.detail} -> {fault.mend}"
+        print(" ".join(text.split()), flush=True)
+    if not faults:
+        print("mimeo: settings, store, fonts, engine and secrets are fine", flush=True)
+    return int(bool(faults))
+
+
+def findings(
+    environ: Mapping[str, str], checks: Iterable[Check] | None = None
+) -> Iterator[Finding]:
     """Look at everything; a bad setting is reported, and the defaults used instead."""
     try:
         settings = Settings.from_env(environ)
@@ -86,7 +109,7 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
         settings = Settings()
         mend = f"correct or unset {error.variable}; the rest is checked without it"
         yield Finding("fail", "settings", str(error), mend)
-    for check in _CHECKS:
+    for check in _CHECKS if checks is None else checks:
         yield from check(settings, environ)
 
 
@@ -199,7 +222,10 @@ def _port(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _store(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        open_store(settings.store, settings.store_bytes)
+        store = open_store(settings.store, settings.store_bytes)
+        # A bucket is asked at its first use, and a full disk can be opened as ever.
+        store.put(_PROBE, b"x" * _PROBE_BYTES)
+        store.get(_PROBE)
     except StoreError as error:
         mend = "make it writable, or set MIMEO_STORE to another folder or memory:"
         yield Finding("fail", "store", str(error), mend)
@@ -212,6 +238,26 @@ def _store(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     detail = f"{settings.store} is writable, {free // _MIB:,} MiB free"
     mend = "make room, or lower MIMEO_STORE_BYTES"
     yield _judge("store", free >= settings.store_bytes, detail, mend)
+
+
+def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at the keys of callers, and at what signs URLs."""
+    mend = "make secrets by `mimeo key secret` for MIMEO_URL_KEYS"
+    try:
+        open_keys(settings)
+        store = open_secrets(settings)
+        if settings.url_keys or settings.url_key is not None:
+            yield Finding("ok", "secrets", "MIMEO_URL_KEYS sign URLs")
+            return
+        if sees_all(store, settings.workers):
+            secret_of(store)
+            yield Finding("ok", "secrets", "a secret of the store signs URLs")
+            return
+    except (BadSetting, StoreError) as error:
+        yield Finding("fail", "secrets", str(error), mend)
+        return
+    detail = "no worker finds another's secret, so no URL is signed"
+    yield Finding("warn", "secrets", detail, mend)
 
 
 def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -250,4 +296,8 @@ def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
         yield Finding("ok", "drawing", ", ".join(each.name for each in local))
 
 
-_CHECKS = (_machine, _packages, _codecs, _fonts, _port, _store, _drawing)
+_RELEASE = (_codecs, _fonts, _store, _secrets, _drawing)
+_CHECKS = (
+    *(_machine, _packages, _codecs, _fonts, _port, _store, _secrets),
+    _drawing,
+)

@@ -111,7 +111,18 @@ def _parser() -> argparse.ArgumentParser:
     faces.add_argument("--json", action="store_true", help="as GET /fonts has them")
     faces.set_defaults(run=_fonts)
     check = commands.add_parser("doctor", help="say what is wrong and how to mend it")
-    check.set_defaults(run=lambda options: doctor.examine(os.environ))
+    check.add_argument(
+        "--release",
+        action="store_true",
+        help="before a version is put to work: one line a fault, and exit status 1",
+    )
+    check.set_defaults(
+        run=lambda options: (
+            doctor.release(os.environ)
+            if options.release
+            else doctor.examine(os.environ)
+        )
+    )
     access.add(commands)
     return parser
 

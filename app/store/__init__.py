@@ -13,6 +13,7 @@ from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 from obstore.store import ObjectStore as Backend
 
+from app.store.format import mark_folder, marked
 from app.store.rooms import SWEEPER, BoundedStore, FolderStore, ObjectStore
 from app.store.store import (
     Locked,
@@ -56,7 +57,8 @@ def open_store(
 
     What a `durable` room of a folder has taken outlives the machine's fall.
     Raises StoreError where the folder cannot be made or written, or the URL of a
-    bucket cannot be used; whether the bucket answers shows at the first use.
+    bucket cannot be used, or where a later version of Mimeo has written there; of a
+    bucket that shows at the first use, as whether it answers.
     """
     if url == "none":
         return NoStore()
@@ -64,7 +66,9 @@ def open_store(
         return BoundedStore(MemoryStore, room, limit)
     if "://" in url:
         _bucket(url)
-        return ObjectStore(lambda: _bucket(url), room)
+        return ObjectStore(lambda: marked(_bucket(url), url), room)
+    # First: a later version's folder is left as it is.
+    mark_folder(Path(url))
     store = FolderStore(Path(url), room, limit, durable=durable)
     store.prove_writable()
     return store

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +150,75 @@ def test_a_service_that_cannot_be_used_is_a_failure_and_the_rest_is_drawn() -> N
     assert found["services"].state == "fail"
     assert "AI_SERVICE_URL" in found["services"].detail
     assert found["drawing"].state == "ok"
+
+
+def test_a_release_without_faults_says_so_in_one_line(environ, capsys):
+    status = doctor.release(environ)
+
+    assert status == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject"),
+    [
+        ({"MIMEO_MAX_SIDE": "big"}, "settings"),
+        ({"MIMEO_STORE": "/proc/none"}, "store"),
+        ({"MIMEO_STORE": "/proc/none"}, "secrets"),
+        ({"MIMEO_FONTS": "{folder}"}, "fonts"),
+        ({"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": "gopher://x"}, "services"),
+    ],
+)
+def test_a_release_with_a_fault_fails_with_a_line_that_names_it(
+    environ, tmp_path, capsys, changes, subject
+):
+    (tmp_path / "own.ttf").write_bytes(b"no font")
+    given = {name: text.format(folder=tmp_path) for name, text in changes.items()}
+
+    status = doctor.release(environ | given)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 1
+    assert any(line.startswith(f"mimeo: {subject}: ") for line in lines)
+    assert all(line.startswith("mimeo: ") and " -> " in line for line in lines)
+
+
+def test_a_store_of_a_later_version_fails(environ, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "format").write_text("2\n")
+
+    (row,) = look(environ, "store")
+
+    assert row.state == "fail"
+    assert "has format 2" in row.detail
+
+
+def test_a_bucket_that_does_not_answer_fails(environ, monkeypatch):
+    with closing(listener.listen("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    (row,) = look(environ | {"MIMEO_STORE": "s3://bucket/none"}, "store")
+
+    assert row.state == "fail"
+    assert "cannot write" in row.detail
+
+
+def test_a_damaged_secret_fails(environ):
+    assert look(environ, "secrets")[0].state == "ok"
+    [secret] = Path(environ["MIMEO_STORE"], "keys").glob("*/*")
+    secret.write_bytes(b"short")
+
+    assert look(environ, "secrets")[0].state == "fail"
+
+
+def test_where_no_worker_finds_a_secret_a_warning_says_so(environ):
+    several = {"MIMEO_STORE": "none", "WEB_CONCURRENCY": "2"}
+
+    assert look(environ | several, "secrets")[0].state == "warn"
+    named = environ | several | {"MIMEO_URL_KEY": "0123456789-abcdefghijklmnopqrstuv"}
+    assert look(named, "secrets")[0].state == "ok"
