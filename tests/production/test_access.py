@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from app.access.keys import digest_of, new_key
+from app.access.signed_url import UrlSigner
 from tests.gunicorn_server import Server, listening, serve
 from tests.nginx_server import in_front
 from tests.test_services import serving
@@ -215,3 +216,30 @@ def test_a_page_of_another_origin_buys_and_reads_nothing(server, service) -> Non
     assert "/inference 401" in title
     assert "/metrics 200" not in title
     assert len(service.asked) == before
+
+
+def test_no_cache_of_nginx_shows_what_needs_a_key(service, key, tmp_path) -> None:
+    secret = "0123456789-abcdefghijklmnopqrstuv"
+    settings = {
+        "MIMEO_STORE": str(tmp_path),
+        "MIMEO_ACCESS": "keys",
+        "MIMEO_KEYS": key[1],
+        "MIMEO_URL_KEYS": f"urls:{secret}",
+        "MIMEO_LOCAL_CALLERS": "off",
+        "MIMEO_PROXIES": "1",
+    }
+    signer = UrlSigner(lambda: {"urls": secret.encode()})
+    known = {"X-API-Key": key[0]}
+    with serve(settings=settings) as kept, in_front(kept) as front:
+        first = front.ask("/images/solid.png?width=40", headers=known)
+        pinned = first.headers["Link"].partition("<")[2].partition(">")[0]
+        signed = signer.sign(pinned, int(time.time()) + 3)
+        shown = [front.ask(pinned, headers=known).status for _ in range(3)]
+        shown += [front.ask(signed).status for _ in range(3)]
+        refused = [front.ask(pinned).status, front.ask(pinned).status]
+        time.sleep(4)
+        late = [front.ask(signed).status, front.ask(pinned).status]
+
+    assert shown == [200] * 6
+    assert refused == [401, 401]
+    assert late == [410, 401]
