@@ -6,7 +6,6 @@ import re
 import secrets
 import time
 import tomllib
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -101,8 +100,7 @@ def digest_of(token: str) -> str:
 def new_key() -> tuple[str, str]:
     """Return the id of a new key, and the key, which is shown once."""
     id = "".join(secrets.choice(_LETTERS) for _ in range(_ID_LETTERS))
-    secret = urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).decode().rstrip("=")
-    return id, f"{PREFIX}{id}_{secret}"
+    return id, f"{PREFIX}{id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
 
 
 def read_keys(path: Path | None, inline: str | None) -> KeyRing:

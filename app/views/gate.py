@@ -71,6 +71,7 @@ class Gate:
         self, settings: Settings, keys: KeyRing, signer: UrlSigner | None
     ) -> None:
         self._policy = Policy(settings.access, frozenset(settings.open_services))
+        self._stranger = Caller("anonymous", policy=self._policy)
         self._keys = keys
         self._signer = signer
         self._local = settings.local_callers and settings.proxies == 0
@@ -88,7 +89,7 @@ class Gate:
         """Take note of the caller, or refuse them; raises an AccessError."""
         environ = request.environ
         # Set before anything can be raised: a thread serves one caller after another.
-        CALLER.set(Caller("anonymous", policy=self._policy))
+        CALLER.set(self._stranger)
         # Whoever asks for health calls a container by its address.
         if request.blueprint != "health":
             self._check_host(environ)

@@ -19,7 +19,7 @@ from app.access import rates
 from app.access.caller import CALLER, Caller
 from app.access.errors import RateExceeded
 from app.access.keys import Key
-from app.access.ledger import Ledger, LedgerError, SqliteLedger, open_ledger
+from app.access.ledger import LedgerError, SqliteLedger, open_ledger
 from app.access.rates import Charge, Rates, cost_of
 from app.config import BadSetting, Settings
 from app.config.parsers import Rate
@@ -28,19 +28,6 @@ from tests.gunicorn_server import ROOT, serve
 
 STRANGER = Caller("anonymous", "203.0.113.7")
 PROXIED = {"X-Forwarded-For": "203.0.113.7"}
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    if request.param == "sqlite":
-        made: Ledger = in_file(tmp_path)
-        yield made
-        made.close()
-        return
-    with redis_server(tmp_path) as url:
-        made = open_ledger(Settings(redis_url=url))
-        yield made
-        made.close()
 
 
 HUNDRED = Rate(100.0, 3600)

@@ -129,16 +129,6 @@ def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Cells:
     return Cells(module, (side - len(matrix) * module) // 2)
 
 
-def draw(parameters: Parameters, scale: float) -> Picture:
-    """Draw the code in two palette entries."""
-    return _draw(parameters, _plain(parameters), scale)
-
-
-def draw_svg(parameters: Parameters) -> Vector:
-    """Return the code as an SVG document."""
-    return _draw_svg(parameters, _plain(parameters))
-
-
 def _plain(parameters: Parameters) -> Matrix:
     return encode(parameters.data, parameters.level or _LEVEL)
 
@@ -155,7 +145,7 @@ def _draw_svg(parameters: Parameters, matrix: Matrix) -> Vector:
 
 
 class LogoPainter:
-    """Draws codes with a logo in the middle; those without one as ever."""
+    """Draws codes, in two palette entries, and those with a logo in the middle."""
 
     def __init__(self, max_pixels: int, draw_svg: DrawSvg | None) -> None:
         self._max_pixels = max_pixels
@@ -164,7 +154,7 @@ class LogoPainter:
     def draw(self, parameters: Parameters, scale: float) -> Picture:
         """Draw the code; a logo makes it full colour."""
         if parameters.logo is None:
-            return draw(parameters, scale)
+            return _draw(parameters, _plain(parameters), scale)
         logo, matrix = self._fit(parameters, scale)
         ground = _draw(parameters, matrix, scale)
         image = ground.image.convert("RGBA")
@@ -182,7 +172,7 @@ class LogoPainter:
     def draw_svg(self, parameters: Parameters) -> Vector:
         """Return the code as an SVG document, with the logo's pixels in it."""
         if parameters.logo is None:
-            return draw_svg(parameters)
+            return _draw_svg(parameters, _plain(parameters))
         # Twice as sharp as it is wide: it is printed, and looked at on phones.
         logo, matrix = self._fit(parameters, 2)
         left, top, width, height = _place(logo, matrix, grid(parameters, matrix, 1))
