@@ -92,11 +92,12 @@ class Policy:
 
 def _need(caller: Caller, scope: str, help: str) -> None:
     """Raise KeyRequired where no key came, ScopeMissing where one without it did."""
-    if caller.key is not None:
-        if not caller.key.has(scope):
-            raise ScopeMissing(scope)
-    elif caller.kind != "signature" or scope == "admin":
+    signed = caller.kind == "signature"
+    # Whoever has a URL that somebody signed is no operator.
+    if (signed and scope == "admin") or (caller.key is None and not signed):
         raise KeyRequired(scope, help)
+    if caller.key is not None and not caller.key.has(scope):
+        raise ScopeMissing(scope)
 
 
 def require(renderer: Renderer) -> None:

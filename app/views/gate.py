@@ -116,11 +116,15 @@ class Gate:
 
     def _caller(self, environ: dict[str, Any]) -> Caller:
         token = _token(environ)
+        # First: a wrong key is refused whatever comes beside it.
+        key = None if token is None else self._keys.find(token)
         query: str = environ.get("QUERY_STRING", "")
         if is_signed(query):
-            return self._signed(environ, query)
-        if token is not None:
-            return Caller("key", key=self._keys.find(token), policy=self._policy)
+            signed = self._signed(environ, query)
+            if key is None:
+                return signed
+        if key is not None:
+            return Caller("key", key=key, policy=self._policy)
         if self._local and _is_local(environ):
             return Caller("local", policy=self._policy)
         return Caller("anonymous", self._address(environ), policy=self._policy)

@@ -407,3 +407,35 @@ def test_openais_clients_read_their_own_words(world, caller, status, code) -> No
 
     assert answer.status_code == status
     assert answer.get_json()["error"]["code"] == code
+
+
+def test_a_wrong_key_is_refused_beside_a_right_signature(world: World) -> None:
+    url = world.signer.sign("/images/solid.png", int(time.time()) + 60)
+    wrong, right = f"{world.right[:-1]}x", world.right
+
+    refused = world.client().get(url, headers={"X-API-Key": wrong})
+    served = world.client().get(url, headers={"X-API-Key": right})
+
+    assert refused.status_code == 401
+    assert refused.get_json()["type"] == "/problems/key-invalid"
+    assert served.status_code == 200
+
+
+def test_no_signature_is_an_operators(world: World) -> None:
+    id, token = new_key()
+    scopes = '["admin", "draw:*", "read"]'
+    line = f'[keys.{id}]\nsha256 = "{digest_of(token)}"\nscopes = {scopes}\n'
+    old = world.app.extensions["mimeo"]._settings
+    own = replace(old, keys=line, url_keys=((id, SECRET),))
+    app = create_app(own, {})
+    signer = open_signer(own, open_secrets(own))
+    far = {"X-Forwarded-For": "203.0.113.7"}
+
+    def ask(path: str) -> int:
+        url = signer.sign(path, int(time.time()) + 60)
+        return app.test_client().get(url, headers=far).status_code
+
+    answers = [ask("/metrics"), ask("/images/solid.png")]
+
+    app.extensions["mimeo"].close()
+    assert answers == [401, 200]
