@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
+from filelock import FileLock
+
 from app.config import BadSetting, Settings
 from app.config.parsers import Rate
 from app.store import key_for
@@ -26,6 +28,7 @@ SHARE = 20
 # The smallest cost of an image, in megapixels.
 LEAST = 0.05
 _BUSY_S = 0.25
+_OPENING_S = 2.0
 # A ledger at fault is asked again after so long: each try may wait for its timeout.
 _PAUSE_S = 5.0
 _CLEAN_S = 60.0
@@ -239,22 +242,24 @@ class SqliteLedger:
             return self._open
         self._forget_connection()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        base = sqlite3.connect(
-            self._path,
-            timeout=_BUSY_S,
-            # Transactions are said, and threads take turns.
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            base.execute("PRAGMA journal_mode=WAL")
-            # After a fall of the machine the last moments may be missing, no more.
-            base.execute("PRAGMA synchronous=NORMAL")
-            base.executescript(_SCHEMA)
-            self._mark = (os.getpid(), os.stat(self._path).st_ino)
-        except BaseException:
-            base.close()
-            raise
+        # SQLite does not wait where two change the journal at once: it is locked.
+        with FileLock(f"{self._path}.opening", _OPENING_S, poll_interval=0.002):
+            base = sqlite3.connect(
+                self._path,
+                timeout=_BUSY_S,
+                # Transactions are said, and threads take turns.
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                base.execute("PRAGMA journal_mode=WAL")
+                # After a fall of the machine the last moments may be missing, no more.
+                base.execute("PRAGMA synchronous=NORMAL")
+                base.executescript(_SCHEMA)
+                self._mark = (os.getpid(), os.stat(self._path).st_ino)
+            except BaseException:
+                base.close()
+                raise
         self._open = base
         return base
 

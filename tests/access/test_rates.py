@@ -250,6 +250,22 @@ def test_threads_of_two_ledgers_lose_nothing(tmp_path):
     assert last.amount + last.balance <= 801
 
 
+def test_ledgers_opened_at_the_same_moment_wait_for_each_other(tmp_path):
+    """As workers do at the start; SQLite says at once that the file is locked."""
+    for number in range(120):
+        files = [in_file(tmp_path / str(number)) for _ in range(4)]
+        together = threading.Barrier(4)
+
+        def spend(file: SqliteLedger, together: threading.Barrier = together) -> None:
+            together.wait()
+            file.take("a", Rate(1000, 86_400), 1)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(spend, files))
+        for file in files:
+            file.close()
+
+
 class BrokenLedger:
     """Fails at everything."""
 
