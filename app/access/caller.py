@@ -19,6 +19,7 @@ class Caller:
     `address` is the client's, an IPv6 one as its /64, and empty where it is not
     known. `key` is the key that was sent, or of a signature the key of the same id,
     where there is one. `expires` is when a signature ends, in seconds since the epoch.
+    `request_id` is for the log.
     """
 
     kind: Kind
@@ -26,6 +27,7 @@ class Caller:
     key: Key | None = None
     expires: int | None = None
     policy: "Policy | None" = None
+    request_id: str = ""
 
     @property
     def id(self) -> str:
@@ -35,6 +37,11 @@ class Caller:
         if self.kind == "local":
             return "local"
         return f"address:{self.address}"
+
+    @property
+    def label(self) -> str:
+        """What the log calls them: the id of a key, else their kind."""
+        return self.kind if self.key is None else self.key.id
 
 
 # Without a server, on the command line, everything is the operator's own.

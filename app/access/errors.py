@@ -1,7 +1,8 @@
 """Why a caller is refused; `app.problems` maps each to a status.
 
 `headers` must go out with the problem. `help` names the setting that opens what was
-asked for, or where to look.
+asked for, or where to look. `key_id` is of the key that was refused, where it is one of
+this server's, and is for the log alone.
 """
 
 from app.errors import with_fields
@@ -13,6 +14,7 @@ class AccessError(Exception):
     """Base of all refusals of this room."""
 
     headers: tuple[tuple[str, str], ...] = ()
+    key_id: str = ""
     # Of this caller, at this moment: the image itself can be drawn.
     transient = True
 
@@ -32,9 +34,11 @@ class KeyRequired(AccessError):
         return f"This needs a key with the scope {self.scope}. {self.help}"
 
 
+@with_fields
 class KeyInvalid(AccessError):
     """A key came that is none of this server's (401)."""
 
+    key_id: str = ""
     headers = (("WWW-Authenticate", f'{_REALM}, error="invalid_token"'),)
     help = "Send one that `mimeo key new` printed and the server was started with."
 
@@ -59,15 +63,21 @@ class ScopeMissing(AccessError):
         return f"The key or signature does not have the scope {self.scope}."
 
 
+@with_fields
 class BadSignature(AccessError):
     """A signed URL was not made here, or was changed (403)."""
+
+    key_id: str = ""
 
     def __str__(self) -> str:
         return "This URL was not signed by this server."
 
 
+@with_fields
 class ExpiredUrl(AccessError):
     """A signed URL is past its time, or its image is no longer kept (410)."""
+
+    key_id: str = ""
 
     def __str__(self) -> str:
         return "This URL has expired."

@@ -86,9 +86,9 @@ class KeyRing:
         # An unknown id takes as long as a wrong secret.
         wanted = key.sha256 if key else "0" * 64
         if not hmac.compare_digest(digest_of(token), wanted) or key is None:
-            raise KeyInvalid
+            raise KeyInvalid("" if key is None else key.id)
         if key.ended:
-            raise KeyExpired
+            raise KeyExpired(key.id)
         return key
 
 

@@ -107,20 +107,20 @@ class UrlSigner:
         wanted = _mac(self._secrets[tail["key"]], f"{path}?{signed}").encode()
         # In constant time: `==` tells by its time how many characters are right.
         if not hmac.compare_digest(wanted, signature.encode("utf-8", "replace")):
-            raise BadSignature
+            raise BadSignature(tail["key"])
         free = unquote_plus(tail["free"] or "").split(",")
         pairs = [map(unquote_plus, each.split("=", 1)) for each in appended if each]
         own = signed[: tail.start()]
         if _RESERVED_TOO.search(own):
-            raise BadSignature
+            raise BadSignature(tail["key"])
         for name, *value in pairs:
             allowed = name in free or passes(name, "".join(value))
             if name in RESERVED or not allowed:
-                raise BadSignature
+                raise BadSignature(tail["key"])
         expires = None if tail["expires"] == NEVER else int(tail["expires"])
         # Last: only to whoever has a true URL is it said that it was one.
         if expires is not None and now >= expires:
-            raise ExpiredUrl
+            raise ExpiredUrl(tail["key"])
         return SignedUrl(tail["key"], expires, "&".join(filter(None, (own, *appended))))
 
 

@@ -1,1 +1,1 @@
-"""What an operator sees: the access log and the metrics."""
+"""What an operator sees: the access log, the audit and the metrics."""

@@ -24,7 +24,10 @@ _NONE: Mapping[str, Pairs] = MappingProxyType({})
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, exception."""
+    """One JSON object a line: time, level, logger, message, exception.
+
+    And what a record has under `fields`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line feed."""
@@ -33,6 +36,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)

@@ -20,7 +20,7 @@ from app.access.errors import Exhausted
 from app.access.policy import require_buy
 from app.image_request import ImageRequest
 from app.media import Media
-from app.observability import metrics
+from app.observability import audit, metrics
 from app.pipeline.admission import POLL_S, Busy
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.singleflight import InFlight, Singleflight
@@ -146,10 +146,13 @@ class Purchases:
         started = time.perf_counter()
         try:
             made, absent = _call(request, wanted)
-        except RendererError as error:
-            if _is_unmade(error):
+        except BaseException as error:
+            unmade = isinstance(error, RendererError) and _is_unmade(error)
+            _audit(request, wanted, 0, type(error).__name__, unmade=unmade)
+            if unmade:
                 reservation.release()
             raise
+        _audit(request, wanted, len(made), "ok")
         made_s = time.perf_counter() - started
         media = tuple(
             media_of(image, _key(request, wanted.count, place))
@@ -227,6 +230,29 @@ def _call(
     for each in absent:
         metrics.count_absent(name, filtered=each.filtered)
     return made, absent
+
+
+def _audit(
+    request: ImageRequest,
+    wanted: Wanted,
+    received: int,
+    outcome: str,
+    *,
+    unmade: bool = False,
+) -> None:
+    """Note a call of a service: a fault after which it may have made something, too."""
+    caller = CALLER.get()
+    audit.purchase(
+        service=request.renderer.name,
+        count=wanted.count,
+        received=received,
+        price=_remote(request).price,
+        unmade=unmade,
+        outcome=outcome,
+        caller=caller.label,
+        request_id=caller.request_id,
+        fingerprint=wanted.key,
+    )
 
 
 def _key(request: ImageRequest, count: int, place: int) -> str:

@@ -3,6 +3,7 @@
 import orjson
 from flask import Blueprint, Response, request
 
+from app.access.caller import CALLER
 from app.access.policy import require_delete
 from app.collection.collection import Collection
 from app.collection.export.exports import FORMS, ExportOptions, read_options
@@ -12,6 +13,7 @@ from app.config import Settings
 from app.delivery.answer import send_json, send_page
 from app.delivery.image import warn
 from app.delivery.terms import Terms
+from app.observability import audit
 from app.parsing.accept import JSON
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
@@ -80,6 +82,14 @@ def blueprint(
         """Forget a collection, and what was drawn of it."""
         require_delete(repository.owner(key))
         repository.delete(key, pipeline.forget)
+        caller = CALLER.get()
+        audit.deletion(
+            what="collection",
+            id=key,
+            caller=caller.label,
+            address=request.environ.get("REMOTE_ADDR", ""),
+            request_id=caller.request_id,
+        )
         answer = Response(status=204)
         # RFC 9110, 8.3: nothing is sent that could have a type.
         del answer.headers["Content-Type"]

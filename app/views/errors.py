@@ -15,9 +15,12 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
+from app.access.caller import CALLER
+from app.access.errors import AccessError
 from app.collection.outcome import ImageFailed
 from app.delivery.answer import Pair
 from app.dialects import openai
+from app.observability import audit
 from app.parsing.accept import JSON
 from app.parsing.image import BadBody, BodyTooLarge
 from app.problems import PROBLEMS, ProblemType, core, headers_of, members, row_of
@@ -47,6 +50,14 @@ def _answer(error: Exception) -> Response:
         _drain(request.environ)
     cause = error.error if isinstance(error, ImageFailed) else error
     row, detail, pairs = _seen(error, cause)
+    if isinstance(cause, AccessError):
+        audit.refusal(
+            reason=row.slug or row.title,
+            endpoint=request.endpoint,
+            address=request.environ.get("REMOTE_ADDR", ""),
+            caller=cause.key_id or CALLER.get().label,
+            request_id=request.environ.get("mimeo.request_id", ""),
+        )
     own: int | None = current_app.config.get("GATEWAY_STATUS")
     if own is not None and row.status in (502, 504):
         row = row._replace(status=own)

@@ -123,11 +123,12 @@ class Gate:
             signed = self._signed(environ, query)
             if key is None:
                 return signed
+        about = (None, self._policy, environ.get("mimeo.request_id", ""))
         if key is not None:
-            return Caller("key", key=key, policy=self._policy)
+            return Caller("key", "", key, *about)
         if self._local and _is_local(environ):
-            return Caller("local", policy=self._policy)
-        return Caller("anonymous", self._address(environ), policy=self._policy)
+            return Caller("local", "", None, *about)
+        return Caller("anonymous", self._address(environ), None, *about)
 
     def _signed(self, environ: dict[str, Any], query: str) -> Caller:
         """Check a signature, and take it from the query: views see none of it."""
@@ -144,9 +145,11 @@ class Gate:
         request.query_string = signed.query.encode("latin-1")
         key: Key | None = self._keys.get(signed.key)
         if key is not None and key.ended:
-            raise ExpiredUrl
+            raise ExpiredUrl(key.id)
         address = "" if key is not None else self._address(environ)
-        return Caller("signature", address, key, signed.expires, self._policy)
+        request_id: str = environ.get("mimeo.request_id", "")
+        about = (signed.expires, self._policy, request_id)
+        return Caller("signature", address, key, *about)
 
     def _passes(self, name: str, value: str) -> bool:
         return counts_for_nothing(name, value, self._tracking)
