@@ -15,7 +15,7 @@ from PIL import features
 from app.access.signed_url import secret_of
 from app.bootstrap import open_catalogue, open_keys, open_secrets
 from app.cli import listener
-from app.config import BadSetting, Settings, allocator
+from app.config import BadSetting, Settings, allocator, budget_of
 from app.image_request import from_strings
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
@@ -27,9 +27,6 @@ State = Literal["ok", "warn", "fail"]
 _MIB = 1 << 20
 # An entry as /health/ready writes it, of a name that no fingerprint has.
 _PROBE, _PROBE_BYTES = key_for("doctor"), 4096
-# A worker held 252 MiB after 1,000 cards in 8 threads; beside it stands the process
-# for callers' HTML.
-_WORKER_BYTES = 400 * _MIB
 _REINSTALL = f"{sys.executable} -m pip install --force-reinstall --only-binary :all:"
 _PINS = Path(__file__).resolve().parents[2] / "requirements.txt"
 
@@ -124,18 +121,6 @@ def installed(name: str) -> str | None:
         return None
 
 
-def memory_bytes() -> int:
-    """Return the memory this process may use: the machine's, or its cgroup's."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # cgroup v2, then v1: in a container the machine's memory says nothing.
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
-        file = Path("/sys/fs/cgroup", limit)
-        text = file.read_text().strip() if file.is_file() else ""
-        if text.isdigit():
-            return min(total, int(text))
-    return total
-
-
 def _judge(
     subject: str, fine: object, detail: str, mend: str, state: State = "warn"
 ) -> Finding:
@@ -149,11 +134,12 @@ def _machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
     python = f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
     tested = (3, 11) <= sys.version_info < (3, 15)
     yield _judge("python", tested, python, "Mimeo is tested on Python 3.11 to 3.14")
-    memory, cores = memory_bytes(), os.cpu_count() or 1
-    detail = f"{cores} cores, {memory // _MIB:,} MiB, {settings.workers} workers"
-    few = max(1, memory // _WORKER_BYTES)
-    enough = memory >= settings.workers * _WORKER_BYTES
-    yield _judge("machine", enough, detail, f"set WEB_CONCURRENCY={few}")
+    budget, cores = budget_of(settings), os.cpu_count() or 1
+    memory = budget.total_bytes // _MIB
+    detail = f"{cores} cores, {memory:,} MiB, {settings.workers} workers"
+    enough = budget.workers == settings.workers
+    mend = f"memory is enough for WEB_CONCURRENCY={budget.workers}"
+    yield _judge("machine", enough, detail, mend)
     tuned = allocator.tune()
     slow = "the C library is not glibc: drawing takes up to twice the time"
     detail = "glibc keeps the memory of pictures" if tuned else slow

@@ -1,5 +1,14 @@
-"""Settings, read from the environment once."""
+"""Settings, read from the environment once, and the memory that they may take."""
 
+from app.config.memory import MemoryBudget, budget_of, host_bytes, weight_of
 from app.config.settings import BadSetting, Settings, variables
 
-__all__ = ["BadSetting", "Settings", "variables"]
+__all__ = [
+    "BadSetting",
+    "MemoryBudget",
+    "Settings",
+    "budget_of",
+    "host_bytes",
+    "variables",
+    "weight_of",
+]

@@ -77,8 +77,14 @@ class Settings:
     workers: int = _setting(
         lambda: os.cpu_count() or 1,
         parsers.whole(1, 1024),
-        "Worker processes; one for each core by default.",
+        "Worker processes at most; one for each core, as memory allows.",
         variable="WEB_CONCURRENCY",
+    )
+    memory_bytes: int | None = _setting(
+        None,
+        parsers.whole(1 << 28, _BYTES),
+        "Memory of all processes together, by default that of the cgroup or machine; "
+        "it yields workers and bounds.",
     )
     threads: int = _setting(
         32,
@@ -176,7 +182,7 @@ class Settings:
     lookahead_bytes: int = _setting(
         1 << 24,
         parsers.whole(1, 1 << 32),
-        "Bytes of images drawn ahead of one client; drawing pauses there.",
+        "Bytes of images drawn ahead of one client, at most; drawing pauses there.",
     )
     lookahead_images: int = _setting(
         8,
@@ -201,7 +207,7 @@ class Settings:
     html_memory_bytes: int = _setting(
         1 << 30,
         parsers.whole(1 << 28, 1 << 36),
-        "Memory of the process that draws a caller's own HTML.",
+        "Memory of the process that draws a caller's own HTML, at most.",
     )
 
     tracking_names: tuple[str, ...] = _setting(

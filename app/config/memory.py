@@ -1,0 +1,151 @@
+"""One budget of memory: what the host allows, and who of Mimeo may have how much."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.config.settings import Settings
+
+_MIB = 1 << 20
+# Measured, see docs/explanation/performance.md: the master's own and what all
+# processes have in common, fonts and code;
+_SHARED = 128 * _MIB
+# then what a worker, and the process that draws callers' HTML, have for themselves
+# when they are warm and do nothing.
+_WORKER = 48 * _MIB
+_HTML = 48 * _MIB
+# What nobody here counts: the kernel's part, files in memory, fragments.
+_SPARE = 1 / 16
+# Of what is left to a worker.
+_HTML_SHARE = 3 / 8
+_PIXELS_SHARE = 7 / 16
+_LOOKAHEAD_SHARE = 1 / 16
+_CACHE_SHARE = 1 / 8
+# The least with which a worker can draw anything large; a worker for each such part.
+_LEAST_ROOM = 160 * _MIB
+# Drawn and encoded as PNG a pixel takes 4 bytes, as JPEG or WebP 10; see `weight_of`.
+PIXEL_BYTES = 12
+# Device pixels, plain ones, for which one of such a picture counts: 30 to 47 bytes.
+_WEIGHTS = {"avif": 4, "gif": 4}
+_LEAST_LOOKAHEAD = 1 * _MIB
+# Below it a caller's HTML could not even be laid out.
+_LEAST_HTML = 64 * _MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryBudget:
+    """The parts of `total_bytes`; all but it and `workers` are of each worker.
+
+    `worker_bytes` is what a worker may hold for itself before it is replaced;
+    `html_bytes` what its process for callers' HTML may map on top of what that needs
+    to begin; `cache_bytes` what a store in memory may hold; `lookahead_bytes` what is
+    drawn ahead of one client; `pixels_in_flight` how many device pixels may be decoded,
+    drawn and encoded at a time, see `weight_of`.
+    """
+
+    total_bytes: int
+    workers: int
+    worker_bytes: int
+    html_bytes: int
+    cache_bytes: int
+    lookahead_bytes: int
+    pixels_in_flight: int
+
+    def applied_to(self, settings: Settings) -> Settings:
+        """Return the settings with the bounds that memory sets, where they are lower.
+
+        Applied twice it changes nothing more, if the budget is made of its result.
+        """
+        store_bytes = settings.store_bytes
+        if settings.store == "memory:":
+            store_bytes = min(store_bytes, self.cache_bytes)
+        return replace(
+            settings,
+            workers=self.workers,
+            store_bytes=store_bytes,
+            html_memory_bytes=min(settings.html_memory_bytes, self.html_bytes),
+            lookahead_bytes=min(settings.lookahead_bytes, self.lookahead_bytes),
+        )
+
+
+def budget_of(settings: Settings) -> MemoryBudget:
+    """Divide the memory that is set, or else the host's."""
+    total = settings.memory_bytes or host_bytes()
+    usable = int(total * (1 - _SPARE)) - _SHARED
+    fitting = usable // (_WORKER + _HTML + _LEAST_ROOM)
+    workers = max(1, min(settings.workers, fitting))
+    room = max(0, usable // workers - _WORKER - _HTML)
+    html = int(room * _HTML_SHARE)
+    # As many collections are drawn at a time, and each looks ahead.
+    streams = max(1, settings.threads // 2)
+    lookahead = int(room * _LOOKAHEAD_SHARE) // streams
+    return MemoryBudget(
+        total_bytes=total,
+        workers=workers,
+        worker_bytes=_WORKER + room - html,
+        html_bytes=max(_LEAST_HTML, html),
+        cache_bytes=max(_MIB, int(room * _CACHE_SHARE)),
+        lookahead_bytes=max(_LEAST_LOOKAHEAD, lookahead),
+        pixels_in_flight=max(_MIB, int(room * _PIXELS_SHARE) // PIXEL_BYTES),
+    )
+
+
+def weight_of(format: str, *, small: bool = False) -> int:
+    """Return for how many pixels in flight one of a picture in this format counts.
+
+    `small` is the compression of that name, which looks for a palette.
+    """
+    return 4 if small else _WEIGHTS.get(format, 1)
+
+
+def host_bytes(root: Path = Path("/")) -> int:
+    """Return the memory of this host: of its cgroup where that is bounded.
+
+    `root` is where `proc` and `sys` are. A bound of any group above holds as well.
+    """
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([pages, *_bounds(root)])
+
+
+def _bounds(root: Path) -> Iterator[int]:
+    """Yield what the groups of this process, and those above, may hold."""
+    for folder, names in _groups(root):
+        for name in names:
+            try:
+                text = (folder / name).read_text(encoding="ascii").strip()
+            except (OSError, UnicodeDecodeError):
+                continue
+            # v2 says "max" where there is none, v1 a number beyond any memory.
+            if text.isdigit():
+                yield int(text)
+
+
+def _groups(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield folders of cgroups and the names of their bounds, see cgroups(7).
+
+    In a container the path may be the host's, which is not there: then only the root
+    of what is mounted is the container's own.
+    """
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = ["0::/"]
+    mounted = root / "sys/fs/cgroup"
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        inner = Path(path.lstrip("/"))
+        tops: tuple[Path, ...]
+        names: tuple[str, ...]
+        if number == "0" and not controllers:
+            # From MemoryHigh on the kernel slows a group down to a crawl.
+            tops, names = (mounted, mounted / "unified"), ("memory.max", "memory.high")
+        elif "memory" in controllers.split(","):
+            tops, names = (mounted / "memory",), ("memory.limit_in_bytes",)
+        else:
+            continue
+        for top in tops:
+            for folder in (inner, *inner.parents):
+                if ".." not in folder.parts:
+                    yield top / folder, names
