@@ -10,7 +10,7 @@ from typing import Any
 
 from app.access.ledger import open_ledger
 from app.cli.listener import address
-from app.config import BadSetting, Settings, allocator
+from app.config import BadSetting, Settings, allocator, budget_of
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.fonts import BrokenFont
 from app.store import StoreError, open_store
@@ -32,6 +32,7 @@ except BrokenFont as error:
     sys.exit(f"mimeo: MIMEO_FONTS: {error}")
 
 
+_BUDGET = budget_of(_settings)
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _OURS = "mimeo-metrics-"
 
@@ -64,6 +65,22 @@ def _remove(folder: str, owner: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def on_starting(server: Any) -> None:
+    """Say where memory has fewer workers than are set."""
+    if _BUDGET.workers < _settings.workers:
+        server.log.warning(
+            "%s MiB of memory are enough for %s of %s workers"
+            " (MIMEO_MEMORY_BYTES, WEB_CONCURRENCY)",
+            _BUDGET.total_bytes >> 20,
+            _BUDGET.workers,
+            _settings.workers,
+        )
+
+
+# After HUP, which reads this file again.
+on_reload = on_starting
+
+
 def pre_fork(server: Any, worker: Any) -> None:
     """Tell a worker what is set for it."""
     worker.patience_s = _settings.receive_timeout_s
@@ -93,8 +110,9 @@ bind = _bind()
 # Gunicorn's own threads are held by clients that send slowly.
 worker_class = "app.serving.worker.PollingWorker"
 
-# One for each core: drawing fills a core, and its C code releases the GIL.
-workers = _settings.workers
+# One for each core, as far as memory goes: drawing fills a core, and its C code
+# releases the GIL.
+workers = _BUDGET.workers
 
 # Not more drawing (the pipeline admits that), but more clients that read slowly.
 threads = _settings.threads

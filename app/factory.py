@@ -23,7 +23,7 @@ from app.bootstrap import (
 )
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
-from app.config import BadSetting, Settings
+from app.config import BadSetting, Settings, budget_of
 from app.observability import access_log
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
@@ -73,6 +73,7 @@ def build(
     """
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)
+    settings = budget_of(settings).applied_to(settings)
     access_log.configure()
     store, paid = open_media(settings), open_purchases(settings)
     kept = open_room(settings, settings.collections_bytes, "collections")

@@ -85,3 +85,25 @@ def write_app(folder: Path) -> None:
     """Put an app that tells its metrics folder beside the real configuration."""
     (folder / "told.py").write_text(APP)
     (folder / "gunicorn.conf.py").symlink_to(ROOT / "gunicorn.conf.py")
+
+
+def test_small_memory_starts_fewer_workers_and_says_so_in_one_line() -> None:
+    small = {"MIMEO_MEMORY_BYTES": f"{512 << 20}", "WEB_CONCURRENCY": "8"}
+
+    with serve(settings=small) as server:
+        started = len(server.workers())
+        log = server.log.read_text()
+
+    assert 1 <= started < 8
+    assert log.count(f"512 MiB of memory are enough for {started} of 8 workers") == 1
+
+
+def test_large_memory_starts_what_is_set_and_says_nothing() -> None:
+    large = {"MIMEO_MEMORY_BYTES": f"{64 << 30}", "WEB_CONCURRENCY": "2"}
+
+    with serve(settings=large) as server:
+        started = len(server.workers())
+        log = server.log.read_text()
+
+    assert started == 2
+    assert "of memory" not in log
