@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from app.access.ledger import open_ledger
@@ -89,9 +90,13 @@ def pre_fork(server: Any, worker: Any) -> None:
 def child_exit(server: Any, worker: Any) -> None:
     """Take back what a worker had in hand, also where it was killed."""
     # Not above: prometheus_client looks for the folder when it is imported.
-    from prometheus_client.multiprocess import mark_process_dead
+    from app.observability.multiprocess import bury
 
-    mark_process_dead(worker.pid)
+    try:
+        bury(Path(os.environ[_METRICS]), worker.pid)
+    except Exception as error:
+        # A folder that somebody has emptied must not end the server.
+        server.log.warning("figures of worker %s: %s", worker.pid, error)
 
 
 def _forget_application() -> None:

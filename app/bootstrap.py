@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from app.access import ledger
 from app.access.budgets import Budgets
@@ -56,7 +57,8 @@ def open_room(
 ) -> Store:
     """Open a room of the store, bounded to `limit` bytes; raise BadSetting."""
     try:
-        return open_store(settings.store, limit, room, durable=durable)
+        swept = partial(metrics.count_evicted, room)
+        return open_store(settings.store, limit, room, swept, durable=durable)
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
 

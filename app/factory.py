@@ -24,7 +24,7 @@ from app.bootstrap import (
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings, budget_of
-from app.observability import access_log
+from app.observability import access_log, metrics
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import IdempotencyKeys
@@ -119,6 +119,8 @@ def build(
     ):
         app.register_blueprint(blueprint)
     errors.install(app)
+    renderers = map(catalogue.get, catalogue.names())
+    metrics.begin(each.name for each in renderers if each.remote is not None)
     app.extensions["mimeo"] = pipeline
     wrapped = access_log.AccessLog(
         app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH

@@ -26,7 +26,9 @@ FREE = {"app/collection/ingest/multipart.py", "app/parsing/accept.py"}
 # Packages that these modules alone may import.
 ONLY = {
     "gunicorn": {"app/cli/server.py", "app/serving/worker.py"},
-    "prometheus_client": {"app/observability/metrics.py"},
+    "prometheus_client": {
+        *("app/observability/metrics.py", "app/observability/multiprocess.py"),
+    },
     "pytakumi": {"app/renderer/engine/engine.py"},
 }
 # Names that stand in several rooms for the same thing: a room's exceptions, its part

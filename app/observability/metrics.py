@@ -8,6 +8,8 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
@@ -18,9 +20,15 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.observability import multiprocess
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+# Why a request is refused: what its caller used up, the server's own queues, keys and
+# signatures, the name of the host, a service that is busy or left alone.
+REASONS = ("rate", "quota", "budget", "busy", "auth", "host", "service")
+# Rooms of the store that are bounded.
+ROOMS = ("media", "purchases", "collections", "images")
 # Of this project's own: a module that is loaded anew registers nothing twice.
 _REGISTRY = CollectorRegistry()
 
@@ -91,6 +99,31 @@ _absent = _counter(
     "Images that a service did not send, by whether its filter kept them.",
     *("upstream", "filtered"),
 )
+_bought = _counter(
+    "upstream_bought",
+    "Images bought of a service: those asked for that it may have made.",
+    "upstream",
+)
+_cost = _counter(
+    "upstream_cost",
+    "Money that images bought of a service cost, where it has a price.",
+    "upstream",
+)
+_refusals = _counter(
+    "refusals", "Requests refused because of who asked, or how much.", "reason"
+)
+_lookups = _counter(
+    "store_lookups",
+    "Images looked for in the store before they would be made, by what came of it.",
+    *("room", "result"),
+)
+_evicted = _counter(
+    "store_evictions", "Entries that went to make room for others.", "room"
+)
+_evicted_bytes = _counter(
+    "store_evicted_bytes", "Bytes of the entries that went to make room.", "room"
+)
+_workers = _gauge("workers", "Workers that serve, by their version.", "version")
 
 
 @contextmanager
@@ -152,11 +185,56 @@ def count_ledger_error() -> None:
     _ledger_errors.inc()
 
 
+def count_bought(upstream: str, count: int, cost: float) -> None:
+    """Count images that were bought of a service, and what they cost."""
+    _bought.labels(upstream).inc(count)
+    _cost.labels(upstream).inc(cost)
+
+
+def count_refusal(reason: str) -> None:
+    """Count a request that was refused, for one of REASONS."""
+    _refusals.labels(reason).inc()
+
+
+def count_lookup(room: str, *, hit: bool) -> None:
+    """Count a look for an image in a room of the store."""
+    _lookups.labels(room, "hit" if hit else "miss").inc()
+
+
+def count_evicted(room: str, entries: int, size: int) -> None:
+    """Count entries that a room of the store dropped; the size is in bytes."""
+    _evicted.labels(room).inc(entries)
+    _evicted_bytes.labels(room).inc(size)
+
+
+def begin(upstreams: Iterable[str] = ()) -> None:
+    """Count this worker, and show what has not happened yet as 0.
+
+    A rate needs a first value: what appears with a 1 shows no increase.
+    """
+    try:
+        release = version("mimeo")
+    except PackageNotFoundError:
+        # A checkout, of which only the requirements are installed.
+        release = "unknown"
+    _workers.labels(release).set(1)
+    for reason in REASONS:
+        _refusals.labels(reason)
+    for room in ROOMS:
+        _evicted.labels(room)
+        _evicted_bytes.labels(room)
+    for room in ("media", "purchases"):
+        for result in ("hit", "miss"):
+            _lookups.labels(room, result)
+    for upstream in upstreams:
+        for each in (_attempts, _open, _bought, _cost):
+            each.labels(upstream)
+        _calls.labels(upstream, "ok")
+
+
 def exposition() -> bytes:
     """Return the figures in the text format of MEDIA_TYPE."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None:
         return generate_latest(_REGISTRY)
-    # Made for each answer: it reads the files of all workers, those that ended too.
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+    return multiprocess.exposition(Path(folder))

@@ -47,6 +47,12 @@ class MediaStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def find(self, fingerprint: str) -> Media | None:
+        """Return what `get` does; the look is counted as a hit or a miss."""
+        found = self.get(fingerprint)
+        metrics.count_lookup("media", hit=found is not None)
+        return found
+
     def get(self, fingerprint: str) -> Media | None:
         """Return media, or None where there are none, or none that are whole."""
         try:

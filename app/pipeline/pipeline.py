@@ -98,7 +98,7 @@ class Pipeline:
         renderer raises, Busy, RateExceeded, and to the patient Cancelled.
         """
         remote = request.renderer.remote is not None
-        stored = None if remote else self._kept.get(request.fingerprint)
+        stored = None if remote else self._kept.find(request.fingerprint)
         if stored is not None:
             return Production(stored, "hit")
         patience = self._gate_of(request).patience()
@@ -208,7 +208,7 @@ class Pipeline:
         return replace(media, data=media.in_memory)
 
     def _one_of_many(self, request: ImageRequest, keep: bool, charge: Charge) -> Media:
-        stored = self._kept.get(request.fingerprint)
+        stored = self._kept.find(request.fingerprint)
         if stored is not None:
             return stored
         charge.check()

@@ -79,6 +79,7 @@ class Purchases:
         and StoreError where the budget cannot be counted.
         """
         found = self._recall(request, wanted.count)
+        metrics.count_lookup("purchases", hit=found is not None)
         if found is not None:
             return found
         require_buy(request.renderer.name)
@@ -148,11 +149,11 @@ class Purchases:
             made, absent = _call(request, wanted)
         except BaseException as error:
             unmade = isinstance(error, RendererError) and _is_unmade(error)
-            _audit(request, wanted, 0, type(error).__name__, unmade=unmade)
+            _record(request, wanted, 0, type(error).__name__, unmade=unmade)
             if unmade:
                 reservation.release()
             raise
-        _audit(request, wanted, len(made), "ok")
+        _record(request, wanted, len(made), "ok")
         made_s = time.perf_counter() - started
         media = tuple(
             media_of(image, _key(request, wanted.count, place))
@@ -232,7 +233,7 @@ def _call(
     return made, absent
 
 
-def _audit(
+def _record(
     request: ImageRequest,
     wanted: Wanted,
     received: int,
@@ -240,13 +241,18 @@ def _audit(
     *,
     unmade: bool = False,
 ) -> None:
-    """Note a call of a service: a fault after which it may have made something, too."""
+    """Note and count a call: a fault after which something may be made, too."""
     caller = CALLER.get()
+    price = _remote(request).price
+    if not unmade:
+        metrics.count_bought(
+            request.renderer.name, wanted.count, (price or 0) * wanted.count
+        )
     audit.purchase(
         service=request.renderer.name,
         count=wanted.count,
         received=received,
-        price=_remote(request).price,
+        price=price,
         unmade=unmade,
         outcome=outcome,
         caller=caller.label,

@@ -5,6 +5,7 @@ content addresses, so that an entry never changes once it is written; the only q
 are whether it is there and when it goes. Each room of a store has a bound of its own.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,11 +52,17 @@ _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=
 
 
 def open_store(
-    url: str, limit: int, room: str = "media", *, durable: bool = False
+    url: str,
+    limit: int,
+    room: str = "media",
+    swept: Callable[[int, int], None] | None = None,
+    *,
+    durable: bool = False,
 ) -> Store:
     """Open a room of the store that `MIMEO_STORE` names, bounded to `limit` bytes.
 
-    What a `durable` room of a folder has taken outlives the machine's fall.
+    What a `durable` room of a folder has taken outlives the machine's fall. `swept` is
+    told how many entries, and bytes, went at a time.
     Raises StoreError where the folder cannot be made or written, or the URL of a
     bucket cannot be used, or where a later version of Mimeo has written there; of a
     bucket that shows at the first use, as whether it answers.
@@ -63,13 +70,13 @@ def open_store(
     if url == "none":
         return NoStore()
     if url == "memory:":
-        return BoundedStore(MemoryStore, room, limit)
+        return BoundedStore(MemoryStore, room, limit, swept)
     if "://" in url:
         _bucket(url)
         return ObjectStore(lambda: marked(_bucket(url), url), room)
     # First: a later version's folder is left as it is.
     mark_folder(Path(url))
-    store = FolderStore(Path(url), room, limit, durable=durable)
+    store = FolderStore(Path(url), room, limit, swept, durable=durable)
     store.prove_writable()
     return store
 

@@ -161,13 +161,23 @@ class ObjectStore:
 
 
 class BoundedStore(ObjectStore):
-    """A room of this process's memory that deletes its oldest beyond `limit` bytes."""
+    """A room of this process's memory that deletes its oldest beyond `limit` bytes.
+
+    `swept` is told how many entries, and bytes, went at a time.
+    """
 
     shared = False
 
-    def __init__(self, connect: Callable[[], Backend], room: str, limit: int) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Backend],
+        room: str,
+        limit: int,
+        swept: Callable[[int, int], None] | None = None,
+    ) -> None:
         super().__init__(connect, room)
         self._limit = limit
+        self._swept = swept
         self._step = max(1, int(limit * _STEP))
         self._unswept = self._step
 
@@ -207,7 +217,7 @@ class BoundedStore(ObjectStore):
         """Delete the oldest entries beyond the bound; return how many bytes went."""
         entries = sorted(self._entries())
         excess = sum(size for _, size, _ in entries) - int(self._limit * _KEPT)
-        freed = 0
+        freed = count = 0
         for _, size, path in entries:
             if freed >= excess:
                 break
@@ -215,6 +225,9 @@ class BoundedStore(ObjectStore):
             with suppress(FileNotFoundError):
                 obstore.delete(self._open(), path)
             freed += size
+            count += 1
+        if count and self._swept is not None:
+            self._swept(count, freed)
         return freed
 
     def _entries(self) -> Iterator[tuple[float, int, str]]:
@@ -252,9 +265,15 @@ class FolderStore(BoundedStore):
     shared = True
 
     def __init__(
-        self, root: Path, room: str, limit: int, *, durable: bool = False
+        self,
+        root: Path,
+        room: str,
+        limit: int,
+        swept: Callable[[int, int], None] | None = None,
+        *,
+        durable: bool = False,
     ) -> None:
-        super().__init__(lambda: LocalStore(root, mkdir=True), room, limit)
+        super().__init__(lambda: LocalStore(root, mkdir=True), room, limit, swept)
         self._root = root
         self._locks = root / "locks"
         self._scratch = root / "scratch"

@@ -3,8 +3,10 @@
 import json
 import logging
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from threading import Timer
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask, Response, current_app, request
@@ -16,15 +18,24 @@ from werkzeug.exceptions import (
 )
 
 from app.access.caller import CALLER
-from app.access.errors import AccessError
+from app.access.errors import (
+    AccessError,
+    BudgetExhausted,
+    QuotaExceeded,
+    RateExceeded,
+    UnlistedHost,
+)
 from app.collection.outcome import ImageFailed
 from app.delivery.answer import Pair
 from app.dialects import openai
-from app.observability import audit
+from app.observability import audit, metrics
 from app.parsing.accept import JSON
 from app.parsing.image import BadBody, BodyTooLarge
+from app.pipeline.admission import Busy
 from app.problems import PROBLEMS, ProblemType, core, headers_of, members, row_of
+from app.serving.errors import BodiesWait
 from app.store import StoreError
+from app.upstream.errors import CircuitOpen, UpstreamBusy
 from app.views.cors import is_preflight
 
 _LOG = logging.getLogger("mimeo")
@@ -32,6 +43,20 @@ _DRAINED = 64 << 20
 _BLOCK = 64 << 10
 _PATIENCE_S = 2.0
 _MOST_DRAINING_S = 10.0
+# Why a request is refused, as the figures say it.
+_REASONS: Mapping[type[Exception], str] = MappingProxyType(
+    {
+        RateExceeded: "rate",
+        QuotaExceeded: "quota",
+        BudgetExhausted: "budget",
+        UnlistedHost: "host",
+        AccessError: "auth",
+        Busy: "busy",
+        BodiesWait: "busy",
+        UpstreamBusy: "service",
+        CircuitOpen: "service",
+    }
+)
 
 
 def install(app: Flask) -> None:
@@ -50,6 +75,10 @@ def _answer(error: Exception) -> Response:
         _drain(request.environ)
     cause = error.error if isinstance(error, ImageFailed) else error
     row, detail, pairs = _seen(error, cause)
+    for kind in type(cause).__mro__:
+        if kind in _REASONS:
+            metrics.count_refusal(_REASONS[kind])
+            break
     if isinstance(cause, AccessError):
         audit.refusal(
             reason=row.slug or row.title,
