@@ -87,6 +87,12 @@ def pre_fork(server: Any, worker: Any) -> None:
     worker.patience_s = _settings.receive_timeout_s
 
 
+def post_worker_init(worker: Any) -> None:
+    """Copy the worker for callers' HTML, before it has threads."""
+    extensions = getattr(worker.app.wsgi(), "extensions", {})
+    extensions.get("mimeo.fork_early", bool)()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Take back what a worker had in hand, also where it was killed."""
     # Not above: prometheus_client looks for the folder when it is imported.
@@ -107,6 +113,7 @@ def _forget_application() -> None:
 
 # Here, in the master: the workers inherit it.
 allocator.tune()
+allocator.settle()
 
 bind = _bind()
 

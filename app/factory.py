@@ -122,6 +122,8 @@ def build(
     renderers = map(catalogue.get, catalogue.names())
     metrics.begin(each.name for each in renderers if each.remote is not None)
     app.extensions["mimeo"] = pipeline
+    # For servers, which call it before their first thread.
+    app.extensions["mimeo.fork_early"] = isolation.fork_early
     wrapped = access_log.AccessLog(
         app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH
     )

@@ -1,6 +1,7 @@
 """gunicorn.conf.py: what it proves at the start, and what it leaves at the end."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,33 @@ def test_the_operators_metrics_folder_stays(tmp_path: Path) -> None:
 
     assert told == str(own)
     assert own.is_dir()
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def rollup(pid: int) -> dict[str, int]:
+    """Return what `/proc/PID/smaps_rollup` says, in KiB."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {
+        name: int(rest.split()[0]) for name, _, rest in (r.partition(":") for r in rows)
+    }
+
+
+def test_the_process_for_html_shares_its_memory_with_the_worker() -> None:
+    with serve(settings={"WEB_CONCURRENCY": "1"}) as server:
+        drawn = server.ask("/images/html.png?html=hello&width=99&height=99").status
+        [worker] = server.workers()
+        [copy] = children(worker)
+        [process] = children(copy)
+        seen = rollup(process)
+        limit = Path(f"/proc/{process}/limits").read_text()
+
+    assert drawn == 200
+    assert seen["Private_Clean"] + seen["Private_Dirty"] < seen["Rss"] / 3
+    assert re.search(r"Max address space +[0-9]+ +[0-9]+ +bytes", limit)
 
 
 def write_app(folder: Path) -> None:

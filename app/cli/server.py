@@ -41,6 +41,7 @@ class Server(Application):
         self.load_config_from_file(str(configuration()))
         self.cfg.set("bind", f"fd://{self._descriptor}")
         self.cfg.set("loglevel", "warning")
+        self._init_worker = self.cfg.post_worker_init
         self.cfg.set("post_worker_init", self._announce)
 
     def load(self) -> Any:
@@ -48,6 +49,7 @@ class Server(Application):
         return import_app("app:create_app()")
 
     def _announce(self, worker: Any) -> None:
+        self._init_worker(worker)
         if worker.age == 1:
             self._ready()
 

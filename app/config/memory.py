@@ -13,8 +13,8 @@ _MIB = 1 << 20
 _SHARED = 128 * _MIB
 # then what a worker, and the process that draws callers' HTML, have for themselves
 # when they are warm and do nothing.
-_WORKER = 48 * _MIB
-_HTML = 48 * _MIB
+_WORKER = 64 * _MIB
+_HTML = 40 * _MIB
 # What nobody here counts: the kernel's part, files in memory, fragments.
 _SPARE = 1 / 16
 # Of what is left to a worker.

@@ -60,3 +60,45 @@ def test_other_platforms_are_left_alone():
     )
 
     assert run.stdout == "False\n"
+
+
+TRIM = """
+import gc
+from app.config.allocator import settle, trim, tune
+def rss():
+    text = open("/proc/self/status").read()
+    return int(text.partition("VmRSS:")[2].split()[0])
+tune()
+held = [bytearray(b"x") * 100_000 for _ in range(1000)]
+last = bytearray(100_000)
+del held
+kept = rss()
+{act}
+print(kept - rss(), gc.get_freeze_count())
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="malloc_trim belongs to glibc")
+def test_what_is_free_goes_back_to_the_system():
+    run = subprocess.run(
+        [sys.executable, "-c", TRIM.format(act="assert trim()")],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert int(run.stdout.split()[0]) > 80_000
+
+
+@pytest.mark.skipif(not GLIBC, reason="malloc_trim belongs to glibc")
+def test_before_a_fork_objects_are_frozen():
+    run = subprocess.run(
+        [sys.executable, "-c", TRIM.format(act="settle()")],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    given, frozen = map(int, run.stdout.split())
+    assert given > 80_000
+    assert frozen > 1000

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -16,8 +17,14 @@ class Refused(Exception):
         self.one, self.two = one, two
 
 
+_OPEN: list[int] = []
+
+
 def prepare() -> None:
-    """Do nothing."""
+    """Open what cannot be opened later."""
+    if sys.platform == "linux":
+        # Left open: nothing else can be opened later.
+        _OPEN.append(os.open("/proc/self/smaps_rollup", os.O_RDONLY))
 
 
 def fail() -> None:
@@ -28,6 +35,13 @@ def fail() -> None:
 def pid() -> int:
     """Tell which process this is."""
     return os.getpid()
+
+
+def private_bytes() -> int:
+    """Tell how much memory this process shares with no other."""
+    text = os.pread(_OPEN[0], 1 << 16, 0).decode()
+    lines = [row.split() for row in text.splitlines() if row.startswith("Private_")]
+    return sum(int(line[1]) for line in lines) * 1024
 
 
 def sleep(seconds: float) -> None:

@@ -5,34 +5,34 @@ only so much memory, opens neither file nor socket once it is ready, leaves no
 core dump, and never outlives its parent.
 """
 
-import ctypes
-import multiprocessing
 import os
+import pickle
+import resource
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
-
 from app.errors import with_fields
-
-if sys.platform != "win32":
-    import resource
+from app.renderer.sandbox.fork_server import ForkServer
 
 _T = TypeVar("_T")
 
 # Seconds that a process may take to get ready, beside the time of its work.
 START_S = 60.0
-
-# Of <linux/prctl.h>; the standard library has no name for it.
-_PR_SET_PDEATHSIG = 1
+_LENGTH_BYTES = 8
 
 
 class Expired(Exception):
     """The work was not done at the deadline; its process was killed."""
+
+
+class NotReady(Exception):
+    """The process ended before it was ready to do any work."""
 
 
 @with_fields
@@ -59,114 +59,180 @@ class SandboxProcess:
         self, prepare: Callable[..., None], *arguments: Any, memory_bytes: int
     ) -> None:
         self._enter = (prepare, arguments, memory_bytes)
-        self._guard = threading.Lock()
-        self._pool: ProcessPool | None = None
-        self._owner = 0
+        self._turn = threading.Lock()
+        self._server: ForkServer | None = None
+        self._talk: socket.socket | None = None
+        self._owner = os.getpid()
+
+    def fork_early(self) -> None:
+        """Make the copy of this process that others are forked from.
+
+        Cheap in memory only while this process has no threads.
+        """
+        with self._turn:
+            self._own()
+            self._server = self._server or ForkServer(_loop, self._enter[0].__module__)
 
     def run(self, function: Callable[..., _T], *arguments: Any, timeout_s: float) -> _T:
         """Return what the function returns, or raise what it raises.
 
         Function, arguments, result and exceptions are pickled. The time counts
-        from the moment the process begins. Raises Expired and Died.
+        from the moment the process begins. Raises Expired, Died and NotReady.
         """
-        try:
-            return self._attempt(function, arguments, timeout_s)
-        except BrokenProcessPool:
-            # The process was killed while it had nothing to do.
-            return self._attempt(function, arguments, timeout_s)
+        order = pickle.dumps((function, arguments))
+        with self._turn:
+            self._own()
+            talk = self._talk or self._begin()
+            try:
+                _send(talk, order)
+            except OSError:
+                # The process was killed while it had nothing to do.
+                self._end()
+                talk = self._begin()
+                with suppress(OSError):
+                    _send(talk, order)
+            answer = self._answer(talk, timeout_s)
+            if isinstance(answer, int):
+                raise Died(answer)
+        done, result = pickle.loads(answer)
+        if not done:
+            raise result
+        value: _T = result
+        return value
 
     def close(self) -> None:
         """End the process; a later `run` starts another."""
-        with self._guard:
-            pool, self._pool = self._pool, None
-            mine = self._owner == os.getpid()
-        if pool is not None and mine:
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
+        with self._turn:
+            self._own()
+            self._end()
+            server, self._server = self._server, None
+            if server is not None:
+                server.close()
 
-    def _attempt(
-        self, function: Callable[..., _T], arguments: tuple[Any, ...], timeout_s: float
-    ) -> _T:
-        pool = self._ready()
+    def _own(self) -> None:
+        """Forget what belongs to the process that this one was forked from."""
+        if self._owner != os.getpid():
+            self._server = self._talk = None
+            self._owner = os.getpid()
+
+    def _begin(self) -> socket.socket:
+        module = self._enter[0].__module__
+        self._server = self._server or ForkServer(_loop, module)
         try:
-            future = pool.schedule(function, arguments, timeout=timeout_s)
-        except RuntimeError as error:
-            self._discard(pool)
-            raise BrokenProcessPool("the process ended") from error
+            self._talk = self._server.fork()
+        except OSError:
+            self._server.close()
+            self._server = ForkServer(_loop, module)
+            self._talk = self._server.fork()
+        with suppress(OSError):
+            _send(self._talk, pickle.dumps(self._enter))
+        answer = self._answer(self._talk, START_S)
+        if isinstance(answer, int):
+            raise NotReady(f"the process ended with {answer}")
+        done, error = pickle.loads(answer)
+        if not done:
+            self._end()
+            raise NotReady(str(error)) from error
+        return self._talk
+
+    def _answer(self, talk: socket.socket, timeout_s: float) -> bytearray | int:
+        """Return what the process sends, or how it ended; raise Expired."""
         try:
-            return future.result(timeout_s + START_S)
-        except ProcessExpired as error:
-            raise Died(error.exitcode) from error
-        except TimeoutError as error:
-            future.cancel()  # type: ignore[no-untyped-call]
-            raise Expired from error
-        except BrokenProcessPool:
-            self._discard(pool)
-            raise
+            return _receive(talk, time.monotonic() + timeout_s)
+        except TimeoutError:
+            self._end()
+            raise Expired from None
+        except OSError:
+            return self._end()
 
-    def _ready(self) -> ProcessPool:
-        with self._guard:
-            # A fork copies the pool but not the threads that serve it.
-            if self._pool is None or self._owner != os.getpid():
-                self._pool = ProcessPool(
-                    max_workers=1,
-                    initializer=_enter,
-                    initargs=self._enter,
-                    context=_context(self._enter[0].__module__),
-                )
-                self._owner = os.getpid()
-            return self._pool
-
-    def _discard(self, pool: ProcessPool) -> None:
-        with self._guard:
-            if self._pool is pool:
-                self._pool = None
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+    def _end(self) -> int:
+        """End the process if there is one; return how it ended."""
+        talk, self._talk = self._talk, None
+        if talk is None or self._server is None:
+            return 0
+        talk.close()
+        self._server.kill()
+        return self._server.wait()
 
 
-def _context(module: str) -> Any:
-    """Choose how processes start; never by forking a process that has threads.
-
-    The fork server imports `module` once, so that a replacement is ready soon.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
-    return context
+def _send(to: socket.socket, data: bytes) -> None:
+    to.settimeout(START_S)
+    to.sendall(len(data).to_bytes(_LENGTH_BYTES))
+    to.sendall(data)
 
 
-def _enter(
-    prepare: Callable[..., None], arguments: tuple[Any, ...], memory_bytes: int
-) -> None:
+def _receive(of: socket.socket, deadline: float | None = None) -> bytearray:
+    """Return a whole message; raise TimeoutError, and ConnectionError at the end."""
+    length = int.from_bytes(_take(of, _LENGTH_BYTES, deadline))
+    return _take(of, length, deadline)
+
+
+def _take(of: socket.socket, count: int, deadline: float | None) -> bytearray:
+    data = bytearray(count)
+    view, at = memoryview(data), 0
+    while at < count:
+        if deadline is not None:
+            # Zero would stand for a socket that does not block.
+            of.settimeout(max(deadline - time.monotonic(), 1e-6))
+        more = of.recv_into(view[at:])
+        if not more:
+            raise ConnectionError("the other end is closed")
+        at += more
+    return data
+
+
+def _loop(talk: socket.socket) -> None:
+    """Get ready, then do what comes, until the other end is closed."""
     # Native code does not return to Python for a handler: the default action
     # ends the process at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    talk.settimeout(None)
+    _send_outcome(talk, _get_ready, pickle.loads(_receive(talk)))
+    while True:
+        try:
+            order = _receive(talk)
+        except ConnectionError:
+            return
+        function, arguments = pickle.loads(order)
+        del order
+        _send_outcome(talk, function, arguments)
+
+
+def _send_outcome(
+    talk: socket.socket, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    """Run a function, and send what comes of it."""
+    try:
+        outcome = pickle.dumps((True, function(*arguments)))
+    except BaseException as error:
+        try:
+            outcome = pickle.dumps((False, error))
+        except Exception:
+            outcome = pickle.dumps((False, RuntimeError(repr(error))))
+    _send(talk, outcome)
+    talk.settimeout(None)
+
+
+def _get_ready(
+    prepare: Callable[..., None], arguments: tuple[Any, ...], memory_bytes: int
+) -> None:
     prepare(*arguments)
-    if sys.platform != "win32":
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _bound_memory(memory_bytes)
-        _close_the_door()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _bound_memory(memory_bytes)
+    _close_the_door()
 
 
-if sys.platform != "win32":
+def _bound_memory(more: int) -> None:
+    # Elsewhere the limit is not enforced and the size is not to be had.
+    if sys.platform == "linux":
+        with open("/proc/self/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[0])
+        most = pages * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
-    def _bound_memory(more: int) -> None:
-        # Elsewhere the limit is not enforced and the size is not to be had.
-        if sys.platform == "linux":
-            with open("/proc/self/statm", encoding="ascii") as file:
-                pages = int(file.read().split()[0])
-            most = pages * resource.getpagesize() + more
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
-    def _close_the_door() -> None:
-        """Take away every free descriptor: what is open works, nothing else opens."""
-        free = os.open(os.devnull, os.O_RDONLY)
-        # poll() refuses to watch more descriptors than the limit: keep a few.
-        while free < 4:
-            free = os.open(os.devnull, os.O_RDONLY)
-        os.close(free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))
+def _close_the_door() -> None:
+    """Take away every free descriptor: what is open works, nothing else opens."""
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free))

@@ -33,6 +33,13 @@ class Sandbox:
             prepare, settings, memory_bytes=settings.html_memory_bytes
         )
 
+    def fork_early(self) -> None:
+        """Make ready to start the other process, while this one has no threads.
+
+        It then shares fonts and code with this one.
+        """
+        self._cell.fork_early()
+
     def produce(
         self, renderer: Renderer, parameters: Parameters, output: Output
     ) -> Encoded:

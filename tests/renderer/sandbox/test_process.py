@@ -5,12 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from app.renderer.sandbox.process import Died, Expired, SandboxProcess
+from app.renderer.sandbox.process import Died, Expired, NotReady, SandboxProcess
 from tests.renderer import cell_work as work
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +21,8 @@ from tests.renderer import cell_work as work
 
 if __name__ == "__main__":
     cell = SandboxProcess(work.prepare, memory_bytes=1 << 28)
+    if sys.argv[2:]:
+        cell.fork_early()
     print(cell.run(work.pid, timeout_s=30), flush=True)
     time.sleep(float(sys.argv[1]))
 """
@@ -136,16 +137,17 @@ def test_a_closed_cell_leaves_no_process_and_opens_again() -> None:
 def test_a_process_that_cannot_get_ready_is_an_error_soon() -> None:
     cell = SandboxProcess(work.fail, memory_bytes=MEMORY)
 
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(NotReady):
         cell.run(work.pid, timeout_s=9)
     cell.close()
 
 
+@pytest.mark.parametrize("early", [[], ["early"]])
 @pytest.mark.parametrize("death", [None, signal.SIGTERM, signal.SIGKILL])
-def test_no_process_outlives_its_parent(death, tmp_path) -> None:
+def test_no_process_outlives_its_parent(death, early, tmp_path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, str(script), "0" if death is None else "60"]
+    command = [sys.executable, str(script), "0" if death is None else "60", *early]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout is not None
@@ -155,3 +157,55 @@ def test_no_process_outlives_its_parent(death, tmp_path) -> None:
         parent.wait(20)
 
     assert ends(child)
+
+
+EARLY = """
+import signal, threading
+from app.renderer.sandbox.process import Died, Expired, SandboxProcess
+from tests.renderer import cell_work as work
+
+if __name__ == "__main__":
+    held = bytearray(64 << 20)
+    cell = SandboxProcess(work.prepare, memory_bytes=1 << 28)
+    cell.fork_early()
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    print(cell.run(work.doors, timeout_s=9))
+    first = cell.run(work.private_bytes, timeout_s=9)
+    print(first < len(held) // 2)
+    for function in (work.abort, work.spin):
+        try:
+            cell.run(function, timeout_s=0.5)
+        except (Died, Expired) as error:
+            print(type(error).__name__)
+    print(cell.run(work.private_bytes, timeout_s=9) < len(held) // 2)
+    cell.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_a_process_forked_early_shares_memory_and_is_replaced(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(EARLY)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    run = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        env=environment,
+        text=True,
+        timeout=60,
+    )
+
+    told = ["[]", "True", "Died", "Expired", "True"]
+    assert run.stdout.splitlines() == told, run.stderr
+    assert run.stderr == ""
+
+
+def test_a_fork_server_that_was_killed_is_replaced() -> None:
+    cell = SandboxProcess(work.prepare, memory_bytes=MEMORY)
+    first = cell.run(work.pid, timeout_s=9)
+    os.kill(cell.run(os.getppid, timeout_s=9), signal.SIGKILL)
+    assert ends(first)
+
+    assert cell.run(work.pid, timeout_s=9) != first
+    cell.close()
