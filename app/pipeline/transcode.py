@@ -47,7 +47,7 @@ def redraw(
             if original.media_type == FORMATS["svg"].media_type:
                 drawing = isolation.draw_svg(original.in_memory, size)
             else:
-                drawing = Picture(input_image.read(original.in_memory))
+                drawing = Picture(input_image.read(original.in_memory, most_read))
         except (Undrawable, RenderTimeout) as error:
             service = str(original.facts.get("upstream", renderer.name))
             raise BadMedia(service, f"its {original.media_type}: {error}") from error

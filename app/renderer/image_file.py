@@ -20,7 +20,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "ICO")
 # them mean that there is no image to show.
 DAMAGE = (
     *(OSError, SyntaxError, ValueError, RuntimeError, LookupError, ArithmeticError),
-    *(TypeError, AttributeError, EOFError, struct.error, zlib.error, Unshowable),
+    *(TypeError, AttributeError, EOFError, AssertionError, struct.error, zlib.error),
+    Unshowable,
 )
 # Pillow reads parts one by one, fill bytes too, at 0.7 us each or more; a GIF of
 # 32 MiB is read 263,000 times.

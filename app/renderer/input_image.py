@@ -190,17 +190,21 @@ def _draw(
     return Prepared(_save(picture.image), tuple(picture.facts.get("warnings", ())))
 
 
-def read(data: bytes) -> Image.Image:
+def read(data: bytes, max_pixels: int) -> Image.Image:
     """Return an image that a service sent, whole, upright and in sRGB.
 
-    The first frame of several. Raises Undrawable where it cannot be read; its number
-    of pixels is the caller's to check.
+    The first frame of several. Raises Undrawable where it cannot be read, or where
+    Pillow finds more than `max_pixels`.
     """
     try:
         image = open_image(data)
+        # In a damaged file it may be more than others found who measured it.
+        if image.width * image.height > max_pixels:
+            raise Undrawable("The image that the service sent is too large.")
         image.load()
         return to_srgb(ImageOps.exif_transpose(in_eight_bits(image)))
-    except DAMAGE as error:
+    # Pillow has no other error for a row of more bits than an int can count.
+    except (*DAMAGE, MemoryError) as error:
         raise Undrawable("The image that the service sent cannot be read.") from error
 
 

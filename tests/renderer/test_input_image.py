@@ -1,35 +1,29 @@
 """Images of others: prepared once, or refused with the reason at a bounded cost."""
 
 import io
-import random
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from threading import Event
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from app.config import Settings
 from app.renderer import input_image
 from app.renderer.catalogue import PACKAGED
-from app.renderer.errors import BadParameter, LimitExceeded, RendererError
+from app.renderer.errors import (
+    BadParameter,
+    LimitExceeded,
+    RendererError,
+    Undrawable,
+)
 from app.renderer.input_image import PreparedImages, prepare, read
 from app.renderer.template.template import load_template
-from tests.ugly_pictures import (
-    HALVES,
-    alpha_bmp,
-    deep_png,
-    heic,
-    rgb_profile,
-    saved,
-    tiff,
-)
+from tests.malformed_images import SAMPLES, mutants
 
 MOST = 50_000_000
 
@@ -144,71 +138,62 @@ def test_reading_an_image_changes_no_filter_of_warnings(monkeypatch) -> None:
     monkeypatch.setattr(warnings, "catch_warnings", refuse)
     monkeypatch.setattr(warnings, "simplefilter", refuse)
 
-    assert read(stored()).size == (400, 300)
+    assert read(stored(), MOST).size == (400, 300)
     assert prepare(stored(), "photo", (40, 30), MOST)
     with pytest.raises(BadParameter):
         prepare(b"no image", "photo", (40, 30), MOST)
 
 
-_PICTURE = Image.radial_gradient("L").resize((40, 24)).convert("RGB")
-
-
-def encode(format: str, **options: Any) -> bytes:
-    """Return a small image, turned by its metadata."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    # Pillow 13 breaks down where an AVIF that moves is to have EXIF.
-    turned = {} if "save_all" in options else {"exif": exif.tobytes()}
-    buffer = io.BytesIO()
-    _PICTURE.save(buffer, format, **turned, **options)
-    return buffer.getvalue()
-
-
-_MORE = {"save_all": True, "append_images": [_PICTURE.rotate(180)]}
-SAMPLES = {
-    "png": encode("PNG"),
-    "apng": encode("PNG", **_MORE),
-    "jpeg": encode("JPEG"),
-    "mpo": encode("MPO", **_MORE),
-    "webp": encode("WEBP"),
-    "animated webp": encode("WEBP", **_MORE),
-    "avif": encode("AVIF"),
-    "animated avif": encode("AVIF", **_MORE),
-    "gif": encode("GIF"),
-    "animated gif": encode("GIF", **_MORE),
-    "bmp": encode("BMP"),
-    "tiff": encode("TIFF"),
-    "deep tiff": tiff(np.full((9, 9), 0x4567, "<u2"), 16, 0),
-    "deep png": deep_png(0x4567, tRNS=b"\x45\x67"),
-    "ico": HALVES["ICO"],
-    "old ico": HALVES["ICO of bitmaps"],
-    "bmp with alpha": alpha_bmp(),
-    "heic": heic(6),
-    "profile": saved(_PICTURE, "PNG", icc_profile=rgb_profile(1, 0, 2)),
-}
-
-
-def mutants(data: bytes, count: int) -> Iterator[bytes]:
-    """Yield an image with bytes changed, left out or put in."""
-    chance = random.Random(data)
-    for _ in range(count):
-        changed = bytearray(data)
-        for _ in range(chance.randint(1, 6)):
-            at = chance.randrange(chance.choice((len(data), 200)))
-            changed[at : at + chance.randint(0, 2)] = chance.choice(
-                (b"", b"\0", b"\xff", chance.randbytes(1), chance.randbytes(4))
-            )
-        yield bytes(changed)
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_damaged_image_is_never_another_error(kind):
-    for data in mutants(SAMPLES[kind], 250):
+    for data in islice(mutants(SAMPLES[kind]), 250):
         with suppress(RendererError):
             prepare(data, "image", (30, 30), 10_000)
         with suppress(RendererError):
-            read(data)
+            read(data, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [("avif", RuntimeError), ("png", SyntaxError), ("animated avif", ArithmeticError)],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_errors_of_pillow_that_are_no_oserror_are_a_bad_parameter(kind, error):
+    broken = next(d for d in mutants(SAMPLES[kind]) if isinstance(met(d), error))
+
+    with pytest.raises(BadParameter, match="damaged"):
+        prepare(broken, "image", (30, 30), 10_000)
+    with pytest.raises(Undrawable):
+        read(broken, 10_000)
+
+
+def met(data: bytes) -> Exception | None:
+    """Return the error that Pillow meets in an image."""
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except Exception as error:
+        return error
+    return None
+
+
+def wide_bmp(width: int) -> bytes:
+    head = struct.pack("<IiiHHIIiiII", 40, width, 1, 1, 32, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + head
+
+
+@pytest.mark.parametrize(
+    ("data", "most"),
+    [
+        (wide_bmp(0x7FFFFFFF), 1 << 31),
+        (wide_bmp(10_001), 10_000),
+        (stored(size=(101, 100)), 10_000),
+    ],
+    ids=["a row that Pillow cannot count", "a BMP too large", "a PNG too large"],
+)
+def test_a_huge_image_of_a_service_is_undrawable(data, most):
+    with pytest.raises(Undrawable):
+        read(data, most)
 
 
 def segment(data: bytes) -> bytes:
