@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.config import Settings
+from app.observability import metrics
 from tests.faulty_disk import full_disk
 
 
@@ -27,7 +28,12 @@ def test_a_server_that_can_keep_images_is_ready(client: FlaskClient) -> None:
     answer = client.get("/health/ready")
 
     assert answer.status_code == 200
-    assert answer.get_json() == {"status": "ready", "store": "ok", "broken": []}
+    told = answer.get_json()
+    assert told.pop("version") == metrics.release()
+    assert told == {
+        **{"status": "ready", "store": "ok", "broken": []},
+        "client": "127.0.0.1",
+    }
     assert answer.headers["Cache-Control"] == "no-store"
 
 

@@ -1,5 +1,6 @@
 """`mimeo doctor`: what is wrong on this machine, and how to mend it."""
 
+import json
 import os
 import re
 import shutil
@@ -73,11 +74,19 @@ Check = Callable[[Settings, Mapping[str, str]], Iterable[Finding]]
 
 def examine(environ: Mapping[str, str]) -> int:
     """Print every finding; return 1 where one of them is a failure, else 0."""
-    states = set()
-    for finding in findings(environ):
-        print(finding, flush=True)
-        states.add(finding.state)
-    return int("fail" in states)
+    return show(findings(environ))
+
+
+def show(rows: Iterable[Finding], *, as_json: bool = False) -> int:
+    """Print findings, as they come or as one JSON list; return 1 for a failure."""
+    found = []
+    for finding in rows:
+        found.append(finding)
+        if not as_json:
+            print(finding, flush=True)
+    if as_json:
+        print(json.dumps([each._asdict() for each in found], indent=2))
+    return int(any(each.state == "fail" for each in found))
 
 
 def release(environ: Mapping[str, str]) -> int:
@@ -121,7 +130,7 @@ def installed(name: str) -> str | None:
         return None
 
 
-def _judge(
+def judge(
     subject: str, fine: object, detail: str, mend: str, state: State = "warn"
 ) -> Finding:
     """Return what was found; where it is not fine, its state and how to mend it."""
@@ -133,23 +142,23 @@ def _judge(
 def _machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     python = f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}"
     tested = (3, 11) <= sys.version_info < (3, 15)
-    yield _judge("python", tested, python, "Mimeo is tested on Python 3.11 to 3.14")
+    yield judge("python", tested, python, "Mimeo is tested on Python 3.11 to 3.14")
     budget, cores = budget_of(settings), os.cpu_count() or 1
     memory = budget.total_bytes // _MIB
     detail = f"{cores} cores, {memory:,} MiB, {settings.workers} workers"
     enough = budget.workers == settings.workers
     mend = f"memory is enough for WEB_CONCURRENCY={budget.workers}"
-    yield _judge("machine", enough, detail, mend)
+    yield judge("machine", enough, detail, mend)
     tuned = allocator.tune()
     slow = "the C library is not glibc: drawing takes up to twice the time"
     detail = "glibc keeps the memory of pictures" if tuned else slow
-    yield _judge("allocator", tuned, detail, "run on a glibc Linux for speed")
+    yield judge("allocator", tuned, detail, "run on a glibc Linux for speed")
 
 
 def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     pip = installed("pip")
     mend = "remove .venv and run bin/serve; it says what is missing"
-    yield _judge("pip", pip, pip or "is not in this environment", mend)
+    yield judge("pip", pip, pip or "is not in this environment", mend)
     # A checkout has the file, an installation has not.
     if not _PINS.is_file():
         return
@@ -162,7 +171,7 @@ def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
     )
     detail = f"not as pinned: {others}" if others else f"{len(pins)}, all as pinned"
     mend = f"{sys.executable} -m pip install -r requirements.txt"
-    yield _judge("packages", not others, detail, mend)
+    yield judge("packages", not others, detail, mend)
 
 
 def _codecs(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -186,7 +195,7 @@ def _fonts(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     lacking = ", ".join(name for name, text in SCRIPTS.items() if fonts.missing(text))
     detail = f"{len(fonts.faces)} files draw {', '.join(SCRIPTS)}"
     detail = f"none for {lacking}" if lacking else detail
-    yield _judge(
+    yield judge(
         "fonts", not lacking, detail, f"{_REINSTALL} -r requirements.txt", "fail"
     )
 
@@ -201,9 +210,9 @@ def _port(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     detail = f"{place} is {'free' if free else 'taken'}"
     if environ.get("PORT"):
         mend = "stop the program that listens there, or set another PORT"
-        yield _judge("port", free, detail, mend, "fail")
+        yield judge("port", free, detail, mend, "fail")
     else:
-        yield _judge("port", free, detail, "mimeo serve takes the next")
+        yield judge("port", free, detail, "mimeo serve takes the next")
 
 
 def _store(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -223,7 +232,7 @@ def _store(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     free = shutil.disk_usage(settings.store).free
     detail = f"{settings.store} is writable, {free // _MIB:,} MiB free"
     mend = "make room, or lower MIMEO_STORE_BYTES"
-    yield _judge("store", free >= settings.store_bytes, detail, mend)
+    yield judge("store", free >= settings.store_bytes, detail, mend)
 
 
 def _secrets(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.bootstrap import open_catalogue, open_room
-from app.cli import access, batch, doctor
+from app.cli import access, batch, checkup, doctor
 from app.cli.listener import CannotListen
 from app.cli.options import Misuse, holds_bytes, read_files, split_options, variants
 from app.cli.progress import CLIPPED
@@ -116,15 +116,30 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="before a version is put to work: one line a fault, and exit status 1",
     )
-    check.set_defaults(
-        run=lambda options: (
-            doctor.release(os.environ)
-            if options.release
-            else doctor.examine(os.environ)
-        )
+    check.add_argument("url", nargs="?", help="a running server, seen from outside")
+    check.add_argument("--json", action="store_true", help="what is found, as a list")
+    check.add_argument(
+        "--key-file", help="with a URL: a file with a key that has `admin`"
     )
+    check.set_defaults(run=_doctor)
     access.add(commands)
     return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    if options.url is None:
+        if options.release:
+            return doctor.release(os.environ)
+        found = doctor.findings(os.environ)
+    else:
+        key = None
+        if options.key_file is not None:
+            try:
+                key = Path(options.key_file).read_text().strip()
+            except (OSError, UnicodeError) as error:
+                raise Misuse(f"--key-file: cannot be read: {error}") from error
+        found = checkup.examine(options.url, key)
+    return doctor.show(found, as_json=options.json)
 
 
 def _serve(options: argparse.Namespace) -> int:

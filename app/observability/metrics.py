@@ -207,17 +207,21 @@ def count_evicted(room: str, entries: int, size: int) -> None:
     _evicted_bytes.labels(room).inc(size)
 
 
+def release() -> str:
+    """Return the version of Mimeo that runs."""
+    try:
+        return version("mimeo")
+    except PackageNotFoundError:
+        # A checkout, of which only the requirements are installed.
+        return "unknown"
+
+
 def begin(upstreams: Iterable[str] = ()) -> None:
     """Count this worker, and show what has not happened yet as 0.
 
     A rate needs a first value: what appears with a 1 shows no increase.
     """
-    try:
-        release = version("mimeo")
-    except PackageNotFoundError:
-        # A checkout, of which only the requirements are installed.
-        release = "unknown"
-    _workers.labels(release).set(1)
+    _workers.labels(release()).set(1)
     for reason in REASONS:
         _refusals.labels(reason)
     for room in ROOMS:

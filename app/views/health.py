@@ -39,6 +39,9 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
         checks: dict[str, Any] = {
             "store": _store_state(store),
             "broken": sorted(catalogue.broken()),
+            "version": metrics.release(),
+            # Whom a rate or an audit line is about: to see whether proxies are told.
+            "client": request.environ.get("REMOTE_ADDR", ""),
         }
         fine = checks["store"] == "ok"
         if not administers():

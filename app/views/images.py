@@ -145,13 +145,15 @@ def spare(
     for these alone. Before the first byte: later ones could not tell it.
     """
     head = environ["REQUEST_METHOD"] == "HEAD"
-    if not head and not _is_prefetch(environ):
+    if not head:
         try:
             require_buy(*services)
         except AccessError:
             if would_buy():
                 raise
-        return None
+            return None
+        if not _is_prefetch(environ):
+            return None
     if not would_buy():
         return None
     if not head:
