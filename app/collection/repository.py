@@ -29,7 +29,14 @@ from app.image_request import ImageRequest
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
-from app.store import Store, StoreError, key_for, sees_all
+from app.store import (
+    Store,
+    StoreError,
+    checked,
+    key_for,
+    sees_all,
+    unchecked,
+)
 
 _LOG = logging.getLogger("mimeo.collections")
 # Archives whose layout is remembered, about 150 bytes a member.
@@ -115,7 +122,7 @@ class CollectionRepository:
     def _add(self, draft: Draft, caller: Caller, *, new: bool) -> None:
         if new and caller.kind == "key":
             # Whoever was first stays it: another who sends the same deletes nothing.
-            self._store.create(f"{draft.id}.owner", caller.id.encode())
+            self._store.create(f"{draft.id}.owner", checked(caller.id.encode()))
         # Written again all the same: what is used is not to be the oldest.
         self._store.put(draft.id, draft.chunks())
         if not new and self.is_flawed(draft.id):
@@ -131,7 +138,14 @@ class CollectionRepository:
         if not _ID.match(key) or not self._store.has(key):
             raise UnknownCollection(key)
         owner = self._store.get(f"{key}.owner")
-        return None if owner is None else bytes(owner).decode()
+        if owner is None:
+            return None
+        try:
+            return unchecked(owner).decode()
+        except ValueError as error:
+            # Then it is nobody's, and whoever administers may delete it.
+            _LOG.warning("store: %s.owner: %s", key, error)
+            return None
 
     def delete(self, key: str, forget: Callable[[ImageRequest], None]) -> None:
         """Delete a collection with all that was kept of it; raise StoreError.
@@ -215,14 +229,17 @@ class CollectionRepository:
     def length(self, tag: str) -> Length | None:
         """Return what a complete run under this tag had, or None."""
         data = self._get(_length_key(tag))
-        if data is None or len(data) != _LENGTH.size:
+        try:
+            return None if data is None else Length(*_LENGTH.unpack(unchecked(data)))
+        except (ValueError, struct.error) as error:
+            # Believed, it would call what is drawn now another sequence of bytes.
+            _LOG.warning("store: the length of %s: %s", tag, error)
             return None
-        return Length(*_LENGTH.unpack(data))
 
     def keep_length(self, tag: str, length: Length) -> None:
         """Keep what a complete run had."""
         # The check tells a resumed answer that the same length has other bytes.
-        self._keep(_length_key(tag), _LENGTH.pack(*length))
+        self._keep(_length_key(tag), checked(_LENGTH.pack(*length)))
 
     def notices(self, collection: Collection) -> Notices:
         """Return what is known of the texts: from a run, else from the rows."""

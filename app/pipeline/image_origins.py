@@ -20,7 +20,15 @@ from app.errors import with_fields
 from app.pipeline.media_store import MediaStore
 from app.pipeline.singleflight import Singleflight
 from app.renderer.errors import BadParameter, Fault, RendererError, shorten
-from app.store import Locked, Pauses, Store, StoreError, key_for
+from app.store import (
+    Locked,
+    Pauses,
+    Store,
+    StoreError,
+    checked,
+    key_for,
+    unchecked,
+)
 from app.upstream.errors import TooLarge, UpstreamError, UpstreamTimeout, scrub
 from app.upstream.resilience.retry import Deadline
 from app.upstream.service import Service
@@ -73,11 +81,11 @@ class _Kept:
 
     def encode(self) -> bytes:
         about = orjson.dumps((self.until, self.etag, self.modified))
-        return len(about).to_bytes(4, "big") + about + self.data
+        return checked(len(about).to_bytes(4, "big") + about + self.data)
 
     @classmethod
     def decode(cls, block: bytes | memoryview) -> "_Kept":
-        block = bytes(block)
+        block = unchecked(block)
         end = 4 + int.from_bytes(block[:4], "big")
         until, etag, modified = orjson.loads(block[4:end])
         return cls(block[end:], until, etag, modified)

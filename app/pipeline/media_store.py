@@ -15,7 +15,7 @@ from zlib_ng import zlib_ng
 from app.media import Media
 from app.observability import metrics
 from app.renderer.base import Encoded
-from app.store import Pauses, Store, StoreError
+from app.store import Pauses, Store, StoreError, checked, unchecked
 
 _LOG = logging.getLogger("mimeo.store")
 # Header and facts of nearly all blocks.
@@ -92,15 +92,14 @@ class MediaStore:
         """Return the JSON value that is kept beside media, or None."""
         try:
             note = self._store.get(key)
-            return None if note is None else _unpack_note(note)
+            return None if note is None else orjson.loads(unchecked(note))
         except (StoreError, ValueError) as error:
             _warn(error)
             return None
 
     def put_note(self, key: str, value: object) -> bool:
         """Keep a JSON value beside media; return whether that worked."""
-        note = orjson.dumps(value)
-        return self._put(key, _CHECK.pack(zlib_ng.crc32(note)) + note)
+        return self._put(key, checked(orjson.dumps(value)))
 
     @contextmanager
     def lock(self, key: str, pauses: Pauses) -> Iterator[bool]:
@@ -130,12 +129,6 @@ def media_of(encoded: Encoded, fingerprint: str) -> Media:
 def _warn(error: Exception) -> None:
     _LOG.warning("store: %s", error)
     metrics.count_store_error()
-
-
-def _unpack_note(note: bytes | memoryview) -> Any:
-    if note[: _CHECK.size] != _CHECK.pack(zlib_ng.crc32(note[_CHECK.size :])):
-        raise ValueError("a note in the store is damaged")
-    return orjson.loads(note[_CHECK.size :])
 
 
 def pack(media: Media) -> bytes:

@@ -14,6 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import MemoryStore, from_url
 from obstore.store import ObjectStore as Backend
 
+from app.store.checked import checked, unchecked
 from app.store.format import mark_folder, marked
 from app.store.rooms import SWEEPER, BoundedStore, FolderStore, ObjectStore
 from app.store.store import (
@@ -41,10 +42,12 @@ __all__ = [
     "Pauses",
     "Store",
     "StoreError",
+    "checked",
     "get_or_create",
     "key_for",
     "open_store",
     "sees_all",
+    "unchecked",
 ]
 
 # A bucket that does not answer costs seconds; obstore's own patience is minutes.
