@@ -1,10 +1,12 @@
 """The benchmarks start, and what they report is sane; their targets are not judged."""
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -24,10 +26,14 @@ from benchmarks import (
 from benchmarks import http as over_http
 from benchmarks.load import Load, Target
 from benchmarks.servers import ROOT
+from benchmarks.soak import __main__ as soak
+from benchmarks.soak import report
+from benchmarks.soak.clients import Record
+from benchmarks.soak.faults import Window
 
 MODULES = (
     *("against", "card", "http", "inprocess", "lines", "load", "machine", "memory"),
-    *("nginx", "render", "tree", "walks"),
+    *("nginx", "render", "soak", "tree", "walks"),
 )
 
 
@@ -254,6 +260,39 @@ def test_one_round_times_every_case_of_two_checkouts() -> None:
 def test_another_app_than_that_of_the_tree_is_never_measured(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="was imported instead of"):
         tree.use(tmp_path)
+
+
+def test_a_short_soak_loses_nothing_and_is_plotted(tmp_path: Path) -> None:
+    found = soak.soak(0.05, ("HUP",), reloads=1)
+    report.write(found, tmp_path)
+
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["lost"] == 0, told["losses"]
+    assert told["outcomes"]["served"] > 10
+    assert told["faults"][0]["name"] == "HUP"
+    assert told["memory"]["pss_mib_most"] > 50
+    plots = ("latency", "memory", "files", "rate")
+    for name in plots:
+        assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_a_failure_counts_unless_a_fault_of_that_moment_excuses_it() -> None:
+    records = [
+        Record(10, 11, "card", 200, "served"),
+        Record(12, 13, "card", 0, "broken"),
+        Record(30, 31, "card", 0, "broken"),
+        Record(12, 13, "card", 200, "wrong"),
+        Record(12, 13, "card", 503, "refused"),
+    ]
+    killed = Window("KILL", 12.5, 14, frozenset({"broken", "away"}))
+
+    found = report.Soak(0, 60, records, [], [], [killed])
+
+    assert [(r.began, r.outcome) for r in found.losses()] == [
+        (30, "broken"),
+        (12, "wrong"),
+    ]
+    assert [r.began for r in found.excused(killed)] == [12]
 
 
 def test_the_cache_of_nginx_is_compared_with_a_file() -> None:

@@ -1,0 +1,1 @@
+"""A mixed load with faults: `python -m benchmarks.soak`."""
