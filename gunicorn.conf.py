@@ -14,6 +14,7 @@ from app.cli.listener import address
 from app.config import BadSetting, Settings, allocator, budget_of
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.fonts import BrokenFont
+from app.serving.succession import reloads
 from app.store import StoreError, open_store
 
 try:
@@ -78,8 +79,10 @@ def on_starting(server: Any) -> None:
         )
 
 
-# After HUP, which reads this file again.
-on_reload = on_starting
+def on_reload(server: Any) -> None:
+    """Let the workers of before listen until new ones do; HUP reads this file again."""
+    reloads(server.worker_age)
+    on_starting(server)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

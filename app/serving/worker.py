@@ -38,6 +38,7 @@ from app.serving.errors import (
     UnknownExpectation,
 )
 from app.serving.head import MOST_HEAD, end_of, length_of_body, told_of
+from app.serving.succession import is_awaited, listens
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -52,6 +53,9 @@ _LINGER_S = 2.0
 _MOST_LINGERING = 64 << 10
 # So long a body waits for its turn to be read by a thread, in times of the patience.
 _TURN_PATIENCES = 2
+# So long a worker waits at a reload for one that listens in its place: half of
+# graceful_timeout, the rest is for what has begun.
+_SUCCESSION_S = 12.0
 _PASSING = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR)
 
 
@@ -153,6 +157,7 @@ class PollingWorker(ThreadWorker):
         self._in_line: deque[PolledConnection] = deque()
         self._handled = threading.local()
         self._swept = 0.0
+        self._draining = False
         self._polls = (
             not self.cfg.is_ssl
             and self.cfg.protocol == "http"
@@ -163,14 +168,17 @@ class PollingWorker(ThreadWorker):
     # The main thread.
 
     def run(self) -> None:
-        """Serve until told to stop, then finish what has begun."""
+        """Serve until told to stop and replaced, then finish what has begun."""
         wakes = self.method_queue
         self.poller.register(wakes.fileno(), EVENT_READ, wakes.run_callbacks)
         self.set_accept_enabled(True)
+        listens(self.age)
         while self.alive and self.is_parent_alive():
-            self._poll()
-            full = self.nr_conns >= self.worker_connections
-            self.set_accept_enabled(not full or self._drop_idle())
+            self._serve_on()
+        end = time.monotonic() + _SUCCESSION_S
+        while is_awaited(self.age) and time.monotonic() < end:
+            self._serve_on()
+        self._draining = True
         self._stop_listening()
         self._cap_waiting(time.monotonic() + _LINGER_S)
         stop = time.monotonic() + self.cfg.graceful_timeout
@@ -180,6 +188,11 @@ class PollingWorker(ThreadWorker):
         self.tpool.shutdown(wait=False)
         self.poller.close()
         self.method_queue.close()
+
+    def _serve_on(self) -> None:
+        self._poll()
+        full = self.nr_conns >= self.worker_connections
+        self.set_accept_enabled(not full or self._drop_idle())
 
     def _poll(self) -> None:
         self.notify()
@@ -404,7 +417,7 @@ class PollingWorker(ThreadWorker):
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Any:
         """Call the app, and tell it whether this worker is about to end."""
-        environ["mimeo.draining"] = not self.alive
+        environ["mimeo.draining"] = self._draining
         conn = self._handled.conn
         if not getattr(conn, "turn", False):
             return self._app(environ, start_response)
