@@ -1,13 +1,15 @@
 """Soak one worker with different renders and watch its memory.
 
 `python -m benchmarks.memory` prints resident memory, threads and open files
-along the way and fails where memory grows after warm-up.
+along the way and fails where memory grows after warm-up. With `--tree 60` it is a
+minute of mixed load on what the Procfile starts, and the memory of all its processes.
 """
 
 import argparse
 import http.client
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from pathlib import Path
 from statistics import linear_regression, median
 from urllib.parse import urlsplit
 
-from benchmarks import servers, table
+from benchmarks import process_tree, servers, table
 
 # One of each kind of work: engine and Pillow, every format, small and large.
 PLAN = (
@@ -160,6 +162,18 @@ def _verdict(result: Soak, bound_mib: float) -> str:
     )
 
 
+def _tree(seconds: float, memory_mib: int, markdown: bool) -> int:
+    """Soak what the Procfile starts; return 1 where all together took more."""
+    with tempfile.TemporaryDirectory() as store:
+        budget = {"MIMEO_MEMORY_BYTES": str(memory_mib << 20), "MIMEO_STORE": store}
+        result = process_tree.soak_tree(seconds, process_tree.procfile_server(**budget))
+    title = f"What the Procfile starts, {seconds:g} s of mixed load"
+    rows = process_tree.rows_of(result)
+    print(table.show(title, process_tree.HEAD, rows, markdown))
+    print(f"Answers by status: {dict(result.statuses)}")
+    return 0 if result.peak.pss_mib <= memory_mib else 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak and report; return 1 where memory grew beyond the bound."""
     parser = argparse.ArgumentParser("python -m benchmarks.memory", description=__doc__)
@@ -167,8 +181,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--bound-mib", type=float, default=BOUND_MIB)
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--tree", type=float, metavar="SECONDS")
+    parser.add_argument("--memory-mib", type=int, default=512)
     options = parser.parse_args(arguments)
     print(table.show_machine(options.markdown))
+    if options.tree:
+        return _tree(options.tree, options.memory_mib, options.markdown)
     result = soak(options.renders, options.connections)
     title = f"One worker over {options.renders:,} different renders"
     print(table.show(title, HEAD, _rows(result), options.markdown))

@@ -101,6 +101,20 @@ def test_limit_is_named_with_its_value(
     assert (caught.value.limit, caught.value.value) == (limit, value)
 
 
+def test_a_format_that_takes_more_memory_is_refused_earlier(
+    catalogue: Catalogue,
+) -> None:
+    bounds = replace(BOUNDS, drawing_bytes=64 << 20)
+    sides = [("width", "2000"), ("height", "2000")]
+    solid = catalogue.get("solid")
+
+    assert from_strings(solid, sides, "png", bounds)
+    with pytest.raises(LimitExceeded) as caught:
+        from_strings(solid, sides, "avif", bounds)
+
+    assert (caught.value.field, caught.value.limit) == ("format", "MIMEO_DRAWING_BYTES")
+
+
 def test_text_over_the_limit_is_refused(catalogue: Catalogue) -> None:
     bounds = replace(BOUNDS, max_text_chars=10)
 

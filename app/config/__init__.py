@@ -1,9 +1,16 @@
 """Settings, read from the environment once, and the memory that they may take."""
 
-from app.config.memory import MemoryBudget, budget_of, host_bytes, weight_of
+from app.config.memory import (
+    PIXEL_BYTES,
+    MemoryBudget,
+    budget_of,
+    host_bytes,
+    weight_of,
+)
 from app.config.settings import BadSetting, Settings, variables
 
 __all__ = [
+    "PIXEL_BYTES",
     "BadSetting",
     "MemoryBudget",
     "Settings",

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from app.config.settings import Settings
@@ -16,27 +17,29 @@ _SHARED = 128 * _MIB
 _WORKER = 64 * _MIB
 _HTML = 40 * _MIB
 # What nobody here counts: the kernel's part, files in memory, fragments.
-_SPARE = 1 / 16
-# Of what is left to a worker.
-_HTML_SHARE = 3 / 8
-_PIXELS_SHARE = 7 / 16
-_LOOKAHEAD_SHARE = 1 / 16
-_CACHE_SHARE = 1 / 8
-# The least with which a worker can draw anything large; a worker for each such part.
-_LEAST_ROOM = 160 * _MIB
-# Drawn and encoded as PNG a pixel takes 4 bytes, as JPEG or WebP 10; see `weight_of`.
-PIXEL_BYTES = 12
-# Device pixels, plain ones, for which one of such a picture counts: 30 to 47 bytes.
-_WEIGHTS = {"avif": 4, "gif": 4}
-_LEAST_LOOKAHEAD = 1 * _MIB
-# Below it a caller's HTML could not even be laid out.
+_SPARE = 1 / 32
+# Of what is left to a worker; the rest is for drawing.
+_HTML_SHARE = 1 / 5
+_LOOKAHEAD_SHARE = 1 / 64
+_CACHE_SHARE = 1 / 16
+# Drawn and encoded as PNG a pixel takes 4 bytes, as JPEG, WebP or GIF 10; an image that
+# was sent 11; art 15, of which there are at most four million.
+PIXEL_BYTES = 11
+# libaom takes 30 to 40 bytes a pixel, PNG up to 21 where it tries every filter.
+_WEIGHTS = {"avif": 4}
+_WEIGHT_SMALL = 2
+_LEAST_LOOKAHEAD = _MIB // 4
+# Below it a caller's HTML could not even be laid out,
 _LEAST_HTML = 64 * _MIB
+# nor a card of double size be drawn.
+_LEAST_DRAWING = 48 * _MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBudget:
     """The parts of `total_bytes`; all but it and `workers` are of each worker.
 
+    `drawing_bytes` is what one picture may take, or all that are drawn at a time;
     `worker_bytes` is what a worker may hold for itself before it is replaced;
     `html_bytes` what its process for callers' HTML may map on top of what that needs
     to begin; `cache_bytes` what a store in memory may hold; `lookahead_bytes` what is
@@ -50,6 +53,7 @@ class MemoryBudget:
     html_bytes: int
     cache_bytes: int
     lookahead_bytes: int
+    drawing_bytes: int
     pixels_in_flight: int
 
     def applied_to(self, settings: Settings) -> Settings:
@@ -64,6 +68,8 @@ class MemoryBudget:
             settings,
             workers=self.workers,
             store_bytes=store_bytes,
+            drawing_bytes=min(settings.drawing_bytes, self.drawing_bytes),
+            max_image_pixels=min(settings.max_image_pixels, self.pixels_in_flight),
             html_memory_bytes=min(settings.html_memory_bytes, self.html_bytes),
             lookahead_bytes=min(settings.lookahead_bytes, self.lookahead_bytes),
         )
@@ -73,30 +79,38 @@ def budget_of(settings: Settings) -> MemoryBudget:
     """Divide the memory that is set, or else the host's."""
     total = settings.memory_bytes or host_bytes()
     usable = int(total * (1 - _SPARE)) - _SHARED
-    fitting = usable // (_WORKER + _HTML + _LEAST_ROOM)
+    # Each worker can draw the largest picture that settings admit, and HTML beside it.
+    largest = min(settings.max_pixels * PIXEL_BYTES, settings.drawing_bytes)
+    least = (largest + _LEAST_HTML) / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
+    fitting = int(usable / (_WORKER + _HTML + least))
     workers = max(1, min(settings.workers, fitting))
     room = max(0, usable // workers - _WORKER - _HTML)
-    html = int(room * _HTML_SHARE)
+    html = max(_LEAST_HTML, int(room * _HTML_SHARE))
+    lookahead = int(room * _LOOKAHEAD_SHARE)
+    cache = int(room * _CACHE_SHARE)
+    drawing = max(_LEAST_DRAWING, room - html - lookahead - cache)
     # As many collections are drawn at a time, and each looks ahead.
     streams = max(1, settings.threads // 2)
-    lookahead = int(room * _LOOKAHEAD_SHARE) // streams
     return MemoryBudget(
         total_bytes=total,
         workers=workers,
-        worker_bytes=_WORKER + room - html,
-        html_bytes=max(_LEAST_HTML, html),
-        cache_bytes=max(_MIB, int(room * _CACHE_SHARE)),
-        lookahead_bytes=max(_LEAST_LOOKAHEAD, lookahead),
-        pixels_in_flight=max(_MIB, int(room * _PIXELS_SHARE) // PIXEL_BYTES),
+        worker_bytes=max(0, _WORKER + room - html),
+        html_bytes=html,
+        cache_bytes=max(_MIB, cache),
+        lookahead_bytes=max(_LEAST_LOOKAHEAD, lookahead // streams),
+        drawing_bytes=drawing,
+        pixels_in_flight=drawing // PIXEL_BYTES,
     )
 
 
+# Each picture asks for it.
+@lru_cache(64)
 def weight_of(format: str, *, small: bool = False) -> int:
     """Return for how many pixels in flight one of a picture in this format counts.
 
-    `small` is the compression of that name, which looks for a palette.
+    `small` is the compression of that name.
     """
-    return 4 if small else _WEIGHTS.get(format, 1)
+    return _WEIGHT_SMALL if small else _WEIGHTS.get(format, 1)
 
 
 def host_bytes(root: Path = Path("/")) -> int:

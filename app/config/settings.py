@@ -204,6 +204,11 @@ class Settings:
         parsers.seconds(0, 300),
         "Seconds a request waits for its turn to draw before it gets a 503.",
     )
+    drawing_bytes: int = _setting(
+        1 << 30,
+        parsers.whole(1 << 24, 1 << 36),
+        "Memory that one picture may take while it is drawn and encoded, at most.",
+    )
     html_memory_bytes: int = _setting(
         1 << 30,
         parsers.whole(1 << 28, 1 << 36),

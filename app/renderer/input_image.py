@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from PIL import Image, ImageOps
 
+from app.config import allocator
 from app.renderer.base import Picture
 from app.renderer.color_management import in_eight_bits, to_srgb
 from app.renderer.errors import (
@@ -31,6 +32,8 @@ _LOSSY = ("JPEG", "MPO", "HEIF")
 _LONGEST = 8192
 # Of an SVG, which has no pixels of its own.
 _MOST_DRAWN = 1 << 24
+# Pixels of an image after which the C library gives memory back.
+_LARGE = 1 << 22
 _T = TypeVar("_T", bound=Sized)
 # Draws an SVG document at a size, in a process that can be killed.
 DrawSvg = Callable[[bytes, tuple[int, int]], Picture]
@@ -133,9 +136,14 @@ def _prepare(
     _check_shape(image.size, field)
     try:
         notes = _frame_notes(image)
-        return Prepared(_save(_upright(image, cover)), notes)
+        prepared = Prepared(_save(_upright(image, cover)), notes)
     except DAMAGE as error:
         raise BadParameter(Fault(field, refusal(data, error))) from error
+    if pixels > _LARGE:
+        image.close()
+        del image
+        allocator.trim()
+    return prepared
 
 
 def _check_shape(size: tuple[int, int], field: str) -> None:

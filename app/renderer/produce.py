@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.config import Settings
+from app.config import PIXEL_BYTES, Settings, allocator, weight_of
 from app.renderer import encode
 from app.renderer.base import Encoded, Output, Renderer, Vector
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
@@ -23,6 +23,8 @@ ENCODERS = (
         for package in ("pillow", "isal", "zlib-ng", "deflate")
     ),
 )
+# Bytes of a picture after which memory is given back: less is needed again at once.
+_LARGE = 32 << 20
 
 
 def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -53,6 +55,10 @@ def check(
     pixels = size[0] * size[1]
     if pixels > limits.max_pixels:
         raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
+    need = memory_of(pixels, output)
+    if need > limits.drawing_bytes:
+        allowed = limits.drawing_bytes
+        raise LimitExceeded("format", "MIMEO_DRAWING_BYTES", allowed, need)
     # The text of an isolated renderer is a document, with a bound of its own.
     bounded = not (renderer.isolated or renderer.prompted)
     fields = text_fields(type(parameters)) if bounded else ()
@@ -66,6 +72,12 @@ def check(
     if renderer.check is not None:
         renderer.check(parameters)
     check_size(renderer, parameters, output)
+
+
+def memory_of(pixels: int, output: Output) -> int:
+    """Return the bytes that a picture takes while it is drawn and encoded."""
+    small = output.compression == "small"
+    return pixels * PIXEL_BYTES * weight_of(output.format, small=small)
 
 
 def check_size(renderer: Renderer, parameters: Parameters, output: Output) -> None:
@@ -133,9 +145,12 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
     drawn = time.perf_counter()
     data = encode.encode(picture, output)
     encoded = time.perf_counter()
-    return Encoded(
-        data, media_type, *size, picture.facts, drawn - started, encoded - drawn
-    )
+    facts = picture.facts
+    del picture
+    if memory_of(size[0] * size[1], output) > _LARGE:
+        # Else the C library keeps it, and each thread keeps as much.
+        allocator.trim()
+    return Encoded(data, media_type, *size, facts, drawn - started, encoded - drawn)
 
 
 def vector(renderer: Renderer, parameters: Parameters) -> Vector:

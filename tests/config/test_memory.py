@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from app.config import MemoryBudget, Settings, budget_of, host_bytes, weight_of
+from app.config import (
+    PIXEL_BYTES,
+    MemoryBudget,
+    Settings,
+    budget_of,
+    host_bytes,
+    weight_of,
+)
 
 MIB = 1 << 20
 UNBOUNDED_V1 = "9223372036854771712"
@@ -115,7 +122,7 @@ def test_memory_never_adds_workers() -> None:
 
 
 def test_small_memory_has_fewer_workers_but_one_at_least() -> None:
-    assert budget(1024, workers=8).workers < 8
+    assert 1 < budget(1024, workers=8).workers < 8
     assert budget(256, workers=8).workers == 1
 
 
@@ -150,6 +157,23 @@ def test_a_store_on_disk_keeps_its_size_in_small_memory() -> None:
     settings = Settings(memory_bytes=512 * MIB, store="none")
 
     assert budget_of(settings).applied_to(settings).store_bytes == settings.store_bytes
+
+
+def test_a_host_of_512_mib_draws_the_largest_picture_but_not_as_avif() -> None:
+    settings = Settings(memory_bytes=512 * MIB)
+
+    fitted = budget_of(settings).applied_to(settings)
+
+    assert settings.max_pixels * PIXEL_BYTES <= fitted.drawing_bytes
+    assert settings.max_pixels * PIXEL_BYTES * weight_of("avif") > fitted.drawing_bytes
+    assert fitted.max_image_pixels < settings.max_image_pixels
+
+
+def test_smaller_pictures_leave_room_for_more_workers() -> None:
+    assert (
+        budget(768, workers=8, max_pixels=1 << 20).workers
+        > budget(768, workers=8).workers
+    )
 
 
 def test_an_expensive_format_weighs_more() -> None:

@@ -1,9 +1,13 @@
 """Pictures with few colours, as indices into a palette."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
 _MOST_CUT = 1 << 20
+# Pixels that are looked at together.
+_STRIPE = 1 << 18
 
 
 def index(image: Image.Image) -> Image.Image | None:
@@ -11,11 +15,21 @@ def index(image: Image.Image) -> Image.Image | None:
 
     None where the picture, in mode RGB or RGBA, has more than 256 colours.
     """
-    if image.getcolors(256) is None:
+    counted = image.getcolors(256)
+    if counted is None:
         return None
-    pixels = np.frombuffer(image.convert("RGBA").tobytes(), np.dtype("<u4"))
-    colors, indices = np.unique(pixels, return_inverse=True)
-    flat = Image.frombytes("P", image.size, indices.astype(np.uint8).tobytes())
+    tones: list[Any] = [value for _, value in counted]
+    opaque = () if image.mode == "RGBA" else (255,)
+    listed = np.array([(*tone, *opaque) for tone in tones], np.uint8)
+    colors = np.unique(listed.view("<u4"))
+    indices = bytearray()
+    rows = max(1, _STRIPE // image.width)
+    # Numbers of 8 bytes come of a search: for all pixels they would be 47 a pixel.
+    for top in range(0, image.height, rows):
+        stripe = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels = np.frombuffer(stripe.convert("RGBA").tobytes(), np.dtype("<u4"))
+        indices += np.searchsorted(colors, pixels).astype(np.uint8).tobytes()
+    flat = Image.frombytes("P", image.size, indices)
     flat.putpalette(colors.tobytes(), "RGBA")
     return flat
 

@@ -16,6 +16,8 @@ from app.renderer.params import EmojiStyle
 _STEP = 0.92
 # Texts remembered for each engine; the longest are a few kilobytes.
 _REMEMBERED = 1024
+# Characters of such a text.
+_MOST_REMEMBERED = 400
 # Half a pixel: the engine rounds the heights of lines.
 _SLACK = 0.5
 # Beyond Latin, Greek, Cyrillic and punctuation, letters join, stack or fill a square,
@@ -140,7 +142,6 @@ class _Setting(NamedTuple):
 def fitter(ruler: Ruler) -> Callable[..., Fit]:
     """Return the `fit` function that templates call."""
 
-    @lru_cache(_REMEMBERED)
     def fit(
         text: str,
         width: float,
@@ -184,7 +185,14 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         css = _css(face, box, size, clamp)
         return Fit(size, clamp, used, direction(text), css, clipped)
 
-    return fit
+    remembered = lru_cache(_REMEMBERED)(fit)
+
+    def choose(text: str, *given: Any, **named: Any) -> Fit:
+        """Remember what short texts came to: a thousand long ones fill 20 MB."""
+        known = remembered if len(text) <= _MOST_REMEMBERED else fit
+        return known(text, *given, **named)
+
+    return choose
 
 
 def direction(text: str) -> str:
