@@ -1,11 +1,13 @@
 """How gunicorn runs Mimeo: one reason beside each number."""
 
 import atexit
+import fcntl
 import os
 import shutil
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ except BrokenFont as error:
 _BUDGET = budget_of(_settings)
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _OURS = "mimeo-metrics-"
+_LOCK = "lock"
 
 
 def _bind() -> str:
@@ -58,7 +61,19 @@ def _metrics_folder() -> str:
         return given
     made = tempfile.mkdtemp(prefix=f"{_OURS}{os.getpid()}-", dir=worker_tmp_dir)
     atexit.register(_remove, made, os.getpid())
+    # For as long as the master or a worker lives: workers inherit it, locked.
+    fcntl.flock(os.open(f"{made}/{_LOCK}", os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
     return made
+
+
+def _remove_abandoned() -> None:
+    """Remove folders of figures whose servers were killed, and are in memory."""
+    parent = Path(worker_tmp_dir or tempfile.gettempdir())
+    for lock in parent.glob(f"{_OURS}*/{_LOCK}"):
+        # Somebody else's, or a server's that runs.
+        with suppress(OSError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def _remove(folder: str, owner: int) -> None:
@@ -152,6 +167,7 @@ limit_request_line = 8190
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 try:
+    _remove_abandoned()
     os.environ[_METRICS] = _metrics_folder()
 except OSError as error:
     sys.exit(f"mimeo: {_METRICS}: {error}")

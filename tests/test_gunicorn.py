@@ -2,9 +2,13 @@
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.gunicorn_server import serve
 
@@ -69,6 +73,35 @@ def test_the_metrics_folder_ends_with_the_server(tmp_path: Path) -> None:
 
     assert existed
     assert not folder.exists()
+
+
+def test_the_next_server_removes_the_metrics_folder_of_a_killed_one(
+    tmp_path: Path,
+) -> None:
+    write_app(tmp_path)
+
+    with serve("told:app", {METRICS: ""}, tmp_path) as killed:
+        folder = Path(killed.ask("/").body.decode())
+        with serve("told:app", {METRICS: ""}, tmp_path):
+            beside_a_living_one = folder.is_dir()
+        for pid in (killed.pid, *killed.workers()):
+            os.kill(pid, signal.SIGKILL)
+        wait_until_gone(killed.url)
+        with serve("told:app", {METRICS: ""}, tmp_path):
+            after = folder.is_dir()
+
+    assert (beside_a_living_one, after) == (True, False)
+
+
+def wait_until_gone(url: str) -> None:
+    """Wait until a server's last process holds its port no more."""
+    address = urlsplit(url)
+    while True:
+        try:
+            socket.create_connection((address.hostname, address.port), 5).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.02)
 
 
 def test_the_operators_metrics_folder_stays(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +44,16 @@ from app.store import open_store
 with open_store(sys.argv[1], 1 << 20).lock("ab" * 32, (0 for _ in ())):
     print("held", flush=True)
     time.sleep(60)
+"""
+# Writes half of an entry.
+BEGIN = """
+import sys, time
+from app.store import open_store
+def pieces():
+    yield bytes(1 << 16)
+    print("begun", flush=True)
+    time.sleep(60)
+open_store(sys.argv[1], 1 << 20).put("ab" * 32, pieces())
 """
 # Four threads write when the process is told to; the number of winners is printed.
 CREATE = """
@@ -302,6 +313,53 @@ def test_what_a_killed_process_was_writing_is_swept(tmp_path: Path) -> None:
 
     assert not stale.exists()
     assert young.exists()
+
+
+@contextmanager
+def half_written(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process that has written half of an entry, a minute ago."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", BEGIN, str(folder)], stdout=subprocess.PIPE
+    )
+    with writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"begun\n"
+        (staged,) = (folder / "scratch").iterdir()
+        minute_ago = time.time() - 60
+        os.utime(staged, (minute_ago, minute_ago))
+        try:
+            yield writer
+        finally:
+            writer.kill()
+
+
+def test_the_next_to_start_sweeps_what_a_killed_process_left(tmp_path: Path) -> None:
+    with half_written(tmp_path) as writer:
+        open_store(str(tmp_path), LIMIT)
+        while_it_lives = files(tmp_path)
+        writer.kill()
+        writer.wait()
+        open_store(str(tmp_path), LIMIT, "collections")
+        by_another_room = files(tmp_path)
+        open_store(str(tmp_path), LIMIT)
+
+    assert len(while_it_lives) == len(by_another_room) == 1
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("data", [bytes(4096), [bytes(8)] * 512], ids=["bytes", "many"])
+def test_a_write_that_fails_makes_room_of_what_a_killed_process_left(
+    tmp_path: Path, data: bytes | list[bytes]
+) -> None:
+    store = open_store(str(tmp_path), LIMIT)
+    with half_written(tmp_path):
+        pass
+    assert len(files(tmp_path)) == 1
+
+    with full_disk(), pytest.raises(StoreError, match="cannot write"):
+        store.put(KEY, data if isinstance(data, bytes) else iter(data))
+
+    assert files(tmp_path) == []
 
 
 def test_what_was_bought_is_on_the_disk_before_it_counts_as_kept(

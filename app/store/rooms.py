@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import (
     AbstractContextManager,
+    ExitStack,
     closing,
     contextmanager,
     nullcontext,
@@ -38,8 +39,12 @@ _STEP = 1 / 64
 _KEY = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?\Z")
 # S3 takes no smaller parts. One at a time, because each is held in memory.
 _PART = 5 << 20
-# No write takes as long: whoever began it is dead.
+# No write takes as long: whoever began it is dead, though nobody can tell by a lock.
 _STALE_S = 3600
+# Seconds from a file's making to its lock, at most.
+_UNLOCKED_S = 5
+# Seconds between two looks for remains where writing fails.
+_LOOKS_S = 60
 T = TypeVar("T")
 
 
@@ -279,12 +284,14 @@ class FolderStore(BoundedStore):
         self._scratch = root / "scratch"
         self._sweep_lock = self._locks / f"{room}-sweep"
         self._durable = durable
+        self._looked_s = float(-_LOOKS_S)
 
     def prove_writable(self) -> None:
-        """Fail at the start, not at the first request."""
+        """Fail at the start, not at the first request; delete what the dead left."""
         try:
             self._locks.mkdir(parents=True, exist_ok=True)
             self._sweep_lock.touch()
+            self._sweep_remains()
         except OSError as error:
             raise StoreError(
                 f"cannot write to {self._root}: {error.strerror}"
@@ -327,12 +334,19 @@ class FolderStore(BoundedStore):
         pieces = (data,) if isinstance(data, bytes) else data
         final = self._root / path
         try:
-            with _place(lambda path: open(path, "xb"), staged) as file:
-                file.writelines(pieces)
-                if self._durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            _place(partial(give_name, staged), final)
+            with ExitStack() as held:
+                with _place(lambda path: open(path, "xb"), staged) as file:
+                    held.callback(os.close, _lock_staged(file.fileno()))
+                    file.writelines(pieces)
+                    if self._durable:
+                        file.flush()
+                        os.fsync(file.fileno())
+                _place(partial(give_name, staged), final)
+        except OSError:
+            # A full disk may be full of what the dead left, and without a write that
+            # works nothing else would look for it.
+            self._look_for_remains()
+            raise
         finally:
             staged.unlink(missing_ok=True)
         if self._durable:
@@ -373,11 +387,22 @@ class FolderStore(BoundedStore):
         except Timeout:
             _LOG.debug("another worker sweeps the store")
 
+    def _look_for_remains(self) -> None:
+        with self._guard:
+            now_s = time.monotonic()
+            if now_s - self._looked_s < _LOOKS_S:
+                return
+            self._looked_s = now_s
+        self._sweep_remains()
+
     def _sweep_remains(self) -> None:
         """Delete what killed processes left: files half written, and locks."""
-        oldest = time.time() - _STALE_S
+        now = time.time()
+        oldest = now - _STALE_S
         for path in self._scratch.glob(f"{self._room}-*"):
-            if _is_older(path, oldest):
+            if _is_older(path, now - _UNLOCKED_S) and (
+                _is_older(path, oldest) or _is_abandoned(path)
+            ):
                 path.unlink(missing_ok=True)
         for path in self._locks.glob(f"{self._room}-*"):
             if path != self._sweep_lock and _is_older(path, oldest):
@@ -390,6 +415,25 @@ def _is_older(path: Path, than_s: float) -> bool:
         return path.stat().st_mtime < than_s
     except FileNotFoundError:
         return False
+
+
+def _lock_staged(descriptor: int) -> int:
+    """Return a copy of a descriptor that holds the file's lock until it is closed."""
+    copy = os.dup(descriptor)
+    # Where there are no locks, what is left behind is told by its age alone.
+    with suppress(OSError):
+        fcntl.flock(copy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return copy
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Tell whether nobody holds a file that somebody began to write."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _place(use: Callable[[Path], T], path: Path) -> T:
