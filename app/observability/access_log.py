@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.observability import metrics
+from app.observability import metrics, spans
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -80,6 +80,7 @@ class AccessLog:
     ) -> Iterable[bytes]:
         """Serve one request."""
         started = time.perf_counter()
+        spans.begin()
         given = environ.get("HTTP_X_REQUEST_ID")
         # 128 random bits: workers need not agree on a counter. A caller's own id goes
         # into a log of lines, so it must not hold a line feed or a quotation mark.

@@ -27,6 +27,8 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 # Why a request is refused: what its caller used up, the server's own queues, keys and
 # signatures, the name of the host, a service that is busy or left alone.
 REASONS = ("rate", "quota", "budget", "busy", "auth", "host", "service")
+# Where the time of a picture goes, in order: see app.observability.spans.
+PHASES = ("queue", "fetch", "fonts", "draw", "encode", "store")
 # Rooms of the store that are bounded.
 ROOMS = ("media", "purchases", "collections", "images")
 # Of this project's own: a module that is loaded anew registers nothing twice.
@@ -54,6 +56,14 @@ _render_seconds = Histogram(
     "Seconds that drawing and encoding took, without the wait for a turn.",
     # From a solid, under a millisecond, to the longest that a caller's HTML may take.
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=_REGISTRY,
+)
+_phase_seconds = Histogram(
+    "mimeo_phase_seconds",
+    "Seconds that a phase of making or finding a picture took.",
+    ("phase",),
+    # From a look into the store to the longest that a service may take.
+    buckets=(0.0005, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60),
     registry=_REGISTRY,
 )
 _streams = _gauge("streams_in_flight", "Collections that are being sent.")
@@ -185,6 +195,11 @@ def count_ledger_error() -> None:
     _ledger_errors.inc()
 
 
+def observe_phase(phase: str, seconds: float) -> None:
+    """Count the time that one of PHASES took."""
+    _phase_seconds.labels(phase).observe(seconds)
+
+
 def count_bought(upstream: str, count: int, cost: float) -> None:
     """Count images that were bought of a service, and what they cost."""
     _bought.labels(upstream).inc(count)
@@ -222,6 +237,8 @@ def begin(upstreams: Iterable[str] = ()) -> None:
     A rate needs a first value: what appears with a 1 shows no increase.
     """
     _workers.labels(release()).set(1)
+    for phase in PHASES:
+        _phase_seconds.labels(phase)
     for reason in REASONS:
         _refusals.labels(reason)
     for room in ROOMS:

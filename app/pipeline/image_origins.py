@@ -17,6 +17,7 @@ import requests
 
 from app.config import Settings
 from app.errors import with_fields
+from app.observability import spans
 from app.pipeline.media_store import MediaStore
 from app.pipeline.singleflight import Singleflight
 from app.renderer.errors import BadParameter, Fault, RendererError, shorten
@@ -126,7 +127,8 @@ class ImageOrigins:
         if kept is not None and kept.is_fresh:
             return kept.data
         try:
-            return self._once(key, target, kept).data
+            with spans.span("fetch"):
+                return self._once(key, target, kept).data
         except UpstreamError as error:
             raise ImageOriginError(field, url, _why(error)) from error
         except (_NoImage, Locked) as error:

@@ -13,7 +13,7 @@ import orjson
 from zlib_ng import zlib_ng
 
 from app.media import Media
-from app.observability import metrics
+from app.observability import metrics, spans
 from app.renderer.base import Encoded
 from app.store import Pauses, Store, StoreError, checked, unchecked
 
@@ -56,8 +56,9 @@ class MediaStore:
     def get(self, fingerprint: str) -> Media | None:
         """Return media, or None where there are none, or none that are whole."""
         try:
-            block = self._store.get(fingerprint)
-            return None if block is None else unpack(block, fingerprint)
+            with spans.span("store"):
+                block = self._store.get(fingerprint)
+                return None if block is None else unpack(block, fingerprint)
         except (StoreError, ValueError) as error:
             _warn(error)
             return None
@@ -82,7 +83,8 @@ class MediaStore:
 
     def _put(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         try:
-            self._store.put(key, data)
+            with spans.span("store"):
+                self._store.put(key, data)
         except StoreError as error:
             _warn(error)
             return False

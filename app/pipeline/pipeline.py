@@ -19,7 +19,7 @@ from app.access.rates import Charge, Rates, cost_of
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
-from app.observability import metrics
+from app.observability import metrics, spans
 from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
 from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
@@ -39,14 +39,11 @@ class Production:
     """Media, and how it came about.
 
     `source` is `hit` (from the store), `miss` (drawn now) or `collapsed` (drawn
-    by another request at the same moment); times are in seconds.
+    by another request at the same moment).
     """
 
     media: Media
     source: str
-    queue_s: float = 0.0
-    draw_s: float = 0.0
-    encode_s: float = 0.0
 
 
 class Pipeline:
@@ -168,7 +165,7 @@ class Pipeline:
         production = self.convert(request, purchase.media[0], left, charge)
         if purchase.source == "hit":
             return production
-        return replace(production, source=purchase.source, draw_s=purchase.made_s)
+        return replace(production, source=purchase.source)
 
     def charge(self) -> Charge:
         """Return what the images of one collection are put on, for its caller."""
@@ -216,6 +213,7 @@ class Pipeline:
         with metrics.rendering(request.renderer.name):
             encoded = produce(request.renderer, request.parameters, request.output)
         media = media_of(encoded, request.fingerprint)
+        spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         if keep:
             self._kept.put(media)
         return media
@@ -292,14 +290,15 @@ class Pipeline:
         charge.check()
         with self._gate_of(request).admit(patience, flight.urgent):
             flight.begun.set()
-            queue_s = time.perf_counter() - asked_s
+            spans.note("queue", time.perf_counter() - asked_s)
             charge.debit(_cost(request))
             with metrics.rendering(request.renderer.name):
                 encoded = self._draw(request)
         # Out of the slot already: hashing and writing need none, and another may draw.
         media = media_of(encoded, request.fingerprint)
         self._kept.put(media)
-        return Production(media, "miss", queue_s, encoded.draw_s, encoded.encode_s)
+        spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
+        return Production(media, "miss")
 
     def _gate_of(self, request: ImageRequest) -> AdmissionQueue:
         return self._isolated_gate if request.renderer.isolated else self._gate

@@ -20,7 +20,7 @@ from app.access.errors import Exhausted
 from app.access.policy import require_buy
 from app.image_request import ImageRequest
 from app.media import Media
-from app.observability import audit, metrics
+from app.observability import audit, metrics, spans
 from app.pipeline.admission import POLL_S, Busy
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.singleflight import InFlight, Singleflight
@@ -46,14 +46,12 @@ class Purchase:
     """Images as a service sent them, and what it did not send.
 
     `source` is `hit` (kept from an earlier request), `miss` (asked for now) or
-    `collapsed` (asked for by another request at the same moment). `made_s` are the
-    seconds that the service took.
+    `collapsed` (asked for by another request at the same moment).
     """
 
     media: tuple[Media, ...]
     absent: tuple[Absent, ...] = ()
     source: str = "miss"
-    made_s: float = 0.0
 
 
 class Purchases:
@@ -144,9 +142,9 @@ class Purchases:
         reservation = self._budgets.reserve(
             CALLER.get(), request.renderer.name, remote.price, wanted.count
         )
-        started = time.perf_counter()
         try:
-            made, absent = _call(request, wanted)
+            with spans.span("fetch"):
+                made, absent = _call(request, wanted)
         except BaseException as error:
             unmade = isinstance(error, RendererError) and _is_unmade(error)
             _record(request, wanted, 0, type(error).__name__, unmade=unmade)
@@ -154,13 +152,12 @@ class Purchases:
                 reservation.release()
             raise
         _record(request, wanted, len(made), "ok")
-        made_s = time.perf_counter() - started
         media = tuple(
             media_of(image, _key(request, wanted.count, place))
             for place, image in enumerate(made, 1)
         )
         self._keep(wanted, media, absent)
-        return Purchase(media, absent, "miss", made_s)
+        return Purchase(media, absent)
 
     def _keep(
         self, wanted: Wanted, media: tuple[Media, ...], absent: tuple[Absent, ...]

@@ -26,20 +26,23 @@ class Picture:
     `image` has mode 1, L, P, RGB or RGBA. `packed` is the same pixels as one
     buffer of rows without padding in the image's mode, where whoever drew it
     has one at hand; it saves the encoder a copy. `facts` are JSON values about
-    the drawing, such as `missing_glyphs`.
+    the drawing, such as `missing_glyphs`. `fonts_s` are the seconds in which fonts
+    were chosen.
     """
 
     image: Image.Image
     packed: bytes | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    fonts_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A drawing as an SVG document, with facts as a `Picture` has them."""
+    """A drawing as an SVG document, with facts and time as a `Picture` has them."""
 
     svg: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    fonts_s: float = 0.0
 
 
 def _sides(text: str) -> str:
@@ -80,8 +83,9 @@ class Output(BaseModel):
 class Encoded:
     """Bytes in a known format, with the size of the picture in device pixels.
 
-    `draw_s` and `encode_s` are the seconds that the two steps took. Large data that
-    a service sent are a view of a mapped file.
+    `draw_s` and `encode_s` are the seconds that the two steps took, and `fonts_s` is
+    the part of the first in which fonts were chosen. Large data that a service sent
+    are a view of a mapped file.
     """
 
     data: bytes | memoryview
@@ -91,6 +95,7 @@ class Encoded:
     facts: Mapping[str, Any] = field(default_factory=dict)
     draw_s: float = 0.0
     encode_s: float = 0.0
+    fonts_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

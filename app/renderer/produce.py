@@ -140,17 +140,18 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
         drawing = vector(renderer, parameters)
         drawn_s = time.perf_counter() - started
         svg = drawing.svg.encode()
-        return Encoded(svg, media_type, *size, drawing.facts, drawn_s)
+        times = (drawn_s, 0.0, drawing.fonts_s)
+        return Encoded(svg, media_type, *size, drawing.facts, *times)
     picture = renderer.draw(parameters, output.scale)
     drawn = time.perf_counter()
     data = encode.encode(picture, output)
-    encoded = time.perf_counter()
+    times = (drawn - started, time.perf_counter() - drawn, picture.fonts_s)
     facts = picture.facts
     del picture
     if memory_of(size[0] * size[1], output) > _LARGE:
         # Else the C library keeps it, and each thread keeps as much.
         allocator.trim()
-    return Encoded(data, media_type, *size, facts, drawn - started, encoded - drawn)
+    return Encoded(data, media_type, *size, facts, *times)
 
 
 def vector(renderer: Renderer, parameters: Parameters) -> Vector:

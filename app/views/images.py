@@ -12,6 +12,7 @@ from app.delivery.answer import Answer, Pair
 from app.delivery.image import send
 from app.delivery.terms import STALE, Terms, answer_early
 from app.image_request import ImageRequest
+from app.observability import spans
 from app.parsing.accept import JSON
 from app.parsing.image import (
     ParsedRequest,
@@ -180,12 +181,7 @@ def _line(environ: Mapping[str, Any], name: str, ending: str | None) -> RequestL
 
 def how_made(production: Production) -> list[Pair]:
     """Return the headers that say where an image came from, and its time."""
-    timing = production.source
-    if timing == "miss":
-        # W3C Server Timing, section 3: durations are in milliseconds.
-        timing = (
-            f"queue;dur={production.queue_s * 1000:.1f}, "
-            f"render;dur={production.draw_s * 1000:.1f}, "
-            f"encode;dur={production.encode_s * 1000:.1f}"
-        )
+    # W3C Server Timing, section 3: durations are in milliseconds.
+    took = [f"{phase};dur={s * 1000:.1f}" for phase, s in spans.seen().items()]
+    timing = ", ".join((production.source, *took))
     return [("Server-Timing", timing), CACHE_STATUS[production.source]]

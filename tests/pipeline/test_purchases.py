@@ -229,7 +229,7 @@ def test_several_images_are_one_call_and_come_again(far, line):
 
     assert [image.data for image in first.media] == [picture(1), picture(2)]
     assert first.absent == (Absent("a filter kept it", filtered=True),)
-    assert again == replace(first, source="hit", made_s=0.0)
+    assert again == replace(first, source="hit")
     assert len(far.wanted) == 1
 
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -98,7 +99,10 @@ class Engine:
         Raises Undrawable where the engine refuses the page.
         """
         device = scaled(size, scale)
+        started = time.perf_counter()
         page, text, facts = self._typeset(page)
+        setting = self._setting(text, page.lang)
+        fonts_s = time.perf_counter() - started
         pixels = _guard(
             lambda: self._renderer.render_html(
                 page.body,
@@ -108,16 +112,19 @@ class Engine:
                 device_pixel_ratio=scale,
                 stylesheets=page.styles,
                 images=page.images,
-                **self._setting(text, page.lang),
+                **setting,
             )
         )
         # Not copied: the image shares the engine's buffer.
         image = Image.frombuffer("RGBA", device, pixels, "raw", "RGBA", 0, 1)
-        return Picture(image, pixels, facts)
+        return Picture(image, pixels, facts, fonts_s)
 
     def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
+        started = time.perf_counter()
         page, text, facts = self._typeset(page)
+        setting = self._setting(text, page.lang)
+        fonts_s = time.perf_counter() - started
         svg = _guard(
             lambda: self._renderer.render_svg(
                 # Only `render_html` parses markup itself.
@@ -126,10 +133,10 @@ class Engine:
                 height=size[1],
                 stylesheets=page.styles,
                 images=page.images,
-                **self._setting(text, page.lang),
+                **setting,
             )
         )
-        return Vector(svg, facts)
+        return Vector(svg, facts, fonts_s)
 
     def measure(
         self,
