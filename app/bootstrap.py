@@ -58,9 +58,17 @@ def open_room(
     """Open a room of the store, bounded to `limit` bytes; raise BadSetting."""
     try:
         swept = partial(metrics.count_evicted, room)
-        return open_store(settings.store, limit, room, swept, durable=durable)
+        places = _places(settings)
+        return open_store(
+            settings.store, limit, room, swept, durable=durable, places=places
+        )
     except StoreError as error:
         raise BadSetting("MIMEO_STORE", settings.store, str(error)) from error
+
+
+def _places(settings: Settings) -> int:
+    """Return how many threads may wait for a bucket: as many again wait for those."""
+    return max(1, settings.threads // 4)
 
 
 def open_media(settings: Settings) -> Store:
@@ -83,7 +91,8 @@ def _open_counts(settings: Settings) -> Store:
     shared = settings.store not in ("none", "memory:")
     url = settings.store if shared else Settings().store
     try:
-        return open_store(url, _BUDGETS_BYTES, "budgets", durable=True)
+        places = _places(settings)
+        return open_store(url, _BUDGETS_BYTES, "budgets", durable=True, places=places)
     except StoreError as error:
         if shared:
             raise

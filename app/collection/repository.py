@@ -312,5 +312,6 @@ def _length_key(tag: str) -> str:
 
 
 def _warn(error: StoreError) -> None:
-    _LOG.warning("store: %s", error)
+    if not error.known:
+        _LOG.warning("store: %s", error)
     metrics.count_store_error()

@@ -129,7 +129,8 @@ def media_of(encoded: Encoded, fingerprint: str) -> Media:
 
 
 def _warn(error: Exception) -> None:
-    _LOG.warning("store: %s", error)
+    if not getattr(error, "known", False):
+        _LOG.warning("store: %s", error)
     metrics.count_store_error()
 
 

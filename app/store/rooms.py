@@ -1,4 +1,4 @@
-"""Rooms of a store: of a bucket, of this process's memory, of a folder."""
+"""Rooms of a store: of this process's memory, of a folder."""
 
 import fcntl
 import logging
@@ -49,11 +49,7 @@ T = TypeVar("T")
 
 
 class ObjectStore:
-    """A room of a bucket, which is bounded by the bucket's own lifecycle rules.
-
-    The backend is opened at the first use: obstore starts threads then, and they
-    would not survive a fork.
-    """
+    """A room of what obstore reads and writes, which is opened at the first use."""
 
     shared = True
     keeps = True
@@ -129,7 +125,7 @@ class ObjectStore:
             found = obstore.get_range(self._open(), path, start=start, end=stop)
         except BaseError:
             # Each backend words it in its own way that the range is past the end.
-            if start < self._size(path):
+            if start == 0 or start < ObjectStore._size(self, path):
                 raise
             return b""
         return found.to_bytes()

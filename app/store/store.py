@@ -7,7 +7,16 @@ from typing import Protocol
 
 
 class StoreError(Exception):
-    """The store cannot be used: the folder is not writable, the disk is full."""
+    """The store cannot be used: the folder is not writable, the disk is full.
+
+    A `known` one follows of what the log has said once already.
+    """
+
+    known = False
+
+
+class LeftAlone(ConnectionError):
+    """A bucket did not answer, and is not asked for a while."""
 
 
 class Locked(Exception):
@@ -127,7 +136,9 @@ def sees_all(store: Store, workers: int) -> bool:
 
 def fault(verb: str, key: str, error: Exception) -> StoreError:
     """Return the error that says what could not be done with a key."""
-    return StoreError(f"cannot {verb} {key}: {reason(error)}")
+    made = StoreError(f"cannot {verb} {key}: {reason(error)}")
+    made.known = isinstance(error, LeftAlone)
+    return made
 
 
 def reason(error: Exception) -> str:

@@ -17,8 +17,7 @@ from app.store import mapped
 from app.upstream.errors import UpstreamError
 from app.upstream.request.adapters import Ask, WireRequest, build, check, parameters
 from app.upstream.request.capabilities import dialect_of
-from app.upstream.resilience.circuit_breaker import Breaker
-from app.upstream.resilience.concurrency import ConcurrencyLimit
+from app.upstream.resilience.concurrency import ConcurrencyLimit, breaker_of
 from app.upstream.resilience.retry import Deadline
 from app.upstream.response.reader import Found, Linked, read_answer, read_fetched
 from app.upstream.service import Service
@@ -39,7 +38,7 @@ def renderer_of(
     told = partial(observe, upstream.name)
     # Whoever waits for a service that is left alone is to see more than one probe.
     cooldown_s = min(_COOLDOWN_S, upstream.total_s / 3)
-    breaker = Breaker(upstream.name, cooldown_s=cooldown_s)
+    breaker = breaker_of(upstream.name, cooldown_s=cooldown_s)
     gate = ConcurrencyLimit(
         upstream.name, upstream.concurrency, breaker=breaker, observe=told
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.store.circuit_breaker import Breaker
 from app.upstream.errors import (
     BadMedia,
     CircuitOpen,
@@ -19,8 +20,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.resilience.circuit_breaker import Breaker
-from app.upstream.resilience.concurrency import ConcurrencyLimit
+from app.upstream.resilience.concurrency import ConcurrencyLimit, breaker_of
 from app.upstream.resilience.retry import Budget, Deadline
 
 ALIVE = (
@@ -54,7 +54,7 @@ def clock():
 
 @pytest.fixture
 def breaker(clock):
-    return Breaker("far", failures=3, cooldown_s=30, clock=clock)
+    return breaker_of("far", failures=3, cooldown_s=30, clock=clock)
 
 
 def go(breaker: Breaker, error: BaseException | None = None) -> None:
@@ -186,7 +186,7 @@ def test_a_call_from_before_the_opening_changes_nothing(breaker, clock, late):
 
 
 def test_an_open_breaker_is_waited_out():
-    breaker = Breaker("far", failures=1, cooldown_s=0.1)
+    breaker = breaker_of("far", failures=1, cooldown_s=0.1)
     go(breaker, FAILURES[0])
     started = time.monotonic()
 
@@ -198,7 +198,7 @@ def test_an_open_breaker_is_waited_out():
 
 
 def test_nobody_waits_for_an_open_breaker_beyond_their_time():
-    breaker = Breaker("far", failures=1, cooldown_s=60)
+    breaker = breaker_of("far", failures=1, cooldown_s=60)
     go(breaker, FAILURES[0])
     started = time.monotonic()
 
@@ -210,7 +210,7 @@ def test_nobody_waits_for_an_open_breaker_beyond_their_time():
 
 @pytest.mark.parametrize("failure", [None, FAILURES[2]], ids=["success", "failure"])
 def test_of_many_that_wait_one_goes_first_and_the_others_after_it_worked(failure):
-    breaker = Breaker("far", failures=1, cooldown_s=0.1)
+    breaker = breaker_of("far", failures=1, cooldown_s=0.1)
     go(breaker, FAILURES[0])
     running: list[int] = []
     beside: list[int] = []
@@ -236,7 +236,7 @@ def test_of_many_that_wait_one_goes_first_and_the_others_after_it_worked(failure
 
 
 def test_an_interrupted_probe_lets_the_next_of_those_who_wait_go():
-    breaker = Breaker("far", failures=1, cooldown_s=0.05)
+    breaker = breaker_of("far", failures=1, cooldown_s=0.05)
     go(breaker, FAILURES[0])
     time.sleep(0.05)
     held = breaker.guard()
@@ -256,7 +256,7 @@ def test_an_interrupted_probe_lets_the_next_of_those_who_wait_go():
 
 
 def test_calls_run_side_by_side_through_one_breaker():
-    breaker = Breaker("far")
+    breaker = breaker_of("far")
     meeting = threading.Barrier(8, timeout=10)
 
     def call() -> None:
@@ -322,7 +322,7 @@ def test_nobody_waits_for_a_place_beyond_the_deadline():
 
 def test_an_open_breaker_is_found_without_waiting_for_a_place():
     gate = ConcurrencyLimit(
-        "far", concurrency=1, queue_s=60, breaker=Breaker("far", failures=1)
+        "far", concurrency=1, queue_s=60, breaker=breaker_of("far", failures=1)
     )
     with gate.admit(Deadline.after(9)):
         go(gate.breaker, FAILURES[0])
@@ -332,7 +332,9 @@ def test_an_open_breaker_is_found_without_waiting_for_a_place():
 
 
 def test_an_open_breaker_keeps_no_patient_caller_out():
-    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=1, cooldown_s=0.05))
+    gate = ConcurrencyLimit(
+        "far", breaker=breaker_of("far", failures=1, cooldown_s=0.05)
+    )
     go(gate.breaker, FAILURES[0])
 
     with gate.admit(Deadline.after(9), patient=True), gate.attempt(wait_s=9):

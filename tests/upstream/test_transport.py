@@ -22,8 +22,7 @@ from app.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.upstream.resilience.circuit_breaker import Breaker
-from app.upstream.resilience.concurrency import ConcurrencyLimit
+from app.upstream.resilience.concurrency import ConcurrencyLimit, breaker_of
 from app.upstream.resilience.retry import Budget, Deadline, retry_after
 from app.upstream.transport import http
 from app.upstream.transport.call import call
@@ -339,7 +338,7 @@ def test_without_a_budget_nothing_is_tried_again(upstream):
 
 
 def test_an_upstream_that_keeps_failing_is_left_alone(upstream):
-    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=2))
+    gate = ConcurrencyLimit("far", breaker=breaker_of("far", failures=2))
     for _ in range(2):
         with pytest.raises(UpstreamBroken):
             ask(upstream.url, "/500", gate=gate)
@@ -352,7 +351,9 @@ def test_an_upstream_that_keeps_failing_is_left_alone(upstream):
 
 def test_patient_calls_outlive_a_service_that_restarts():
     url = refusing()
-    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=3, cooldown_s=0.2))
+    gate = ConcurrencyLimit(
+        "far", breaker=breaker_of("far", failures=3, cooldown_s=0.2)
+    )
     with ThreadPoolExecutor(8) as threads:
         waiting = [
             threads.submit(ask, url, "/image", gate=gate, patient=True, total_s=30)
@@ -378,7 +379,7 @@ def test_a_patient_call_is_sent_once_where_its_outcome_is_unknown(upstream):
 
 
 def test_refusals_do_not_open_the_breaker(upstream):
-    gate = ConcurrencyLimit("far", breaker=Breaker("far", failures=2))
+    gate = ConcurrencyLimit("far", breaker=breaker_of("far", failures=2))
     for _ in range(4):
         ask(upstream.url, "/400", gate=gate)
 

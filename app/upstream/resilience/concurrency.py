@@ -1,15 +1,36 @@
 """What all calls of one upstream share: their number, the breaker, the retries."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from app.upstream.errors import UpstreamBusy
-from app.upstream.resilience.circuit_breaker import Breaker
+from app.store.circuit_breaker import Breaker
+from app.upstream.errors import (
+    CircuitOpen,
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from app.upstream.resilience.retry import Budget, Deadline
 
 # What an upstream that is full is given to get a call done.
 _RETRY_S = 5
+# A filter, a 4xx or a bad picture come from an upstream that is alive.
+_FAILURES = (UpstreamUnavailable, UpstreamTimeout, UpstreamBroken)
+
+
+def breaker_of(
+    upstream: str,
+    failures: int = 5,
+    cooldown_s: float = 30.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Breaker:
+    """Return the breaker of an upstream, which refuses by CircuitOpen."""
+    refuse = partial(CircuitOpen, upstream)
+    return Breaker(refuse, _FAILURES, failures, cooldown_s, clock)
 
 
 class ConcurrencyLimit:
@@ -28,7 +49,7 @@ class ConcurrencyLimit:
         budget: Budget | None = None,
         observe: Callable[[str], None] = lambda state: None,
     ) -> None:
-        self.breaker = breaker or Breaker(upstream)
+        self.breaker = breaker or breaker_of(upstream)
         self.budget = budget or Budget()
         self._observe = observe
         self._upstream = upstream

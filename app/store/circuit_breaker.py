@@ -1,38 +1,32 @@
-"""An upstream that keeps failing is left alone for a while."""
+"""What keeps failing is left alone for a while: a service, or a bucket."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.upstream.errors import (
-    CircuitOpen,
-    UpstreamBroken,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-)
-
-# A filter, a 4xx or a bad picture come from an upstream that is alive.
-FAILURES = (UpstreamUnavailable, UpstreamTimeout, UpstreamBroken)
-
 
 class Breaker:
     """Opens after `failures` in a row; `cooldown_s` later, one call may try.
 
-    That one decides: the breaker closes, or stays open for as long again. The lock
-    is held around the state only, never during a call. What was admitted before
-    the state changed no longer changes it. Whoever waits while it is open goes on
-    when that one call worked, and waits again when it did not.
+    What counts as a failure are the errors of `counted`; `refuse` makes the error for
+    whoever may not call, of the seconds until somebody may. The one that tries
+    decides: the breaker closes, or stays open for as long again. The lock is held
+    around the state only, never during a call. What was admitted before the state
+    changed no longer changes it. Whoever waits while it is open goes on when that one
+    call worked, and waits again when it did not.
     """
 
     def __init__(
         self,
-        upstream: str,
+        refuse: Callable[[float], Exception],
+        counted: tuple[type[Exception], ...],
         failures: int = 5,
         cooldown_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._upstream = upstream
+        self._refuse = refuse
+        self._counted = counted
         self._most = failures
         self._cooldown_s = cooldown_s
         self._clock = clock
@@ -51,7 +45,7 @@ class Breaker:
             return "half-open" if self._left() <= 0 else "open"
 
     def check(self) -> None:
-        """Raise CircuitOpen where `guard` would; admit nobody."""
+        """Raise what `guard` would; admit nobody."""
         with self._changed:
             if self._shut():
                 raise self._refusal()
@@ -60,19 +54,19 @@ class Breaker:
     def guard(self, wait_s: float = 0.0) -> Iterator[None]:
         """Let a call run, within `wait_s`, and judge it by what it raises.
 
-        Raises CircuitOpen where it may not run until then.
+        Raises what `refuse` makes where it may not run until then.
         """
         era = self._admit(wait_s)
         try:
             yield
-        except FAILURES:
+        except self._counted:
             self._settle(era, failed=True)
             raise
         except Exception:
             self._settle(era, failed=False)
             raise
         except BaseException:
-            # The caller was interrupted: that says nothing about the upstream.
+            # The caller was interrupted: that says nothing about whom it called.
             self._forget(era)
             raise
         self._settle(era, failed=False)
@@ -85,8 +79,8 @@ class Breaker:
     def _shut(self) -> bool:
         return self._opened is not None and (self._left() > 0 or self._probing)
 
-    def _refusal(self) -> CircuitOpen:
-        return CircuitOpen(self._upstream, max(self._left(), 1))
+    def _refusal(self) -> Exception:
+        return self._refuse(max(self._left(), 1))
 
     def _admit(self, wait_s: float) -> int:
         end = time.monotonic() + wait_s
