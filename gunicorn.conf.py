@@ -103,6 +103,7 @@ def on_reload(server: Any) -> None:
 def pre_fork(server: Any, worker: Any) -> None:
     """Tell a worker what is set for it."""
     worker.patience_s = _settings.receive_timeout_s
+    worker.queue_timeout_s = _settings.queue_timeout_s
 
 
 def post_worker_init(worker: Any) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.observability import metrics, spans
+from app.observability.request_id import REQUEST_ID
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 _STDERR = 2
 Pairs = tuple[tuple[str, str], ...]
 _NONE: Mapping[str, Pairs] = MappingProxyType({})
@@ -84,7 +83,7 @@ class AccessLog:
         given = environ.get("HTTP_X_REQUEST_ID")
         # 128 random bits: workers need not agree on a counter. A caller's own id goes
         # into a log of lines, so it must not hold a line feed or a quotation mark.
-        if given is None or not _REQUEST_ID.match(given):
+        if given is None or not REQUEST_ID.match(given):
             given = os.urandom(16).hex()
         request_id = given
         environ["mimeo.request_id"] = request_id

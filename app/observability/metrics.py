@@ -161,6 +161,12 @@ def count_request(status: int) -> None:
     _requests.labels(status).inc()
 
 
+def count_turned_away(count: int) -> None:
+    """Count requests that were refused before anybody had read them."""
+    _requests.labels(503).inc(count)
+    _refusals.labels("busy").inc(count)
+
+
 def count_attempt(upstream: str, state: str) -> None:
     """Count an attempt to call a service; `state` is its breaker's after it."""
     _attempts.labels(upstream).inc()

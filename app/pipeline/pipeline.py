@@ -15,23 +15,45 @@ from typing import TypeVar
 
 from app.access.caller import CALLER
 from app.access.errors import Exhausted
-from app.access.rates import Charge, Rates, cost_of
+from app.access.rates import Charge, Rates
 from app.config import Settings
 from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics, spans
-from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
+from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, Turn, WaitPolicy
+from app.pipeline.cost import Costs, is_large, megapixels_of
 from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.purchases import Purchase, Purchases
 from app.pipeline.singleflight import InFlight, Singleflight
 from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
-from app.renderer.produce import device_size, produce
+from app.renderer.produce import produce
 from app.renderer.sandbox.sandbox import Sandbox
 from app.store import NoStore, Store
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Where drawings of a kind wait for their turns, and the threads that draw them.
+
+    Without threads they are drawn in the process for callers' HTML. Whoever waits for
+    what another draws counts in `audience`.
+    """
+
+    gate: AdmissionQueue
+    executor: PriorityExecutor | None
+    audience: AdmissionQueue
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    """The lane of one request, and what it is expected to take there."""
+
+    lane: _Lane
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +75,8 @@ class Pipeline:
     two keep a core busy while one of them is in Python. They have threads of their
     own, because each thread that draws keeps scratch memory: with eight, a worker
     went on growing for 2,000 renders, with two for 1,000 (benchmarks/memory.py).
-    `isolation` is closed with the pipeline.
+    Large pictures have one thread of their own: small ones never wait for them, and
+    the pixels of one are in memory at a time. `isolation` is closed with the pipeline.
     """
 
     def __init__(
@@ -69,12 +92,19 @@ class Pipeline:
         self._rates = rates or Rates(settings, None)
         self._kept = MediaStore(store)
         self._purchases = purchases or Purchases(NoStore(), settings.threads)
-        # Half of the server's threads may wait for a drawing and a quarter for the
-        # process that draws callers' HTML: the rest serve what is known already.
+        # All of the server's threads may wait for a small drawing: what is known has
+        # others while they do. A quarter may wait for the process that draws callers'
+        # HTML, an eighth for a large picture.
         wait_s, threads = settings.queue_timeout_s, settings.threads
-        self._gate = AdmissionQueue(slots, threads // 2, wait_s)
-        self._isolated_gate = AdmissionQueue(1, threads // 4, wait_s)
+        self._gate = AdmissionQueue(slots, threads - slots, wait_s)
         self._executor = PriorityExecutor(slots, "mimeo-draw")
+        self._small = _Lane(self._gate, self._executor, self._gate)
+        large = AdmissionQueue(1, max(1, threads // 8), wait_s)
+        executor = PriorityExecutor(1, "mimeo-draw-large")
+        self._large = _Lane(large, executor, self._gate)
+        isolated = AdmissionQueue(1, threads // 4, wait_s)
+        self._isolated = _Lane(isolated, None, isolated)
+        self._costs = Costs()
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = isolation or Sandbox(settings)
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
@@ -98,7 +128,7 @@ class Pipeline:
         stored = None if remote else self._kept.find(request.fingerprint)
         if stored is not None:
             return Production(stored, "hit")
-        patience = self._gate_of(request).patience()
+        patience = self._gate.patience()
         if patient:
             patience = WaitPolicy(cancelled=cancelled or threading.Event())
         work = self._from_afar if remote else self._from_here
@@ -107,12 +137,13 @@ class Pipeline:
     def _from_here(
         self, request: ImageRequest, patience: WaitPolicy, charge: Charge | None
     ) -> Production:
+        turn = self._turn(request)
         return self._singleflight.do(
             request.fingerprint,
-            self._gate_of(request).pauses(patience),
+            turn.lane.audience.pauses(patience),
             partial(self._find_collapsed, request.fingerprint),
-            partial(self._make, request, patience, time.perf_counter(), charge),
-            partial(self._follow, request, patience),
+            partial(self._make, request, turn, patience, time.perf_counter(), charge),
+            partial(self._follow, turn.lane, patience),
         )
 
     def buy(self, request: ImageRequest, count: int, format: str | None) -> Purchase:
@@ -190,9 +221,10 @@ class Pipeline:
         charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
             return self._waiters.submit(self._patiently, request, cancelled, charge)
-        return self._executor.submit(
-            partial(self._one_of_many, request, keep, charge), later=True
-        )
+        lane = self._turn(request).lane
+        assert lane.executor is not None
+        work = partial(self._one_of_many, request, keep, charge)
+        return lane.executor.submit(work, later=True)
 
     def _patiently(
         self, request: ImageRequest, cancelled: threading.Event, charge: Charge
@@ -209,9 +241,9 @@ class Pipeline:
         if stored is not None:
             return stored
         charge.check()
-        charge.debit(_cost(request))
+        charge.debit(megapixels_of(request))
         with metrics.rendering(request.renderer.name):
-            encoded = produce(request.renderer, request.parameters, request.output)
+            encoded = self._produce(request)
         media = media_of(encoded, request.fingerprint)
         spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         if keep:
@@ -246,18 +278,21 @@ class Pipeline:
         """End the threads that draw, and the process for untrusted input."""
         # First those that hand work to the executor, which would wait for it in vain.
         self._waiters.shutdown(cancel_futures=True)
-        self._executor.shutdown()
+        for lane in (self._small, self._large):
+            assert lane.executor is not None
+            lane.executor.shutdown()
         self._isolation.close()
         self._rates.close()
 
+    @staticmethod
     def _follow(
-        self, request: ImageRequest, patience: WaitPolicy, flight: InFlight[Production]
+        lane: _Lane, patience: WaitPolicy, flight: InFlight[Production]
     ) -> Production | None:
         """Return what the leader made; None if it gave up and there is time left."""
-        gate = self._gate_of(request)
+        gate = lane.audience
         if not patience.unbounded:
             # Or a request of a person would wait at the pace of a collection.
-            gate.promote(flight.urgent)
+            lane.gate.promote(flight.urgent)
         with gate.wait(patience):
             while not flight.begun.wait(patience.span()):
                 if not patience.left():
@@ -280,6 +315,7 @@ class Pipeline:
     def _make(
         self,
         request: ImageRequest,
+        turn: _Ticket,
         patience: WaitPolicy,
         asked_s: float,
         charge: Charge | None,
@@ -288,36 +324,47 @@ class Pipeline:
         # Only here is it sure that it must be drawn.
         charge = charge or self._rates.charge()
         charge.check()
-        with self._gate_of(request).admit(patience, flight.urgent):
+        with turn.lane.gate.admit(patience, flight.urgent, turn.turn):
             flight.begun.set()
             spans.note("queue", time.perf_counter() - asked_s)
-            charge.debit(_cost(request))
+            charge.debit(megapixels_of(request))
             with metrics.rendering(request.renderer.name):
-                encoded = self._draw(request)
+                encoded = self._draw(request, turn.lane)
         # Out of the slot already: hashing and writing need none, and another may draw.
         media = media_of(encoded, request.fingerprint)
         self._kept.put(media)
         spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         return Production(media, "miss")
 
-    def _gate_of(self, request: ImageRequest) -> AdmissionQueue:
-        return self._isolated_gate if request.renderer.isolated else self._gate
-
-    def _draw(self, request: ImageRequest) -> Encoded:
-        wanted = (request.renderer, request.parameters, request.output)
+    def _turn(self, request: ImageRequest) -> _Ticket:
+        cost_s = self._costs.expect(request)
+        lane = self._small
         if request.renderer.isolated:
-            return self._isolation.produce(*wanted)
-        if request.renderer.cheap:
+            lane = self._isolated
+        elif is_large(request, cost_s):
+            lane = self._large
+        return _Ticket(lane, Turn(cost_s, CALLER.get().id))
+
+    def _draw(self, request: ImageRequest, lane: _Lane) -> Encoded:
+        if lane.executor is None:
+            wanted = (request.renderer, request.parameters, request.output)
+            encoded = self._isolation.produce(*wanted)
+            self._costs.learn(request, encoded.draw_s + encoded.encode_s)
+            return encoded
+        if request.renderer.cheap and lane is self._small:
             # Under a millisecond: the way to another thread and back costs 0.1 ms.
-            return produce(*wanted)
-        return self._executor.submit(partial(produce, *wanted)).result()
+            return self._produce(request)
+        return lane.executor.submit(partial(self._produce, request)).result()
 
+    def _produce(self, request: ImageRequest) -> Encoded:
+        """Draw and encode in this thread, and take note of its processor time.
 
-def _cost(request: ImageRequest) -> float:
-    """Return what a drawing costs, in megapixels."""
-    renderer, output = request.renderer, request.output
-    size = device_size(renderer, request.parameters, output.scale)
-    return cost_of(size, output.format, isolated=renderer.isolated)
+        By the clock everything seems large on a machine that is busy.
+        """
+        started = time.thread_time()
+        encoded = produce(request.renderer, request.parameters, request.output)
+        self._costs.learn(request, time.thread_time() - started)
+        return encoded
 
 
 def _wanted(

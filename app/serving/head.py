@@ -17,6 +17,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _LINE = re.compile(
     rb"(?:\r\n)?([!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}) (/[^ ?#\r\n]{0,999}(?=[ ?#\r]))?"
 )
+_CLOSES = re.compile(rb"\r\nconnection:[^\r\n]*\bclose\b", re.I)
 _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([^\r\n]*?)[ \t]*\r\n", re.I)
 
 
@@ -59,3 +60,9 @@ def told_of(head: bytes) -> tuple[str, str, str | None]:
     method, path = line.groups() if line else (b"", b"")
     given = request_id[1].decode("latin-1") if request_id else None
     return method.decode(), (path or b"").decode("latin-1"), given
+
+
+def keeps_open(head: bytes) -> bool:
+    """Tell whether whoever sent a head expects to send another (RFC 9112, 9.3)."""
+    line = head[: head.find(b"\r\n", 2)]
+    return line.endswith(b"HTTP/1.1") and not _CLOSES.search(head)

@@ -10,11 +10,12 @@ import io
 import select
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
@@ -37,7 +38,8 @@ from app.serving.errors import (
     UnknownCoding,
     UnknownExpectation,
 )
-from app.serving.head import MOST_HEAD, end_of, length_of_body, told_of
+from app.serving.head import MOST_HEAD, end_of, keeps_open, length_of_body, told_of
+from app.serving.overload import Backlog, KnownTargets, Pairs, Refusals, is_vital
 from app.serving.succession import is_awaited, listens
 
 if TYPE_CHECKING:
@@ -56,6 +58,13 @@ _TURN_PATIENCES = 2
 # So long a worker waits at a reload for one that listens in its place: half of
 # graceful_timeout, the rest is for what has begun.
 _SUCCESSION_S = 12.0
+# Refusals go out so often, and who was refused is heard again no sooner: clients that
+# ask again at once leave the time to those who are served.
+_TICK_S = 0.05
+# Threads for what watches over the server, and for what needs no drawing while all
+# others are taken.
+_VITAL, _QUICK = 2, 4
+_SWITCH_S = 0.0005
 _PASSING = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR)
 
 
@@ -73,6 +82,9 @@ class PolledConnection(TConn):
         self.unreader = PatientUnreader(self.sock)
         self.head = b""
         self.turn = False
+        # Whether it holds one of the threads that are counted.
+        self.counted = False
+        self.refused = False
         self.lingering = False
         self.error: Exception | None = None
         self.renew(b"", 0.0)
@@ -83,6 +95,9 @@ class PolledConnection(TConn):
         self.searched = 0
         self.head_end: int | None = None
         self.expected: int | None = None
+        # Whether all of the request has arrived, and nothing behind it; and when.
+        self.whole = False
+        self.arrived: float | None = None
         self.began = 0.0
         self.deadline = deadline
 
@@ -143,6 +158,8 @@ class PollingWorker(ThreadWorker):
     """
 
     patience_s = 10.0
+    # So long a request waits for a thread and for its turn to be drawn.
+    queue_timeout_s = 10.0
     # What gunicorn 27 has beyond the stubs, which are of 26.
     method_queue: Any
     murder_keepalived: Any
@@ -158,6 +175,12 @@ class PollingWorker(ThreadWorker):
         self._handled = threading.local()
         self._swept = 0.0
         self._draining = False
+        self._known = KnownTargets()
+        # Refused, and heard again, at the next tick.
+        self._turned_away: list[tuple[PolledConnection, float]] = []
+        self._held: list[PolledConnection] = []
+        self._ticked = self._told = 0.0
+        self._untold = 0
         self._polls = (
             not self.cfg.is_ssl
             and self.cfg.protocol == "http"
@@ -166,6 +189,19 @@ class PollingWorker(ThreadWorker):
         )
 
     # The main thread.
+
+    def init_process(self) -> None:
+        """Make the threads, in the worker's own process."""
+        # Half of the time is for the turn to draw, which a thread waits for.
+        self._backlog: Backlog[TConn] = Backlog(
+            self.cfg.threads, self.queue_timeout_s / 2
+        )
+        self._vital = ThreadPoolExecutor(_VITAL, "mimeo-vital")
+        self._quick = ThreadPoolExecutor(_QUICK, "mimeo-quick")
+        # The thread that polls lets go of the interpreter at each call of the system,
+        # and would wait 5 ms, Python's default, each time until it has it back.
+        sys.setswitchinterval(_SWITCH_S)
+        super().init_process()
 
     def run(self) -> None:
         """Serve until told to stop and replaced, then finish what has begun."""
@@ -185,7 +221,8 @@ class PollingWorker(ThreadWorker):
         while self.nr_conns > 0 and time.monotonic() < stop:
             self._poll()
         self.murder_keepalived(force=True)
-        self.tpool.shutdown(wait=False)
+        for pool in (self.tpool, self._vital, self._quick):
+            pool.shutdown(wait=False)
         self.poller.close()
         self.method_queue.close()
 
@@ -196,10 +233,14 @@ class PollingWorker(ThreadWorker):
 
     def _poll(self) -> None:
         self.notify()
-        self.wait_for_and_dispatch_events(timeout=1.0)
+        waits = self._turned_away or self._held
+        self.wait_for_and_dispatch_events(timeout=_TICK_S if waits else 1.0)
         self.murder_keepalived()
         self.murder_pending()
         now = time.monotonic()
+        if now - self._ticked >= _TICK_S:
+            self._ticked = now
+            self._tick()
         if now - self._swept >= 0.5:
             self._swept = now
             self._sweep(now)
@@ -347,16 +388,98 @@ class PollingWorker(ThreadWorker):
         self._forget(conn)
         conn.error = error
         conn.head = bytes(conn.received[: conn.head_end])
+        conn.whole = left == 0 and conn.expected == len(conn.received)
+        conn.arrived = time.monotonic() if left == 0 else None
         conn.expected = left
         self.enqueue_req(conn)
 
+    def enqueue_req(self, conn: TConn) -> None:
+        """Let a thread answer; or wait for one, or for the answer that none will."""
+        head = getattr(conn, "head", b"")
+        if is_vital(head):
+            self._submit(self._vital, conn)
+        elif self._backlog.enter():
+            self._submit(self.tpool, conn, counted=True)
+        elif head in self._known or getattr(conn, "error", None) is not None:
+            self._submit(self._quick, conn)
+        else:
+            now = time.monotonic()
+            if not self._backlog.join(conn, now):
+                self._turn_away(conn)
+
+    def _submit(self, pool: Executor, conn: TConn, *, counted: bool = False) -> None:
+        conn.counted = counted  # type: ignore[attr-defined]
+        done = pool.submit(self.handle, conn)
+        done.add_done_callback(
+            lambda done: self.method_queue.defer(self.finish_request, conn, done)
+        )
+
+    def _turn_away(self, conn: TConn) -> None:
+        if isinstance(conn, PolledConnection):
+            self._give_turn_back(conn)
+            self._turned_away.append((conn, self._backlog.expected_s))
+        else:
+            # Nobody has read what it asks for: it is closed, as gunicorn would.
+            self.nr_conns -= 1
+            conn.close()
+
+    def _tick(self) -> None:
+        """Refuse those who would wait too long, and hear those refused before."""
+        held, self._held = self._held, []
+        for conn in held:
+            self._go_on(conn, self._ticked) if conn.received else self._wait(conn)
+        for late in self._backlog.late(self._ticked):
+            self._turn_away(late)
+        turned_away, self._turned_away = self._turned_away, []
+        for conn, wait_s in turned_away:
+            self._dismiss(conn, wait_s)
+        self._tell_of(len(turned_away))
+
+    def _dismiss(self, conn: PolledConnection, wait_s: float) -> None:
+        """Send the answer that says when to come again."""
+        closes = not (self.alive and conn.whole and keeps_open(conn.head))
+        told = told_of(conn.head)
+        answer = self._refusals.answer(told, wait_s, closes=closes)
+        try:
+            conn.sock.setblocking(False)
+            sent = conn.sock.send(answer)
+        except OSError:
+            sent = 0
+        if sent < len(answer):
+            self._drop(conn)
+            return
+        now = time.monotonic()
+        if closes:
+            self._linger(conn, now)
+        else:
+            conn.renew(b"", now + self.cfg.keepalive)
+            self._wait(conn)
+
+    def _tell_of(self, count: int) -> None:
+        """Count refusals, and say how many there were, once a second at most."""
+        if count:
+            self._count_turned_away(count)
+        self._untold += count
+        if self._untold and self._ticked - self._told >= 1.0:
+            self._told = self._ticked
+            waiting, wait_s = len(self._backlog), self._backlog.expected_s
+            self.log.warning(
+                "%d requests refused: %d wait for a thread, for %.1f s",
+                *(self._untold, waiting, wait_s),
+            )
+            self._untold = 0
+
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
         """Take a connection back from its thread."""
+        now = time.monotonic()
+        if conn.counted:  # type: ignore[attr-defined]
+            following = self._backlog.leave(now)
+            if following is not None:
+                self._submit(self.tpool, following, counted=True)
         if not isinstance(conn, PolledConnection):
             super().finish_request(conn, fs)
             return
         self._give_turn_back(conn)
-        now = time.monotonic()
         try:
             conn.sock.setblocking(False)
         except OSError:
@@ -371,13 +494,20 @@ class PollingWorker(ThreadWorker):
         if goes_on:
             patience = self.cfg.keepalive if self.alive else _LINGER_S
             conn.renew(conn.unreader.take_buffered(), now + patience)
-            if conn.received:
+            if conn.refused and self.alive:
+                conn.refused = False
+                self._held.append(conn)
+            elif conn.received:
                 # The next request came with the last one.
                 conn.deadline = now + self.patience_s
                 self._go_on(conn, now)
             else:
                 self._wait(conn)
             return
+        self._linger(conn, now)
+
+    def _linger(self, conn: PolledConnection, now: float) -> None:
+        """Send no more, and give the client a moment to read and to close."""
         conn.renew(b"", now + _LINGER_S)
         conn.lingering = True
         try:
@@ -412,6 +542,12 @@ class PollingWorker(ThreadWorker):
         super().load_wsgi()
         self._app: Any = self.wsgi
         self.wsgi = self._serve
+        # Not above: figures are kept in a folder that is set before they are imported.
+        from app.observability import metrics
+        from app.pipeline.admission import Busy
+
+        self._count_turned_away = metrics.count_turned_away
+        self._refusals = Refusals(partial(self._write, Busy))
 
     def _serve(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -419,17 +555,21 @@ class PollingWorker(ThreadWorker):
         """Call the app, and tell it whether this worker is about to end."""
         environ["mimeo.draining"] = self._draining
         conn = self._handled.conn
-        if not getattr(conn, "turn", False):
+        if not isinstance(conn, PolledConnection):
             return self._app(environ, start_response)
+        environ["mimeo.arrived"] = conn.arrived
 
-        def start(*given: Any) -> Any:
-            # What is sent from here on is no body that is waited for.
-            self.method_queue.defer(self._give_turn_back, conn)
-            request = conn.parser.mesg
-            if request.body.failed:
-                # Nobody knows where the next one begins, so the answer says it ends.
-                request.force_close()
-            return start_response(*given)
+        def start(status: str, headers: Any, *given: Any) -> Any:
+            conn.refused = status.startswith(("429", "503"))
+            self._known.note(conn.head, status, headers)
+            if conn.turn:
+                # What is sent from here on is no body that is waited for.
+                self.method_queue.defer(self._give_turn_back, conn)
+                request: Any = conn.parser.mesg  # type: ignore[union-attr]
+                if request.body.failed:
+                    # Nobody knows where the next one begins: the answer says it ends.
+                    request.force_close()
+            return start_response(status, headers, *given)
 
         return self._app(environ, start)
 
@@ -455,22 +595,10 @@ class PollingWorker(ThreadWorker):
     def _refuse(self, conn: TConn, error: BaseException) -> None:
         """Let the app write an error that it has not come upon itself."""
         method, path, request_id = told_of(getattr(conn, "head", b""))
-        environ = {
-            **base_environ(self.cfg),
-            "REQUEST_METHOD": method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_wsgi_str(path),
-            "QUERY_STRING": "",
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "REMOTE_ADDR": conn.client[0] if isinstance(conn.client, tuple) else "",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(),
-            "mimeo.error": error,
-        }
-        if request_id is not None:
-            environ["HTTP_X_REQUEST_ID"] = request_id
+        environ = self._environ_of(error, method, path, request_id)
+        environ["REMOTE_ADDR"] = (
+            conn.client[0] if isinstance(conn.client, tuple) else ""
+        )
         request: Any = SimpleNamespace(
             method=method, version=(1, 1), headers=[], should_close=lambda: True
         )
@@ -485,6 +613,41 @@ class PollingWorker(ThreadWorker):
                 answer.close()
             finally:
                 getattr(body, "close", bool)()
+
+    def _write(
+        self, busy: type[Exception], path: str, request_id: str, retry_s: int
+    ) -> tuple[str, Pairs, bytes]:
+        """Let the app write once what many are answered; see Refusals."""
+        said: list[Any] = []
+        environ = self._environ_of(busy(retry_s), "GET", path, request_id)
+
+        def start(*given: Any) -> Any:
+            said.extend(given)
+
+        # Not closed, which would write a line of the log: it is nobody's answer.
+        body = b"".join(self._app(environ, start))
+        return said[0], said[1], body
+
+    def _environ_of(
+        self, error: BaseException, method: str, path: str, request_id: str | None
+    ) -> dict[str, Any]:
+        environ = {
+            **base_environ(self.cfg),
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote_to_wsgi_str(path),
+            "QUERY_STRING": "",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(),
+            "mimeo.error": error,
+        }
+        if request_id is not None:
+            environ["HTTP_X_REQUEST_ID"] = request_id
+        return environ
 
 
 def _meaning(error: BaseException, longest_line: int) -> BaseException:

@@ -22,6 +22,7 @@ from app.access.signed_url import UrlSigner, is_signed
 from app.config import Settings
 from app.parsing.image import BadBody
 from app.parsing.tracking import counts_for_nothing
+from app.pipeline.admission import ARRIVED
 
 _CALLER = "mimeo.caller"
 _LOG = logging.getLogger("mimeo.access")
@@ -90,6 +91,7 @@ class Gate:
         environ = request.environ
         # Set before anything can be raised: a thread serves one caller after another.
         CALLER.set(self._stranger)
+        ARRIVED.set(environ.get("mimeo.arrived"))
         # Whoever asks for health calls a container by its address.
         if request.blueprint != "health":
             self._check_host(environ)

@@ -4,9 +4,8 @@ import http.client
 import os
 import re
 import signal
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.gunicorn_server import ROOT, Reply, Server, serve
 from tests.test_services import serving
 from tests.upstream.pictures import PNG
 from tests.upstream.wire_forms import Form
+from tests.waiting import wait_until
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 # A worker that has a drawing and a collection in hand, and says who it is.
@@ -174,14 +174,6 @@ def test_a_killed_worker_has_nothing_in_flight(tmp_path: Path) -> None:
         wait_until(lambda: server.log.read_text().count("loaded") == 3)
 
     assert held == [1, 1]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came true")
 
 
 class Selling(NamedTuple):

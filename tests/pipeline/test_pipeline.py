@@ -3,7 +3,7 @@
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,6 +22,7 @@ from app.renderer.base import Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas
 from app.store import NoStore, Pauses, StoreError, open_store
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -284,7 +285,7 @@ def test_a_single_image_goes_before_the_patient() -> None:
         threads = [enter("patient", WaitPolicy()) for _ in range(3)]
         wait_until(lambda: len(gate._spare._waiters) == 3)  # type: ignore[attr-defined]
         threads += [enter("single", gate.patience()) for _ in range(2)]
-        wait_until(lambda: gate._queued == 2)
+        wait_until(lambda: len(gate._queue) == 2)
     for thread in threads:
         thread.join(10)
 
@@ -333,7 +334,7 @@ def test_a_single_image_hurries_the_patient_whom_it_follows(held: Drawing) -> No
     wait_until(lambda: len(line._singleflight._singleflight) == 3)
 
     follower = Ask(line, held.request(3))
-    wait_until(lambda: line._gate._queued == 1)
+    wait_until(lambda: len(line._gate._queue) == 1)
     held.go.set()
 
     assert (leader.source, follower.source) == ("miss", "collapsed")
@@ -409,11 +410,3 @@ def test_the_patient_wait_for_a_lock_until_they_are_told(drawing: Drawing) -> No
 
     assert isinstance(ask.end, Cancelled)
     assert (store.open, store.most, drawing.calls) == (0, 1, 0)
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("it never came true")
