@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from app.access import ledger
 from app.access.budgets import Budgets
@@ -19,6 +20,9 @@ from app.store import Store, StoreError, open_store, sees_all
 from app.upstream.config.environment import read_upstreams
 from app.upstream.config.file import UpstreamSettingError
 from app.upstream.service_renderer import renderer_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _LOG = logging.getLogger("mimeo.access")
 # Entries of a byte: more than are bought in a day.
@@ -129,6 +133,27 @@ def open_quotas(settings: Settings, shared: TolerantLedger) -> Quotas:
         # Machines that share redis have folders of their own.
         kept = TolerantLedger(ledger.open_file(settings), metrics.count_ledger_error)
     return Quotas(shared, kept, settings.collections_bytes)
+
+
+def trace(
+    app: "WSGIApplication", settings: Settings, environ: Mapping[str, str]
+) -> "WSGIApplication":
+    """Return an app whose requests are traced, if a collector is set.
+
+    Raises BadSetting.
+    """
+    if settings.traces is None:
+        return app
+    try:
+        # Not at the top: it is an extra, and takes 0.2 s.
+        from app.observability.tracing import Traced, open_provider
+    except ModuleNotFoundError as error:
+        raise BadSetting(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            None,
+            "needs the extra: pip install 'mimeo[otel]'",
+        ) from error
+    return Traced(app, partial(open_provider, settings.traces, environ))
 
 
 def open_keys(settings: Settings) -> KeyRing:

@@ -20,6 +20,7 @@ from app.bootstrap import (
     open_room,
     open_secrets,
     open_signer,
+    trace,
 )
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
@@ -132,5 +133,6 @@ def build(
     outer = (
         ProxyFix(wrapped, x_for=counts, x_proto=counts, x_host=0) if counts else wrapped
     )
-    app.wsgi_app = outer  # type: ignore[method-assign]
+    traced = trace(outer, settings, environ)
+    app.wsgi_app = traced  # type: ignore[method-assign, assignment]
     return app

@@ -29,6 +29,7 @@ ONLY = {
     "prometheus_client": {
         *("app/observability/metrics.py", "app/observability/multiprocess.py"),
     },
+    "opentelemetry": {"app/observability/tracing.py"},
     "pytakumi": {"app/renderer/engine/engine.py"},
 }
 # Names that stand in several rooms for the same thing: a room's exceptions, its part

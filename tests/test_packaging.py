@@ -50,13 +50,16 @@ def imported() -> set[str]:
     files = [*(ROOT / "app").rglob("*.py"), ROOT / "gunicorn.conf.py"]
     names = {name for path in files for name in top_level(path)}
     known = packages_distributions()
+    named = extras()
     third = {n for n in names if n not in sys.stdlib_module_names and n != "app"}
     # Names that only type stubs have, such as _typeshed, belong to nobody.
     return {
         normal(distribution)
         for name in third
         if not name.startswith("_")
-        for distribution in known.get(name, [name])
+        # Of a namespace that many distributions share, those that are named.
+        for distribution in named & set(map(normal, known.get(name, ())))
+        or known.get(name, [name])
     }
 
 

@@ -314,6 +314,13 @@ class Settings:
         variable="REDIS_URL",
         repr=False,
     )
+    traces: str | None = _setting(
+        None,
+        str,
+        "OpenTelemetry collector (OTLP over HTTP) that gets a trace of each request.",
+        variable="OTEL_EXPORTER_OTLP_ENDPOINT",
+        repr=False,
+    )
     budget_images: int = _setting(
         1000,
         parsers.whole(0, 1_000_000),

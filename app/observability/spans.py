@@ -5,35 +5,42 @@ choice of fonts for a text, `draw`, `encode`, and `store` reading and writing th
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from app.observability import metrics
 
+# A phase, its seconds, and when it ended, in nanoseconds since the epoch.
+Noted = tuple[str, float, int]
 # Of the request that this thread works on; None in threads that work for several.
-_CURRENT: ContextVar[dict[str, float] | None] = ContextVar("spans", default=None)
+_CURRENT: ContextVar[list[Noted] | None] = ContextVar("spans", default=None)
 
 
 def begin() -> None:
     """Forget the phases of the request before, in this thread."""
-    _CURRENT.set({})
+    _CURRENT.set([])
 
 
-def note(phase: str, seconds: float) -> None:
-    """Add to a phase of the current request, if there is one, and to the figures."""
+def note(phase: str, seconds: float, ended_ns: int | None = None) -> None:
+    """Add a phase to the current request, if there is one, and to the figures.
+
+    It ended now, where nothing else is said.
+    """
     metrics.observe_phase(phase, seconds)
     current = _CURRENT.get()
     if current is not None:
-        current[phase] = current.get(phase, 0.0) + seconds
+        current.append((phase, seconds, ended_ns or time.time_ns()))
 
 
 def note_drawing(draw_s: float, encode_s: float, fonts_s: float) -> None:
-    """Note what a drawing took; choosing fonts is a part of the first time."""
+    """Note a drawing that ended now; choosing fonts is a part of the first time."""
+    encoded_ns = time.time_ns()
+    drawn_ns = encoded_ns - round(encode_s * 1e9)
     if fonts_s:
-        note("fonts", fonts_s)
-    note("draw", draw_s - fonts_s)
-    note("encode", encode_s)
+        note("fonts", fonts_s, drawn_ns - round((draw_s - fonts_s) * 1e9))
+    note("draw", draw_s - fonts_s, drawn_ns)
+    note("encode", encode_s, encoded_ns)
 
 
 @contextmanager
@@ -48,5 +55,12 @@ def span(phase: str) -> Iterator[None]:
 
 def seen() -> Mapping[str, float]:
     """Return the seconds of each phase of the current request, in their order."""
-    current = _CURRENT.get() or {}
-    return {phase: current[phase] for phase in metrics.PHASES if phase in current}
+    sums = dict.fromkeys(metrics.PHASES, 0.0)
+    for phase, seconds, _ in noted():
+        sums[phase] += seconds
+    return {phase: seconds for phase, seconds in sums.items() if seconds}
+
+
+def noted() -> Sequence[Noted]:
+    """Return the phases of the current request, as they ended."""
+    return _CURRENT.get() or ()

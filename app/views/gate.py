@@ -95,6 +95,9 @@ class Gate:
         # Whoever asks for health calls a container by its address.
         if request.blueprint != "health":
             self._check_host(environ)
+        if request.url_rule is not None:
+            # For traces: paths are what people made up.
+            environ["mimeo.route"] = request.url_rule.rule
         caller = self._caller(environ)
         CALLER.set(caller)
         environ[_CALLER] = caller
