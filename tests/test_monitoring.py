@@ -26,7 +26,7 @@ REFERENCE = (ROOT / "docs/reference/metrics.md").read_text()
 TABLE = {
     name: (kind, re.findall(r"`(\w+)`", labels))
     for name, kind, labels in re.findall(
-        r"^\| `(\w+)` \| (\w+) \| (.*?) \|", REFERENCE, re.MULTILINE
+        r"^\| `(\w+)` \| (\w+) \|(.*?)\|", REFERENCE, re.MULTILINE
     )
 }
 # What a scrape adds, and what PromQL calls by these names.

@@ -66,6 +66,7 @@ _phase_seconds = Histogram(
     buckets=(0.0005, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60),
     registry=_REGISTRY,
 )
+_slots = _gauge("slots", "Drawings that may run at a time.")
 _streams = _gauge("streams_in_flight", "Collections that are being sent.")
 # By status alone: paths name renderers, collections and what people made up, and each
 # value of a label is a series that Prometheus keeps.
@@ -237,12 +238,13 @@ def release() -> str:
         return "unknown"
 
 
-def begin(upstreams: Iterable[str] = ()) -> None:
-    """Count this worker, and show what has not happened yet as 0.
+def begin(slots: int, upstreams: Iterable[str] = ()) -> None:
+    """Count this worker and its slots, and show what has not happened yet as 0.
 
     A rate needs a first value: what appears with a 1 shows no increase.
     """
     _workers.labels(release()).set(1)
+    _slots.set(slots)
     for phase in PHASES:
         _phase_seconds.labels(phase)
     for reason in REASONS:

@@ -89,6 +89,7 @@ class Pipeline:
         rates: Rates | None = None,
     ) -> None:
         self._settings = settings
+        self._slots = slots
         self._rates = rates or Rates(settings, None)
         self._kept = MediaStore(store)
         self._purchases = purchases or Purchases(NoStore(), settings.threads)
@@ -108,6 +109,11 @@ class Pipeline:
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = isolation or Sandbox(settings)
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
+
+    @property
+    def slots(self) -> int:
+        """How many drawings may run at a time: small ones, a large, an isolated one."""
+        return self._slots + 2
 
     def produce(
         self,

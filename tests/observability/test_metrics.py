@@ -296,7 +296,7 @@ def test_labels_are_few_and_none_is_somebodys_word(selling: Selling) -> None:
 
 def test_the_page_has_every_metric_with_its_type_and_labels() -> None:
     page = (ROOT / "docs/reference/metrics.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|(.*?)\|", page, re.MULTILINE)
     told = {name: (kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
 
     assert told == {

@@ -107,6 +107,8 @@ def test_counters_survive_killed_and_reloaded_workers(tmp_path: Path) -> None:
     assert read(text, solid) == 12
     assert read(text, "mimeo_render_seconds_count") == 12
     assert read(text, "mimeo_renders_in_flight") == 0
+    # Two small ones, a large and an isolated one in each of two workers.
+    assert read(text, "mimeo_slots") == 8
     assert len(re.findall(r"^mimeo_workers\{", text, re.MULTILINE)) == 1
 
 
