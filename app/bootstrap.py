@@ -156,6 +156,26 @@ def trace(
     return Traced(app, partial(open_provider, settings.traces, environ))
 
 
+def report_errors(settings: Settings) -> None:
+    """Send what is logged with a traceback, if Sentry is set; raise BadSetting."""
+    if settings.error_reports is None:
+        return
+    try:
+        # Not at the top: it is an extra, and takes 0.1 s.
+        from app.observability.error_reports import ErrorReports
+    except ModuleNotFoundError as error:
+        raise BadSetting(
+            "SENTRY_DSN", None, "needs the extra: pip install 'mimeo[sentry]'"
+        ) from error
+    logger = logging.getLogger("mimeo")
+    # A process that builds two apps, as tests do, would send every error twice.
+    if not any(isinstance(each, ErrorReports) for each in logger.handlers):
+        try:
+            logger.addHandler(ErrorReports(settings.error_reports))
+        except ValueError as error:
+            raise BadSetting("SENTRY_DSN", None, str(error)) from error
+
+
 def open_keys(settings: Settings) -> KeyRing:
     """Read the keys of callers; raise BadSetting."""
     try:

@@ -20,6 +20,7 @@ from app.bootstrap import (
     open_room,
     open_secrets,
     open_signer,
+    report_errors,
     trace,
 )
 from app.collection.lookahead import CollectionDrawing
@@ -76,6 +77,7 @@ def build(
     settings = settings or Settings.from_env(environ)
     settings = budget_of(settings).applied_to(settings)
     access_log.configure()
+    report_errors(settings)
     store, paid = open_media(settings), open_purchases(settings)
     kept = open_room(settings, settings.collections_bytes, "collections")
     isolation, origins = Sandbox(settings), open_images(settings, open_room)

@@ -30,6 +30,7 @@ ONLY = {
         *("app/observability/metrics.py", "app/observability/multiprocess.py"),
     },
     "opentelemetry": {"app/observability/tracing.py"},
+    "sentry_sdk": {"app/observability/error_reports.py"},
     "pytakumi": {"app/renderer/engine/engine.py"},
 }
 # Names that stand in several rooms for the same thing: a room's exceptions, its part

@@ -321,6 +321,13 @@ class Settings:
         variable="OTEL_EXPORTER_OTLP_ENDPOINT",
         repr=False,
     )
+    error_reports: str | None = _setting(
+        None,
+        str,
+        "DSN of Sentry, or of what speaks its protocol, that gets unexpected errors.",
+        variable="SENTRY_DSN",
+        repr=False,
+    )
     budget_images: int = _setting(
         1000,
         parsers.whole(0, 1_000_000),

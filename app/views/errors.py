@@ -136,7 +136,8 @@ def _seen(error: Exception, cause: Exception) -> tuple[ProblemType, str, list[Pa
         title = error.name
         row = ProblemType(error.code or 500, None, title)
         return row, error.description or title, pairs
-    _LOG.error("request %s failed", request_id, exc_info=error)
+    told = {"request_id": request_id}
+    _LOG.error("request %s failed", request_id, exc_info=error, extra=told)
     detail = f"Request {request_id} failed; the server's log has the cause."
     return ProblemType(500, None, "Internal Server Error"), detail, []
 
