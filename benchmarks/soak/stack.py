@@ -101,8 +101,9 @@ class Backend:
             try:
                 requests.get(f"{self.url}/health/live", timeout=5).close()
                 return process
-            except requests.ConnectionError:
+            except requests.RequestException:
                 time.sleep(0.05)
+        process.kill()
         raise RuntimeError(f"no start:\n{self._log.read_text()[-2000:]}")
 
 
