@@ -300,7 +300,7 @@ def test_equal_requests_at_one_moment_reach_mimeo_once(tmp_path):
     assert len(bodies) == 1
 
 
-OLD_ONES = {'    "~^\\|[0-9a-f]{64}$" mimeo;': '    "~^\\|" mimeo;'}
+OLD_ONES = {'    "~^GET \\|[0-9a-f]{64}$" mimeo;': '    "~^GET \\|" mimeo;'}
 
 
 def test_what_is_too_old_is_asked_for_by_its_tag_and_served_while_mimeo_is_down():
