@@ -140,7 +140,9 @@ class Load:
         if status in _REFUSALS and again and body.startswith(b"{"):
             return "refused", ""
         said = f"{request.method} {request.path[:60]}: {status} "
-        if status in (502, 504) and again and b"The proxy before Mimeo" in body:
+        # An answer to HEAD has no body that could say so.
+        proxy = b"The proxy before Mimeo" in body or request.method == "HEAD"
+        if status in (502, 504) and again and proxy:
             return "away", said
         if status not in request.right:
             return "wrong", said + repr(body[:120])
