@@ -134,6 +134,7 @@ _evicted = _counter(
 _evicted_bytes = _counter(
     "store_evicted_bytes", "Bytes of the entries that went to make room.", "room"
 )
+_ended = _counter(*multiprocess.ENDED)
 _workers = _gauge("workers", "Workers that serve, by their version.", "version")
 
 
