@@ -29,7 +29,7 @@ from benchmarks.servers import ROOT
 from benchmarks.soak import __main__ as soak
 from benchmarks.soak import report
 from benchmarks.soak.clients import Record
-from benchmarks.soak.faults import Window
+from benchmarks.soak.faults import FAULTS, Window
 
 MODULES = (
     *("against", "card", "http", "inprocess", "lines", "load", "machine", "memory"),
@@ -302,3 +302,9 @@ def test_the_cache_of_nginx_is_compared_with_a_file() -> None:
     assert size > 100
     assert min(cached, static) > 0
     assert ratio == pytest.approx(cached / static)
+
+
+def test_every_fault_of_a_soak_has_its_figures_on_the_page() -> None:
+    page = (ROOT / "docs/explanation/reliability.md").read_text()
+
+    assert [name for name in FAULTS if f"\n| {name} | " not in page] == []
