@@ -1,7 +1,14 @@
 """The server says that it is ready where it is, and why where it is not."""
 
+import json
+import os
 import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +18,11 @@ from flask.testing import FlaskClient
 from app import create_app
 from app.config import Settings
 from app.observability import metrics
+from app.store import NoStore, StoreError
+from app.views import health
+from app.views.health import StoreProbe
 from tests.faulty_disk import full_disk
+from tests.gunicorn_server import Reply, Server, serve
 
 
 @pytest.fixture
@@ -22,6 +33,13 @@ def client(tmp_path: Path) -> Iterator[FlaskClient]:
     )
     yield app.test_client()
     app.extensions["mimeo"].close()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every question look at the store."""
+    monkeypatch.setattr(health, "_PROBED_S", 0.0)
+    monkeypatch.setattr(health, "_FAILED_S", 0.0)
 
 
 def test_a_server_that_can_keep_images_is_ready(client: FlaskClient) -> None:
@@ -46,7 +64,9 @@ def test_a_server_without_a_folder_is_ready(store: str) -> None:
     assert answer.get_json()["status"] == "ready"
 
 
-def test_a_full_disk_is_not_ready_though_it_can_be_read(client: FlaskClient) -> None:
+def test_a_full_disk_is_not_ready_though_it_can_be_read(
+    client: FlaskClient, at_once: None
+) -> None:
     client.get("/health/ready")
 
     with full_disk():
@@ -69,6 +89,110 @@ def test_an_unready_server_tells_the_log_and_not_the_world_where_its_store_is(
     assert answer.status_code == 503
     assert "swordfish" in caplog.text
     assert "swordfish" not in answer.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    with mounted(place), serve(settings={"MIMEO_STORE": str(place)}) as server:
+        before = server.ask("/health/ready")
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        during = wait_for(server, 503)
+        card = server.ask("/images/card.png?title=served")
+        live = server.ask("/health/live")
+        subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+        after = wait_for(server, 200)
+
+    told = json.loads(during.body)
+    assert (before.status, live.status, card.status) == (200, 200, 200)
+    assert (told["status"], told["store"]) == (
+        "unready",
+        "cannot be used; the server's log says why",
+    )
+    assert json.loads(after.body)["store"] == "ok"
+
+
+@contextmanager
+def mounted(place: Path) -> Iterator[None]:
+    """Mount a disk of its own on a folder."""
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "mimeo-test", place],
+        capture_output=True,
+    )
+    if made.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def wait_for(server: Server, status: int) -> Reply:
+    """Ask until the server's state shows."""
+    while (reply := server.ask("/health/ready")).status != status:
+        time.sleep(0.1)
+    return reply
+
+
+class Disk(NoStore):
+    """A store that counts what is written, and may be full or slow."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.full = False
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.go.set()
+
+    def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
+        self.written += 1
+        self.begun.set()
+        assert self.go.wait(20)
+        if self.full:
+            raise StoreError("no space left")
+
+
+def test_the_store_is_written_to_every_few_seconds_however_often_one_asks() -> None:
+    disk, now_s = Disk(), [100.0]
+    probe = StoreProbe(disk, lambda: now_s[0])
+
+    for _ in range(100):
+        assert probe.state() == "ok"
+    assert disk.written == 1
+    disk.full = True
+    now_s[0] += health._PROBED_S
+    assert [probe.state() for _ in range(100)] == [BAD] * 100
+    assert disk.written == 2
+    disk.full = False
+    now_s[0] += health._FAILED_S
+
+    assert probe.state() == "ok"
+    assert disk.written == 3
+
+
+BAD = "cannot be used; the server's log says why"
+
+
+def test_nobody_waits_for_the_look_of_another() -> None:
+    disk, now_s = Disk(), [100.0]
+    probe = StoreProbe(disk, lambda: now_s[0])
+    probe.state()
+    disk.begun.clear()
+    disk.go.clear()
+    disk.full = True
+    now_s[0] += health._PROBED_S
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(probe.state)
+        assert disk.begun.wait(20)
+        meanwhile = [probe.state() for _ in range(9)]
+        disk.go.set()
+
+        assert meanwhile == ["ok"] * 9
+        assert looking.result(20) == BAD
+    assert disk.written == 2
 
 
 def test_asking_again_and_again_fills_no_store(

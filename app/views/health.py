@@ -1,6 +1,9 @@
 """Whether this worker lives and can serve, and what all have done."""
 
 import logging
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -15,11 +18,15 @@ _LOG = logging.getLogger("mimeo.health")
 _PROBE = "0" * 64
 # A block of most file systems: less may go beside a file's name, where there is room.
 _PROBE_BYTES = 4096
+# Seconds for which one look counts, while all is well and after a fault.
+_PROBED_S = 5.0
+_FAILED_S = 2.0
 
 
 def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     """Return the routes that an orchestrator asks."""
     bp = Blueprint("health", __name__)
+    probe = StoreProbe(store)
 
     @bp.get("/health/live")
     def live() -> Response:
@@ -37,7 +44,7 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
             retry = (("Retry-After", "5"),)
             return send_json({"status": "draining"}, "503 UNAVAILABLE", retry)
         checks: dict[str, Any] = {
-            "store": _store_state(store),
+            "store": probe.state(),
             "broken": sorted(catalogue.broken()),
             "version": metrics.release(),
             # Whom a rate or an audit line is about: to see whether proxies are told.
@@ -62,12 +69,46 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     return bp
 
 
-def _store_state(store: Store) -> str:
-    try:
-        # Written, not only read: a disk that is full or read-only can be read as ever.
-        store.put(_PROBE, bytes(_PROBE_BYTES))
-    except StoreError as error:
-        # The log may say where the store is; the world may not know.
-        _LOG.error("store: %s", error)
-        return "cannot be used; the server's log says why"
-    return "ok"
+class StoreProbe:
+    """Says whether the store takes entries; asked at most every few seconds.
+
+    Who asks meanwhile is told what was seen last, also while a slow store is asked.
+    """
+
+    def __init__(
+        self, store: Store, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._asking = threading.Lock()
+        self._asked_s: float | None = None
+        self._state = "ok"
+
+    def state(self) -> str:
+        """Return `ok`, or what is wrong."""
+        first = self._asked_s is None
+        if self._asking.acquire(blocking=first):
+            try:
+                self._ask()
+            finally:
+                self._asking.release()
+        return self._state
+
+    def _ask(self) -> None:
+        now_s = self._clock()
+        # What failed is asked again sooner: whoever mends it wants to see it.
+        wait_s = _PROBED_S if self._state == "ok" else _FAILED_S
+        if self._asked_s is not None and now_s - self._asked_s < wait_s:
+            return
+        try:
+            # Written, not only read: a disk that is full or read-only can be read as
+            # ever.
+            self._store.put(_PROBE, bytes(_PROBE_BYTES))
+        except StoreError as error:
+            # The log may say where the store is; the world may not know.
+            if self._state == "ok" or not error.known:
+                _LOG.error("store: %s", error)
+            self._state = "cannot be used; the server's log says why"
+        else:
+            self._state = "ok"
+        self._asked_s = self._clock()
