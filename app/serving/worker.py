@@ -66,6 +66,13 @@ _TICK_S = 0.05
 _VITAL, _QUICK = 2, 4
 _SWITCH_S = 0.0005
 _PASSING = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR)
+# There is no descriptor, or no memory, for one more connection: nobody ends by it.
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Seconds until one is accepted again; it waits in the kernel's queue, which the poller
+# would call ready each time it looks.
+_REST_S = 0.1
+# Seconds between two lines of the log about it.
+_TELL_S = 10.0
 
 
 class PolledConnection(TConn):
@@ -174,6 +181,8 @@ class PollingWorker(ThreadWorker):
         self._in_line: deque[PolledConnection] = deque()
         self._handled = threading.local()
         self._swept = 0.0
+        self._rests_until = 0.0
+        self._told_scarce = -_TELL_S
         self._draining = False
         self._known = KnownTargets()
         # Refused, and heard again, at the next tick.
@@ -229,7 +238,8 @@ class PollingWorker(ThreadWorker):
     def _serve_on(self) -> None:
         self._poll()
         full = self.nr_conns >= self.worker_connections
-        self.set_accept_enabled(not full or self._drop_idle())
+        rests = time.monotonic() < self._rests_until
+        self.set_accept_enabled(not rests and (not full or self._drop_idle()))
 
     def _poll(self) -> None:
         self.notify()
@@ -272,6 +282,9 @@ class PollingWorker(ThreadWorker):
         try:
             sock, client = listener.accept()
         except OSError as error:
+            if error.errno in _SCARCE:
+                self._rest(error)
+                return False
             if error.errno not in _PASSING:
                 raise
             return error.errno in (errno.ECONNABORTED, errno.EINTR)
@@ -286,6 +299,19 @@ class PollingWorker(ThreadWorker):
             sock.setblocking(True)
             self.enqueue_req(conn)
         return True
+
+    def _rest(self, error: OSError) -> None:
+        """Accept nobody for a moment, after one that is idle has made room."""
+        now = time.monotonic()
+        self._rests_until = now + _REST_S
+        self.set_accept_enabled(False)
+        self._drop_idle()
+        if now - self._told_scarce >= _TELL_S:
+            self._told_scarce = now
+            self.log.warning(
+                "No connection is accepted for a moment, with %d open: %s",
+                *(self.nr_conns, error.strerror),
+            )
 
     def _receive(self, conn: PolledConnection, _: socket.socket) -> None:
         """Read what has come; wait for more, or hand the request to a thread."""
