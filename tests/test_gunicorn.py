@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.gunicorn_server import serve
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +37,51 @@ def start(**environ: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
     )
+
+
+def begin(**environ: str) -> subprocess.CompletedProcess[str]:
+    """Do as the Procfile does, and let gunicorn end once it has read its settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MIMEO_")}
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli.start", "--check-config"],
+        capture_output=True,
+        cwd=ROOT,
+        env={**kept, "MIMEO_STORE": "none", **environ},
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_number_of_workers_counts_as_unset(empty: str) -> None:
+    run = begin(WEB_CONCURRENCY=empty)
+
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("number", ["nonsense", "0", "-3", "1.5", "2 workers", "99999"])
+def test_a_number_of_workers_that_is_none_stops_the_start_in_one_line(
+    number: str,
+) -> None:
+    run = begin(WEB_CONCURRENCY=number)
+
+    assert run.returncode == 2
+    assert run.stderr == (
+        f"mimeo: WEB_CONCURRENCY='{number}': must be a whole number from 1 to 1,024\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("MIMEO_THREADS", "many"), ("MIMEO_WORKERS", "2")]
+)
+def test_any_other_bad_setting_stops_the_start_in_one_line(
+    variable: str, value: str
+) -> None:
+    run = begin(**{variable: value})
+
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"mimeo: {variable}")
+    assert run.stderr.count("\n") == 1
 
 
 def test_a_file_that_is_no_font_stops_the_start_in_one_line(tmp_path: Path) -> None:

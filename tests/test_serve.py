@@ -19,7 +19,7 @@ from app.cli import listener, server
 
 ROOT = Path(__file__).parent.parent
 MIMEO = (sys.executable, "-m", "app.cli.main")
-GUNICORN = (sys.executable, "-m", "gunicorn", "wsgi:app")
+GUNICORN = (sys.executable, "-m", "app.cli.start")
 FOREIGN = ("GUNICORN_CMD_ARGS", "HOST", "PORT", "WEB_CONCURRENCY")
 
 
@@ -258,5 +258,5 @@ height = 20
 
 
 def test_procfile_starts_what_these_tests_start():
-    line = "web: MIMEO_PROXIES=${MIMEO_PROXIES:-1} gunicorn wsgi:app\n"
+    line = "web: MIMEO_PROXIES=${MIMEO_PROXIES:-1} python -m app.cli.start\n"
     assert line in (ROOT / "Procfile").read_text()

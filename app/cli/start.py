@@ -1,0 +1,29 @@
+"""`python -m app.cli.start`: gunicorn, once the settings are known to be right.
+
+Gunicorn reads WEB_CONCURRENCY while it is imported, before any file of ours, and meets
+an empty one with a traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from app.config import BadSetting, Settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Become gunicorn with these arguments; return 2 where a setting is wrong."""
+    try:
+        Settings.from_env(os.environ)
+    except BadSetting as error:
+        print(f"mimeo: {error}", file=sys.stderr)
+        return 2
+    if not os.environ.get("WEB_CONCURRENCY", "").strip():
+        os.environ.pop("WEB_CONCURRENCY", None)
+    # In this process: who supervises it knows its id, and sends it signals.
+    command = (sys.executable, "-m", "gunicorn", "wsgi:app", *arguments)
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
