@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -101,7 +102,9 @@ def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
         before = server.ask("/health/ready")
         subprocess.run(["mount", "-o", "remount,ro", place], check=True)
         during = wait_for(server, 503)
+        os.kill(min(server.workers()), signal.SIGKILL)
         card = server.ask("/images/card.png?title=served")
+        log = wait_for_log(server, str(place))
         live = server.ask("/health/live")
         subprocess.run(["mount", "-o", "remount,rw", place], check=True)
         after = wait_for(server, 200)
@@ -113,6 +116,8 @@ def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
         "cannot be used; the server's log says why",
     )
     assert json.loads(after.body)["store"] == "ok"
+    # Whoever starts in place of the killed one starts all the same.
+    assert f"cannot write to {place}" in log
 
 
 @contextmanager
@@ -131,10 +136,21 @@ def mounted(place: Path) -> Iterator[None]:
 
 
 def wait_for(server: Server, status: int) -> Reply:
-    """Ask until the server's state shows."""
+    """Ask until the server's state shows, of whichever worker."""
+    end = time.monotonic() + 60
     while (reply := server.ask("/health/ready")).status != status:
+        assert time.monotonic() < end
         time.sleep(0.1)
     return reply
+
+
+def wait_for_log(server: Server, place: str) -> str:
+    """Return the log, once a worker has begun that finds the disk as it is."""
+    end = time.monotonic() + 60
+    while f"cannot write to {place}" not in (log := server.log.read_text()):
+        assert time.monotonic() < end, log
+        time.sleep(0.1)
+    return log
 
 
 class Disk(NoStore):

@@ -1,5 +1,6 @@
 """The store keeps bytes by key, whole or not at all, within its bound."""
 
+import errno
 import os
 import shutil
 import socket
@@ -99,6 +100,8 @@ def connect(url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
+    # A server that shares the machine with other tests may be slow.
+    monkeypatch.setenv("AWS_READ_TIMEOUT", "60s")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     return f"s3://bucket/{folder.name}"
@@ -457,6 +460,36 @@ def test_no_partial_file_is_ever_seen(tmp_path: Path) -> None:
     reader.join()
 
     assert seen <= {0, 50_000}
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_a_store_in_use_is_opened_though_the_disk_takes_nothing_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    open_store(str(tmp_path), LIMIT).put(KEY, b"one")
+    with_fault(monkeypatch, code)
+
+    assert open_store(str(tmp_path), LIMIT).get(KEY) == b"one"
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_a_store_that_may_not_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    open_store(str(tmp_path), LIMIT)
+    with_fault(monkeypatch, code)
+
+    with pytest.raises(StoreError, match="cannot write to"):
+        open_store(str(tmp_path), LIMIT)
+
+
+def with_fault(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Let nothing be touched any more."""
+
+    def touch(path: Path) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "touch", touch)
 
 
 def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

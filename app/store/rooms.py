@@ -1,5 +1,6 @@
 """Rooms of a store: of this process's memory, of a folder."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -28,6 +29,7 @@ from obstore.store import LocalStore
 from obstore.store import ObjectStore as Backend
 
 from app.store import mapped
+from app.store.format import NAME as FORMAT
 from app.store.store import Locked, Pauses, StoreError, fault
 
 _LOG = logging.getLogger("mimeo.store")
@@ -39,6 +41,8 @@ _STEP = 1 / 64
 _KEY = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?\Z")
 # S3 takes no smaller parts. One at a time, because each is held in memory.
 _PART = 5 << 20
+# What a disk is at this moment, and not how it was set up.
+_DISK_FAULTS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 # No write takes as long: whoever began it is dead, though nobody can tell by a lock.
 _STALE_S = 3600
 # Seconds from a file's making to its lock, at most.
@@ -283,15 +287,21 @@ class FolderStore(BoundedStore):
         self._looked_s = float(-_LOOKS_S)
 
     def prove_writable(self) -> None:
-        """Fail at the start, not at the first request; delete what the dead left."""
+        """Fail at the start, not at the first request; delete what the dead left.
+
+        Where a store has been in use and the disk takes nothing now, that is logged: a
+        worker that starts in place of another would end the whole server.
+        """
         try:
             self._locks.mkdir(parents=True, exist_ok=True)
             self._sweep_lock.touch()
             self._sweep_remains()
         except OSError as error:
-            raise StoreError(
-                f"cannot write to {self._root}: {error.strerror}"
-            ) from error
+            said = f"cannot write to {self._root}: {error.strerror}"
+            if error.errno in _DISK_FAULTS and (self._root / FORMAT).is_file():
+                _LOG.error("store: %s", said)
+                return
+            raise StoreError(said) from error
 
     @contextmanager
     def lock(self, key: str, pauses: Pauses) -> Iterator[bool]:

@@ -99,9 +99,12 @@ def test_a_worker_that_waits_for_a_descriptor_does_not_spin(server: Server):
 
     with connections(server, LARGE, 3 * FREE):
         wait_until_scarce(server)
-        time.sleep(2)
-        begun, cpu_s = time.monotonic(), used_s()
-        time.sleep(2)
-        share = (used_s() - cpu_s) / (time.monotonic() - begun)
+        end = time.monotonic() + 60
+        share = 1.0
+        # What has been accepted may still be worked on. A loop would take all it gets.
+        while share > 0.1 and time.monotonic() < end:
+            begun, cpu_s = time.monotonic(), used_s()
+            time.sleep(1)
+            share = (used_s() - cpu_s) / (time.monotonic() - begun)
 
-    assert share < 0.2
+    assert share < 0.1
