@@ -197,7 +197,7 @@ class Settings:
     render_timeout_s: float = _setting(
         10.0,
         parsers.seconds(0.1, 300),
-        "Seconds after which drawing a caller's HTML is stopped; templates are not.",
+        "Seconds after which a caller's HTML, or a template's loops, are stopped.",
     )
     queue_timeout_s: float = _setting(
         10.0,

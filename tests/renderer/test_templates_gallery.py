@@ -25,7 +25,7 @@ from app.renderer.template.template import Template
 
 FOLDER = Path(template.__file__).parents[1] / "templates"
 NAMES = ("badge", "card", "certificate", "label", "quote")
-LIMITS = SimpleNamespace(max_image_pixels=50_000_000)
+LIMITS = SimpleNamespace(max_image_pixels=50_000_000, render_timeout_s=10.0)
 FONTS = load_fonts(None, system=False)
 ENGINE = Engine(FONTS)
 TEMPLATES = {name: Template(FOLDER / name, ENGINE, LIMITS) for name in NAMES}

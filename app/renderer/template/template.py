@@ -30,13 +30,20 @@ from app.renderer.engine.text_fitting import (
     families,
     fitter,
 )
-from app.renderer.errors import BadParameter, BrokenTemplate, Fault, Undrawable
+from app.renderer.errors import (
+    BadParameter,
+    BrokenTemplate,
+    Fault,
+    RenderTimeout,
+    Undrawable,
+)
 from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
 from app.renderer.input_image import DrawSvg
 from app.renderer.params import RESERVED, Parameters, Typeset
 from app.renderer.template import declaration
 from app.renderer.template.declaration import Declaration, broken
+from app.renderer.template.watchdog import WATCHDOG, Overrun
 
 MARKUP = "template.html"
 # Elements that point to a second file: one template is one file.
@@ -155,6 +162,7 @@ class Template:
         self._image_names = self.declaration.images
         self._engine = engine
         self._limits = limits
+        self._limit_s = limits.render_timeout_s
         self._draw_svg = draw_svg
         self._files = _pictures(folder)
         self._source = declaration.text_of(folder, MARKUP)
@@ -212,7 +220,10 @@ class Template:
         words = {name: _shown(name, value) for name, value in values.items()}
         clipped: list[tuple[str, Clipped]] = []
         try:
-            markup = self._markup.render({**words, **self._helpers(options, clipped)})
+            names = {**words, **self._helpers(options, clipped)}
+            markup = WATCHDOG.run(partial(self._markup.render, names), self._limit_s)
+        except Overrun as error:
+            raise RenderTimeout("MIMEO_RENDER_TIMEOUT_S", self._limit_s) from error
         except TooLong as error:
             raise BadParameter(_too_long(error.data, values)) from error
         except Exception as error:
@@ -238,7 +249,7 @@ class Template:
                         before.count("\n") + 1 if found else None, reason
                     )
             self._engine.draw(page, self._size, 1)
-        except (Undrawable, BadParameter) as error:
+        except (Undrawable, BadParameter, RenderTimeout) as error:
             raise self._broken(None, str(error)) from error
 
     def _refuse(self, tree: nodes.Template) -> None:

@@ -19,7 +19,7 @@ from app.renderer.engine.text_fitting import direction, fitter
 from app.renderer.errors import BadParameter, BrokenTemplate, LimitExceeded
 from app.renderer.template.template import Template, load_template, load_templates
 
-LIMITS = SimpleNamespace(max_image_pixels=1_000_000)
+LIMITS = SimpleNamespace(max_image_pixels=1_000_000, render_timeout_s=10.0)
 GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "own-template.md"
 
 DECLARATION = """\
