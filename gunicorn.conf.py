@@ -16,6 +16,7 @@ from app.cli.listener import address
 from app.config import BadSetting, Settings, allocator, budget_of
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.fonts import BrokenFont
+from app.serving.memory_share import MemoryShare
 from app.serving.succession import reloads
 from app.store import StoreError, open_store
 
@@ -104,6 +105,7 @@ def pre_fork(server: Any, worker: Any) -> None:
     """Tell a worker what is set for it."""
     worker.patience_s = _settings.receive_timeout_s
     worker.queue_timeout_s = _settings.queue_timeout_s
+    worker.share = MemoryShare(_BUDGET.worker_bytes, allocator.trim)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -185,5 +187,4 @@ if reload:
     _forget_application()
 
 # Left to gunicorn: forwarded_allow_ips is what FORWARDED_ALLOW_IPS says, and
-# max_requests stays 0, because memory is flat over thousands of renders and each
-# restart would throw away warm fonts.
+# max_requests stays 0: a worker is replaced when it holds more memory than its share.

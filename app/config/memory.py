@@ -94,7 +94,7 @@ def budget_of(settings: Settings) -> MemoryBudget:
     return MemoryBudget(
         total_bytes=total,
         workers=workers,
-        worker_bytes=max(0, _WORKER + room - html),
+        worker_bytes=max(2 * _WORKER, _WORKER + room - html),
         html_bytes=html,
         cache_bytes=max(_MIB, cache),
         lookahead_bytes=max(_LEAST_LOOKAHEAD, lookahead // streams),

@@ -135,6 +135,9 @@ _evicted_bytes = _counter(
     "store_evicted_bytes", "Bytes of the entries that went to make room.", "room"
 )
 _ended = _counter(*multiprocess.ENDED)
+_recycled = _counter(
+    "workers_recycled", "Workers that were replaced because they outgrew their memory."
+)
 _workers = _gauge("workers", "Workers that serve, by their version.", "version")
 
 
@@ -212,6 +215,11 @@ def count_bought(upstream: str, count: int, cost: float) -> None:
     """Count images that were bought of a service, and what they cost."""
     _bought.labels(upstream).inc(count)
     _cost.labels(upstream).inc(cost)
+
+
+def count_recycled() -> None:
+    """Count a worker that ends because it holds more than its share of memory."""
+    _recycled.inc()
 
 
 def count_refusal(reason: str) -> None:

@@ -39,6 +39,7 @@ from app.serving.errors import (
     UnknownExpectation,
 )
 from app.serving.head import MOST_HEAD, end_of, keeps_open, length_of_body, told_of
+from app.serving.memory_share import MemoryShare, private_bytes
 from app.serving.overload import Backlog, KnownTargets, Pairs, Refusals, is_vital
 from app.serving.succession import is_awaited, listens
 
@@ -167,6 +168,8 @@ class PollingWorker(ThreadWorker):
     patience_s = 10.0
     # So long a request waits for a thread and for its turn to be drawn.
     queue_timeout_s = 10.0
+    # None for one that may take what it wants.
+    share: MemoryShare | None = None
     # What gunicorn 27 has beyond the stubs, which are of 26.
     method_queue: Any
     murder_keepalived: Any
@@ -220,6 +223,7 @@ class PollingWorker(ThreadWorker):
         listens(self.age)
         while self.alive and self.is_parent_alive():
             self._serve_on()
+            self._end_outgrown()
         end = time.monotonic() + _SUCCESSION_S
         while is_awaited(self.age) and time.monotonic() < end:
             self._serve_on()
@@ -234,6 +238,25 @@ class PollingWorker(ThreadWorker):
             pool.shutdown(wait=False)
         self.poller.close()
         self.method_queue.close()
+
+    def _end_outgrown(self) -> None:
+        """End, to be started anew, where this worker holds more than its share."""
+        if self.share is None:
+            return
+        idle = self.nr_conns == len(self._waiting) and not any(
+            conn.received for conn in self._waiting
+        )
+        if self.share.is_outgrown(idle=idle):
+            # Not above: prometheus_client is imported where its folder is known.
+            from app.observability import metrics
+
+            metrics.count_recycled()
+            held, most = private_bytes() >> 20, self.share.most_bytes >> 20
+            self.log.warning(
+                "Worker %s holds %s MiB, its share is %s: it is replaced",
+                *(self.pid, held, most),
+            )
+            self.alive = False
 
     def _serve_on(self) -> None:
         self._poll()
