@@ -36,6 +36,7 @@ from app.pipeline.purchases import Purchases
 from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.sandbox.sandbox import Sandbox
+from app.renderer.template.watchdog import WATCHDOG
 from app.store import sees_all
 from app.views import (
     archives,
@@ -62,6 +63,12 @@ class _WholeNumber(IntegerConverter):
     """
 
     regex = r"0|[1-9][0-9]{0,17}"
+
+
+def _fork_early(isolation: Sandbox) -> None:
+    # Templates were tried, under the eye of a thread.
+    WATCHDOG.rest()
+    isolation.fork_early()
 
 
 def build(
@@ -127,7 +134,7 @@ def build(
     metrics.begin(pipeline.slots, services)
     app.extensions["mimeo"] = pipeline
     # For servers, which call it before their first thread.
-    app.extensions["mimeo.fork_early"] = isolation.fork_early
+    app.extensions["mimeo.fork_early"] = partial(_fork_early, isolation)
     wrapped = access_log.AccessLog(
         app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH
     )

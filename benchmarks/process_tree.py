@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import re
-import shlex
 import sys
 import threading
 import time
@@ -51,7 +50,7 @@ HEAVY = (
     "/images/gradient.avif?start={color}&end=ffffff&width=2000&height=2000",
     "/images/dream.png?prompt=forest+{n}&width=2048&height=2048&compression=small",
     "/images/gradient.gif?start={color}&end=ffffff&width=3000&height=3000",
-    f"/images/html.jpg?html={_HTML}&width=3000&height=2000",
+    f"/images/html.jpg?html={_HTML}&width=2000&height=2000",
     "POST /images/card.png",
     "POST /collections.zip?renderer=card",
     "/images/gradient.webp?start={color}&end=ffffff&width=4000&height=4000",
@@ -97,11 +96,15 @@ def procfile_server(**environment: str) -> servers.Server:
     """Return the process `web` of the Procfile, as a hosting platform starts it."""
     lines = (servers.ROOT / "Procfile").read_text().splitlines()
     command = next(line for line in lines if line.startswith("web:"))[4:].strip()
-    command = command.replace(
-        "gunicorn", f"exec {shlex.quote(sys.executable)} -m gunicorn"
-    )
-    rate = {"MIMEO_RATE_ANONYMOUS": "none", "MIMEO_ACCESS_LOG": "off"}
-    return servers.Server("web", ["sh", "-c", command], {**rate, **environment})
+    # The programs of this environment, and no shell between them and their signals.
+    command = command.replace("python", "exec python", 1)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    usual = {
+        "PATH": path,
+        "MIMEO_RATE_ANONYMOUS": "none",
+        "MIMEO_ACCESS_LOG": "off",
+    }
+    return servers.Server("web", ["sh", "-c", command], {**usual, **environment})
 
 
 def soak_tree(

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from app.cli import main
-from app.config import settings
+from app.config import budget_of, settings
 from tests.gunicorn_server import ROOT, serve
 from tests.test_compose import copied, instructions
 
@@ -172,7 +173,7 @@ def test_the_pod_can_do_little():
     assert mine["readOnlyRootFilesystem"] is True
     assert mine["allowPrivilegeEscalation"] is False
     assert mine["capabilities"]["drop"] == ["ALL"]
-    assert container()["resources"]["limits"]["memory"] == "768Mi"
+    assert container()["resources"]["limits"]["memory"] == "512Mi"
     assert f"--uid {pod['securityContext']['runAsUser']} " in instructions("RUN")[0]
 
 
@@ -195,7 +196,7 @@ def test_the_pod_fits_its_volume_and_names_settings_that_are_there():
 
     assert environment().keys() <= KNOWN
     assert rooms < 2 << 30
-    assert made.html_memory_bytes < 768 << 20
+    assert budget_of(replace(made, memory_bytes=512 << 20)).workers == made.workers
 
 
 def test_the_pod_ends_later_than_gunicorn():

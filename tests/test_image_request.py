@@ -115,6 +115,16 @@ def test_a_format_that_takes_more_memory_is_refused_earlier(
     assert (caught.value.field, caught.value.limit) == ("format", "MIMEO_DRAWING_BYTES")
 
 
+def test_html_has_the_memory_of_its_process(catalogue: Catalogue) -> None:
+    bounds = replace(BOUNDS, html_memory_bytes=64 << 20)
+    html = catalogue.get("html")
+    given = [("html", "x"), ("width", "2000")]
+
+    assert from_strings(html, [*given, ("height", "2000")], "png", bounds)
+    with pytest.raises(LimitExceeded, match="MIMEO_HTML_MEMORY_BYTES"):
+        from_strings(html, [*given, ("height", "3000")], "png", bounds)
+
+
 def test_text_over_the_limit_is_refused(catalogue: Catalogue) -> None:
     bounds = replace(BOUNDS, max_text_chars=10)
 

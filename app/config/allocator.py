@@ -10,12 +10,12 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 _MIB = 1 << 20
-# Releases before 2.35 refuse more than 32 MiB.
-_MMAP_THRESHOLDS = (64 * _MIB, 32 * _MIB)
+# Above it the system has a buffer back as soon as it is free: four million pixels.
+_MMAP_THRESHOLD = 16 * _MIB
 
 
 def tune() -> bool:
-    """Keep freed buffers of up to 64 MiB for reuse; return whether it was possible.
+    """Keep freed buffers of up to 16 MiB for reuse; return whether it was possible.
 
     One render takes and frees several buffers of 2 to 3 MB. By default glibc maps
     each from the system and gives it back, and the page faults cost more than the
@@ -31,9 +31,10 @@ def tune() -> bool:
     mallopt = _of_glibc("mallopt")
     if mallopt is None:
         return False
-    kept = any(mallopt(_M_MMAP_THRESHOLD, size) for size in _MMAP_THRESHOLDS)
     return bool(
-        kept and mallopt(_M_TRIM_THRESHOLD, 256 * _MIB) and mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+        and mallopt(_M_TRIM_THRESHOLD, 64 * _MIB)
+        and mallopt(_M_ARENA_MAX, 2)
     )
 
 

@@ -13,26 +13,28 @@ _MIB = 1 << 20
 # processes have in common, fonts and code;
 _SHARED = 128 * _MIB
 # then what a worker, and the process that draws callers' HTML, have for themselves
-# when they are warm and do nothing.
-_WORKER = 64 * _MIB
+# when they are warm and draw small pictures.
+_WORKER = 88 * _MIB
 _HTML = 40 * _MIB
 # What nobody here counts: the kernel's part, files in memory, fragments.
-_SPARE = 1 / 32
+_SPARE = 1 / 18
 # Of what is left to a worker; the rest is for drawing.
 _HTML_SHARE = 1 / 5
 _LOOKAHEAD_SHARE = 1 / 64
 _CACHE_SHARE = 1 / 16
-# Drawn and encoded as PNG a pixel takes 4 bytes, as JPEG, WebP or GIF 10; an image that
-# was sent 11; art 15, of which there are at most four million.
-PIXEL_BYTES = 11
-# libaom takes 30 to 40 bytes a pixel, PNG up to 21 where it tries every filter.
-_WEIGHTS = {"avif": 4}
+# The engine's pixels, a copy without alpha, filtered rows or the encoder's planes, and
+# what is encoded: 15 for a gradient as PNG or WebP, 17 as JPEG; an image sent 11.
+PIXEL_BYTES = 16
+# libaom took 50 in all, PNG that tries every filter 35.
+_WEIGHTS = {"avif": 3}
 _WEIGHT_SMALL = 2
 _LEAST_LOOKAHEAD = _MIB // 4
 # Below it a caller's HTML could not even be laid out,
 _LEAST_HTML = 64 * _MIB
 # nor a card of double size be drawn.
 _LEAST_DRAWING = 48 * _MIB
+# A worker more is worth less than pictures of nine million pixels.
+_LARGE = 9_000_000 * PIXEL_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +81,8 @@ def budget_of(settings: Settings) -> MemoryBudget:
     """Divide the memory that is set, or else the host's."""
     total = settings.memory_bytes or host_bytes()
     usable = int(total * (1 - _SPARE)) - _SHARED
-    # Each worker can draw the largest picture that settings admit, and HTML beside it.
-    largest = min(settings.max_pixels * PIXEL_BYTES, settings.drawing_bytes)
+    # Each worker can draw a large picture, if settings admit one, and HTML beside it.
+    largest = min(settings.max_pixels * PIXEL_BYTES, settings.drawing_bytes, _LARGE)
     least = (largest + _LEAST_HTML) / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
     fitting = int(usable / (_WORKER + _HTML + least))
     workers = max(1, min(settings.workers, fitting))

@@ -56,9 +56,11 @@ def check(
     if pixels > limits.max_pixels:
         raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
     need = memory_of(pixels, output)
-    if need > limits.drawing_bytes:
-        allowed = limits.drawing_bytes
-        raise LimitExceeded("format", "MIMEO_DRAWING_BYTES", allowed, need)
+    allowed, setting = limits.drawing_bytes, "MIMEO_DRAWING_BYTES"
+    if renderer.isolated and limits.html_memory_bytes < allowed:
+        allowed, setting = limits.html_memory_bytes, "MIMEO_HTML_MEMORY_BYTES"
+    if need > allowed:
+        raise LimitExceeded("format", setting, allowed, need)
     # The text of an isolated renderer is a document, with a bound of its own.
     bounded = not (renderer.isolated or renderer.prompted)
     fields = text_fields(type(parameters)) if bounded else ()

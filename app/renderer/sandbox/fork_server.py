@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from importlib import import_module
@@ -86,8 +87,15 @@ class ForkServer:
 def is_single() -> bool:
     """Tell whether this process has one thread only, those of native code counted."""
     tasks = Path("/proc/self/task")
-    native = len(list(tasks.iterdir())) if tasks.is_dir() else 1
-    return native == threading.active_count() == 1
+    for _ in range(10):
+        native = len(list(tasks.iterdir())) if tasks.is_dir() else 1
+        if native == threading.active_count() == 1:
+            return True
+        if threading.active_count() > 1:
+            return False
+        # A thread that was joined is gone from there a little later.
+        time.sleep(0.005)
+    return False
 
 
 def die_with_parent() -> None:

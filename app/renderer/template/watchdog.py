@@ -46,7 +46,18 @@ class Watchdog:
         self._guard = threading.Lock()
         self._watched: set[_Watched] = set()
         self._wanted = threading.Event()
-        self._looks = False
+        self._looks: threading.Thread | None = None
+
+    def rest(self) -> None:
+        """End the thread that looks, at a moment when nobody is watched.
+
+        For whoever forks next; another thread begins when it is needed.
+        """
+        with self._guard:
+            thread, self._looks = self._looks, None
+            self._wanted.set()
+        if thread is not None:
+            thread.join()
 
     def run(self, work: Callable[[], _T], limit_s: float) -> _T:
         """Return what the work returns; raise Overrun where it takes too long."""
@@ -63,9 +74,9 @@ class Watchdog:
 
     def _watch(self, own: _Watched) -> None:
         with self._guard:
-            if not self._looks:
-                self._looks = True
-                threading.Thread(target=self._look, daemon=True).start()
+            if self._looks is None:
+                self._looks = threading.Thread(target=self._look, daemon=True)
+                self._looks.start()
             self._watched.add(own)
         self._wanted.set()
 
@@ -81,6 +92,8 @@ class Watchdog:
         while self._wanted.wait():
             time.sleep(_LOOK_S)
             with self._guard:
+                if self._looks is not threading.current_thread():
+                    return
                 if not self._watched:
                     self._wanted.clear()
                 for each in self._watched:

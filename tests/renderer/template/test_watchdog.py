@@ -12,7 +12,7 @@ from app.renderer.engine.engine import Engine
 from app.renderer.engine.fonts import load_fonts
 from app.renderer.errors import BrokenTemplate, RenderTimeout
 from app.renderer.template.template import Template
-from app.renderer.template.watchdog import WATCHDOG, Overrun
+from app.renderer.template.watchdog import WATCHDOG, Overrun, Watchdog
 
 LIMITS = SimpleNamespace(max_image_pixels=1_000_000, render_timeout_s=0.2)
 DECLARATION = """\
@@ -120,3 +120,15 @@ def test_what_the_work_raises_is_raised():
 
     with pytest.raises(LookupError):
         WATCHDOG.run(fail, 1)
+
+
+def test_the_thread_that_looks_ends_before_a_fork_and_begins_again() -> None:
+    dog = Watchdog()
+    dog.run(lambda: None, 9)
+    before = threading.active_count()
+
+    dog.rest()
+
+    assert threading.active_count() == before - 1
+    with pytest.raises(Overrun):
+        dog.run(lambda: sum(1 for _ in iter(int, 1)), 0.1)
