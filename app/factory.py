@@ -35,6 +35,7 @@ from app.pipeline.pipeline import Pipeline
 from app.pipeline.purchases import Purchases
 from app.problems import describe
 from app.renderer.engine.fonts import BrokenFont
+from app.renderer.input_image import MOST_REMEMBERED, PREPARED
 from app.renderer.sandbox.sandbox import Sandbox
 from app.renderer.template.watchdog import WATCHDOG
 from app.store import sees_all
@@ -82,7 +83,9 @@ def build(
     """
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)
-    settings = budget_of(settings).applied_to(settings)
+    budget = budget_of(settings)
+    settings = budget.applied_to(settings)
+    PREPARED.bound(min(MOST_REMEMBERED, budget.cache_bytes))
     access_log.configure()
     report_errors(settings)
     store, paid = open_media(settings), open_purchases(settings)

@@ -44,9 +44,10 @@ class MemoryBudget:
     `drawing_bytes` is what one picture may take, or all that are drawn at a time;
     `worker_bytes` is what a worker may hold for itself before it is replaced;
     `html_bytes` what its process for callers' HTML may map on top of what that needs
-    to begin; `cache_bytes` what a store in memory may hold; `lookahead_bytes` what is
-    drawn ahead of one client; `pixels_in_flight` how many device pixels may be decoded,
-    drawn and encoded at a time, see `weight_of`.
+    to begin; `cache_bytes` what each room of a store in memory may hold, and what is
+    remembered of images; `lookahead_bytes` what is drawn ahead of one client;
+    `pixels_in_flight` how many device pixels may be decoded, drawn and encoded at a
+    time, see `weight_of`.
     """
 
     total_bytes: int
@@ -63,13 +64,14 @@ class MemoryBudget:
 
         Applied twice it changes nothing more, if the budget is made of its result.
         """
-        store_bytes = settings.store_bytes
+        rooms = ("store_bytes", "collections_bytes", "purchases_bytes")
+        kept = {name: getattr(settings, name) for name in rooms}
         if settings.store == "memory:":
-            store_bytes = min(store_bytes, self.cache_bytes)
+            kept = {name: min(size, self.cache_bytes) for name, size in kept.items()}
         return replace(
             settings,
             workers=self.workers,
-            store_bytes=store_bytes,
+            **kept,
             drawing_bytes=min(settings.drawing_bytes, self.drawing_bytes),
             max_image_pixels=min(settings.max_image_pixels, self.pixels_in_flight),
             html_memory_bytes=min(settings.html_memory_bytes, self.html_bytes),

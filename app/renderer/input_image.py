@@ -79,6 +79,10 @@ class PreparedImages(Generic[_T]):
         self._forget()
         return made.result()
 
+    def bound(self, most_bytes: int) -> None:
+        """Remember no more than so many bytes from now on."""
+        self._most_bytes = most_bytes
+
     def _forget(self) -> None:
         with self._guard:
             done = {k: len(m.result()) for k, m in self._made.items() if m.done()}
@@ -91,7 +95,8 @@ class PreparedImages(Generic[_T]):
 
 # To decode and reduce a photograph of 1600x1200 takes 91 ms, the card it stands on
 # 4 ms; a collection has one logo for ten thousand badges.
-_PREPARED = PreparedImages[Prepared](32 << 20)
+MOST_REMEMBERED = 32 << 20
+PREPARED = PreparedImages[Prepared](MOST_REMEMBERED)
 
 
 def prepare(
@@ -111,9 +116,7 @@ def prepare(
     `max_pixels`.
     """
     key = (hashlib.sha256(data).digest(), field, cover, max_pixels)
-    return _PREPARED.get(
-        key, lambda: _prepare(data, field, cover, max_pixels, draw_svg)
-    )
+    return PREPARED.get(key, lambda: _prepare(data, field, cover, max_pixels, draw_svg))
 
 
 def _prepare(

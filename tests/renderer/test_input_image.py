@@ -50,7 +50,7 @@ def opened(monkeypatch) -> list[object]:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch) -> None:
-    monkeypatch.setattr(input_image, "_PREPARED", PreparedImages(1 << 20))
+    monkeypatch.setattr(input_image, "PREPARED", PreparedImages(1 << 20))
 
 
 def test_an_image_that_many_drawings_share_is_prepared_once(engine, opened) -> None:
@@ -222,3 +222,20 @@ def test_an_image_of_nothing_but_parts_is_refused(kind, head, between):
 
     with pytest.raises(BadParameter, match="damaged"):
         prepare(data, "image", (30, 30), 10_000)
+
+
+def test_what_is_remembered_of_images_can_be_bounded() -> None:
+    images = input_image.PreparedImages[bytes](100)
+    made: list[str] = []
+
+    def make() -> bytes:
+        made.append("made")
+        return bytes(60)
+
+    images.get("a", make)
+    images.get("a", make)
+    images.bound(50)
+    images.get("b", make)
+    images.get("a", make)
+
+    assert len(made) == 3
