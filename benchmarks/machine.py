@@ -7,7 +7,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("pytakumi", "pillow", "isal", "zlib-ng", "flask", "gunicorn")
+PACKAGES = ("pytakumi", "pillow", "zlib-ng", "flask", "gunicorn")
 
 
 def describe() -> dict[str, str]:

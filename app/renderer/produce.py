@@ -17,11 +17,8 @@ from app.renderer.params import Parameters
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
 ENCODERS = (
-    "mimeo 3",
-    *(
-        f"{package} {version(package)}"
-        for package in ("pillow", "isal", "zlib-ng", "deflate")
-    ),
+    "mimeo 4",
+    *(f"{package} {version(package)}" for package in ("pillow", "zlib-ng", "deflate")),
 )
 # Bytes of a picture after which memory is given back: less is needed again at once.
 _LARGE = 32 << 20

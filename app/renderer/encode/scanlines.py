@@ -6,11 +6,11 @@ Numpy does one pass over the picture a filter, in 0.1 ms for a 1200x630 card;
 through Pillow's channel operations the same took three passes and 0.3 ms, and
 Paeth cannot be expressed there.
 
-Three deflaters share the work, because none is both fast and small on every
-picture (figures: docs/decisions/png-encoder.md). Intel's ISA-L is twice as fast
-as the next, and small where rows repeat. zlib-ng at level 2 finds shorter
-repeats. Where a filter leaves mostly noise, as in photographs, looking for
-repeats only costs time and bits: run lengths or Huffman codes alone do better.
+Two deflaters share the work (figures: docs/decisions/png-encoder.md). zlib-ng at
+level 2 is fast, and small where rows repeat; libdeflate is small and slow. Where a
+filter leaves mostly noise, as in photographs, looking for repeats only costs time and
+bits: run lengths or Huffman codes alone do better. Both make the same bytes of equal
+input, whatever was in their memory before, which ISA-L's levels 1 and 2 do not.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,6 @@ from typing import NamedTuple
 import deflate
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 from zlib_ng import zlib_ng
 
 Rows = npt.NDArray[np.uint8]
@@ -37,7 +36,7 @@ _FEWEST, _MOST = 4, 9
 _NOISE = 0.065
 _SURE_NOISE = 0.11
 _PURE_NOISE = 0.25
-# ISA-L must beat its own result on filtered rows by this much to beat zlib-ng's.
+# Rows as they are must beat filtered ones by this much: a sample is not all.
 _REPEATS = 0.92
 # Below this size, trying both ways costs less than looking at a sample.
 _SMALL_BYTES = 64 * 1024
@@ -46,7 +45,6 @@ _SPARSE = 0.02
 _TINY_BYTES = 128
 # libdeflate takes up to 0.5 s for a million bytes at level 12, 0.2 s at level 9.
 _THOROUGH_BYTES = 8 * 1024 * 1024
-_SOME_BYTES = bytes(256)
 
 
 def _empty(rows: Rows, kind: int) -> Rows:
@@ -174,21 +172,10 @@ class Plan(NamedTuple):
         return self.deflate(self.filter(rows, pixel))
 
 
-def _igzip(lines: Rows) -> bytes:
-    """Deflate with ISA-L, and leave the processor as it was found.
-
-    ISA-L 2.32 returns with the upper halves of the vector registers in use, and SSE
-    code of the same thread runs at half its speed from then on: a card's layout
-    took 2.1 instead of 1.2 ms, Pillow's PNG 29 instead of 15. The registers are
-    cleared by any AVX code from a compiler, such as zlib-ng's checksum.
-    """
-    data = isal_zlib.compress(lines.data, 1)
-    zlib_ng.adler32(_SOME_BYTES)
-    return data
-
-
 def _quick(lines: Rows) -> bytes:
-    return zlib_ng.compress(lines.data, 2)
+    # Of a smaller memory level the blocks are smaller, and so are graphics.
+    stream = zlib_ng.compressobj(2, zlib_ng.DEFLATED, 15, 6)
+    return stream.compress(lines.data) + stream.flush()
 
 
 def _thrifty(lines: Rows) -> bytes:
@@ -225,16 +212,16 @@ def choose(rows: Rows, pixel: int) -> Plan:
         best, share = (above, share) if share <= west else (left, west)
     # Where next to nothing is left, the sample may have missed the only text.
     if share > _SPARSE and sample.share(plain, pixel) < _REPEATS * share:
-        return Plan(plain, _igzip, True)
+        return Plan(plain, _quick, True)
     if share < _NOISE:
         return Plan(best, _quick)
     return Plan(paeth, _runs if share < _PURE_NOISE else _codes, True)
 
 
 def compress_fast(rows: Rows, pixel: int) -> bytes:
-    """Return a zlib stream: ISA-L with the filter that suits it best."""
+    """Return a zlib stream: the filter that suits zlib-ng at level 2 best."""
     best = _sample(rows).best((plain, left, above), pixel)
-    return Plan(best, _igzip).run(rows, pixel)
+    return Plan(best, _quick).run(rows, pixel)
 
 
 def compress_small(rows: Rows, pixel: int) -> bytes:
@@ -254,17 +241,17 @@ def compress_indices(rows: Rows, pixel: int) -> bytes:
 
 
 def compress_runs(rows: Rows, pixel: int) -> bytes:
-    """Return a zlib stream of indices that mostly repeat: no filter, and ISA-L."""
-    return Plan(plain, _igzip).run(rows, pixel)
+    """Return a zlib stream of indices that mostly repeat: no filter."""
+    return Plan(plain, _quick).run(rows, pixel)
 
 
 def _least(rows: Rows, pixel: int) -> bytes:
     unfiltered = plain(rows, pixel)
-    least = _igzip(unfiltered)
+    least = _quick(unfiltered)
     if len(least) <= _TINY_BYTES:
         return least
     filtered = above(rows, pixel)
-    least = min(least, _igzip(filtered), key=len)
+    least = min(least, _quick(filtered), key=len)
     if len(least) > _SPARSE * rows.size:
         return least
     return min(least, _thrifty(unfiltered), _thrifty(filtered), key=len)
@@ -277,20 +264,20 @@ class _Sample(NamedTuple):
     strip: int
 
     def best(self, filters: tuple[Filter, ...], pixel: int) -> Filter:
-        """Return the filter of which ISA-L leaves least."""
+        """Return the filter of which zlib-ng leaves least."""
         return min(filters, key=lambda each: self.share(each, pixel))
 
     def share(self, applied: Filter, pixel: int) -> float:
-        """Return the share of the bytes that ISA-L leaves after a filter."""
+        """Return the share of the bytes that zlib-ng leaves after a filter."""
         lines = applied(self.rows, pixel)
         if self.strip == 1:
-            return len(_igzip(lines)) / self.rows.size
+            return len(_quick(lines)) / self.rows.size
         strips = lines.reshape(-1, self.strip, lines.shape[1])
         counted = self.rows.size * (self.strip - 1) / self.strip
         if applied is plain:
             first = np.ascontiguousarray(strips[:, 0])
-            return (len(_igzip(lines)) - len(_igzip(first))) / counted
-        return len(_igzip(np.ascontiguousarray(strips[:, 1:]))) / counted
+            return (len(_quick(lines)) - len(_quick(first))) / counted
+        return len(_quick(np.ascontiguousarray(strips[:, 1:]))) / counted
 
 
 def _sample(rows: Rows) -> _Sample:

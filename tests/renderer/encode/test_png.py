@@ -119,8 +119,8 @@ def test_an_opaque_picture_loses_its_alpha_channel_where_that_pays() -> None:
 
 
 def test_encoding_does_not_slow_down_other_code() -> None:
-    # ISA-L left the vector registers in a state in which this took three times as
-    # long, in the same thread, until something else cleared them.
+    # A deflater left the vector registers in a state in which this took three times
+    # as long, in the same thread, until something else cleared them.
     image = Image.new("RGBA", (1000, 600), "#123456")
 
     before = quickest(lambda: image.convert("L"), 20)
