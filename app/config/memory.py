@@ -14,7 +14,7 @@ _MIB = 1 << 20
 _SHARED = 128 * _MIB
 # then what a worker, and the process that draws callers' HTML, have for themselves
 # when they are warm and draw small pictures.
-_WORKER = 88 * _MIB
+_WORKER = 128 * _MIB
 _HTML = 40 * _MIB
 # What nobody here counts: the kernel's part, files in memory, fragments.
 _SPARE = 1 / 18
@@ -33,8 +33,8 @@ _LEAST_LOOKAHEAD = _MIB // 4
 _LEAST_HTML = 64 * _MIB
 # nor a card of double size be drawn.
 _LEAST_DRAWING = 48 * _MIB
-# A worker more is worth less than pictures of nine million pixels.
-_LARGE = 9_000_000 * PIXEL_BYTES
+# A worker more is worth less than pictures of seven million pixels.
+_LARGE = 7_000_000 * PIXEL_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

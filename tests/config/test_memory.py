@@ -160,12 +160,12 @@ def test_a_store_on_disk_keeps_its_size_in_small_memory() -> None:
     assert budget_of(settings).applied_to(settings).store_bytes == settings.store_bytes
 
 
-def test_a_host_of_512_mib_draws_nine_million_pixels_but_not_as_avif() -> None:
+def test_a_host_of_512_mib_draws_seven_million_pixels_but_not_as_avif() -> None:
     settings = Settings(memory_bytes=512 * MIB)
 
     fitted = budget_of(settings).applied_to(settings)
 
-    need = 9_000_000 * PIXEL_BYTES
+    need = 7_000_000 * PIXEL_BYTES
     assert need <= fitted.drawing_bytes < need * weight_of("avif")
     assert fitted.max_image_pixels < settings.max_image_pixels
 
