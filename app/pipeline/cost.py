@@ -5,6 +5,7 @@ from collections import OrderedDict
 from math import log2
 
 from app.access.rates import cost_of
+from app.config.memory import PIXEL_BYTES, weight_of
 from app.image_request import ImageRequest
 from app.renderer.probe.byte_range import whole
 from app.renderer.probe.raster import Damaged
@@ -19,8 +20,11 @@ _UNKNOWN_S = 0.03
 # load of the machine.
 _DOWN, _UP = 0.5, 0.1
 # A drawing with so many pixels, or so many in the images on it, is large however
-# quick it is: its memory counts.
+# quick it is: its memory counts. Two that are not take a quarter at most of what may
+# be drawn at a time, but cards are never large.
 _LARGE_PIXELS = 1 << 22
+_SMALL_SHARE = 1 / 8
+_SMALL_PIXELS = 1 << 20
 # What keeps others waiting for longer has a lane of its own.
 _SLOW_S = 0.25
 
@@ -59,12 +63,23 @@ def megapixels_of(request: ImageRequest) -> float:
     return cost_of(size, request.output.format, isolated=isolated)
 
 
-def is_large(request: ImageRequest, cost_s: float) -> bool:
-    """Tell whether a drawing of so many expected seconds keeps others from theirs."""
+def most_small(drawing_bytes: int) -> int:
+    """Return the pixels from which drawings are large, where so many bytes may be."""
+    share = int(drawing_bytes / PIXEL_BYTES * _SMALL_SHARE)
+    return max(_SMALL_PIXELS, min(_LARGE_PIXELS, share))
+
+
+def is_large(request: ImageRequest, cost_s: float, most: int = _LARGE_PIXELS) -> bool:
+    """Tell whether a drawing of so many expected seconds keeps others from theirs.
+
+    Or has more than `most` pixels, as its format weighs them.
+    """
     if cost_s > _SLOW_S:
         return True
     width, height = _size(request)
-    return width * height > _LARGE_PIXELS or _pixels_on_it(request) > _LARGE_PIXELS
+    output = request.output
+    weight = weight_of(output.format, small=output.compression == "small")
+    return width * height * weight > most or _pixels_on_it(request) > most
 
 
 def _kind(request: ImageRequest) -> tuple[_Kind, float]:

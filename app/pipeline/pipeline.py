@@ -21,7 +21,7 @@ from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics, spans
 from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, Turn, WaitPolicy
-from app.pipeline.cost import Costs, is_large, megapixels_of
+from app.pipeline.cost import Costs, is_large, megapixels_of, most_small
 from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.purchases import Purchase, Purchases
@@ -106,6 +106,7 @@ class Pipeline:
         isolated = AdmissionQueue(1, threads // 4, wait_s)
         self._isolated = _Lane(isolated, None, isolated)
         self._costs = Costs()
+        self._most_small = most_small(settings.drawing_bytes)
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = isolation or Sandbox(settings)
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
@@ -347,7 +348,7 @@ class Pipeline:
         lane = self._small
         if request.renderer.isolated:
             lane = self._isolated
-        elif is_large(request, cost_s):
+        elif is_large(request, cost_s, self._most_small):
             lane = self._large
         return _Ticket(lane, Turn(cost_s, CALLER.get().id))
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.image_request import ImageRequest, from_strings
 from app.pipeline import cost
-from app.pipeline.cost import Costs, is_large
+from app.pipeline.cost import Costs, is_large, most_small
 
 
 @pytest.fixture
@@ -61,6 +61,18 @@ def test_kinds_that_are_remembered_are_bounded(ask, monkeypatch):
         costs.learn(ask("solid", width=side, height=side), 1.0)
 
     assert len(costs._per_megapixel) == 3
+
+
+@pytest.mark.parametrize("format, large", [("png", False), ("avif", True)])
+def test_pixels_count_as_the_memory_that_their_format_takes(ask, format, large):
+    assert is_large(ask("solid", format, width=1500, height=1500), 0.001) is large
+
+
+@pytest.mark.parametrize(
+    "mebibytes, pixels", [(48, 1 << 20), (145, 1_187_840), (8000, 1 << 22)]
+)
+def test_two_small_pictures_take_a_quarter_of_the_memory_for_drawing(mebibytes, pixels):
+    assert most_small(mebibytes << 20) == pixels
 
 
 @pytest.mark.parametrize("side, large", [(2000, False), (2100, True)])
