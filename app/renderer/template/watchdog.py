@@ -97,7 +97,9 @@ class Watchdog:
                 if not self._watched:
                     self._wanted.clear()
                 for each in self._watched:
-                    if not each.stopped and each.now() > each.end:
+                    if each.now() > each.end:
+                        # Again and again: whatever a destructor or a callback of C
+                        # code raises is ignored by Python.
                         each.stopped = True
                         _raise_in(
                             ctypes.c_ulong(each.thread), ctypes.py_object(Overrun)

@@ -1,5 +1,6 @@
 """Loops of templates are stopped, and nothing else is."""
 
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -77,6 +78,26 @@ def test_a_template_whose_example_goes_on_and_on_is_broken(engine, tmp_path):
 
     with pytest.raises(BrokenTemplate):
         made.check(made.model())
+
+
+def test_a_stop_that_a_destructor_swallows_is_repeated(monkeypatch):
+    """What is raised in one goes to sys.unraisablehook and nowhere else."""
+    swallowed: list[object] = []
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda told: swallowed.append(told.exc_type)
+    )
+
+    class Dropped:
+        def __del__(self) -> None:
+            spin(0.5)
+
+    def work() -> None:
+        Dropped()
+        spin(60)
+
+    with pytest.raises(Overrun):
+        WATCHDOG.run(work, 0.1)
+    assert Overrun in swallowed
 
 
 def test_whoever_is_in_time_is_left_alone():
