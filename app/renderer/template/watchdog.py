@@ -9,6 +9,7 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 _LOOK_S = 0.1
+_AGAIN_S = 1.0
 _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
@@ -98,9 +99,10 @@ class Watchdog:
                     self._wanted.clear()
                 for each in self._watched:
                     if each.now() > each.end:
-                        # Again and again: whatever a destructor or a callback of C
-                        # code raises is ignored by Python.
+                        # Again after a while, which is enough to leave: whatever a
+                        # destructor or a callback of C code raises is ignored.
                         each.stopped = True
+                        each.end = each.now() + _AGAIN_S
                         _raise_in(
                             ctypes.c_ulong(each.thread), ctypes.py_object(Overrun)
                         )
