@@ -1,8 +1,10 @@
 """Loops of templates are stopped, and nothing else is."""
 
+import gc
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +46,15 @@ def spin(seconds: float) -> str:
     while time.thread_time() < end:
         pass
     return "done"
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    """Destructors of what other tests left would swallow a stop, and pytest says so."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="module")
