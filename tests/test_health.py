@@ -100,13 +100,13 @@ def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
     place.mkdir()
     with mounted(place), serve(settings={"MIMEO_STORE": str(place)}) as server:
         before = server.ask("/health/ready")
-        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        remount(place, "ro")
         during = wait_for(server, 503)
         os.kill(min(server.workers()), signal.SIGKILL)
-        card = server.ask("/images/card.png?title=served")
         log = wait_for_log(server, str(place))
+        card = server.ask("/images/card.png?title=served")
         live = server.ask("/health/live")
-        subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+        remount(place, "rw")
         after = wait_for(server, 200)
 
     told = json.loads(during.body)
@@ -118,6 +118,16 @@ def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
     assert json.loads(after.body)["store"] == "ok"
     # Whoever starts in place of the killed one starts all the same.
     assert f"cannot write to {place}" in log
+
+
+def remount(place: Path, mode: str) -> None:
+    """Change the mode of a disk, which is busy while a file is open for writing."""
+    for _ in range(100):
+        done = subprocess.run(["mount", "-o", f"remount,{mode}", place])
+        if done.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the disk stays as it is, not {mode}")
 
 
 @contextmanager
