@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from app.access.errors import (
     BadSignature,
@@ -67,6 +67,7 @@ from app.upstream.errors import (
     UpstreamUnavailable,
 )
 
+T = TypeVar("T")
 # Attributes of errors that become members of their problems.
 _TOLD = (
     *("field", "limit", "allowed", "value", "known"),
@@ -167,11 +168,14 @@ _RETRY_S: Mapping[type[Exception], int] = MappingProxyType(
 )
 
 
+def of_kind(table: Mapping[type[Exception], T], error: Exception) -> T | None:
+    """Return what a table has for an error's class, or one that it is derived from."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
+
+
 def row_of(error: Exception) -> ProblemType | None:
     """Return the row of an error's class, or of one that it is derived from."""
-    return next(
-        (PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), None
-    )
+    return of_kind(PROBLEMS, error)
 
 
 def core(row: ProblemType, detail: str) -> dict[str, Any]:

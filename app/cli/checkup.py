@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests import RequestException, Response
 
+from app.cli.client import base_of
 from app.cli.doctor import Finding, judge
 from app.cli.options import Misuse
 
@@ -35,14 +35,10 @@ class _RunningServer:
     """A server by its base URL, asked as a stranger, or with a key."""
 
     def __init__(self, url: str, key: str | None) -> None:
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and parts.port != 0
-        except ValueError:
-            good = False
-        if not good or not parts.hostname or parts.query or parts.fragment:
+        parts = base_of(url)
+        if parts is None:
             raise Misuse("doctor URL: must be like https://images.example.com")
-        self.parts: SplitResult = parts
+        self.parts = parts
         self.key = key
         self._base = url.rstrip("/")
         self.session = requests.Session()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import ijson  # type: ignore[import-untyped]
 import requests
@@ -65,17 +65,25 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
+def base_of(url: str) -> SplitResult | None:
+    """Return the parts of a server's base URL; None where it is none."""
+    try:
+        parts = urlsplit(url)
+        # A bad port shows only when it is asked for.
+        good = parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:
+        return None
+    if not good or not parts.hostname or parts.query or parts.fragment:
+        return None
+    return parts
+
+
 class RemoteServer:
     """A Mimeo server by its base URL; raises RemoteError where it is none."""
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            # A bad port shows only when it is asked for.
-            good = parts.scheme in ("http", "https") and parts.port != 0
-        except ValueError:
-            good = False
-        if not good or not parts.hostname or parts.query or parts.fragment:
+        parts = base_of(url)
+        if parts is None:
             raise RemoteError("--url: must be like http://127.0.0.1:8000")
         # Never `url` itself in a message: it may have a password.
         self._host = parts.netloc.rpartition("@")[2]

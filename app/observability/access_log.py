@@ -127,9 +127,7 @@ class _Logged:
     def close(self) -> None:
         """Close the body first: that may still be work."""
         try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
+            getattr(self._body, "close", bool)()
         finally:
             _log(self._environ, self._seen.get("status", 0), self._started)
 

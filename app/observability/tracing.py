@@ -147,9 +147,7 @@ class _TracedBody:
     def close(self) -> None:
         """Close the body first: that may still be work."""
         try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
+            getattr(self._body, "close", bool)()
         finally:
             self._traced.finish(self._span, self._sent_ns)
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -133,12 +132,6 @@ class AdmissionQueue:
         if self._free and not self._queue:
             return 0.0
         return (self._running_s / 2 + self._queued_s) / self._slots
-
-    @property
-    def figures(self) -> Counter[str]:
-        """Return how many run, wait and may run."""
-        busy = self._slots - self._free
-        return Counter(running=busy, waiting=self._waiting, slots=self._slots)
 
     @contextmanager
     def admit(

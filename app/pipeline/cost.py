@@ -2,15 +2,16 @@
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from math import log2
 
 from app.access.rates import cost_of
-from app.config.memory import PIXEL_BYTES, weight_of
+from app.config import PIXEL_BYTES
 from app.image_request import ImageRequest
 from app.renderer.probe.byte_range import whole
 from app.renderer.probe.raster import Damaged
 from app.renderer.probe.sniff import measure
-from app.renderer.produce import device_size, image_fields
+from app.renderer.produce import device_size, image_fields, memory_of
 
 # Kinds of drawings that a worker remembers, about 200 bytes each.
 _MOST = 1024
@@ -31,65 +32,61 @@ _SLOW_S = 0.25
 _Kind = tuple[str, str, int]
 
 
-class Costs:
-    """Expected seconds by renderer, format and size (to the power of four)."""
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What one drawing is expected to take.
 
-    def __init__(self) -> None:
+    `megapixels` is what rates count, weighed by the format, and `seconds` are of a
+    processor. One that is `large` keeps others from theirs.
+    """
+
+    kind: _Kind
+    megapixels: float
+    seconds: float
+    large: bool
+
+
+class Costs:
+    """Expected seconds by renderer, format and size (to the power of four).
+
+    `drawing_bytes` is what may be drawn at a time.
+    """
+
+    def __init__(self, drawing_bytes: int) -> None:
+        self._most_bytes = most_small(drawing_bytes) * PIXEL_BYTES
         self._guard = threading.Lock()
         self._per_megapixel: OrderedDict[_Kind, float] = OrderedDict()
 
-    def expect(self, request: ImageRequest) -> float:
-        """Return the seconds of processor time that it is expected to take."""
-        kind, megapixels = _kind(request)
-        return self._per_megapixel.get(kind, _UNKNOWN_S) * megapixels
+    def estimate(self, request: ImageRequest) -> Estimate:
+        """Return what is expected of a drawing, by what others like it took."""
+        renderer, output = request.renderer, request.output
+        size = device_size(renderer, request.parameters, output.scale)
+        megapixels = cost_of(size, output.format, isolated=renderer.isolated)
+        kind = renderer.name, output.format, round(log2(megapixels) / 2)
+        seconds = self._per_megapixel.get(kind, _UNKNOWN_S) * megapixels
+        large = (
+            seconds > _SLOW_S
+            or memory_of(size[0] * size[1], output) > self._most_bytes
+            or _pixels_on_it(request) * PIXEL_BYTES > self._most_bytes
+        )
+        return Estimate(kind, megapixels, seconds, large)
 
-    def learn(self, request: ImageRequest, took_s: float) -> None:
-        """Take note of how many seconds of processor time it took."""
-        kind, megapixels = _kind(request)
-        seen = took_s / megapixels
+    def learn(self, estimate: Estimate, took_s: float) -> None:
+        """Take note of how many seconds of a processor it took."""
+        seen = took_s / estimate.megapixels
         with self._guard:
-            known = self._per_megapixel.pop(kind, None)
+            known = self._per_megapixel.pop(estimate.kind, None)
             if known is not None:
                 seen = known + (seen - known) * (_DOWN if seen < known else _UP)
-            self._per_megapixel[kind] = seen
+            self._per_megapixel[estimate.kind] = seen
             if len(self._per_megapixel) > _MOST:
                 self._per_megapixel.popitem(last=False)
-
-
-def megapixels_of(request: ImageRequest) -> float:
-    """Return what rates count a drawing as: megapixels, weighed by the format."""
-    size = _size(request)
-    isolated = request.renderer.isolated
-    return cost_of(size, request.output.format, isolated=isolated)
 
 
 def most_small(drawing_bytes: int) -> int:
     """Return the pixels from which drawings are large, where so many bytes may be."""
     share = int(drawing_bytes / PIXEL_BYTES * _SMALL_SHARE)
     return max(_SMALL_PIXELS, min(_LARGE_PIXELS, share))
-
-
-def is_large(request: ImageRequest, cost_s: float, most: int = _LARGE_PIXELS) -> bool:
-    """Tell whether a drawing of so many expected seconds keeps others from theirs.
-
-    Or has more than `most` pixels, as its format weighs them.
-    """
-    if cost_s > _SLOW_S:
-        return True
-    width, height = _size(request)
-    output = request.output
-    weight = weight_of(output.format, small=output.compression == "small")
-    return width * height * weight > most or _pixels_on_it(request) > most
-
-
-def _kind(request: ImageRequest) -> tuple[_Kind, float]:
-    megapixels = megapixels_of(request)
-    size = round(log2(megapixels) / 2)
-    return (request.renderer.name, request.output.format, size), megapixels
-
-
-def _size(request: ImageRequest) -> tuple[int, int]:
-    return device_size(request.renderer, request.parameters, request.output.scale)
 
 
 def _pixels_on_it(request: ImageRequest) -> int:

@@ -21,7 +21,7 @@ from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics, spans
 from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, Turn, WaitPolicy
-from app.pipeline.cost import Costs, is_large, megapixels_of, most_small
+from app.pipeline.cost import Costs, Estimate
 from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.purchases import Purchase, Purchases
@@ -53,7 +53,7 @@ class _Ticket:
     """The lane of one request, and what it is expected to take there."""
 
     lane: _Lane
-    turn: Turn
+    estimate: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,7 @@ class Pipeline:
         self._large = _Lane(large, executor, self._gate)
         isolated = AdmissionQueue(1, threads // 4, wait_s)
         self._isolated = _Lane(isolated, None, isolated)
-        self._costs = Costs()
-        self._most_small = most_small(settings.drawing_bytes)
+        self._costs = Costs(settings.drawing_bytes)
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = isolation or Sandbox(settings)
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
@@ -144,13 +143,13 @@ class Pipeline:
     def _from_here(
         self, request: ImageRequest, patience: WaitPolicy, charge: Charge | None
     ) -> Production:
-        turn = self._turn(request)
+        ticket = self._ticket(request)
         return self._singleflight.do(
             request.fingerprint,
-            turn.lane.audience.pauses(patience),
+            ticket.lane.audience.pauses(patience),
             partial(self._find_collapsed, request.fingerprint),
-            partial(self._make, request, turn, patience, time.perf_counter(), charge),
-            partial(self._follow, turn.lane, patience),
+            partial(self._make, request, ticket, patience, time.perf_counter(), charge),
+            partial(self._follow, ticket.lane, patience),
         )
 
     def buy(self, request: ImageRequest, count: int, format: str | None) -> Purchase:
@@ -228,10 +227,10 @@ class Pipeline:
         charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
             return self._waiters.submit(self._patiently, request, cancelled, charge)
-        lane = self._turn(request).lane
-        assert lane.executor is not None
-        work = partial(self._one_of_many, request, keep, charge)
-        return lane.executor.submit(work, later=True)
+        ticket = self._ticket(request)
+        assert ticket.lane.executor is not None
+        work = partial(self._one_of_many, request, ticket.estimate, keep, charge)
+        return ticket.lane.executor.submit(work, later=True)
 
     def _patiently(
         self, request: ImageRequest, cancelled: threading.Event, charge: Charge
@@ -243,14 +242,16 @@ class Pipeline:
         # An archive may keep it for minutes: a mapped file would stay open as long.
         return replace(media, data=media.in_memory)
 
-    def _one_of_many(self, request: ImageRequest, keep: bool, charge: Charge) -> Media:
+    def _one_of_many(
+        self, request: ImageRequest, estimate: Estimate, keep: bool, charge: Charge
+    ) -> Media:
         stored = self._kept.find(request.fingerprint)
         if stored is not None:
             return stored
         charge.check()
-        charge.debit(megapixels_of(request))
+        charge.debit(estimate.megapixels)
         with metrics.rendering(request.renderer.name):
-            encoded = self._produce(request)
+            encoded = self._produce(request, estimate)
         media = media_of(encoded, request.fingerprint)
         spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         if keep:
@@ -322,7 +323,7 @@ class Pipeline:
     def _make(
         self,
         request: ImageRequest,
-        turn: _Ticket,
+        ticket: _Ticket,
         patience: WaitPolicy,
         asked_s: float,
         charge: Charge | None,
@@ -331,46 +332,45 @@ class Pipeline:
         # Only here is it sure that it must be drawn.
         charge = charge or self._rates.charge()
         charge.check()
-        with turn.lane.gate.admit(patience, flight.urgent, turn.turn):
+        turn = Turn(ticket.estimate.seconds, CALLER.get().id)
+        with ticket.lane.gate.admit(patience, flight.urgent, turn):
             flight.begun.set()
             spans.note("queue", time.perf_counter() - asked_s)
-            charge.debit(megapixels_of(request))
+            charge.debit(ticket.estimate.megapixels)
             with metrics.rendering(request.renderer.name):
-                encoded = self._draw(request, turn.lane)
+                encoded = self._draw(request, ticket)
         # Out of the slot already: hashing and writing need none, and another may draw.
         media = media_of(encoded, request.fingerprint)
         self._kept.put(media)
         spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         return Production(media, "miss")
 
-    def _turn(self, request: ImageRequest) -> _Ticket:
-        cost_s = self._costs.expect(request)
-        lane = self._small
+    def _ticket(self, request: ImageRequest) -> _Ticket:
+        estimate = self._costs.estimate(request)
         if request.renderer.isolated:
-            lane = self._isolated
-        elif is_large(request, cost_s, self._most_small):
-            lane = self._large
-        return _Ticket(lane, Turn(cost_s, CALLER.get().id))
+            return _Ticket(self._isolated, estimate)
+        return _Ticket(self._large if estimate.large else self._small, estimate)
 
-    def _draw(self, request: ImageRequest, lane: _Lane) -> Encoded:
+    def _draw(self, request: ImageRequest, ticket: _Ticket) -> Encoded:
+        lane, estimate = ticket.lane, ticket.estimate
         if lane.executor is None:
             wanted = (request.renderer, request.parameters, request.output)
             encoded = self._isolation.produce(*wanted)
-            self._costs.learn(request, encoded.draw_s + encoded.encode_s)
+            self._costs.learn(estimate, encoded.draw_s + encoded.encode_s)
             return encoded
         if request.renderer.cheap and lane is self._small:
             # Under a millisecond: the way to another thread and back costs 0.1 ms.
-            return self._produce(request)
-        return lane.executor.submit(partial(self._produce, request)).result()
+            return self._produce(request, estimate)
+        return lane.executor.submit(partial(self._produce, request, estimate)).result()
 
-    def _produce(self, request: ImageRequest) -> Encoded:
+    def _produce(self, request: ImageRequest, estimate: Estimate) -> Encoded:
         """Draw and encode in this thread, and take note of its processor time.
 
         By the clock everything seems large on a machine that is busy.
         """
         started = time.thread_time()
         encoded = produce(request.renderer, request.parameters, request.output)
-        self._costs.learn(request, time.thread_time() - started)
+        self._costs.learn(estimate, time.thread_time() - started)
         return encoded
 
 

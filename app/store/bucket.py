@@ -49,13 +49,7 @@ class Bucket:
 
         obstore starts threads then, and they would not survive a fork.
         """
-        if self._backend is None:
-            with self._opening:
-                # Asked again: another thread may have been first, or in vain.
-                if self._backend is None:
-                    self._breaker.check()
-                    self._backend = self._connect()
-        return self._backend
+        return self._connected(self._breaker.check)
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -101,15 +95,18 @@ class Bucket:
             begun.set()
             with suppress(FileNotFoundError):
                 # No entry is asked for: what counts is that there is an answer.
-                obstore.head(self._open_again(), "format")
+                obstore.head(self._connected(bool), "format")
         begun.set()
         if self._breaker.state == "closed":
             _LOG.warning("store: the bucket answers again")
 
-    def _open_again(self) -> Backend:
+    def _connected(self, check: Callable[[], object]) -> Backend:
         if self._backend is None:
             with self._opening:
-                self._backend = self._backend or self._connect()
+                # Asked again: another thread may have been first, or in vain.
+                if self._backend is None:
+                    check()
+                    self._backend = self._connect()
         return self._backend
 
 

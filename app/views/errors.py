@@ -32,7 +32,15 @@ from app.observability import audit, metrics
 from app.parsing.accept import JSON
 from app.parsing.image import BadBody, BodyTooLarge
 from app.pipeline.admission import Busy
-from app.problems import PROBLEMS, ProblemType, core, headers_of, members, row_of
+from app.problems import (
+    PROBLEMS,
+    ProblemType,
+    core,
+    headers_of,
+    members,
+    of_kind,
+    row_of,
+)
 from app.serving.errors import BodiesWait
 from app.store import StoreError
 from app.upstream.errors import CircuitOpen, UpstreamBusy
@@ -75,10 +83,9 @@ def _answer(error: Exception) -> Response:
         _drain(request.environ)
     cause = error.error if isinstance(error, ImageFailed) else error
     row, detail, pairs = _seen(error, cause)
-    for kind in type(cause).__mro__:
-        if kind in _REASONS:
-            metrics.count_refusal(_REASONS[kind])
-            break
+    reason = of_kind(_REASONS, cause)
+    if reason is not None:
+        metrics.count_refusal(reason)
     if isinstance(cause, AccessError):
         audit.refusal(
             reason=row.slug or row.title,

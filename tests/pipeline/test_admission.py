@@ -145,5 +145,5 @@ def test_who_gives_up_leaves_no_trace():
             gate.admit(Patience(cancelled=cancelled), promoted),
         ):
             pass
-    assert gate.figures == {"running": 0, "waiting": 0, "slots": 1}
+    assert (gate._free, gate._slots, gate._waiting) == (1, 1, 0)
     assert gate.expected_s() == 0.0

@@ -6,7 +6,10 @@ import pytest
 
 from app.image_request import ImageRequest, from_strings
 from app.pipeline import cost
-from app.pipeline.cost import Costs, is_large, most_small
+from app.pipeline.cost import Costs, most_small
+
+# More than enough for every picture that is allowed.
+PLENTY = 8 << 30
 
 
 @pytest.fixture
@@ -20,10 +23,25 @@ def ask(catalogue, settings):
     return make
 
 
+def seconds_of(costs: Costs, request: ImageRequest) -> float:
+    return costs.estimate(request).seconds
+
+
+def learn(costs: Costs, request: ImageRequest, took_s: float) -> None:
+    costs.learn(costs.estimate(request), took_s)
+
+
+def is_large(request: ImageRequest, took_s: float) -> bool:
+    """Tell what is said of a request after one like it took so long."""
+    costs = Costs(PLENTY)
+    learn(costs, request, took_s)
+    return costs.estimate(request).large
+
+
 def test_what_was_never_drawn_is_expected_by_pixels_and_format(ask):
-    costs = Costs()
+    costs = Costs(PLENTY)
     small, large, avif = (
-        costs.expect(ask("gradient", format, width=side, height=side))
+        seconds_of(costs, ask("gradient", format, width=side, height=side))
         for format, side in (("png", 500), ("png", 1000), ("avif", 1000))
     )
 
@@ -32,33 +50,33 @@ def test_what_was_never_drawn_is_expected_by_pixels_and_format(ask):
 
 
 def test_what_drawings_took_is_expected_of_others_like_them(ask):
-    costs = Costs()
+    costs = Costs(PLENTY)
     for _ in range(40):
-        costs.learn(ask("dream", width=1000, height=1000, prompt="a"), 2.0)
+        learn(costs, ask("dream", width=1000, height=1000, prompt="a"), 2.0)
 
     other = ask("dream", width=1100, height=900, prompt="b")
-    assert costs.expect(other) == pytest.approx(2.0, rel=0.02)
-    assert costs.expect(ask("gradient", width=1000, height=1000)) < 0.1
+    assert seconds_of(costs, other) == pytest.approx(2.0, rel=0.02)
+    assert seconds_of(costs, ask("gradient", width=1000, height=1000)) < 0.1
 
 
 def test_one_slow_drawing_on_a_loaded_machine_changes_little(ask):
-    costs = Costs()
+    costs = Costs(PLENTY)
     card = ask("card", title="a")
     for _ in range(20):
-        costs.learn(card, 0.008)
-    costs.learn(card, 0.5)
+        learn(costs, card, 0.008)
+    learn(costs, card, 0.5)
 
-    assert costs.expect(card) < 0.06
+    assert seconds_of(costs, card) < 0.06
     for _ in range(6):
-        costs.learn(card, 0.008)
-    assert costs.expect(card) < 0.01
+        learn(costs, card, 0.008)
+    assert seconds_of(costs, card) < 0.01
 
 
 def test_kinds_that_are_remembered_are_bounded(ask, monkeypatch):
     monkeypatch.setattr(cost, "_MOST", 3)
-    costs = Costs()
+    costs = Costs(PLENTY)
     for side in (100, 400, 1600, 3200):
-        costs.learn(ask("solid", width=side, height=side), 1.0)
+        learn(costs, ask("solid", width=side, height=side), 1.0)
 
     assert len(costs._per_megapixel) == 3
 

@@ -99,10 +99,7 @@ class Engine:
         Raises Undrawable where the engine refuses the page.
         """
         device = scaled(size, scale)
-        started = time.perf_counter()
-        page, text, facts = self._typeset(page)
-        setting = self._setting(text, page.lang)
-        fonts_s = time.perf_counter() - started
+        page, setting, facts, fonts_s = self._set(page)
         pixels = _guard(
             lambda: self._renderer.render_html(
                 page.body,
@@ -121,10 +118,7 @@ class Engine:
 
     def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
-        started = time.perf_counter()
-        page, text, facts = self._typeset(page)
-        setting = self._setting(text, page.lang)
-        fonts_s = time.perf_counter() - started
+        page, setting, facts, fonts_s = self._set(page)
         svg = _guard(
             lambda: self._renderer.render_svg(
                 # Only `render_html` parses markup itself.
@@ -189,6 +183,13 @@ class Engine:
                 **setting,
             )
         )
+
+    def _set(self, page: Page) -> tuple[Page, dict[str, Any], dict[str, Any], float]:
+        """Return the page as it is drawn, how, its facts, and the seconds it took."""
+        started = time.perf_counter()
+        page, text, facts = self._typeset(page)
+        setting = self._setting(text, page.lang)
+        return page, setting, facts, time.perf_counter() - started
 
     def _typeset(self, page: Page) -> tuple[Page, str, dict[str, Any]]:
         """Return the page as it is drawn, its text, and the facts about it."""
