@@ -83,6 +83,13 @@ def get(url: str) -> int:
         return connection.getresponse().status
 
 
+def read(url: str) -> str:
+    parts = urlsplit(url)
+    with closing(http.client.HTTPConnection(parts.netloc, timeout=30)) as connection:
+        connection.request("GET", parts.path)
+        return connection.getresponse().read().decode()
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
@@ -93,6 +100,18 @@ def test_the_urls_to_try_all_answer(tmp_path):
         statuses = {url: get(url) for url in run.urls}
 
     assert set(statuses.values()) == {200}, statuses
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_figures_are_those_of_all_workers(workers):
+    """They were an empty answer with 200: the command line had imported too much."""
+    with serving(PORT=str(free_port()), WEB_CONCURRENCY=workers) as run:
+        for _ in range(6):
+            get(run.urls[0])
+        text = read(f"http://127.0.0.1:{run.port}/metrics")
+
+    assert 'mimeo_requests_total{status="200"} 6.0' in text
+    assert re.search(r'^mimeo_workers\{version="\S+"\} [12]\.0$', text, re.M)
 
 
 @pytest.mark.parametrize("empty", ["", " "])

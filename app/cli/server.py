@@ -74,7 +74,20 @@ def serve(settings: Settings, *, fixed: bool) -> None:
     if ip_address(host).is_loopback:
         # Nobody else reaches it: programs beside it need no key.
         os.environ.setdefault("MIMEO_LOCAL_CALLERS", "on")
-    Server(listener.detach(), lambda: _greet(host, port)).run()
+    descriptor = listener.detach()
+    os.set_inheritable(descriptor, True)
+    sys.stdout.flush()
+    # A new program in this process. What the command line has imported counts for one
+    # process: figures of all workers need a folder that is set before that.
+    code = f"import sys; sys.path[:] = {sys.path}; from app.cli import server; "
+    code += f"server.run({descriptor})"
+    os.execv(sys.executable, (sys.executable, "-c", code))
+
+
+def run(descriptor: int) -> None:
+    """Serve from a listening socket, whose address the environment has."""
+    host, port = os.environ["HOST"], int(os.environ["PORT"])
+    Server(descriptor, lambda: _greet(host, port)).run()
 
 
 def _greet(host: str, port: int) -> None:
