@@ -17,6 +17,8 @@ from app.store import Pauses
 _GLANCE_S = 0.5
 # Between two tries to lock what another process holds.
 POLL_S = 0.005
+# Seconds of a processor from which a drawing is dear: it keeps others waiting.
+DEAR_S = 0.25
 # When the request that this thread works on had arrived (monotonic): the time until
 # a thread took it counts as well. None away from a server.
 ARRIVED: ContextVar[float | None] = ContextVar("arrived", default=None)
@@ -98,6 +100,8 @@ class _Waiter:
 class AdmissionQueue:
     """Admits `slots` at a time and lets at most `most_waiting` others wait.
 
+    At most `most_dear` of them, by default all, are expected to take over `DEAR_S`.
+
     Whoever waits holds a thread of the server, so there must be an end to it: the
     rest are turned away at once, and so is who would not have a turn in time by what
     those before are expected to take. Turns are given by start-time fair queueing
@@ -106,10 +110,17 @@ class AdmissionQueue:
     The patient have threads of their own; they are admitted when nobody else waits.
     """
 
-    def __init__(self, slots: int, most_waiting: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        slots: int,
+        most_waiting: int,
+        timeout_s: float,
+        most_dear: int | None = None,
+    ) -> None:
         self._slots = slots
         self._free = slots
         self._most_waiting = most_waiting
+        self._most_dear = most_waiting if most_dear is None else most_dear
         self._timeout_s = timeout_s
         self._guard = threading.Lock()
         self._spare = threading.Condition(self._guard)
@@ -197,6 +208,8 @@ class AdmissionQueue:
                 return
             if self.expected_s() > patience.left():
                 raise self.busy()
+            if turn.cost_s > DEAR_S and self._dear() >= self._most_dear:
+                raise self.busy()
             self._count()
             waiter = self._join(turn, counted=True)
         if waiter.admitted.wait(patience.left()):
@@ -234,6 +247,9 @@ class AdmissionQueue:
                     else:
                         self._leave(waiter)
                 raise
+
+    def _dear(self) -> int:
+        return sum(each.counted and each.cost_s > DEAR_S for each in self._queue)
 
     def _count(self) -> None:
         # At once and not after the wait: proxies try another server on a 503.

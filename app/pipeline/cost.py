@@ -8,6 +8,7 @@ from math import log2
 from app.access.rates import cost_of
 from app.config import PIXEL_BYTES
 from app.image_request import ImageRequest
+from app.pipeline.admission import DEAR_S
 from app.renderer.probe.byte_range import whole
 from app.renderer.probe.raster import Damaged
 from app.renderer.probe.sniff import measure
@@ -26,8 +27,6 @@ _DOWN, _UP = 0.5, 0.1
 _LARGE_PIXELS = 1 << 22
 _SMALL_SHARE = 1 / 8
 _SMALL_PIXELS = 1 << 20
-# What keeps others waiting for longer has a lane of its own.
-_SLOW_S = 0.25
 
 _Kind = tuple[str, str, int]
 
@@ -65,7 +64,7 @@ class Costs:
         kind = renderer.name, output.format, round(log2(megapixels) / 2)
         seconds = self._per_megapixel.get(kind, _UNKNOWN_S) * megapixels
         large = (
-            seconds > _SLOW_S
+            seconds > DEAR_S
             or memory_of(size[0] * size[1], output) > self._most_bytes
             or _pixels_on_it(request) * PIXEL_BYTES > self._most_bytes
         )

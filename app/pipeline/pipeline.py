@@ -93,9 +93,9 @@ class Pipeline:
         self._rates = rates or Rates(settings, None)
         self._kept = MediaStore(store)
         self._purchases = purchases or Purchases(NoStore(), settings.threads)
-        # All of the server's threads may wait for a small drawing: what is known has
-        # others while they do. A quarter may wait for the process that draws callers'
-        # HTML, an eighth for a large picture.
+        # All of the server's threads may wait for a small drawing, or for the process
+        # that draws callers' HTML: what is known has others while they do. A quarter
+        # may wait for HTML that takes long, an eighth for a large picture.
         wait_s, threads = settings.queue_timeout_s, settings.threads
         self._gate = AdmissionQueue(slots, threads - slots, wait_s)
         self._executor = PriorityExecutor(slots, "mimeo-draw")
@@ -103,7 +103,7 @@ class Pipeline:
         large = AdmissionQueue(1, max(1, threads // 8), wait_s)
         executor = PriorityExecutor(1, "mimeo-draw-large")
         self._large = _Lane(large, executor, self._gate)
-        isolated = AdmissionQueue(1, threads // 4, wait_s)
+        isolated = AdmissionQueue(1, threads - 1, wait_s, threads // 4)
         self._isolated = _Lane(isolated, None, isolated)
         self._costs = Costs(settings.drawing_bytes)
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")

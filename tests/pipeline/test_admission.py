@@ -147,3 +147,21 @@ def test_who_gives_up_leaves_no_trace():
             pass
     assert (gate._free, gate._slots, gate._waiting) == (1, 1, 0)
     assert gate.expected_s() == 0.0
+
+
+def test_few_of_those_who_wait_are_dear_and_the_others_are_not_refused_for_them():
+    """Of 64 small pages of HTML at once 46 were refused, for the sake of large ones."""
+    gate = AdmissionQueue(1, 16, 60, most_dear=2)
+
+    with held(gate) as line:
+        for number in range(2):
+            line.stand(f"dear {number}", Turn(DEAR))
+        with (
+            pytest.raises(Busy),
+            gate.admit(gate.patience(), threading.Event(), Turn(DEAR)),
+        ):
+            pass
+        for number in range(10):
+            line.stand(f"cheap {number}", Turn(CHEAP))
+
+    assert len(line.join()) == 12

@@ -75,6 +75,21 @@ def test_sixty_four_small_pictures_at_once_are_drawn(path):
     assert Counter(reply.status for reply in replies) == {200: 64}
 
 
+def test_sixty_four_small_pages_of_html_at_once_are_drawn():
+    """Its sibling: one process draws them, one after the other."""
+
+    def ask(number: int) -> Reply:
+        page = f"<p>{number}</p>".encode()
+        kind = {"Content-Type": "text/html"}
+        return server.ask("/images/html.png?width=200&height=80", "POST", page, kind)
+
+    with serve(settings=ONE) as server:
+        ask(0)
+        replies = at_once(server, 64, ask)
+
+    assert Counter(reply.status for reply in replies) == {200: 64}
+
+
 def test_a_small_picture_does_not_wait_for_large_ones():
     """QR codes came once a second beside four clients with large AVIFs."""
     with serve(settings=ONE) as server:
