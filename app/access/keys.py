@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.access.errors import KeyExpired, KeyInvalid
 from app.config import parsers
@@ -36,7 +36,7 @@ class Key:
     `expires` is in seconds since the epoch. `rate` is in megapixels a second with the
     size of the bucket, `stored_bytes` and `streams` are at a time, `budget` is in
     images a day for each service, or in money where the service has a price. None
-    leaves a bound to the server's default.
+    leaves a bound to the server's default; a rate of `none` is no bound.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Key:
     name: str = ""
     scopes: frozenset[str] = frozenset()
     expires: float | None = None
-    rate: parsers.Rate | None = None
+    rate: parsers.Rate | Literal["none"] | None = None
     stored_bytes: int | None = None
     streams: int | None = None
     budget: float | None = None
@@ -143,7 +143,7 @@ def _key(id: str, table: Any) -> Key:
         "sha256": _digest,
         "scopes": _scopes,
         "expires": _moment,
-        "rate": parsers.rate,
+        "rate": _rate,
         "stored_bytes": _count,
         "streams": _count,
         "budget": _amount,
@@ -186,6 +186,10 @@ def _moment(value: Any) -> float:
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
     raise ValueError("must be a date, such as 2027-01-31")
+
+
+def _rate(value: Any) -> parsers.Rate | Literal["none"]:
+    return parsers.rate(value) or "none"
 
 
 def _count(value: Any) -> int:

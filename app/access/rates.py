@@ -101,7 +101,10 @@ class Rates:
         if self._ledger is None or caller.kind == "local":
             return None
         if caller.key is not None:
-            return caller.key.rate or self._key
+            own = caller.key.rate
+            if own is None:
+                return self._key
+            return None if own == "none" else own
         # Without an address all would share one bucket, and one could empty it.
         return self._anonymous if caller.address else None
 

@@ -67,6 +67,15 @@ budget = 12.5
     assert (key.stored_bytes, key.streams, key.budget) == (1000, 2, 12.5)
 
 
+def test_a_key_without_a_limit_is_not_a_key_that_says_nothing_of_one() -> None:
+    text = f'[keys.abcd1234]\nsha256 = "{DIGEST}"\n'
+    said, unsaid = read_keys(None, f'{text}rate = "none"'), read_keys(None, text)
+    keys = said.get("abcd1234"), unsaid.get("abcd1234")
+
+    assert keys[0] is not None and keys[1] is not None
+    assert (keys[0].rate, keys[1].rate) == ("none", None)
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [

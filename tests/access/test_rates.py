@@ -122,6 +122,21 @@ def test_a_key_has_its_own_rate_or_that_of_keys(ledger):
     assert caught.value.limit == 1
 
 
+def test_a_rate_of_none_of_its_own_is_not_that_of_keys(ledger):
+    # It fell back to MIMEO_RATE_KEY, as a key that says nothing of a rate does.
+    own = limited(ledger, rate_key=Rate(10, 3600))
+    free = Caller("key", key=Key("aaaaaaaa", "0" * 64, rate="none"))
+    usual = Caller("key", key=Key("bbbbbbbb", "0" * 64))
+
+    for caller in (free, usual):
+        own.check(caller)
+        own.debit(caller, 1000)
+
+    own.check(free)
+    with pytest.raises(RateExceeded):
+        own.check(usual)
+
+
 @pytest.mark.parametrize(
     "caller",
     [
@@ -129,6 +144,7 @@ def test_a_key_has_its_own_rate_or_that_of_keys(ledger):
         # Behind a proxy that the server was not told of.
         Caller("anonymous"),
         Caller("key", key=Key("aaaaaaaa", "0" * 64)),
+        Caller("key", key=Key("aaaaaaaa", "0" * 64, rate="none")),
     ],
     ids=str,
 )
