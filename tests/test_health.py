@@ -14,12 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
 from app.config import Settings
 from app.observability import metrics
-from app.store import NoStore, StoreError
+from app.renderer.catalogue import Catalogue
+from app.store import NoStore, StoreError, WrongFormat
 from app.views import health
 from app.views.health import StoreProbe
 from tests.faulty_disk import full_disk
@@ -65,21 +67,51 @@ def test_a_server_without_a_folder_is_ready(store: str) -> None:
     assert answer.get_json()["status"] == "ready"
 
 
-def test_a_full_disk_is_not_ready_though_it_can_be_read(
+def test_a_full_disk_is_said_though_it_can_be_read_and_images_are_served(
     client: FlaskClient, at_once: None
 ) -> None:
     client.get("/health/ready")
 
     with full_disk():
         during = client.get("/health/ready")
+        card = client.get("/images/solid.png")
     after = client.get("/health/ready")
 
-    assert (during.status_code, after.status_code) == (503, 200)
-    assert during.get_json()["status"] == "unready"
-    assert during.headers["Retry-After"]
+    # A 503 took the only server, or every one of a bucket, away from those it served.
+    assert (during.status_code, card.status_code, after.status_code) == (200,) * 3
+    assert during.get_json()["status"] == "degraded"
+    assert during.get_json()["store"] == BAD
+    assert (after.get_json()["status"], after.get_json()["store"]) == ("ready", "ok")
 
 
-def test_an_unready_server_tells_the_log_and_not_the_world_where_its_store_is(
+def test_strangers_are_told_that_it_is_degraded_and_not_why(
+    client: FlaskClient, at_once: None
+) -> None:
+    client.get("/health/ready")
+
+    with full_disk():
+        told = client.get("/health/ready", headers={"Via": "1.1 proxy"})
+
+    assert (told.status_code, told.get_json()) == (200, {"status": "degraded"})
+
+
+def test_a_store_of_another_version_is_not_ready() -> None:
+    # Nothing but another version mends it: a roll-out must not go on.
+    class Foreign(NoStore):
+        def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
+            raise WrongFormat("s3://bucket has format 2")
+
+    app = Flask(__name__)
+    catalogue = Catalogue(Settings())
+    app.register_blueprint(health.blueprint(catalogue, Foreign()))
+    answer = app.test_client().get("/health/ready")
+
+    assert (answer.status_code, answer.get_json()["status"]) == (503, "unready")
+    assert "another version" in answer.get_json()["store"]
+    assert answer.headers["Retry-After"]
+
+
+def test_a_degraded_server_tells_the_log_and_not_the_world_where_its_store_is(
     client: FlaskClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(tmp_path / "swordfish")
@@ -87,13 +119,13 @@ def test_an_unready_server_tells_the_log_and_not_the_world_where_its_store_is(
 
     answer = client.get("/health/ready")
 
-    assert answer.status_code == 503
+    assert answer.get_json()["store"] == BAD
     assert "swordfish" in caplog.text
     assert "swordfish" not in answer.text
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
-def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
+def test_a_disk_that_turns_read_only_is_served_without_and_said(
     tmp_path: Path,
 ) -> None:
     place = tmp_path / "disk"
@@ -101,20 +133,17 @@ def test_a_disk_that_turns_read_only_is_not_ready_and_says_which_check_failed(
     with mounted(place), serve(settings={"MIMEO_STORE": str(place)}) as server:
         before = server.ask("/health/ready")
         remount(place, "ro")
-        during = wait_for(server, 503)
+        during = wait_for(server, "degraded")
         os.kill(min(server.workers()), signal.SIGKILL)
         log = wait_for_log(server, str(place))
         card = server.ask("/images/card.png?title=served")
         live = server.ask("/health/live")
         remount(place, "rw")
-        after = wait_for(server, 200)
+        after = wait_for(server, "ready")
 
     told = json.loads(during.body)
     assert (before.status, live.status, card.status) == (200, 200, 200)
-    assert (told["status"], told["store"]) == (
-        "unready",
-        "cannot be used; the server's log says why",
-    )
+    assert (during.status, told["store"]) == (200, BAD)
     assert json.loads(after.body)["store"] == "ok"
     # Whoever starts in place of the killed one starts all the same.
     assert f"cannot write to {place}" in log
@@ -145,10 +174,10 @@ def mounted(place: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def wait_for(server: Server, status: int) -> Reply:
+def wait_for(server: Server, status: str) -> Reply:
     """Ask until the server's state shows, of whichever worker."""
     end = time.monotonic() + 60
-    while (reply := server.ask("/health/ready")).status != status:
+    while json.loads((reply := server.ask("/health/ready")).body)["status"] != status:
         assert time.monotonic() < end
         time.sleep(0.1)
     return reply

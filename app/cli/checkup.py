@@ -107,9 +107,11 @@ def _live(server: _RunningServer) -> Iterator[Finding]:
 def _ready(server: _RunningServer) -> Iterator[Finding]:
     answer = server.ask("/health/ready", known=True)
     told = answer.json()
-    mend = "look at the server's log: the store cannot be written, or it ends"
     detail = f"{answer.status_code}, {told.get('status')}"
+    mend = "look at the server's log: it ends, or its store is of another version"
     yield judge("ready", answer.status_code == 200, detail, mend, "fail")
+    mend = "look at the server's log: the store cannot be written"
+    yield judge("store", told.get("status") != "degraded", detail, mend)
     if broken := told.get("broken"):
         yield Finding("warn", "templates", f"broken: {', '.join(broken)}", "edit them")
     if "version" not in told:

@@ -11,7 +11,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore as Backend
 
-from app.store.store import StoreError
+from app.store.store import StoreError, WrongFormat
 
 NAME = "format"
 VERSION = 1
@@ -19,7 +19,10 @@ _TEXT = b"%d\n" % VERSION
 
 
 def mark_folder(root: Path) -> None:
-    """Write the version into a folder that has none; raise StoreError for a later."""
+    """Write the version into a folder that has none; raise StoreError.
+
+    Of a later version it is WrongFormat.
+    """
     file = root / NAME
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -51,8 +54,8 @@ def _check(data: bytes, place: str) -> None:
     if text == str(VERSION):
         return
     if text.isascii() and text.isdigit() and int(text) > VERSION:
-        raise StoreError(
+        raise WrongFormat(
             f"{place} has format {text}, and this version of Mimeo knows {VERSION}:"
             " run the version that wrote it, or name another store"
         )
-    raise StoreError(f"{place} has {text!r} in its file `format`, which is no version")
+    raise WrongFormat(f"{place} has {text!r} in its file `format`, which is no version")

@@ -15,6 +15,10 @@ class StoreError(Exception):
     known = False
 
 
+class WrongFormat(StoreError):
+    """Another version of Mimeo has written the store, or somebody into its `format`."""
+
+
 class LeftAlone(ConnectionError):
     """A bucket did not answer, and is not asked for a while."""
 

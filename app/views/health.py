@@ -12,7 +12,7 @@ from app.access.policy import administers
 from app.delivery.answer import send_json
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
-from app.store import Store, StoreError
+from app.store import Store, StoreError, WrongFormat
 
 _LOG = logging.getLogger("mimeo.health")
 _PROBE = "0" * 64
@@ -21,6 +21,9 @@ _PROBE_BYTES = 4096
 # Seconds for which one look counts, while all is well and after a fault.
 _PROBED_S = 5.0
 _FAILED_S = 2.0
+_FINE = "ok"
+_FAULTY = "cannot be used; the server's log says why"
+_FOREIGN = "is of another version; the server's log says why"
 
 
 def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
@@ -36,27 +39,31 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
 
     @bp.get("/health/ready")
     def ready() -> Response:
-        """Answer 200 where the store takes entries; report broken templates.
+        """Answer 200 where images are served; report the store, and broken templates.
 
         A worker that ends is not ready: whoever still has a connection goes elsewhere.
         """
         if request.environ.get("mimeo.draining"):
             retry = (("Retry-After", "5"),)
             return send_json({"status": "draining"}, "503 UNAVAILABLE", retry)
+        state = probe.state()
         checks: dict[str, Any] = {
-            "store": probe.state(),
+            "store": state,
             "broken": sorted(catalogue.broken()),
             "version": metrics.release(),
             # Whom a rate or an audit line is about: to see whether proxies are told.
             "client": request.environ.get("REMOTE_ADDR", ""),
         }
-        fine = checks["store"] == "ok"
         if not administers():
             checks = {}
-        if fine:
-            return send_json({"status": "ready", **checks})
-        retry = (("Retry-After", "5"),)
-        return send_json({"status": "unready", **checks}, "503 UNAVAILABLE", retry)
+        if state == _FOREIGN:
+            retry = (("Retry-After", "5"),)
+            return send_json({"status": "unready", **checks}, "503 UNAVAILABLE", retry)
+        # Images are drawn and sent without a store, and all instances share its fault:
+        # a 503 would take the last of them away.
+        return send_json(
+            {"status": "ready" if state == _FINE else "degraded", **checks}
+        )
 
     @bp.get("/metrics")
     def show_metrics() -> Response:
@@ -82,7 +89,7 @@ class StoreProbe:
         self._clock = clock
         self._asking = threading.Lock()
         self._asked_s: float | None = None
-        self._state = "ok"
+        self._state = _FINE
 
     def state(self) -> str:
         """Return `ok`, or what is wrong."""
@@ -97,7 +104,7 @@ class StoreProbe:
     def _ask(self) -> None:
         now_s = self._clock()
         # What failed is asked again sooner: whoever mends it wants to see it.
-        wait_s = _PROBED_S if self._state == "ok" else _FAILED_S
+        wait_s = _PROBED_S if self._state == _FINE else _FAILED_S
         if self._asked_s is not None and now_s - self._asked_s < wait_s:
             return
         try:
@@ -106,9 +113,10 @@ class StoreProbe:
             self._store.put(_PROBE, bytes(_PROBE_BYTES))
         except StoreError as error:
             # The log may say where the store is; the world may not know.
-            if self._state == "ok" or not error.known:
+            if self._state == _FINE or not error.known:
                 _LOG.error("store: %s", error)
-            self._state = "cannot be used; the server's log says why"
+            foreign = isinstance(error, WrongFormat)
+            self._state = _FOREIGN if foreign else _FAULTY
         else:
-            self._state = "ok"
+            self._state = _FINE
         self._asked_s = self._clock()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -170,6 +171,18 @@ def test_everything_that_can_be_wrong_is_found(
     rows = json.loads(capsys.readouterr().out)
     assert status == 1
     assert rows[0].keys() == {"state", "subject", "detail", "mend"}
+
+
+def test_a_store_at_fault_is_a_warning(
+    tmp_path: Path,
+) -> None:
+    with serve(settings=SETTINGS | {"MIMEO_STORE": str(tmp_path / "store")}) as faulty:
+        shutil.rmtree(tmp_path / "store")
+        (tmp_path / "store").write_text("in the way")
+        found = states(faulty.url, KEY)
+
+    assert "store" in found["warn"]
+    assert "ready" in found["ok"]
 
 
 def test_a_server_that_does_not_answer_is_one_fault(
