@@ -12,16 +12,20 @@ import time
 from contextlib import ExitStack
 
 from app.config import allocator
-from benchmarks import card
+from benchmarks import card, titles
 from benchmarks.load import Load
 from benchmarks.servers import ROOT
 
 WARM_UP = 30
 
 
-def measure(seconds: float, processes: int, threads: int) -> Load:
-    """Return the cards that all processes and threads make together."""
+def measure(seconds: float, processes: int, threads: int, mixed: bool = False) -> Load:
+    """Return the cards that all processes and threads make together.
+
+    `mixed` takes the titles of `benchmarks.http`, in three scripts.
+    """
     command = [sys.executable, "-m", "benchmarks.inprocess", f"{seconds}", f"{threads}"]
+    command += ["--mixed"] * mixed
     with ExitStack() as stack:
         children = [
             stack.enter_context(
@@ -58,11 +62,11 @@ def _say_go(child: subprocess.Popen[str]) -> None:
         child.stdin.flush()
 
 
-def _draw_until(end: float, first: int, counts: list[int]) -> None:
+def _draw_until(end: float, first: int, mixed: bool, counts: list[int]) -> None:
     number = first
     while time.perf_counter() < end:
         number += 1
-        card.produce(number)
+        card.produce(number, titles.title(number) if mixed else card.TITLE)
     counts.append(number - first)
 
 
@@ -71,8 +75,12 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.inprocess")
     parser.add_argument("seconds", type=float)
     parser.add_argument("threads", type=int)
+    parser.add_argument("--mixed", action="store_true")
     options = parser.parse_args()
     allocator.tune()
+    # Made before they are wanted: each thread has a block of titles.
+    for lane in range(1, options.threads + 1):
+        titles.block(lane)
     for number in range(WARM_UP):
         card.produce(number)
     print("ready", flush=True)
@@ -81,7 +89,9 @@ def main() -> None:
     before = time.process_time()
     end = time.perf_counter() + options.seconds
     lanes = [
-        threading.Thread(target=_draw_until, args=(end, i * 10_000_000, counts))
+        threading.Thread(
+            target=_draw_until, args=(end, i * titles.BLOCK, options.mixed, counts)
+        )
         for i in range(1, options.threads + 1)
     ]
     for lane in lanes:

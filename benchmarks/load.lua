@@ -1,5 +1,6 @@
 -- Give every request its own number, so that no cache can answer, and report as JSON.
--- {n} in the path becomes the number, {color} six hexadecimal digits made of it.
+-- {n} in the path becomes the number, {color} six hexadecimal digits made of it;
+-- {title} and {size} the line of that number in a file, which begins anew at its end.
 
 local thread_count = 0
 
@@ -11,6 +12,13 @@ end
 function init(args)
   template = args[1]
   number = tonumber(args[2]) + lane * 1000000
+  lines = {}
+  if args[3] then
+    for line in io.lines(args[3]) do
+      local title, size = line:match("(%S+) (%S+)")
+      lines[#lines + 1] = { title = title, size = size }
+    end
+  end
 end
 
 function request()
@@ -18,6 +26,9 @@ function request()
   -- An odd factor maps 24-bit numbers one to one: no colour comes twice in a run.
   local color = string.format("%06x", (number * 7919) % 16777216)
   local path = template:gsub("{n}", string.format("%d", number)):gsub("{color}", color)
+  if #lines > 0 then
+    path = path:gsub("{(%a+)}", lines[number % #lines + 1])
+  end
   return wrk.format("GET", path)
 end
 

@@ -4,14 +4,19 @@ import http.client
 import json
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from benchmarks import titles
+from benchmarks.titles import Box
+
+ANY = Box(1, 1, 1)
 LUA = Path(__file__).with_name("load.lua")
 
 
@@ -37,16 +42,25 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address whose path may hold `{n}` and `{color}`, new in every request."""
+    """An address whose path may hold `{n}`, `{color}`, `{title}` and `{size}`.
+
+    They are new in every request; the size is that of the title in the box.
+    """
 
     base: str
     path: str
     headers: Mapping[str, str]
+    box: Box = ANY
 
     def fill(self, number: int) -> str:
         """Return the path of request `number`."""
         color = f"{number * 7919 % 16_777_216:06x}"
-        return self.path.replace("{n}", str(number)).replace("{color}", color)
+        path = self.path.replace("{n}", str(number)).replace("{color}", color)
+        if "{title}" not in path:
+            return path
+        text = titles.title(number)
+        path = path.replace("{size}", str(titles.font_size(text, self.box)))
+        return path.replace("{title}", quote(text, safe=""))
 
 
 def generator() -> str:
@@ -63,8 +77,16 @@ def press(target: Target, seconds: float, connections: int, first: int) -> Load:
 def _wrk(target: Target, seconds: float, connections: int, first: int) -> Load:
     headers = [f"-H{name}: {value}" for name, value in target.headers.items()]
     options = [f"-d{max(1, round(seconds))}s", f"-c{connections}", "-t1", f"-s{LUA}"]
+    # Some contenders take more than its 2 s for a picture when eight are asked for.
+    options.append("--timeout=60s")
     command = ["wrk", *options, *headers, target.base, "--", target.path, str(first)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    with tempfile.NamedTemporaryFile("w") as file:
+        if "{title}" in target.path:
+            for text, size in titles.lines(first // titles.BLOCK, target.box):
+                file.write(f"{quote(text, safe='')} {size}\n")
+            file.flush()
+            command.append(file.name)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     report = json.loads(done.stdout.splitlines()[-1])
     del report["bytes"]
     return Load(**report)
@@ -72,7 +94,7 @@ def _wrk(target: Target, seconds: float, connections: int, first: int) -> Load:
 
 def _python(target: Target, seconds: float, connections: int, first: int) -> Load:
     """Stand in for wrk: one thread a connection, at several times its price."""
-    lanes = [_Lane(target, seconds, first + i * 1_000_000) for i in range(connections)]
+    lanes = [_Lane(target, seconds, first + i * 1_001_000) for i in range(connections)]
     for lane in lanes:
         lane.start()
     for lane in lanes:

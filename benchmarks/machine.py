@@ -1,12 +1,15 @@
 """The machine and versions that a result belongs to."""
 
+import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
+NODE = Path(__file__).parent / "node"
 PACKAGES = ("pytakumi", "pillow", "zlib-ng", "flask", "gunicorn")
 
 
@@ -39,7 +42,29 @@ def _node() -> str:
 
 
 def _version(package: str) -> str:
+    return python_version(package) or "absent"
+
+
+def python_version(package: str) -> str | None:
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "absent"
+        return None
+
+
+def node_version(package: str) -> str | None:
+    """Return the version of a package of `benchmarks/node`, or None."""
+    file = NODE / "node_modules" / package / "package.json"
+    if not (shutil.which("node") and file.is_file()):
+        return None
+    return str(json.loads(file.read_text())["version"])
+
+
+def program_version(program: str) -> str | None:
+    """Return what the first number in `program --version` is, or None."""
+    if not shutil.which(program):
+        return None
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    found = re.search(r"\d+(\.\d+)+", done.stdout)
+    return found[0] if found else "of unknown version"

@@ -43,19 +43,23 @@ def mimeo(name: str, workers: int, **environment: str) -> Server:
 
 def fastapi(name: str, workers: int) -> Server:
     """Return the natural FastAPI endpoint, with uvloop and httptools."""
-    command = [sys.executable, "-m", "benchmarks.fastapi_app"]
+    command = [sys.executable, "-m", "benchmarks.contenders.fastapi_app"]
     return Server(name, command, {"WORKERS": str(workers)})
 
 
 def node(name: str, script: str, workers: int, assets: Path) -> Server:
-    """Return a node server, clustered; `assets` holds the card and its fonts."""
-    environment = {"WORKERS": str(workers), "ASSETS": str(assets)}
+    """Return a node server, clustered; `assets` holds a picture's parts and fonts."""
+    environment = {
+        "WORKERS": str(workers),
+        "CHROMIUM": shutil.which("chromium") or "",
+        **of_assets(assets),
+    }
     return Server(name, ["node", str(NODE / script)], environment)
 
 
-def has_node() -> bool:
-    """Say whether node and the packages of the competitors are installed."""
-    return shutil.which("node") is not None and (NODE / "node_modules").is_dir()
+def of_assets(folder: Path) -> dict[str, str]:
+    """Return the environment of whoever reads a picture's parts and its fonts."""
+    return {"ASSETS": str(folder), "FONTCONFIG_FILE": str(folder / "fonts.conf")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +76,25 @@ class Running:
         return tuple(int(pid) for pid in path.read_text().split())
 
     def cpu_s(self) -> float:
-        """Return the processor time that all its processes have used so far."""
-        return sum(_ticks(path, self.pid) for path in Path("/proc").glob("[0-9]*/stat"))
+        """Return the processor time that all its processes have used so far.
+
+        They are those of its session and what these started: a browser has its own.
+        """
+        found = [s for p in Path("/proc").glob("[0-9]*/stat") if (s := _stat(p))]
+        ours = {pid for pid, _, session, _ in found if session == self.pid}
+        while more := {pid for pid, parent, *_ in found if parent in ours} - ours:
+            ours |= more
+        return sum(used for pid, *_, used in found if pid in ours)
 
 
-def _ticks(stat: Path, session: int) -> float:
-    """Return the seconds of a process if it belongs to the session, see proc(5)."""
+def _stat(path: Path) -> tuple[int, int, int, float] | None:
+    """Return id, parent, session and seconds of a process, see proc(5), if it runs."""
     try:
-        fields = stat.read_text().rpartition(")")[2].split()
+        fields = path.read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    ours = int(fields[3]) == session
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") if ours else 0
+        return None
+    used = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return int(path.parent.name), int(fields[1]), int(fields[3]), used
 
 
 @contextmanager

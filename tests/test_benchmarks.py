@@ -18,13 +18,16 @@ from benchmarks import (
     machine,
     memory,
     nginx,
+    pictures,
     render,
     table,
+    titles,
     tree,
     walks,
 )
 from benchmarks import http as over_http
 from benchmarks.load import Load, Target
+from benchmarks.products import Product
 from benchmarks.servers import ROOT
 from benchmarks.soak import __main__ as soak
 from benchmarks.soak import report
@@ -32,7 +35,8 @@ from benchmarks.soak.clients import Record
 from benchmarks.soak.faults import FAULTS, Window
 
 MODULES = (
-    *("against", "card", "http", "inprocess", "lines", "load", "machine", "memory"),
+    *("against", "archives", "card", "http", "pictures", "products", "titles"),
+    *("inprocess", "lines", "load", "machine", "memory"),
     *("nginx", "render", "soak", "tree", "walks"),
 )
 
@@ -112,10 +116,77 @@ def test_a_ratio_is_the_median_of_rounds_and_judged_by_its_target() -> None:
     theirs = [Load(10, 1), Load(10, 1), Load(10, 1)]
     contender = over_http.Contender("other", lambda turn: theirs[turn], 8)
 
-    cells, met = over_http._row(contender, theirs, ours)
+    result = over_http.beside(contender, theirs, ours)
 
-    assert cells[5:] == ["5.00 x", ">= 8 x", "MISSED"]
-    assert not met
+    assert result.cells()[5:] == ["5.00 x", ">= 8 x", "MISSED"]
+    assert not result.met
+    assert result.report()["ratios"] == [3, 10, 5]
+
+
+def test_a_contender_that_is_not_installed_is_named_with_the_way_to_get_it() -> None:
+    product = Product("Other", (("python", "no-such-package"), ("python", "flask")))
+
+    reason = product.missing()
+    result = over_http.Result("Other", missing=reason)
+
+    assert reason is not None
+    assert "no-such-package (pip install -r benchmarks/requirements.txt)" in reason
+    assert "flask" not in reason
+    assert result.cells()[-1] == reason
+    assert result.report() == {"name": "Other", "missing": reason}
+
+
+def test_every_case_of_a_file_of_results_is_kept_but_the_one_measured(
+    tmp_path: Path,
+) -> None:
+    run = over_http.Run(seconds=1, rounds=1, connections=2, workers=1, samples=None)
+    file = tmp_path / "results.json"
+
+    over_http._save(file, "304", "Old", run, [over_http.Result("Mimeo", [Load(9, 1)])])
+    over_http._save(file, "card", "C", run, [over_http.Result("Mimeo", [Load(3, 1)])])
+    over_http._save(file, "304", "New", run, [over_http.Result("Mimeo", [Load(5, 1)])])
+
+    cases = json.loads(file.read_text())["cases"]
+    assert list(cases) == ["card", "304"]
+    assert cases["304"]["title"] == "New"
+    assert cases["304"]["results"][0]["rate"] == 5
+    assert cases["card"]["versions"]["pillow"]
+
+
+def test_titles_are_unique_of_every_length_and_script_and_the_same_again() -> None:
+    block = titles.block(3)
+    titles.block.cache_clear()
+
+    assert titles.block(3) == block
+    assert len(set(block)) == titles.COUNT >= 2000
+    assert {len(text) for text in block} == set(range(3, 81))
+    for low, high in (("a", "z"), ("\u4e00", "\u9fff"), ("\u0600", "\u06ff")):
+        share = sum(any(low <= c <= high for c in text) for text in block) / len(block)
+        assert 0.15 < share < 0.5
+    assert titles.title(3 * titles.BLOCK + 7) == block[7]
+
+
+def test_a_longer_title_is_smaller_and_none_is_larger_than_its_box_allows() -> None:
+    box = titles.Box(644, 258, 76)
+
+    assert titles.font_size("Short", box) == 76
+    assert titles.font_size("数" * 80, box) < titles.font_size("数" * 40, box) < 76
+
+
+@pytest.mark.parametrize("name", ["card", "poster", "badge", "certificate"])
+def test_a_picture_is_exported_with_the_text_that_changes(
+    name: str, tmp_path: Path
+) -> None:
+    pictures.export(tmp_path, name)
+
+    page = json.loads((tmp_path / "page.json").read_text())
+    assert f">{page['mark']}<" in page["html"]
+    for file in page["images"]:
+        assert (tmp_path / file).stat().st_size > 100
+    faces = json.loads((tmp_path / "fonts.json").read_text())
+    assert len({(face["name"], face["weight"], face["style"]) for face in faces}) == 13
+    for face in faces:
+        assert (tmp_path / face["file"]).stat().st_size > 10_000
 
 
 def test_a_failed_request_spoils_the_comparison() -> None:
@@ -149,10 +220,10 @@ def test_cards_are_made_in_processes_that_start_together() -> None:
 def test_a_304_is_compared_with_bare_flask_through_gunicorn() -> None:
     run = over_http.Run(seconds=1, rounds=1, connections=2, workers=1, samples=None)
 
-    rows, _ = over_http.compare(over_http.not_modified_case, run)
+    results = over_http.compare(over_http.not_modified_case, run)
 
-    assert [row[0] for row in rows] == ["Mimeo", "bare Flask"]
-    assert all(float(row[1].replace(",", "")) > 10 for row in rows)
+    assert [result.name for result in results] == ["Mimeo", "bare Flask"]
+    assert all((result.middle("rate") or 0) > 10 for result in results)
 
 
 def test_a_short_soak_samples_the_worker_and_its_slope() -> None:

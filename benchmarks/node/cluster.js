@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 
 const HOST = "127.0.0.1";
 
-/** Serve PNGs drawn by `draw(title)`; `prepare` makes `draw` once a process. */
+/** Serve PNGs drawn by `draw(title, size)`; `prepare` makes `draw` once a process. */
 export async function serve(prepare) {
   if (cluster.isPrimary) {
     const fork = () => cluster.fork();
@@ -19,11 +19,11 @@ export async function serve(prepare) {
 
 async function answer(draw, request, response) {
   const { pathname, searchParams } = new URL(request.url, `http://${HOST}`);
-  if (pathname !== "/card.png") {
+  if (pathname !== "/picture.png") {
     response.writeHead(404).end();
     return;
   }
-  const png = await draw(searchParams.get("title"));
+  const png = await draw(searchParams.get("title"), Number(searchParams.get("size")));
   response.writeHead(200, { "Content-Type": "image/png", "Content-Length": png.length });
   response.end(png);
 }

@@ -20,7 +20,7 @@ def solid(color: str, width: int = 512, height: int = 512) -> Response:
 
 if __name__ == "__main__":
     uvicorn.run(
-        "benchmarks.fastapi_app:app",
+        "benchmarks.contenders.fastapi_app:app",
         host="127.0.0.1",
         port=int(os.environ["PORT"]),
         workers=int(os.environ["WORKERS"]),
