@@ -54,16 +54,19 @@ def _title(number: int) -> str:
     return f"Issue {number}: many pictures leave one stencil"
 
 
-def _card(number: int) -> Mapping[str, Any]:
-    return _get(f"/images/card.png?{urlencode({'title': _title(number), **_REST})}")
+def card(number: int) -> Mapping[str, Any]:
+    """Return the request of a card that this number makes a new one."""
+    return get(f"/images/card.png?{urlencode({'title': _title(number), **_REST})}")
 
 
-def _solid(number: int) -> Mapping[str, Any]:
+def solid(number: int) -> Mapping[str, Any]:
+    """Return the request of one colour on the size of a card."""
     colour = f"{number * 7919 % (1 << 24):06x}"
-    return _get(f"/images/solid.png?width=1200&height=630&color=%23{colour}")
+    return get(f"/images/solid.png?width=1200&height=630&color=%23{colour}")
 
 
-def _get(path: str, **headers: str) -> Mapping[str, Any]:
+def get(path: str, **headers: str) -> Mapping[str, Any]:
+    """Return a request with GET, as werkzeug's builder takes it."""
     path, _, query = path.partition("?")
     return {"path": path, "query_string": query, "headers": headers}
 
@@ -82,11 +85,11 @@ def _zip(number: int, rows: int) -> Mapping[str, Any]:
 
 def _cases(tag: str, quick: bool) -> Iterator[Case]:
     part = 10 if quick else 1
-    yield Case("card", "200", 40 // part, _card)
-    yield Case("solid", "200", 120 // part, _solid)
-    unchanged = _get(_STORED, **{"If-None-Match": tag})
+    yield Case("card", "200", 40 // part, card)
+    yield Case("solid", "200", 120 // part, solid)
+    unchanged = get(_STORED, **{"If-None-Match": tag})
     yield Case("304", "304", 600 // part, lambda _: unchanged)
-    yield Case("stored image", "200", 400 // part, lambda _: _get(_STORED))
+    yield Case("stored image", "200", 400 // part, lambda _: get(_STORED))
     rows = ROWS // (part * part)
     yield Case(f"ZIP of {rows:,}", "200", 1, lambda number: _zip(number, rows))
 
@@ -109,8 +112,8 @@ def times(quick: bool) -> Iterator[tuple[str, float]]:
         fixed = {"MIMEO_STORE": store, "MIMEO_ACCESS_LOG": "off"}
         app = create_app(environ=fixed)
         for number in range(3):
-            _call(app, _environ(_card(-number)))
-            tag = _call(app, _environ(_get(_STORED)))["ETag"]
+            call(app, environ(card(-number)))
+            tag = call(app, environ(get(_STORED)))["ETag"]
         for case in _cases(tag, quick):
             yield case.name, median(_blocks(app, case, 2 if quick else BLOCKS)) * 1000
         app.extensions["mimeo"].close()
@@ -122,10 +125,10 @@ def _blocks(app: Any, case: Case, blocks: int) -> Iterator[float]:
     turns = range(blocks + 1) if case.block > 1 else range(1)
     for turn in turns:
         numbers = range(turn * case.block, (turn + 1) * case.block)
-        environs = [_environ(case.request(number + 1)) for number in numbers]
+        requests = [environ(case.request(number + 1)) for number in numbers]
         before = _used_s()
-        for environ in environs:
-            _call(app, environ, case.status)
+        for request in requests:
+            call(app, request, case.status)
         if turn or len(turns) == 1:
             yield (_used_s() - before) / case.block
 
@@ -135,14 +138,15 @@ def _used_s() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
-def _environ(request: Mapping[str, Any]) -> Environ:
+def environ(request: Mapping[str, Any]) -> Environ:
+    """Return what a server would give the application."""
     return EnvironBuilder(**request).get_environ()
 
 
-def _call(app: Any, environ: Environ, status: str = "200") -> dict[str, str]:
+def call(app: Any, request: Environ, status: str = "200") -> dict[str, str]:
     """Call the application as a server does; return the headers of its answer."""
     told: list[Any] = []
-    body = app(environ, lambda *values: told.extend(values))
+    body = app(request, lambda *values: told.extend(values))
     size = 0
     for piece in body:
         size += len(piece)

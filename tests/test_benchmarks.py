@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import (
     against,
+    guard,
     inprocess,
     lines,
     load,
@@ -35,7 +36,7 @@ from benchmarks.soak.clients import Record
 from benchmarks.soak.faults import FAULTS, Window
 
 MODULES = (
-    *("against", "archives", "card", "http", "pictures", "products", "titles"),
+    *("against", "archives", "card", "guard", "http", "pictures", "products", "titles"),
     *("inprocess", "lines", "load", "machine", "memory"),
     *("nginx", "render", "soak", "tree", "walks"),
 )
@@ -328,6 +329,23 @@ def test_one_round_times_every_case_of_two_checkouts() -> None:
     assert [row.name for row in rows] == names
     for row in rows:
         assert all(0 < ms < 5000 for ms in (*row.old, *row.new, *row.again))
+
+
+def test_no_hot_path_is_slower_than_the_reference_allows() -> None:
+    _, late = guard.check()
+
+    assert late == {}, "slower, in times: mend it, or see python -m benchmarks.guard"
+
+
+def test_a_path_that_takes_half_as_long_again_is_noticed() -> None:
+    found = guard.run(slowdown=1.5)
+
+    plain = {name: ratio for name, ratio in found.items() if "slowed" not in name}
+    slowed = {name: found[f"{name} slowed"] for name in plain}
+    assert list(plain) == ["card drawn", "badge drawn", "solid", "304", "stored image"]
+    assert plain.keys() == json.loads(guard.FILE.read_text()).keys()
+    assert guard.slow(plain, plain) == {}
+    assert guard.slow(slowed, plain).keys() == plain.keys()
 
 
 def test_another_app_than_that_of_the_tree_is_never_measured(tmp_path: Path) -> None:
