@@ -3,7 +3,7 @@
 import html
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from app.renderer.engine.fonts import (
     covered,
     load_fonts,
 )
+from app.renderer.engine.shaping import Faces, Shaped
 from app.renderer.errors import Undrawable
 from app.renderer.params import EmojiStyle
 from app.renderer.produce import scaled
@@ -68,6 +69,7 @@ class Engine:
         self._faces = _register(self._renderer, fonts)
         self._families = {name: _drawn(faces) for name, faces in self._faces.items()}
         order = list(self._families)
+        self._shapes = Faces(self._faces)
         self._orders = {None: order, **_regional(order)}
         self._first = order[:1]
         self.version = (
@@ -144,45 +146,15 @@ class Engine:
         Returns its `height`, and its `runs` of text with `x`, `y`, `width`, `height`
         and `text`, in CSS pixels, line by line. A picture of an emoji is a run too.
         """
-        prepared = _prepare(html.escape(node["text"]), style)
-        setting = self._setting(visible_text(prepared.markup), lang)
-        if "<" not in prepared.markup:
-            plain = {**node, "text": html.unescape(prepared.markup)}
-            return self._measure(plain, width, {}, setting)
-        inside = pytakumi.from_html(prepared.markup)
-        block = pytakumi.container(
-            [inside], style={**node["style"], "display": "block"}
-        )
-        measured = self._measure(block, width, prepared.images, setting)
-        boxes = [
-            {
-                **box,
-                "x": box["transform"][4],
-                "y": box["transform"][5],
-                "text": "\ufffc",
-            }
-            for box in measured["children"]
-        ]
-        runs = sorted(
-            [*measured["runs"], *boxes], key=lambda run: run["y"] + run["height"] / 2
-        )
-        return {**measured, "runs": runs}
+        return self.paragraph(node["text"], lang, style).measure(node["style"], width)
 
-    def _measure(
-        self,
-        node: Any,
-        width: float,
-        images: Mapping[str, bytes],
-        setting: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        return _guard(
-            lambda: self._renderer.measure(
-                node,
-                width=max(1, int(width)),
-                images=images,
-                **setting,
-            )
-        )
+    def paragraph(
+        self, text: str, lang: str | None = None, style: EmojiStyle = "color"
+    ) -> "Paragraph":
+        """Prepare a text for being laid out at several sizes; `lang` as in `Page`."""
+        prepared = _prepare(html.escape(text), style)
+        setting = self._setting(visible_text(prepared.markup), lang)
+        return Paragraph(self._renderer, self._shapes, prepared, setting)
 
     def _set(self, page: Page) -> tuple[Page, dict[str, Any], dict[str, Any], float]:
         """Return the page as it is drawn, how, its facts, and the seconds it took."""
@@ -240,6 +212,67 @@ class Engine:
     def preflight(self, page: Page) -> Mapping[str, Any]:
         """Return the facts that a drawing of the page would have, without drawing."""
         return self._typeset(page)[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A text on its own, ready to be laid out in any style."""
+
+    _renderer: pytakumi.Renderer
+    _faces: Faces
+    _prepared: emoji.Illustrated
+    _setting: Mapping[str, Any]
+
+    def measure(self, style: Mapping[str, Any], width: float) -> Mapping[str, Any]:
+        """Lay the text out in a column of `width` CSS pixels, as `Engine.measure`.
+
+        `style` are properties of the engine's tree, such as `fontSize`.
+        """
+        markup, images = self._prepared
+        if "<" not in markup:
+            node = {"type": "text", "text": html.unescape(markup), "style": style}
+            return self._measure(node, width, images)
+        inside = pytakumi.from_html(markup)
+        block = pytakumi.container([inside], style={**style, "display": "block"})
+        measured = self._measure(block, width, images)
+        boxes = [
+            {
+                **box,
+                "x": box["transform"][4],
+                "y": box["transform"][5],
+                "text": "\ufffc",
+            }
+            for box in measured["children"]
+        ]
+        runs = sorted(
+            [*measured["runs"], *boxes], key=lambda run: run["y"] + run["height"] / 2
+        )
+        return {**measured, "runs": runs}
+
+    def _measure(
+        self, node: Any, width: float, images: Mapping[str, bytes]
+    ) -> dict[str, Any]:
+        return _guard(
+            lambda: self._renderer.measure(
+                node, width=max(1, int(width)), images=images, **self._setting
+            )
+        )
+
+    def shape(
+        self, families: Sequence[str], weight: float, italic: bool, tracking: float
+    ) -> Shaped | None:
+        """Return the places where lines may break at any size; `tracking` is in ems.
+
+        None where that is not to be had from HarfBuzz: for pictures of emoji, no-break
+        spaces, blank texts, and families that are not loaded.
+        """
+        text = html.unescape(self._prepared.markup)
+        stack = self._faces.stack(
+            (*families, *self._setting["font_families"]), weight, italic
+        )
+        if stack is None or "<" in self._prepared.markup or not text.strip():
+            return None
+        return stack.shape(text, tracking, self._setting["lang"])
 
 
 def _prepare(markup: str, style: EmojiStyle) -> emoji.Illustrated:

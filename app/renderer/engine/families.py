@@ -114,13 +114,13 @@ def _squeezed(name: str) -> str:
 def describe(name: str, files: Iterable[tuple[FontFile, int]]) -> Family:
     """Return what there is to say of a family; each file comes with the face in it."""
     listed = list(files)
-    faces = [(file, _face(file.path, index)) for file, index in listed]
+    faces = [(file, face_of(file.path, index)) for file, index in listed]
     ranges = [found for _, face in faces if (found := _range(face))]
     if ranges:
         weights = {min(low for low, _ in ranges), max(high for _, high in ranges)}
     else:
-        weights = {_weight(face) for _, face in faces}
-    styles = {"italic" if _is_italic(face) else "normal" for _, face in faces}
+        weights = {weight_of(face) for _, face in faces}
+    styles = {"italic" if is_italic(face) else "normal" for _, face in faces}
     return Family(
         name,
         listed[0][0].source,
@@ -132,7 +132,8 @@ def describe(name: str, files: Iterable[tuple[FontFile, int]]) -> Family:
     )
 
 
-def _face(path: Path, index: int) -> hb.Face:
+def face_of(path: Path, index: int) -> hb.Face:
+    """Open one of the faces of a file."""
     return next(face for at, face in enumerate(faces_of(path)) if at == index)
 
 
@@ -143,12 +144,14 @@ def _range(face: hb.Face) -> tuple[int, int] | None:
     return (int(axes[0].min_value), int(axes[0].max_value)) if axes else None
 
 
-def _weight(face: hb.Face) -> int:
+def weight_of(face: hb.Face) -> int:
+    """Return the weight of a face, as its table OS/2 names it."""
     found = int.from_bytes(_os2(face)[_WEIGHT_AT : _WEIGHT_AT + 2], "big")
     return found or _REGULAR
 
 
-def _is_italic(face: hb.Face) -> bool:
+def is_italic(face: hb.Face) -> bool:
+    """Tell whether a face calls itself italic."""
     return bool(int.from_bytes(_os2(face)[_STYLE_AT : _STYLE_AT + 2], "big") & 1)
 
 

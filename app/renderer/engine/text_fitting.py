@@ -3,13 +3,14 @@
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from markupsafe import Markup, escape
 
+from app.renderer.engine.shaping import Setting, Shaped, Unsure
 from app.renderer.params import EmojiStyle
 
 # Neighbouring sizes differ by 8 %: finer steps are not seen, coarser ones are.
@@ -20,6 +21,8 @@ _REMEMBERED = 1024
 _MOST_REMEMBERED = 400
 # Half a pixel: the engine rounds the heights of lines.
 _SLACK = 0.5
+# CSS pixels by which a calculated line may differ from a measured one.
+_SAME = 0.1
 # Beyond Latin, Greek, Cyrillic and punctuation, letters join, stack or fill a square,
 # and emoji are sequences: none of them may be moved apart.
 _UNSPACED = re.compile(r"[^\u0000-\u052f\u1e00-\u1fff\u2010-\u205f\u20a0-\u20cf]")
@@ -65,20 +68,31 @@ SCRIPTS: Mapping[str, Script] = MappingProxyType(
 )
 
 
+# Before Hebrew is none of them.
+_FIRST_SCRIPT = "\u0590"
+
 Clipped = Literal["", "shrunk", "cut"]
+
+
+class Typeset(Protocol):
+    """A text that the layout engine has taken in."""
+
+    def measure(self, style: Mapping[str, Any], width: float) -> Mapping[str, Any]:
+        """Lay the text out in a column; return its height and runs of text."""
+
+    def shape(
+        self, families: Sequence[str], weight: float, italic: bool, tracking: float
+    ) -> Shaped | None:
+        """Return where its lines may break at any size, if arithmetic can tell."""
 
 
 class Ruler(Protocol):
     """What measures: the layout engine."""
 
-    def measure(
-        self,
-        node: Mapping[str, Any],
-        width: float,
-        lang: str | None = None,
-        style: EmojiStyle = "color",
-    ) -> Mapping[str, Any]:
-        """Lay a text node out in a column; return its height and runs of text."""
+    def paragraph(
+        self, text: str, lang: str | None = None, style: EmojiStyle = "color"
+    ) -> Typeset:
+        """Take a text in."""
 
     def covers(self, family: str, text: str) -> bool:
         """Tell whether a family has all letters of a text outside of Latin."""
@@ -87,12 +101,11 @@ class Ruler(Protocol):
 class Type(NamedTuple):
     """How a text is set; `tracking` is in ems, `leading` in font sizes."""
 
-    family: str
-    weight: int
+    families: tuple[str, ...]
+    weight: float | str
     italic: bool
     leading: float
-    tracking: float
-    emoji: EmojiStyle
+    tracking: float | str
 
 
 class Box(NamedTuple):
@@ -106,11 +119,17 @@ class Box(NamedTuple):
 class _Case(NamedTuple):
     """One text to be set, and with what."""
 
-    ruler: Ruler
-    text: str
+    text: Typeset
     face: Type
     box: Box
-    lang: str | None
+
+
+class _Found(NamedTuple):
+    """The size that was chosen, and the text laid out in it."""
+
+    size: int
+    wrap: str
+    setting: Setting
 
 
 class Fit(NamedTuple):
@@ -131,12 +150,8 @@ class Fit(NamedTuple):
     clipped: Clipped
 
 
-class _Setting(NamedTuple):
-    """A text laid out at one size: its height, lines and widest unbroken word."""
-
-    height: float
-    lines: int
-    word: float
+# Lays a text out at a size, with words broken where `wrap` is `anywhere`.
+_Set = Callable[[int, str], Setting]
 
 
 def fitter(ruler: Ruler) -> Callable[..., Fit]:
@@ -149,11 +164,11 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         largest: int,
         smallest: int,
         lines: int = 99,
-        weight: int = 400,
+        weight: float | str = 400,
         family: str = "Inter",
         italic: bool = False,
         leading: float = 1.2,
-        tracking: float = 0.0,
+        tracking: float | str = 0.0,
         lang: str | None = None,
         emoji: EmojiStyle = "color",
     ) -> Fit:
@@ -169,19 +184,20 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
             leading = max(leading, _STACKED_LEADING)
         if _UNSPACED.search(text):
             tracking = 0.0
-        names = families(text, family, ruler.covers)
-        face = Type(names, weight, italic, leading, tracking, emoji)
+        names = _names(text, family, ruler.covers)
+        face = Type(names, weight, italic, leading, tracking)
         box = Box(width, height, lines)
         sizes = tuple(_sizes(largest, smallest))
-        case = _Case(ruler, text, face, box, lang)
-        size, setting, whole = _search(case, sizes, "normal")
-        if not whole:
-            size, setting, whole = _search(case, sizes, "anywhere")
+        case = _Case(ruler.paragraph(text, lang, emoji), face, box)
+        found = _calculate(case, sizes)
+        if found is None:
+            found = _choose(box, sizes, partial(_measure, case))
+        size, setting = found.size, found.setting
         pitch = setting.height / setting.lines
         clamp = max(1, min(lines, int((height + _SLACK) / pitch)))
         used = pitch * min(clamp, setting.lines)
         shrunk: Clipped = "shrunk" if size == smallest < largest else ""
-        clipped = shrunk if whole else "cut"
+        clipped = shrunk if _fits(setting, box) else "cut"
         css = _css(face, box, size, clamp)
         return Fit(size, clamp, used, direction(text), css, clipped)
 
@@ -214,17 +230,30 @@ def families(
     A family that `covers` the text needs no other. The list is quoted singly, so it
     belongs into a style between double quotes.
     """
+    return _listed(_names(text, family, covers))
+
+
+def _names(
+    text: str, family: str, covers: Callable[[str, str], bool] | None
+) -> tuple[str, ...]:
     script = _script(text)
     alone = script is None or (covers is not None and covers(family, text))
-    names = (family,) if script is None or alone else (script.family, family)
+    return (family,) if script is None or alone else (script.family, family)
+
+
+def _listed(names: Iterable[str]) -> Markup:
     return Markup(", ".join(f"'{escape(name)}'" for name in names))
 
 
 def _script(text: str) -> Script | None:
-    if text.isascii():
+    if max(text, default="") < _FIRST_SCRIPT:
         return None
-    names = (unicodedata.name(character, "").split(" ")[0] for character in text)
-    return next((SCRIPTS[name] for name in names if name in SCRIPTS), None)
+    return next(filter(None, map(_script_of, text)), None)
+
+
+@lru_cache(8192)
+def _script_of(character: str) -> Script | None:
+    return SCRIPTS.get(unicodedata.name(character, "").split(" ")[0])
 
 
 def _sizes(largest: int, smallest: int) -> Iterator[int]:
@@ -235,39 +264,94 @@ def _sizes(largest: int, smallest: int) -> Iterator[int]:
     yield smallest
 
 
-def _search(
-    case: _Case, sizes: tuple[int, ...], wrap: str
-) -> tuple[int, _Setting, bool]:
+def _calculate(case: _Case, sizes: tuple[int, ...]) -> _Found | None:
+    """Choose by arithmetic, then measure; return None where the two differ.
+
+    That is so for some texts whose letters come from several fonts or run both ways.
+    Pictures of emoji, no-break spaces, and letters with marks that run from right to
+    left are left to `_choose` and the engine.
+    """
+    face, box = case.face, case.box
+    # Templates may give what CSS alone can read.
+    if isinstance(face.weight, str) or isinstance(face.tracking, str):
+        return None
+    shaped = case.text.shape(face.families, face.weight, face.italic, face.tracking)
+    if shaped is None:
+        return None
+    column = max(1, int(box.width))
+    try:
+        found = _choose(
+            box,
+            sizes,
+            lambda size, wrap: shaped.set(
+                size, face.leading, column, anywhere=wrap == "anywhere"
+            ),
+        )
+    except Unsure:
+        return None
+    measured = _measure(case, found.size, found.wrap)
+    if not _agree(found.setting, measured):
+        return None
+    if not shaped.plain and not _is_largest(case, sizes, found):
+        return None
+    return found._replace(setting=measured)
+
+
+def _is_largest(case: _Case, sizes: tuple[int, ...], found: _Found) -> bool:
+    """Measure whether the next size is too large.
+
+    Of letters with marks the engine may break lines where arithmetic does not.
+    """
+    if found.wrap == "anywhere":
+        return False
+    at = sizes.index(found.size)
+    return at == 0 or not _fits(_measure(case, sizes[at - 1], found.wrap), case.box)
+
+
+def _agree(one: Setting, other: Setting) -> bool:
+    if one.height != other.height or len(one.rows) != len(other.rows):
+        return False
+    pairs = zip((one.word, *one.rows), (other.word, *other.rows), strict=True)
+    return all(abs(mine - its) < _SAME for mine, its in pairs)
+
+
+def _choose(box: Box, sizes: tuple[int, ...], set_: _Set) -> _Found:
+    """Choose a size at which no word is broken; without one, whatever fits."""
+    found = _search(box, sizes, "normal", set_)
+    if _fits(found.setting, box):
+        return found
+    return _search(box, sizes, "anywhere", set_)
+
+
+def _search(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Found:
     """Try the largest, leap to where scaling points, step from there.
 
-    Returns a size, the text set in it, and whether that fits.
+    Returns the last size where none fits.
     """
-    setting = _set(case, sizes[0], wrap)
-    if _fits(setting, case.box) or len(sizes) == 1:
-        return sizes[0], setting, _fits(setting, case.box)
-    at = _leap(setting, case.box, sizes)
-    setting = _set(case, sizes[at], wrap)
-    if not _fits(setting, case.box):
-        return _down(case, sizes, wrap, at)
+    setting = set_(sizes[0], wrap)
+    if _fits(setting, box) or len(sizes) == 1:
+        return _Found(sizes[0], wrap, setting)
+    at = _leap(setting, box, sizes)
+    setting = set_(sizes[at], wrap)
+    if not _fits(setting, box):
+        return _down(box, sizes[at + 1 :] or sizes[-1:], wrap, set_)
     while at > 1:
-        larger = _set(case, sizes[at - 1], wrap)
-        if not _fits(larger, case.box):
+        larger = set_(sizes[at - 1], wrap)
+        if not _fits(larger, box):
             break
         at, setting = at - 1, larger
-    return sizes[at], setting, True
+    return _Found(sizes[at], wrap, setting)
 
 
-def _down(
-    case: _Case, sizes: tuple[int, ...], wrap: str, at: int
-) -> tuple[int, _Setting, bool]:
-    for size in sizes[at + 1 :]:
-        setting = _set(case, size, wrap)
-        if _fits(setting, case.box):
-            return size, setting, True
-    return sizes[-1], _set(case, sizes[-1], wrap), False
+def _down(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Found:
+    for size in sizes:
+        setting = set_(size, wrap)
+        if _fits(setting, box):
+            break
+    return _Found(size, wrap, setting)
 
 
-def _leap(setting: _Setting, box: Box, sizes: tuple[int, ...]) -> int:
+def _leap(setting: Setting, box: Box, sizes: tuple[int, ...]) -> int:
     """Guess the place of the size that fits from a setting at the largest.
 
     Words grow with the size, lines about so, the height with its square.
@@ -283,7 +367,7 @@ def _leap(setting: _Setting, box: Box, sizes: tuple[int, ...]) -> int:
     return next(places, len(sizes) - 1)
 
 
-def _fits(setting: _Setting, box: Box) -> bool:
+def _fits(setting: Setting, box: Box) -> bool:
     return (
         setting.lines <= box.lines
         and setting.height <= box.height + _SLACK
@@ -292,13 +376,14 @@ def _fits(setting: _Setting, box: Box) -> bool:
     )
 
 
-def _set(case: _Case, size: int, wrap: str) -> _Setting:
+def _measure(case: _Case, size: int, wrap: str) -> Setting:
     style = _style(case.face, size) | {"width": "100%", "overflowWrap": wrap}
-    node = {"type": "text", "text": case.text, "style": style}
-    measured = case.ruler.measure(node, case.box.width, case.lang, case.face.emoji)
+    measured = case.text.measure(style, case.box.width)
     rows = _rows(measured["runs"], size * case.face.leading)
+    widths = tuple(sum(run["width"] for run in row) for row in rows)
     # A leading of 0 leaves no height, by which the guess would divide.
-    return _Setting(max(measured["height"], 1.0), max(1, len(rows)), _widest_word(rows))
+    height = max(measured["height"], 1.0)
+    return Setting(height, max(1, len(rows)), _widest_word(rows), widths)
 
 
 def _rows(runs: list[Any], pitch: float) -> list[list[Any]]:
@@ -333,7 +418,7 @@ def _extent(row: list[Any]) -> float:
 
 def _style(face: Type, size: int) -> dict[str, Any]:
     return {
-        "fontFamily": face.family,
+        "fontFamily": _listed(face.families),
         "fontSize": f"{size}px",
         "fontWeight": face.weight,
         "fontStyle": "italic" if face.italic else "normal",
@@ -344,7 +429,7 @@ def _style(face: Type, size: int) -> dict[str, Any]:
 
 def _css(face: Type, box: Box, size: int, clamp: int) -> Markup:
     return Markup(
-        f"font-family:{face.family};font-size:{size}px;font-weight:{face.weight};"
+        f"font-family:{_listed(face.families)};font-size:{size}px;font-weight:{face.weight};"
         f"font-style:{'italic' if face.italic else 'normal'};"
         f"line-height:{face.leading};letter-spacing:{face.tracking}em;"
         f"max-width:{box.width:g}px;overflow-wrap:anywhere;"

@@ -189,12 +189,12 @@ def test_fit_measures_as_the_options_of_the_text_say(
 ) -> None:
     asked = []
 
-    def measure(node: object, width: float, *options: object) -> object:
+    def paragraph(text: str, *options: str) -> object:
         asked.append(options)
-        return engine.measure(node, width, *options)
+        return engine.paragraph(text, *options)
 
     folder = write(markup="{{ fit(words, 100, 50, 20, 10).size }}")
-    ruler = SimpleNamespace(measure=measure, families=(), covers=engine.covers)
+    ruler = SimpleNamespace(paragraph=paragraph, families=(), covers=engine.covers)
 
     fill(folder, ruler, words="Hello", lang="ja", emoji="mono")
 
