@@ -179,6 +179,8 @@ class Engine:
 
     def _setting(self, text: str, lang: str | None) -> dict[str, Any]:
         """Return the language of a text, and the families where its style has none."""
+        if text.isascii():
+            return {"font_families": self._first, "lang": lang}
         region = language.region(text, lang)
         return {
             "font_families": self._order(text, region),
@@ -192,9 +194,6 @@ class Engine:
         wanted or not. Where the spaces come from another font than the letters, it
         leaves a space or a fragment of a glyph at the ends of Devanagari lines.
         """
-        # Inter has all of ASCII, as most texts need.
-        if text.isascii():
-            return self._first
         needed = hb.Set(set(map(ord, text)))
         for name in self._first:
             needed -= self._families[name]

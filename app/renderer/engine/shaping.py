@@ -29,6 +29,8 @@ _RIGHT_TO_LEFT = regex.compile(r"[\p{bc=R}\p{bc=AL}]")
 _NUMBER = regex.compile(
     r"[\p{bc=EN}\p{bc=AN}]+(?:[\p{bc=CS}\p{bc=ES}][\p{bc=EN}\p{bc=AN}]+)*"
 )
+# What forms clusters with letters before it, and numbers, which run from left to right.
+_NOT_ALONE = regex.compile(r"[\p{M}\p{Cf}\p{Nd}\p{GCB=V}\p{GCB=T}\p{GCB=L}]")
 # What Japanese and Chinese mix in a word; no font tells them apart.
 _TOGETHER = {"Hira": "Hani", "Kana": "Hani", "Bopo": "Hani"}
 # What needs no glyph of a font: UAX #44, Cc and Cf, apart from joiners and selectors.
@@ -315,10 +317,15 @@ class Stack:
 
     def _runs(self, text: str) -> Iterator[_Run]:
         latin = max(text) < _BEYOND_LATIN
+        if latin or not _NOT_ALONE.search(text):
+            letters = set(text)
+            places = set(map(self._place, letters))
+            written_in = set() if latin else set(map(_script, letters)) - {None}
+            if len(places) == 1 and len(written_in) <= 1:
+                only = next(filter(None, written_in), _LATIN)
+                yield _Run(0, len(text), places.pop(), *only)
+                return
         clusters = list(text) if latin else _CLUSTER.findall(text)
-        if latin and len({self._place(letter) for letter in set(text)}) == 1:
-            yield _Run(0, len(text), self._place(text[0]), *_LATIN)
-            return
         numbers: set[int] = set()
         if not latin and _RIGHT_TO_LEFT.search(text):
             for found in _NUMBER.finditer(text):

@@ -74,7 +74,7 @@ _FIRST_SCRIPT = "\u0590"
 Clipped = Literal["", "shrunk", "cut"]
 
 
-class Typeset(Protocol):
+class Measurable(Protocol):
     """A text that the layout engine has taken in."""
 
     def measure(self, style: Mapping[str, Any], width: float) -> Mapping[str, Any]:
@@ -91,7 +91,7 @@ class Ruler(Protocol):
 
     def paragraph(
         self, text: str, lang: str | None = None, style: EmojiStyle = "color"
-    ) -> Typeset:
+    ) -> Measurable:
         """Take a text in."""
 
     def covers(self, family: str, text: str) -> bool:
@@ -119,12 +119,12 @@ class Box(NamedTuple):
 class _Case(NamedTuple):
     """One text to be set, and with what."""
 
-    text: Typeset
+    text: Measurable
     face: Type
     box: Box
 
 
-class _Found(NamedTuple):
+class _Fitted(NamedTuple):
     """The size that was chosen, and the text laid out in it."""
 
     size: int
@@ -264,7 +264,7 @@ def _sizes(largest: int, smallest: int) -> Iterator[int]:
     yield smallest
 
 
-def _calculate(case: _Case, sizes: tuple[int, ...]) -> _Found | None:
+def _calculate(case: _Case, sizes: tuple[int, ...]) -> _Fitted | None:
     """Choose by arithmetic, then measure; return None where the two differ.
 
     That is so for some texts whose letters come from several fonts or run both ways.
@@ -297,7 +297,7 @@ def _calculate(case: _Case, sizes: tuple[int, ...]) -> _Found | None:
     return found._replace(setting=measured)
 
 
-def _is_largest(case: _Case, sizes: tuple[int, ...], found: _Found) -> bool:
+def _is_largest(case: _Case, sizes: tuple[int, ...], found: _Fitted) -> bool:
     """Measure whether the next size is too large.
 
     Of letters with marks the engine may break lines where arithmetic does not.
@@ -315,7 +315,7 @@ def _agree(one: Setting, other: Setting) -> bool:
     return all(abs(mine - its) < _SAME for mine, its in pairs)
 
 
-def _choose(box: Box, sizes: tuple[int, ...], set_: _Set) -> _Found:
+def _choose(box: Box, sizes: tuple[int, ...], set_: _Set) -> _Fitted:
     """Choose a size at which no word is broken; without one, whatever fits."""
     found = _search(box, sizes, "normal", set_)
     if _fits(found.setting, box):
@@ -323,14 +323,14 @@ def _choose(box: Box, sizes: tuple[int, ...], set_: _Set) -> _Found:
     return _search(box, sizes, "anywhere", set_)
 
 
-def _search(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Found:
+def _search(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Fitted:
     """Try the largest, leap to where scaling points, step from there.
 
     Returns the last size where none fits.
     """
     setting = set_(sizes[0], wrap)
     if _fits(setting, box) or len(sizes) == 1:
-        return _Found(sizes[0], wrap, setting)
+        return _Fitted(sizes[0], wrap, setting)
     at = _leap(setting, box, sizes)
     setting = set_(sizes[at], wrap)
     if not _fits(setting, box):
@@ -340,15 +340,15 @@ def _search(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Found:
         if not _fits(larger, box):
             break
         at, setting = at - 1, larger
-    return _Found(sizes[at], wrap, setting)
+    return _Fitted(sizes[at], wrap, setting)
 
 
-def _down(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Found:
+def _down(box: Box, sizes: tuple[int, ...], wrap: str, set_: _Set) -> _Fitted:
     for size in sizes:
         setting = set_(size, wrap)
         if _fits(setting, box):
             break
-    return _Found(size, wrap, setting)
+    return _Fitted(size, wrap, setting)
 
 
 def _leap(setting: Setting, box: Box, sizes: tuple[int, ...]) -> int:
