@@ -12,6 +12,8 @@ import pytest
 
 from benchmarks import (
     against,
+    budget,
+    chart,
     guard,
     inprocess,
     lines,
@@ -36,7 +38,18 @@ from benchmarks.soak.clients import Record
 from benchmarks.soak.faults import FAULTS, Window
 
 MODULES = (
-    *("against", "archives", "card", "guard", "http", "pictures", "products", "titles"),
+    *(
+        "against",
+        "archives",
+        "budget",
+        "card",
+        "chart",
+        "guard",
+        "http",
+        "pictures",
+        "products",
+        "titles",
+    ),
     *("inprocess", "lines", "load", "machine", "memory"),
     *("nginx", "render", "soak", "tree", "walks"),
 )
@@ -329,6 +342,42 @@ def test_one_round_times_every_case_of_two_checkouts() -> None:
     assert [row.name for row in rows] == names
     for row in rows:
         assert all(0 < ms < 5000 for ms in (*row.old, *row.new, *row.again))
+
+
+def test_each_step_of_a_card_takes_time_alone_and_in_a_request() -> None:
+    alone, inside, whole = budget.measure(5)
+
+    assert alone.keys() == inside.keys() == set(budget.STEPS)
+    for step in budget.STEPS:
+        assert alone[step] > 0, step
+        assert 0 < inside[step] < whole, step
+    assert sum(inside.values()) == pytest.approx(whole)
+
+
+def test_results_are_drawn_as_bars_and_what_is_not_installed_in_words() -> None:
+    rows = [
+        {"name": "Mimeo", "rate": 300.0},
+        {"name": "Other", "rate": 3.0},
+        {"name": "in-process, 1 x 2 threads", "rate": 9000.0},
+    ]
+    case = {
+        "title": "Card",
+        "method": "5 rounds of 3 s, on one machine",
+        "machine": {"Processor": "A"},
+    }
+    absent = {"name": "Third", "missing": "not installed: third"}
+
+    def drawn(*results: object) -> ElementTree.Element:
+        cases = {"card": {**case, "results": [*rows, *results]}}
+        return ElementTree.fromstring(chart.draw({"cases": cases}, chart.LIGHT))
+
+    two, three = drawn(), drawn(absent)
+
+    assert two.tag.endswith("svg")
+    assert int(three.attrib["height"]) - int(two.attrib["height"]) == chart.ROW
+    assert len(list(three.iter())) > len(list(two.iter()))
+    with pytest.raises(ValueError, match="none of the cases card, poster"):
+        chart.draw({"cases": {}}, chart.DARK)
 
 
 def test_no_hot_path_is_slower_than_the_reference_allows() -> None:
