@@ -1,4 +1,4 @@
-"""A process without threads that forks others, one at a time.
+"""A process without threads that forks others.
 
 Forked early from a worker it has fonts and code in memory already, and shares the pages
 with whatever it forks; from a process that has threads it is started anew, because a
@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -23,8 +24,10 @@ from app.config import allocator
 
 # Of <linux/prctl.h>; the standard library has no name for it.
 _PR_SET_PDEATHSIG = 1
-_NUMBER_BYTES = 8
 _FORK, _KILL = b"f", b"k"
+_PID = struct.Struct("q")
+# Of a process, whether it has ended, and with which code.
+_TOLD = struct.Struct("q?q")
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r};"
     " from app.renderer.sandbox.fork_server import serve_descriptor;"
@@ -36,21 +39,22 @@ Work = Callable[[socket.socket], None]
 class ForkServer:
     """Forks processes that run `work`, a function of a module, on a socket.
 
-    One at a time: `wait` for the end of one before the next. `preload` names the module
-    that the work needs. Used by one thread at a time, and by the process that made it
-    alone.
+    `preload` names the module that the work needs. Used by one thread at a time, and
+    by the process that made it alone. Without `preload` the work need be no function of
+    a module, and whoever makes the server has one thread only.
     """
 
-    def __init__(self, work: Work, preload: str) -> None:
+    def __init__(self, work: Work, preload: str | None = None) -> None:
+        self._ended: dict[int, int] = {}
         self._control, theirs = socket.socketpair()
         with closing(theirs):
-            if is_single():
+            if preload is None or is_single():
                 self._pid = _fork(work, theirs)
             else:
                 self._pid = _start(work, theirs, preload)
 
-    def fork(self) -> socket.socket:
-        """Fork a process; return the other end of the socket that its work gets.
+    def fork(self) -> tuple[int, socket.socket]:
+        """Fork a process; return its id, and the other end of its work's socket.
 
         Raises OSError where this server has ended.
         """
@@ -58,27 +62,37 @@ class ForkServer:
         with closing(theirs):
             try:
                 socket.send_fds(self._control, [_FORK], [theirs.fileno()])
-                return ours
+                while True:
+                    pid, ended, code = self._hear()
+                    if not ended:
+                        return pid, ours
+                    self._ended[pid] = code
             except OSError:
                 ours.close()
                 raise
 
-    def kill(self) -> None:
-        """Kill the process, if it has not ended."""
+    def kill(self, pid: int) -> None:
+        """Kill a process, if it has not ended."""
         # By its parent: to anybody else the id may be of another process by now.
         with suppress(OSError):
-            self._control.sendall(_KILL)
+            self._control.sendall(_KILL + _PID.pack(pid))
 
-    def wait(self) -> int:
-        """Return how the process ended, as `os.waitstatus_to_exitcode` says it."""
+    def wait(self, pid: int) -> int:
+        """Return how a process ended, as `os.waitstatus_to_exitcode` says it."""
         try:
-            return _receive_number(self._control)
+            while pid not in self._ended:
+                other, _, code = self._hear()
+                self._ended[other] = code
         except OSError:
-            # The server is gone, and its process has gone with it.
+            # The server is gone, and its processes have gone with it.
             return -signal.SIGKILL
+        return self._ended.pop(pid)
+
+    def _hear(self) -> tuple[int, bool, int]:
+        return _TOLD.unpack(_receive(self._control, _TOLD.size))
 
     def close(self) -> None:
-        """End the server, and the process that it has forked."""
+        """End the server, and the processes that it has forked."""
         self._control.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
@@ -146,21 +160,22 @@ def _serve(work: Work, control: socket.socket) -> None:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        child = 0
+        children: set[int] = set()
         while True:
             ready, _, _ = select.select([control.fileno(), woken], [], [])
             if woken in ready:
                 os.read(woken, 4096)
-                child = _reap(child, control)
+                _reap(children, control)
             if control.fileno() in ready:
                 # A plain read would drop the descriptor that comes along.
                 data, given, _, _ = socket.recv_fds(control, 1, 1)
-                if data == _KILL and child:
-                    os.kill(child, signal.SIGKILL)
-                if data == _KILL:
-                    continue
                 if not data:
                     break
+                if data == _KILL:
+                    (child,) = _PID.unpack(_receive(control, _PID.size))
+                    if child in children:
+                        os.kill(child, signal.SIGKILL)
+                    continue
                 child = os.fork()
                 if child == 0:
                     signal.set_wakeup_fd(-1)
@@ -169,7 +184,9 @@ def _serve(work: Work, control: socket.socket) -> None:
                         os.close(end)
                     _work(work, given[0])
                 os.close(given[0])
-        if child:
+                children.add(child)
+                control.sendall(_TOLD.pack(child, False, 0))
+        for child in children:
             os.kill(child, signal.SIGKILL)
     finally:
         os._exit(0)
@@ -190,16 +207,15 @@ def _work(work: Work, descriptor: int) -> None:
         os._exit(code)
 
 
-def _reap(child: int, control: socket.socket) -> int:
-    """Tell the other end how the child ended, if it has; return it if it has not."""
-    if not child:
-        return 0
-    pid, status = os.waitpid(child, os.WNOHANG)
-    if pid == 0:
-        return child
-    with suppress(OSError):
-        _send_number(control, os.waitstatus_to_exitcode(status))
-    return 0
+def _reap(children: set[int], control: socket.socket) -> None:
+    """Tell the other end of the children that have ended, and how."""
+    for child in tuple(children):
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            children.remove(child)
+            with suppress(OSError):
+                code = os.waitstatus_to_exitcode(status)
+                control.sendall(_TOLD.pack(child, True, code))
 
 
 def _forget(control: socket.socket) -> None:
@@ -218,15 +234,11 @@ def _forget(control: socket.socket) -> None:
     os.close(nothing)
 
 
-def _send_number(to: socket.socket, number: int) -> None:
-    to.sendall(number.to_bytes(_NUMBER_BYTES, signed=True))
-
-
-def _receive_number(of: socket.socket) -> int:
+def _receive(of: socket.socket, count: int) -> bytes:
     data = b""
-    while len(data) < _NUMBER_BYTES:
-        more = of.recv(_NUMBER_BYTES - len(data))
+    while len(data) < count:
+        more = of.recv(count - len(data))
         if not more:
             raise ConnectionError("the fork server has ended")
         data += more
-    return int.from_bytes(data, signed=True)
+    return data

@@ -62,6 +62,7 @@ class SandboxProcess:
         self._turn = threading.Lock()
         self._server: ForkServer | None = None
         self._talk: socket.socket | None = None
+        self._pid = 0
         self._owner = os.getpid()
 
     def fork_early(self) -> None:
@@ -84,13 +85,13 @@ class SandboxProcess:
             self._own()
             talk = self._talk or self._begin()
             try:
-                _send(talk, order)
+                send(talk, order)
             except OSError:
                 # The process was killed while it had nothing to do.
                 self._end()
                 talk = self._begin()
                 with suppress(OSError):
-                    _send(talk, order)
+                    send(talk, order)
             answer = self._answer(talk, timeout_s)
             if isinstance(answer, int):
                 raise Died(answer)
@@ -119,13 +120,13 @@ class SandboxProcess:
         module = self._enter[0].__module__
         self._server = self._server or ForkServer(_loop, module)
         try:
-            self._talk = self._server.fork()
+            self._pid, self._talk = self._server.fork()
         except OSError:
             self._server.close()
             self._server = ForkServer(_loop, module)
-            self._talk = self._server.fork()
+            self._pid, self._talk = self._server.fork()
         with suppress(OSError):
-            _send(self._talk, pickle.dumps(self._enter))
+            send(self._talk, pickle.dumps(self._enter))
         answer = self._answer(self._talk, START_S)
         if isinstance(answer, int):
             raise NotReady(f"the process ended with {answer}")
@@ -138,7 +139,7 @@ class SandboxProcess:
     def _answer(self, talk: socket.socket, timeout_s: float) -> bytearray | int:
         """Return what the process sends, or how it ended; raise Expired."""
         try:
-            return _receive(talk, time.monotonic() + timeout_s)
+            return receive(talk, time.monotonic() + timeout_s)
         except TimeoutError:
             self._end()
             raise Expired from None
@@ -151,17 +152,18 @@ class SandboxProcess:
         if talk is None or self._server is None:
             return 0
         talk.close()
-        self._server.kill()
-        return self._server.wait()
+        self._server.kill(self._pid)
+        return self._server.wait(self._pid)
 
 
-def _send(to: socket.socket, data: bytes) -> None:
+def send(to: socket.socket, data: bytes) -> None:
+    """Send a message; raise OSError where nobody takes it within `START_S`."""
     to.settimeout(START_S)
     to.sendall(len(data).to_bytes(_LENGTH_BYTES))
     to.sendall(data)
 
 
-def _receive(of: socket.socket, deadline: float | None = None) -> bytearray:
+def receive(of: socket.socket, deadline: float | None = None) -> bytearray:
     """Return a whole message; raise TimeoutError, and ConnectionError at the end."""
     length = int.from_bytes(_take(of, _LENGTH_BYTES, deadline))
     return _take(of, length, deadline)
@@ -187,10 +189,10 @@ def _loop(talk: socket.socket) -> None:
     # ends the process at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     talk.settimeout(None)
-    _send_outcome(talk, _get_ready, pickle.loads(_receive(talk)))
+    _send_outcome(talk, _get_ready, pickle.loads(receive(talk)))
     while True:
         try:
-            order = _receive(talk)
+            order = receive(talk)
         except ConnectionError:
             return
         function, arguments = pickle.loads(order)
@@ -209,7 +211,7 @@ def _send_outcome(
             outcome = pickle.dumps((False, error))
         except Exception:
             outcome = pickle.dumps((False, RuntimeError(repr(error))))
-    _send(talk, outcome)
+    send(talk, outcome)
     talk.settimeout(None)
 
 
