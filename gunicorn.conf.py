@@ -14,6 +14,7 @@ from typing import Any
 from app.access.ledger import open_ledger
 from app.cli.listener import address
 from app.config import BadSetting, Settings, allocator, budget_of
+from app.pipeline.core_tokens import TOKENS
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.fonts import BrokenFont
 from app.serving.memory_share import MemoryShare
@@ -38,6 +39,8 @@ except BrokenFont as error:
 
 
 _BUDGET = budget_of(_settings)
+# Made here, in the master: its workers share them.
+_TOKENS = TOKENS
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _OURS = "mimeo-metrics-"
 _LOCK = "lock"
@@ -84,7 +87,9 @@ def _remove(folder: str, owner: int) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Say where memory has fewer workers than are set."""
+    """Say what draws collections, and where memory has fewer workers than are set."""
+    drawn = f"{_BUDGET.processes} processes" if _BUDGET.processes else "threads"
+    server.log.info("Collections are drawn by %s (MIMEO_BULK_PROCESSES)", drawn)
     if _BUDGET.workers < _settings.workers:
         server.log.warning(
             "%s MiB of memory are enough for %s of %s workers"

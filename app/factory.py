@@ -32,8 +32,10 @@ from app.pipeline.generation import Generations
 from app.pipeline.idempotency import IdempotencyKeys
 from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
+from app.pipeline.process_pool import ProcessPool
 from app.pipeline.purchases import Purchases
 from app.problems import describe
+from app.renderer.catalogue import Catalogue
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.input_image import MOST_REMEMBERED, PREPARED
 from app.renderer.sandbox.sandbox import Sandbox
@@ -56,6 +58,10 @@ from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
 from app.views.gate import Gate
 
+# Single images go first on every core: where both want one, a process that draws a
+# collection gets a tenth of it.
+_NICE = 10
+
 
 class _WholeNumber(IntegerConverter):
     """A number in a path, in its one spelling.
@@ -66,10 +72,13 @@ class _WholeNumber(IntegerConverter):
     regex = r"0|[1-9][0-9]{0,17}"
 
 
-def _fork_early(isolation: Sandbox) -> None:
+def _fork_early(
+    isolation: Sandbox, processes: ProcessPool, catalogue: Catalogue
+) -> None:
     # Templates were tried, under the eye of a thread.
     WATCHDOG.rest()
     isolation.fork_early()
+    processes.fork_early(catalogue, isolation, _NICE)
 
 
 def build(
@@ -98,7 +107,8 @@ def build(
     purchases = Purchases(paid, settings.threads, open_budgets(settings))
     ledger = open_ledger(settings)
     rates, quotas = Rates(settings, ledger), open_quotas(settings, ledger)
-    pipeline = Pipeline(settings, store, 2, purchases, isolation, rates)
+    processes = ProcessPool(settings.bulk_processes, settings.render_timeout_s)
+    pipeline = Pipeline(settings, store, 2, purchases, isolation, rates, processes)
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)
@@ -137,7 +147,9 @@ def build(
     metrics.begin(pipeline.slots, services)
     app.extensions["mimeo"] = pipeline
     # For servers, which call it before their first thread.
-    app.extensions["mimeo.fork_early"] = partial(_fork_early, isolation)
+    app.extensions["mimeo.fork_early"] = partial(
+        _fork_early, isolation, processes, catalogue
+    )
     wrapped = access_log.AccessLog(
         app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH
     )

@@ -16,7 +16,7 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
@@ -34,19 +34,21 @@ from app.collection.errors import BadRows, RowFault
 from app.collection.export.zip import first_run
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.upload import read_upload
-from app.collection.lookahead import Bounds, look_ahead
+from app.collection.lookahead import bounds_of, look_ahead
 from app.collection.outcome import Bundle, Drawn, ImageFailed, Outcome
-from app.config import Settings, allocator
+from app.config import Settings, allocator, budget_of
 from app.image_request import ImageRequest
 from app.media import Media
 from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
 from app.pipeline.admission import Busy
 from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
+from app.pipeline.process_pool import ProcessPool
 from app.pipeline.purchases import Purchases
 from app.problems import describe
 from app.renderer.errors import BadParameter
 from app.renderer.sandbox.sandbox import Sandbox
+from app.renderer.template.watchdog import WATCHDOG
 
 _USAGE = """\
 mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
@@ -367,6 +369,11 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     catalogue = open_catalogue(
         settings, os.environ, isolation.draw_svg, open_images(settings, open_room)
     )
+    budget = budget_of(replace(settings, workers=1))
+    processes = ProcessPool(budget.processes, settings.render_timeout_s)
+    # Templates were tried, under the eye of a thread.
+    WATCHDOG.rest()
+    processes.fork_early(catalogue, isolation, native=True)
     pairs = options.pairs
     draft = read_upload(stream, options.media_type, pairs, catalogue, settings)
     for warning in draft.warnings:
@@ -378,7 +385,11 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
         stack.callback(log.removeHandler, handler)
         purchases = Purchases(open_purchases(settings), settings.threads)
         pipeline = Pipeline(
-            settings, open_media(settings), purchases=purchases, isolation=isolation
+            settings,
+            open_media(settings),
+            purchases=purchases,
+            isolation=isolation,
+            processes=processes,
         )
         stack.enter_context(closing(pipeline))
         stack.enter_context(progress.shown(draft.header.count))
@@ -404,7 +415,7 @@ def _counted(
         progress.found += pipeline.peek(request) is not None
         return pipeline.submit(request, cancelled, keep=True)
 
-    bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
+    bounds = bounds_of(pipeline, settings)
     with closing(look_ahead(collection.items(), submit, bounds)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Drawn):

@@ -16,7 +16,7 @@ from PIL import features
 from app.access.signed_url import secret_of
 from app.bootstrap import open_catalogue, open_keys, open_secrets
 from app.cli import listener
-from app.config import BadSetting, Settings, allocator, budget_of
+from app.config import BadSetting, MemoryBudget, Settings, allocator, budget_of
 from app.image_request import from_strings
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
@@ -149,10 +149,22 @@ def _machine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
     enough = budget.workers == settings.workers
     mend = f"memory is enough for WEB_CONCURRENCY={budget.workers}"
     yield judge("machine", enough, detail, mend)
+    yield _collections(settings, budget)
     tuned = allocator.tune()
     slow = "the C library is not glibc: drawing takes up to twice the time"
     detail = "glibc keeps the memory of pictures" if tuned else slow
     yield judge("allocator", tuned, detail, "run on a glibc Linux for speed")
+
+
+def _collections(settings: Settings, budget: MemoryBudget) -> Finding:
+    """Say what draws collections."""
+    if budget.processes:
+        drawn = f"{budget.processes} processes draw them"
+    elif settings.bulk_processes:
+        drawn = "threads of the workers draw them: memory is enough for no process"
+    else:
+        drawn = "threads of the workers draw them, as MIMEO_BULK_PROCESSES says"
+    return Finding("ok", "bulk", drawn)
 
 
 def _packages(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ grow with the number of images. Closing the generator ends the work.
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -56,6 +56,7 @@ _BUSY_RETRY_S = 5
 _UNFINISHED_RETRY_S = 1
 Describe = Callable[[Exception], dict[str, object]]
 Submit = Callable[[ImageRequest, Event], Future[Media]]
+_Queue = deque[tuple[Item | Failed, Future[Media]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,12 @@ class Bounds:
     images: int
     held_bytes: int
     tick_s: float = TICK_S
+
+
+def bounds_of(pipeline: Pipeline, settings: Settings) -> Bounds:
+    """Return the bounds that are set, the images for each process that draws."""
+    images = settings.lookahead_images * max(1, pipeline.processes)
+    return Bounds(images, settings.lookahead_bytes)
 
 
 def look_ahead(
@@ -79,12 +86,13 @@ def look_ahead(
     """
     left = iter(items)
     cancelled = Event()
-    queue: deque[tuple[Item | Failed, Future[Media]]] = deque()
-    wanted = 1
+    queue: _Queue = deque()
+    # How many may be ahead, and the bytes that an image is expected to have.
+    wanted, usual = 1, 1
     try:
         while True:
-            futures = [future for _, future in queue]
-            for item in islice(left, _room(futures, wanted, bounds.held_bytes)):
+            room = _room(queue, wanted, bounds.held_bytes, usual)
+            for item in islice(left, room):
                 if isinstance(item, Item):
                     future = submit(item.request, cancelled)
                 else:
@@ -93,14 +101,16 @@ def look_ahead(
                 queue.append((item, future))
             if not queue:
                 return
-            if not _settled([future for _, future in queue], bounds.tick_s):
+            if not _settled(queue, bounds.tick_s):
                 yield None
                 continue
             wanted = bounds.images
             item, future = queue.popleft()
             outcome: Outcome
             try:
-                outcome = Drawn(item.index, item.name, future.result())
+                media = future.result()
+                outcome = Drawn(item.index, item.name, media)
+                usual = max(len(media.data), usual - usual // 8)
             except (RendererError, AccessError) as error:
                 outcome = Failed(item.index, item.name, error)
             yield outcome
@@ -110,23 +120,43 @@ def look_ahead(
             future.cancel()
 
 
-def _room(futures: Sequence[Future[Media]], wanted: int, held_bytes: int) -> int:
-    """Return how many more drawings may start."""
-    done = (future for future in futures if future.done() and not future.exception())
-    held = sum(len(future.result().data) for future in done)
+def _room(queue: _Queue, wanted: int, held_bytes: int, usual: int) -> int:
+    """Return how many more drawings may start; those under way count as `usual`.
+
+    Half of the window at a time: those who draw get several with one message, and to
+    sum up what is held for each image took as long as to lay it into the archive.
+    """
     # Where nothing is under way one may start, however large its neighbours were.
-    return max(0, wanted - len(futures)) if held < held_bytes or not futures else 0
+    if not queue:
+        return max(1, min(wanted, held_bytes // usual))
+    if len(queue) > wanted // 2:
+        return 0
+    held = 0
+    for _, future in queue:
+        if not future.done():
+            held += usual
+        elif not future.exception():
+            held += len(future.result().data)
+    return max(0, min(wanted - len(queue), (held_bytes - held) // usual))
 
 
-def _settled(futures: Sequence[Future[Media]], tick_s: float) -> bool:
+def _settled(queue: _Queue, tick_s: float) -> bool:
     """Wait for the first of the drawings; return whether it is done.
 
     Fast ones are waited for several at a time: to wake for each would take the
     interpreter from those who draw as often (3 % of the images a second).
     """
-    if not futures[0].done():
-        wait((futures[min(len(futures), _AT_A_TIME) - 1],), _SHORT_S)
-    return bool(wait((futures[0],), tick_s).done)
+    first = queue[0][1]
+    if not first.done():
+        _wait(queue[min(len(queue), _AT_A_TIME) - 1][1], _SHORT_S)
+        _wait(first, tick_s)
+    return first.done()
+
+
+def _wait(future: Future[Media], seconds: float) -> None:
+    # The module's `wait` can wait for several, and takes four times as long for one.
+    with suppress(TimeoutError, CancelledError):
+        future.exception(seconds)
 
 
 def _noticed(outcomes: Outcomes, notices: Notices) -> Outcomes:
@@ -170,7 +200,7 @@ class CollectionDrawing:
         self._quotas = quotas or Quotas(None, None, 0)
         self._repository = repository
         self._describe = describe
-        self._bounds = Bounds(settings.lookahead_images, settings.lookahead_bytes)
+        self._settings = settings
         self._wait_s = settings.layout_wait_s
         # A stream holds a thread of the server: the rest serve single images.
         self._seats = BoundedSemaphore(max(1, settings.threads // 2))
@@ -203,7 +233,7 @@ class CollectionDrawing:
         """Yield what becomes of the items, in order; see `look_ahead`."""
         charge = charge or self.charge()
         submit = partial(self._pipeline.submit, keep=keep, charge=charge)
-        return look_ahead(items, submit, self._bounds)
+        return look_ahead(items, submit, bounds_of(self._pipeline, self._settings))
 
     def would_buy(self, items: Iterable[Item | Failed]) -> bool:
         """Tell whether a service would be paid for one of the images at least."""

@@ -16,6 +16,10 @@ _SHARED = 128 * _MIB
 # when they are warm and draw small pictures.
 _WORKER = 128 * _MIB
 _HTML = 40 * _MIB
+# What a process that draws collections has for itself, and a worker the copy of itself
+# that such processes are forked from.
+_PROCESS = 64 * _MIB
+_COPY = 8 * _MIB
 # What nobody here counts: the kernel's part, files in memory, fragments.
 _SPARE = 1 / 18
 # Of what is left to a worker; the rest is for drawing.
@@ -39,8 +43,9 @@ _LARGE = 7_000_000 * PIXEL_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBudget:
-    """The parts of `total_bytes`; all but it and `workers` are of each worker.
+    """The parts of `total_bytes`; all but the first three are of each worker.
 
+    `processes` draw collections, those of all workers together.
     `drawing_bytes` is what one picture may take, or all that are drawn at a time;
     `worker_bytes` is what a worker may hold for itself before it is replaced;
     `html_bytes` what its process for callers' HTML may map on top of what that needs
@@ -52,6 +57,7 @@ class MemoryBudget:
 
     total_bytes: int
     workers: int
+    processes: int
     worker_bytes: int
     html_bytes: int
     cache_bytes: int
@@ -71,6 +77,7 @@ class MemoryBudget:
         return replace(
             settings,
             workers=self.workers,
+            bulk_processes=min(settings.bulk_processes, self.processes),
             **kept,
             drawing_bytes=min(settings.drawing_bytes, self.drawing_bytes),
             max_image_pixels=min(settings.max_image_pixels, self.pixels_in_flight),
@@ -88,6 +95,11 @@ def budget_of(settings: Settings) -> MemoryBudget:
     least = (largest + _LEAST_HTML) / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
     fitting = int(usable / (_WORKER + _HTML + least))
     workers = max(1, min(settings.workers, fitting))
+    # Processes for collections have what all this leaves, as threads draw them, too.
+    spare = usable - workers * int(_WORKER + _HTML + _COPY + least)
+    processes = max(0, min(settings.bulk_processes, spare // _PROCESS))
+    if processes:
+        usable -= processes * _PROCESS + workers * _COPY
     room = max(0, usable // workers - _WORKER - _HTML)
     html = max(_LEAST_HTML, int(room * _HTML_SHARE))
     lookahead = int(room * _LOOKAHEAD_SHARE)
@@ -98,6 +110,7 @@ def budget_of(settings: Settings) -> MemoryBudget:
     return MemoryBudget(
         total_bytes=total,
         workers=workers,
+        processes=processes,
         worker_bytes=max(2 * _WORKER, _WORKER + room - html),
         html_bytes=html,
         cache_bytes=max(_MIB, cache),

@@ -80,6 +80,12 @@ class Settings:
         "Worker processes at most; one for each core, as memory allows.",
         variable="WEB_CONCURRENCY",
     )
+    bulk_processes: int = _setting(
+        lambda: os.cpu_count() or 1,
+        parsers.whole(0, 1024),
+        "Processes that draw collections, those of all workers together, at most; one "
+        "for each core, as memory allows. 0: threads of the workers draw them.",
+    )
     memory_bytes: int | None = _setting(
         None,
         parsers.whole(1 << 28, _BYTES),
@@ -187,7 +193,8 @@ class Settings:
     lookahead_images: int = _setting(
         8,
         parsers.whole(1, 256),
-        "Images drawn ahead of one client; drawing pauses there.",
+        "Images drawn ahead of one client, for each process that draws; drawing pauses "
+        "there.",
     )
     layout_wait_s: float = _setting(
         20.0,
@@ -371,6 +378,7 @@ def _shown(item: Any) -> str:
     special = {
         "store": "the user's cache folder",
         "workers": "the number of cores",
+        "bulk_processes": "the number of cores",
         "tracking_names": "the usual ones",
         "model_aliases": "none",
     }

@@ -154,6 +154,17 @@ def rendering(renderer: str) -> Iterator[None]:
         _rendering.dec()
 
 
+def add_in_flight(count: int) -> None:
+    """Count so many pictures more, or fewer, that other processes draw."""
+    _rendering.inc(count)
+
+
+def count_rendering(renderer: str, seconds: float) -> None:
+    """Count a picture that another process drew in so many seconds."""
+    _render_seconds.observe(seconds)
+    _renders.labels(renderer).inc()
+
+
 @contextmanager
 def streaming() -> Iterator[None]:
     """Count the body as the sending of a collection."""

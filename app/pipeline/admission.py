@@ -138,6 +138,10 @@ class AdmissionQueue:
         since = time.monotonic() if arrived is None else arrived
         return WaitPolicy(since + self._timeout_s)
 
+    def is_crowded(self) -> bool:
+        """Tell whether somebody waits for a turn who is not patient."""
+        return bool(self._queue)
+
     def expected_s(self) -> float:
         """Return how long whoever came now would wait, by what is expected."""
         if self._free and not self._queue:

@@ -115,14 +115,14 @@ class MediaStore:
             yield shared
 
 
-def media_of(encoded: Encoded, fingerprint: str) -> Media:
-    """Return encoded bytes as media."""
+def media_of(encoded: Encoded, fingerprint: str, sha256: str = "") -> Media:
+    """Return encoded bytes as media; their digest is made where it is not given."""
     return Media(
         data=encoded.data,
         media_type=encoded.media_type,
         width=encoded.width,
         height=encoded.height,
-        sha256=hashlib.sha256(encoded.data).hexdigest(),
+        sha256=sha256 or hashlib.sha256(encoded.data).hexdigest(),
         fingerprint=fingerprint,
         facts=encoded.facts,
     )

@@ -24,6 +24,7 @@ from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, Turn, WaitPo
 from app.pipeline.cost import Costs, Estimate
 from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
+from app.pipeline.process_pool import Drawing, Order, ProcessPool
 from app.pipeline.purchases import Purchase, Purchases
 from app.pipeline.singleflight import InFlight, Singleflight
 from app.pipeline.transcode import is_as_asked, redraw
@@ -76,7 +77,8 @@ class Pipeline:
     own, because each thread that draws keeps scratch memory: with eight, a worker
     went on growing for 2,000 renders, with two for 1,000 (benchmarks/memory.py).
     Large pictures have one thread of their own: small ones never wait for them, and
-    the pixels of one are in memory at a time. `isolation` is closed with the pipeline.
+    the pixels of one are in memory at a time. Small ones of a collection are drawn by
+    `processes`, if there are any. They and `isolation` are closed with the pipeline.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Pipeline:
         purchases: Purchases | None = None,
         isolation: Sandbox | None = None,
         rates: Rates | None = None,
+        processes: ProcessPool | None = None,
     ) -> None:
         self._settings = settings
         self._slots = slots
@@ -98,22 +101,32 @@ class Pipeline:
         # may wait for HTML that takes long, an eighth for a large picture.
         wait_s, threads = settings.queue_timeout_s, settings.threads
         self._gate = AdmissionQueue(slots, threads - slots, wait_s)
-        self._executor = PriorityExecutor(slots, "mimeo-draw")
-        self._small = _Lane(self._gate, self._executor, self._gate)
+        executor = self._executor = PriorityExecutor(slots, "mimeo-draw")
+        self._small = _Lane(self._gate, executor, self._gate)
         large = AdmissionQueue(1, max(1, threads // 8), wait_s)
-        executor = PriorityExecutor(1, "mimeo-draw-large")
-        self._large = _Lane(large, executor, self._gate)
+        single = PriorityExecutor(1, "mimeo-draw-large")
+        self._large = _Lane(large, single, self._gate)
         isolated = AdmissionQueue(1, threads - 1, wait_s, threads // 4)
         self._isolated = _Lane(isolated, None, isolated)
         self._costs = Costs(settings.drawing_bytes)
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = isolation or Sandbox(settings)
+        self._processes = processes or ProcessPool(0, settings.render_timeout_s)
+        self._processes.attend(
+            lambda order: executor.submit(order.draw_here, later=True),
+            self._gate.is_crowded,
+        )
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
 
     @property
     def slots(self) -> int:
         """How many drawings may run at a time: small ones, a large, an isolated one."""
         return self._slots + 2
+
+    @property
+    def processes(self) -> int:
+        """How many processes may draw collections; 0 where threads draw them."""
+        return self._processes.most
 
     def produce(
         self,
@@ -219,18 +232,28 @@ class Pipeline:
         """Return the future of the media of one image of many; single ones go first.
 
         What runs elsewhere is waited for in threads of its own, and kept. The rest is
-        drawn from end to end in one thread, without looking whether another draws
-        the same at this moment: each hand-over between threads costs about 0.1 ms, a
-        fortieth of a card. It is put into the store where `keep` says so. Those that
-        share a `charge` are let in together, at the first that has to be drawn.
+        drawn by processes, or from end to end in one thread, without looking whether
+        another draws the same at this moment: each hand-over between threads costs
+        about 0.1 ms, a fortieth of a card. It is put into the store where `keep` says
+        so. Those that share a `charge` are let in together, at the first that has to be
+        drawn.
         """
         charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
             return self._waiters.submit(self._patiently, request, cancelled, charge)
         ticket = self._ticket(request)
         assert ticket.lane.executor is not None
-        work = partial(self._one_of_many, request, ticket.estimate, keep, charge)
-        return ticket.lane.executor.submit(work, later=True)
+        estimate = ticket.estimate
+        begin = partial(self._begin_one_of_many, request, estimate, charge)
+        draw = partial(self._draw_one_of_many, request, estimate, keep)
+        if ticket.lane is not self._small or not self._processes.takes(cancelled):
+            return ticket.lane.executor.submit(lambda: begin() or draw(), later=True)
+        finish = partial(self._finish_one_of_many, request, estimate, keep)
+        future: Future[Media] = Future()
+        cost_s = estimate.seconds
+        order = Order(request, cancelled, cost_s, begin, finish, draw, future)
+        self._processes.submit(order)
+        return future
 
     def _patiently(
         self, request: ImageRequest, cancelled: threading.Event, charge: Charge
@@ -242,17 +265,36 @@ class Pipeline:
         # An archive may keep it for minutes: a mapped file would stay open as long.
         return replace(media, data=media.in_memory)
 
-    def _one_of_many(
-        self, request: ImageRequest, estimate: Estimate, keep: bool, charge: Charge
-    ) -> Media:
+    def _begin_one_of_many(
+        self, request: ImageRequest, estimate: Estimate, charge: Charge
+    ) -> Media | None:
+        """Return what is kept; else charge for what is about to be drawn."""
         stored = self._kept.find(request.fingerprint)
-        if stored is not None:
-            return stored
-        charge.check()
-        charge.debit(estimate.megapixels)
+        if stored is None:
+            charge.check()
+            charge.debit(estimate.megapixels)
+        return stored
+
+    def _draw_one_of_many(
+        self, request: ImageRequest, estimate: Estimate, keep: bool
+    ) -> Media:
         with metrics.rendering(request.renderer.name):
             encoded = self._produce(request, estimate)
         media = media_of(encoded, request.fingerprint)
+        return self._note(encoded, media, keep)
+
+    def _finish_one_of_many(
+        self, request: ImageRequest, estimate: Estimate, keep: bool, drawing: Drawing
+    ) -> Media:
+        """Return what another process drew, and count it here."""
+        encoded = drawing.encoded
+        self._costs.learn(estimate, drawing.cpu_s)
+        seconds = encoded.draw_s + encoded.encode_s
+        metrics.count_rendering(request.renderer.name, seconds)
+        media = media_of(encoded, request.fingerprint, drawing.sha256)
+        return self._note(encoded, media, keep)
+
+    def _note(self, encoded: Encoded, media: Media, keep: bool) -> Media:
         spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         if keep:
             self._kept.put(media)
@@ -286,6 +328,7 @@ class Pipeline:
         """End the threads that draw, and the process for untrusted input."""
         # First those that hand work to the executor, which would wait for it in vain.
         self._waiters.shutdown(cancel_futures=True)
+        self._processes.close()
         for lane in (self._small, self._large):
             assert lane.executor is not None
             lane.executor.shutdown()

@@ -24,6 +24,10 @@ _ENGINES: list[Engine] = []
 _T = TypeVar("_T")
 
 
+class LeftToParent(Exception):
+    """This process draws nothing that is isolated: the one it was forked from does."""
+
+
 class Sandbox:
     """Draws what is isolated; cheap until it is first used."""
 
@@ -32,6 +36,11 @@ class Sandbox:
         self._cell = SandboxProcess(
             prepare, settings, memory_bytes=settings.html_memory_bytes
         )
+        self._left = False
+
+    def leave_to_parent(self) -> None:
+        """Raise LeftToParent in place of drawing, in a process that was forked."""
+        self._left = True
 
     def fork_early(self) -> None:
         """Make ready to start the other process, while this one has no threads.
@@ -51,6 +60,8 @@ class Sandbox:
         return self._run(draw, renderer.name, parameters, output)
 
     def _run(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        if self._left:
+            raise LeftToParent
         try:
             return self._cell.run(function, *arguments, timeout_s=self._timeout_s)
         except Expired as error:
