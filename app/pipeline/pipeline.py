@@ -24,7 +24,7 @@ from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, Turn, WaitPo
 from app.pipeline.cost import Costs, Estimate
 from app.pipeline.executor import PriorityExecutor
 from app.pipeline.media_store import MediaStore, Stored, media_of
-from app.pipeline.process_pool import Drawing, Order, ProcessPool
+from app.pipeline.process_pool import DrawnElsewhere, Order, ProcessPool
 from app.pipeline.purchases import Purchase, Purchases
 from app.pipeline.singleflight import InFlight, Singleflight
 from app.pipeline.transcode import is_as_asked, redraw
@@ -284,7 +284,11 @@ class Pipeline:
         return self._note(encoded, media, keep)
 
     def _finish_one_of_many(
-        self, request: ImageRequest, estimate: Estimate, keep: bool, drawing: Drawing
+        self,
+        request: ImageRequest,
+        estimate: Estimate,
+        keep: bool,
+        drawing: DrawnElsewhere,
     ) -> Media:
         """Return what another process drew, and count it here."""
         encoded = drawing.encoded

@@ -56,7 +56,7 @@ _MOST_FAILURES = 3
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
 
 
-class Drawing(NamedTuple):
+class DrawnElsewhere(NamedTuple):
     """What a process made: the image, its SHA-256, and seconds of a processor."""
 
     encoded: Encoded
@@ -78,7 +78,7 @@ class Order:
     run: threading.Event
     cost_s: float
     begin: Callable[[], Media | None]
-    finish: Callable[[Drawing], Media]
+    finish: Callable[[DrawnElsewhere], Media]
     draw: Callable[[], Media]
     future: "Future[Media]"
     begun: bool = False
@@ -323,7 +323,7 @@ class ProcessPool:
         orders, answers = process.hear()
         for order, (result, sha256, cpu_s) in zip(orders, answers, strict=True):
             if isinstance(result, tuple):
-                drawing = Drawing(Encoded(*result), sha256, cpu_s)
+                drawing = DrawnElsewhere(Encoded(*result), sha256, cpu_s)
                 order.settle(partial(order.finish, drawing))
             elif isinstance(result, LeftToParent):
                 self._elsewhere(order)
@@ -433,7 +433,7 @@ def _told(request: ImageRequest) -> tuple[Any, ...]:
 def _fault(stopped: bool, limit_s: float) -> RendererError:
     if stopped:
         return RenderTimeout("MIMEO_RENDER_TIMEOUT_S", limit_s)
-    return Undrawable("Drawing was stopped: the engine cannot cope with it.")
+    return Undrawable("DrawnElsewhere was stopped: the engine cannot cope with it.")
 
 
 def _draw_all(
