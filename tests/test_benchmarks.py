@@ -380,6 +380,14 @@ def test_results_are_drawn_as_bars_and_what_is_not_installed_in_words() -> None:
         chart.draw({"cases": {}}, chart.DARK)
 
 
+def test_the_chart_in_the_readme_is_that_of_the_results_kept() -> None:
+    results = json.loads((ROOT / "benchmarks/results.json").read_text())
+
+    for file, colours in (("speed", chart.LIGHT), ("speed-dark", chart.DARK)):
+        kept = (ROOT / f"docs/images/{file}.svg").read_text()
+        assert kept == chart.draw(results, colours) + "\n", f"draw {file}.svg anew"
+
+
 def test_no_hot_path_is_slower_than_the_reference_allows() -> None:
     _, late = guard.check()
 
