@@ -433,7 +433,7 @@ def _told(request: ImageRequest) -> tuple[Any, ...]:
 def _fault(stopped: bool, limit_s: float) -> RendererError:
     if stopped:
         return RenderTimeout("MIMEO_RENDER_TIMEOUT_S", limit_s)
-    return Undrawable("DrawnElsewhere was stopped: the engine cannot cope with it.")
+    return Undrawable("Drawing was stopped: the engine cannot cope with it.")
 
 
 def _draw_all(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.pipeline import process_pool
 from tests.pipeline.process_work import ROWS, mixed
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,11 @@ def test_a_row_that_holds_its_process_up_is_stopped_and_fails_alone() -> None:
     failed = {"49": "RenderTimeout", "99": "RenderTimeout"}
     assert found == {"failed": failed, "drawn": ROWS - 2}
     assert "was stopped, for it took too long" in log
+
+
+def test_a_row_that_fails_is_told_in_words_of_callers() -> None:
+    # Once the name of a class stood here, which a renaming had put in its place.
+    assert str(process_pool._fault(False, 1.0)).startswith("Drawing was stopped: ")
 
 
 def test_a_fault_of_ours_comes_with_its_traceback_in_the_log() -> None:
