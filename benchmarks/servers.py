@@ -140,7 +140,7 @@ def _wait(process: subprocess.Popen[bytes], base: str) -> None:
         try:
             requests.get(base, timeout=5).close()
             return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.1)
     raise RuntimeError(f"did not answer within {START_S} s")
 
