@@ -13,17 +13,18 @@ _MIB = 1 << 20
 # processes have in common, fonts and code;
 _SHARED = 128 * _MIB
 # then what a worker, and the process that draws callers' HTML, have for themselves
-# when they are warm and draw small pictures.
-_WORKER = 128 * _MIB
-_HTML = 40 * _MIB
+# when they are warm and draw small pictures, two at a time.
+_WORKER = 174 * _MIB
+_HTML = 64 * _MIB
 # What a process that draws collections has for itself, and a worker the copy of itself
 # that such processes are forked from.
 _PROCESS = 64 * _MIB
 _COPY = 8 * _MIB
 # What nobody here counts: the kernel's part, files in memory, fragments.
 _SPARE = 1 / 18
-# Of what is left to a worker; the rest is for drawing.
-_HTML_SHARE = 1 / 5
+# Of what is left to a worker. The rest is for drawing, of which HTML in its process
+# has a part: the two never draw large pictures at a time.
+_HTML_SHARE = 2 / 5
 _LOOKAHEAD_SHARE = 1 / 64
 _CACHE_SHARE = 1 / 16
 # The engine's pixels, a copy without alpha, filtered rows or the encoder's planes, and
@@ -33,6 +34,8 @@ PIXEL_BYTES = 16
 _WEIGHTS = {"avif": 3}
 _WEIGHT_SMALL = 2
 _LEAST_LOOKAHEAD = _MIB // 4
+# A worker that holds no more is not replaced.
+_LEAST_WORKER = 256 * _MIB
 # Below it a caller's HTML could not even be laid out,
 _LEAST_HTML = 64 * _MIB
 # nor a card of double size be drawn.
@@ -92,7 +95,7 @@ def budget_of(settings: Settings) -> MemoryBudget:
     usable = int(total * (1 - _SPARE)) - _SHARED
     # Each worker can draw a large picture, if settings admit one, and HTML beside it.
     largest = min(settings.max_pixels * PIXEL_BYTES, settings.drawing_bytes, _LARGE)
-    least = (largest + _LEAST_HTML) / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
+    least = largest / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
     fitting = int(usable / (_WORKER + _HTML + least))
     workers = max(1, min(settings.workers, fitting))
     # Processes for collections have what all this leaves, as threads draw them, too.
@@ -101,17 +104,17 @@ def budget_of(settings: Settings) -> MemoryBudget:
     if processes:
         usable -= processes * _PROCESS + workers * _COPY
     room = max(0, usable // workers - _WORKER - _HTML)
-    html = max(_LEAST_HTML, int(room * _HTML_SHARE))
     lookahead = int(room * _LOOKAHEAD_SHARE)
     cache = int(room * _CACHE_SHARE)
-    drawing = max(_LEAST_DRAWING, room - html - lookahead - cache)
+    drawing = max(_LEAST_DRAWING, room - lookahead - cache)
+    html = max(_LEAST_HTML, int(drawing * _HTML_SHARE))
     # As many collections are drawn at a time, and each looks ahead.
     streams = max(1, settings.threads // 2)
     return MemoryBudget(
         total_bytes=total,
         workers=workers,
         processes=processes,
-        worker_bytes=max(2 * _WORKER, _WORKER + room - html),
+        worker_bytes=max(_LEAST_WORKER, _WORKER + room - html),
         html_bytes=html,
         cache_bytes=max(_MIB, cache),
         lookahead_bytes=max(_LEAST_LOOKAHEAD, lookahead // streams),

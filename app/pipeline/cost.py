@@ -36,13 +36,15 @@ class Estimate:
     """What one drawing is expected to take.
 
     `megapixels` is what rates count, weighed by the format, and `seconds` are of a
-    processor. One that is `large` keeps others from theirs.
+    processor. One that is `large` keeps others from theirs, one that is `heavy` does by
+    the memory it takes.
     """
 
     kind: _Kind
     megapixels: float
     seconds: float
     large: bool
+    heavy: bool
 
 
 class Costs:
@@ -63,12 +65,11 @@ class Costs:
         megapixels = cost_of(size, output.format, isolated=renderer.isolated)
         kind = renderer.name, output.format, round(log2(megapixels) / 2)
         seconds = self._per_megapixel.get(kind, _UNKNOWN_S) * megapixels
-        large = (
-            seconds > DEAR_S
-            or memory_of(size[0] * size[1], output) > self._most_bytes
+        heavy = (
+            memory_of(size[0] * size[1], output) > self._most_bytes
             or _pixels_on_it(request) * PIXEL_BYTES > self._most_bytes
         )
-        return Estimate(kind, megapixels, seconds, large)
+        return Estimate(kind, megapixels, seconds, heavy or seconds > DEAR_S, heavy)
 
     def learn(self, estimate: Estimate, took_s: float) -> None:
         """Take note of how many seconds of a processor it took."""

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -41,12 +42,14 @@ class _Lane:
     """Where drawings of a kind wait for their turns, and the threads that draw them.
 
     Without threads they are drawn in the process for callers' HTML. Whoever waits for
-    what another draws counts in `audience`.
+    what another draws counts in `audience`. Those whose memory is in another process
+    wait for `room` first.
     """
 
     gate: AdmissionQueue
     executor: PriorityExecutor | None
     audience: AdmissionQueue
+    room: AdmissionQueue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class Pipeline:
         self._large = _Lane(large, single, self._gate)
         isolated = AdmissionQueue(1, threads - 1, wait_s, threads // 4)
         self._isolated = _Lane(isolated, None, isolated)
+        # The pixels of a large page and of a large picture are never in memory at once.
+        self._isolated_heavy = _Lane(isolated, None, isolated, room=large)
         self._costs = Costs(settings.drawing_bytes)
         self._waiters = ThreadPoolExecutor(threads // 2, "mimeo-wait")
         self._isolation = isolation or Sandbox(settings)
@@ -380,7 +385,11 @@ class Pipeline:
         charge = charge or self._rates.charge()
         charge.check()
         turn = Turn(ticket.estimate.seconds, CALLER.get().id)
-        with ticket.lane.gate.admit(patience, flight.urgent, turn):
+        lane = ticket.lane
+        with ExitStack() as stack:
+            if lane.room is not None:
+                stack.enter_context(lane.room.admit(patience, flight.urgent, turn))
+            stack.enter_context(lane.gate.admit(patience, flight.urgent, turn))
             flight.begun.set()
             spans.note("queue", time.perf_counter() - asked_s)
             charge.debit(ticket.estimate.megapixels)
@@ -395,7 +404,8 @@ class Pipeline:
     def _ticket(self, request: ImageRequest) -> _Ticket:
         estimate = self._costs.estimate(request)
         if request.renderer.isolated:
-            return _Ticket(self._isolated, estimate)
+            lane = self._isolated_heavy if estimate.heavy else self._isolated
+            return _Ticket(lane, estimate)
         return _Ticket(self._large if estimate.large else self._small, estimate)
 
     def _draw(self, request: ImageRequest, ticket: _Ticket) -> Encoded:
