@@ -120,6 +120,8 @@ def build(
     app.url_map.converters["int"] = _WholeNumber
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
     app.url_map.merge_slashes = False
+    # No rule has a default that another rule spells out.
+    app.url_map.redirect_defaults = False
     app.before_request(body.check_frame)
     Gate(settings, keys, signer).install(app)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes

@@ -8,9 +8,10 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -141,6 +142,12 @@ _recycled = _counter(
 _workers = _gauge("workers", "Workers that serve, by their version.", "version")
 
 
+# `labels` takes a lock, and as long as the counting itself. These are never removed.
+@lru_cache(256)
+def _series(of: Any, *labels: object) -> Any:
+    return of.labels(*labels)
+
+
 @contextmanager
 def rendering(renderer: str) -> Iterator[None]:
     """Count the body as the drawing of a picture."""
@@ -174,7 +181,7 @@ def streaming() -> Iterator[None]:
 
 def count_request(status: int) -> None:
     """Count a request by the status of its answer."""
-    _requests.labels(status).inc()
+    _series(_requests, status).inc()
 
 
 def count_turned_away(count: int) -> None:
@@ -219,7 +226,7 @@ def count_ledger_error() -> None:
 
 def observe_phase(phase: str, seconds: float) -> None:
     """Count the time that one of PHASES took."""
-    _phase_seconds.labels(phase).observe(seconds)
+    _series(_phase_seconds, phase).observe(seconds)
 
 
 def count_bought(upstream: str, count: int, cost: float) -> None:
@@ -240,7 +247,7 @@ def count_refusal(reason: str) -> None:
 
 def count_lookup(room: str, *, hit: bool) -> None:
     """Count a look for an image in a room of the store."""
-    _lookups.labels(room, "hit" if hit else "miss").inc()
+    _series(_lookups, room, "hit" if hit else "miss").inc()
 
 
 def count_evicted(room: str, entries: int, size: int) -> None:

@@ -75,13 +75,14 @@ class Catalogue:
         self._guard = threading.Lock()
         self._stamp: object = None
         self._renderers: Mapping[str, Renderer] = MappingProxyType({})
+        self._names: tuple[str, ...] = ()
         self._broken: Mapping[str, BrokenTemplate] = MappingProxyType({})
         self._load()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all renderers that can be used, sorted."""
         self._refresh()
-        return tuple(sorted(self._renderers))
+        return self._names
 
     def get(self, name: str) -> Renderer:
         """Return a renderer; raise UnknownRenderer or BrokenTemplate."""
@@ -134,6 +135,7 @@ class Catalogue:
                 if name not in broken or name in self._drawn
             }
         )
+        self._names = tuple(sorted(self._renderers))
         self._broken = MappingProxyType(broken)
 
 

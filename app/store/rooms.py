@@ -280,6 +280,7 @@ class FolderStore(BoundedStore):
     ) -> None:
         super().__init__(lambda: LocalStore(root, mkdir=True), room, limit, swept)
         self._root = root
+        self._folder = str(root)
         self._locks = root / "locks"
         self._scratch = root / "scratch"
         self._sweep_lock = self._locks / f"{room}-sweep"
@@ -364,11 +365,15 @@ class FolderStore(BoundedStore):
                 os.close(descriptor)
 
     def _get(self, path: str) -> bytes | memoryview:
-        with open(self._root / path, "rb") as file:
-            if os.fstat(file.fileno()).st_size < mapped.LARGE:
-                return file.read()
-            # Files are replaced and deleted, never changed: a map stays as it is.
-            return mapped.view(file.fileno())
+        # A `Path` and a file object take longer than the disk.
+        file = os.open(f"{self._folder}/{path}", os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            # Files are replaced and deleted, never changed: a map stays as it is, and
+            # there is nothing behind what was read.
+            return mapped.view(file) if size >= mapped.LARGE else os.read(file, size)
+        finally:
+            os.close(file)
 
     def _read(self, path: str, start: int, stop: int) -> bytes:
         with open(self._root / path, "rb", buffering=0) as file:

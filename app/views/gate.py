@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from flask import Flask, Response, request
+from flask.globals import request_ctx
 
 from app.access.caller import CALLER, Caller
 from app.access.errors import BadSignature, ExpiredUrl, UnlistedHost
@@ -88,23 +89,26 @@ class Gate:
 
     def enter(self) -> None:
         """Take note of the caller, or refuse them; raises an AccessError."""
-        environ = request.environ
+        # Each look through Flask's proxy is five calls.
+        asked = request_ctx.request
+        environ, rule = asked.environ, asked.url_rule
+        endpoint = None if rule is None else rule.endpoint
         # Set before anything can be raised: a thread serves one caller after another.
         CALLER.set(self._stranger)
         ARRIVED.set(environ.get("mimeo.arrived"))
         # Whoever asks for health calls a container by its address.
-        if request.blueprint != "health":
+        if self._hosts and not (endpoint or "").startswith("health."):
             self._check_host(environ)
-        if request.url_rule is not None:
+        if rule is not None:
             # For traces: paths are what people made up.
-            environ["mimeo.route"] = request.url_rule.rule
+            environ["mimeo.route"] = rule.rule
         caller = self._caller(environ)
         CALLER.set(caller)
         environ[_CALLER] = caller
         # Without an endpoint the answer is 404 or 405, and OPTIONS is for anyone.
-        if request.endpoint is None or environ["REQUEST_METHOD"] == "OPTIONS":
+        if endpoint is None or environ["REQUEST_METHOD"] == "OPTIONS":
             return
-        action = ACTIONS.get(request.endpoint, "administer")
+        action = ACTIONS.get(endpoint, "administer")
         if action != "media":
             self._policy.check(caller, action)
         elif caller.kind != "signature":
@@ -161,7 +165,7 @@ class Gate:
 
     def _address(self, environ: Mapping[str, Any]) -> str:
         """Return the client's address, or nothing where a proxy hides it."""
-        if self._unproxied and any(name in environ for name in _FORWARDED):
+        if self._unproxied and not environ.keys().isdisjoint(_FORWARDED):
             if not self._warned:
                 self._warned = True
                 _LOG.warning(
@@ -172,8 +176,6 @@ class Gate:
         return network_of(environ.get("REMOTE_ADDR", ""))
 
     def _check_host(self, environ: Mapping[str, Any]) -> None:
-        if not self._hosts:
-            return
         host = bare_host(environ.get("HTTP_HOST", ""))
         if host not in self._hosts:
             raise UnlistedHost(host)
@@ -233,7 +235,7 @@ def _is_local(environ: Mapping[str, Any]) -> bool:
     """Tell whether a program on this machine asks, and no page and no proxy."""
     if not _is_loopback(environ.get("REMOTE_ADDR", "")):
         return False
-    if any(name in environ for name in _FORWARDED):
+    if not environ.keys().isdisjoint(_FORWARDED):
         return False
     # A name that an attacker points at this machine is another one (DNS rebinding).
     if bare_host(environ.get("HTTP_HOST", "localhost")) not in _LOOPBACK:
