@@ -1,7 +1,7 @@
 """Request ids and one structured log line for each request, as WSGI middleware."""
 
 import logging
-import os
+import random
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from app.observability import metrics, spans
+from app.observability.line_writer import LineWriter
 from app.observability.request_id import REQUEST_ID
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_STDERR = 2
+LINES = LineWriter(2)
 Pairs = tuple[tuple[str, str], ...]
 _NONE: Mapping[str, Pairs] = MappingProxyType({})
 
@@ -84,7 +85,8 @@ class AccessLog:
         # 128 random bits: workers need not agree on a counter. A caller's own id goes
         # into a log of lines, so it must not hold a line feed or a quotation mark.
         if given is None or not REQUEST_ID.match(given):
-            given = os.urandom(16).hex()
+            # No secret, so no call of the system.
+            given = f"{random.getrandbits(128):032x}"
         request_id = given
         environ["mimeo.request_id"] = request_id
         seen: dict[str, int] = {}
@@ -133,7 +135,7 @@ class _Logged:
 
 
 def _log(environ: "WSGIEnvironment", status: int, at: float) -> None:
-    """Write the line at once: the logging package takes 20 us for it, this 4 us."""
+    """Write the line: the logging package takes 20 us for it, this 4 us."""
     entry = {
         "time": datetime.now(UTC),
         "level": "info",
@@ -145,6 +147,5 @@ def _log(environ: "WSGIEnvironment", status: int, at: float) -> None:
         "duration_ms": round((time.perf_counter() - at) * 1000, 2),
         "remote": environ.get("REMOTE_ADDR", ""),
     }
-    # One write of a whole line: those of several workers do not mix within lines.
     options = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
-    os.write(_STDERR, orjson.dumps(entry, option=options))
+    LINES.write(orjson.dumps(entry, option=options))

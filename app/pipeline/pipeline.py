@@ -17,7 +17,7 @@ from typing import TypeVar
 from app.access.caller import CALLER
 from app.access.errors import Exhausted
 from app.access.rates import Charge, Rates
-from app.config import Settings
+from app.config import Settings, allocator
 from app.image_request import ImageRequest
 from app.media import Media
 from app.observability import metrics, spans
@@ -411,6 +411,9 @@ class Pipeline:
     def _draw(self, request: ImageRequest, ticket: _Ticket) -> Encoded:
         lane, estimate = ticket.lane, ticket.estimate
         if lane.executor is None:
+            if estimate.heavy:
+                # Of one budget: what is free here is for the other process.
+                allocator.trim()
             wanted = (request.renderer, request.parameters, request.output)
             encoded = self._isolation.produce(*wanted)
             self._costs.learn(estimate, encoded.draw_s + encoded.encode_s)

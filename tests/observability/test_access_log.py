@@ -7,6 +7,7 @@ import pytest
 
 from app import create_app
 from app.config import Settings
+from app.observability.access_log import LINES
 
 
 def test_request_is_one_line_without_its_query(
@@ -17,6 +18,7 @@ def test_request_is_one_line_without_its_query(
     capfd.readouterr()
 
     client.get("/images/solid.png?color=red", headers={"X-Request-ID": "abc"}).close()
+    LINES.flush()
 
     (line,) = capfd.readouterr().err.splitlines()
     entry = json.loads(line)
@@ -34,5 +36,6 @@ def test_log_can_be_turned_off(
     capfd.readouterr()
 
     client.get("/health/live").close()
+    LINES.flush()
 
     assert capfd.readouterr().err == ""
