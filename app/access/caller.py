@@ -19,7 +19,8 @@ class Caller:
     `address` is the client's, an IPv6 one as its /64, and empty where it is not
     known. `key` is the key that was sent, or of a signature the key of the same id,
     where there is one. `expires` is when a signature ends, in seconds since the epoch.
-    `request_id` is for the log.
+    `request_id`, `remote`, which is the client's address whole, and `endpoint`, the
+    route, are for the log.
     """
 
     kind: Kind
@@ -28,6 +29,8 @@ class Caller:
     expires: int | None = None
     policy: "Policy | None" = None
     request_id: str = ""
+    remote: str = ""
+    endpoint: str | None = None
 
     @property
     def id(self) -> str:

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from zlib_ng import zlib_ng
 
-from app.access.caller import CALLER
+from app.access.caller import CALLER, Caller
 from app.access.errors import AccessError
 from app.access.quotas import Quotas
 from app.access.rates import Charge
@@ -55,6 +55,9 @@ _BUSY_RETRY_S = 5
 # Drawing stops when nobody waits for it.
 _UNFINISHED_RETRY_S = 1
 Describe = Callable[[Exception], dict[str, object]]
+# Hears of each image that failed: the error, who asked, and the number of the image, or
+# None where one of this answer failed by an equal error before.
+Refused = Callable[[RendererError | AccessError, Caller, int | None], None]
 Submit = Callable[[ImageRequest, Event], Future[Media]]
 _Queue = deque[tuple[Item | Failed, Future[Media]]]
 
@@ -185,7 +188,7 @@ class CollectionDrawing:
     """Draws collections in one worker: so many at a time, each so far ahead.
 
     What is drawn is sent and forgotten; see docs/decisions/archives.md. `describe`
-    says an error as a problem's members.
+    says an error as a problem's members, `refused` hears of every image that failed.
     """
 
     def __init__(
@@ -194,12 +197,14 @@ class CollectionDrawing:
         repository: CollectionRepository,
         settings: Settings,
         describe: Describe,
+        refused: Refused,
         quotas: Quotas | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._quotas = quotas or Quotas(None, None, 0)
         self._repository = repository
         self._describe = describe
+        self._refused = refused
         self._settings = settings
         self._wait_s = settings.layout_wait_s
         # A stream holds a thread of the server: the rest serve single images.
@@ -233,7 +238,22 @@ class CollectionDrawing:
         """Yield what becomes of the items, in order; see `look_ahead`."""
         charge = charge or self.charge()
         submit = partial(self._pipeline.submit, keep=keep, charge=charge)
-        return look_ahead(items, submit, bounds_of(self._pipeline, self._settings))
+        bounds = bounds_of(self._pipeline, self._settings)
+        return self._heard(look_ahead(items, submit, bounds), charge.caller)
+
+    def _heard(
+        self, outcomes: Generator[Outcome | None], caller: Caller
+    ) -> Generator[Outcome | None]:
+        """Yield the outcomes; say of those that failed that they did."""
+        kinds: set[type[Exception]] = set()
+        with closing(outcomes):
+            for outcome in outcomes:
+                if isinstance(outcome, Failed):
+                    kind = type(outcome.error)
+                    index = None if kind in kinds else outcome.index
+                    kinds.add(kind)
+                    self._refused(outcome.error, caller, index)
+                yield outcome
 
     def would_buy(self, items: Iterable[Item | Failed]) -> bool:
         """Tell whether a service would be paid for one of the images at least."""

@@ -50,8 +50,12 @@ def refusal(
     address: str,
     caller: str,
     request_id: str,
+    index: int | None,
 ) -> None:
-    """Note that a request was refused; `reason` is the name of the problem."""
+    """Note that a request was refused; `reason` is the name of the problem.
+
+    `index` is the number of the image, from 1, where an answer goes on without it.
+    """
     _write(
         "refusal",
         reason=reason,
@@ -59,6 +63,7 @@ def refusal(
         address=address,
         caller=caller,
         request_id=request_id,
+        index=index,
     )
 
 

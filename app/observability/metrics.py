@@ -241,7 +241,7 @@ def count_recycled() -> None:
 
 
 def count_refusal(reason: str) -> None:
-    """Count a request that was refused, for one of REASONS."""
+    """Count a request, or an image of an answer, refused for one of REASONS."""
     _refusals.labels(reason).inc()
 
 

@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
-from app.access.caller import CALLER
+from app.access.caller import CALLER, Caller
 from app.access.errors import (
     AccessError,
     BudgetExhausted,
@@ -83,16 +83,14 @@ def _answer(error: Exception) -> Response:
         _drain(request.environ)
     cause = error.error if isinstance(error, ImageFailed) else error
     row, detail, pairs = _seen(error, cause)
-    reason = of_kind(_REASONS, cause)
-    if reason is not None:
-        metrics.count_refusal(reason)
-    if isinstance(cause, AccessError):
-        audit.refusal(
-            reason=row.slug or row.title,
-            endpoint=request.endpoint,
-            address=request.environ.get("REMOTE_ADDR", ""),
-            caller=cause.key_id or CALLER.get().label,
-            request_id=request.environ.get("mimeo.request_id", ""),
+    # Of an image in an answer whoever draws it has told already.
+    if cause is error:
+        _note(
+            error,
+            request.endpoint,
+            request.environ.get("REMOTE_ADDR", ""),
+            CALLER.get().label,
+            request.environ.get("mimeo.request_id", ""),
         )
     own: int | None = current_app.config.get("GATEWAY_STATUS")
     if own is not None and row.status in (502, 504):
@@ -113,6 +111,41 @@ def _answer(error: Exception) -> Response:
         **more,
     }
     return _send(row.status, "application/problem+json", document, pairs)
+
+
+def refused(error: Exception, caller: Caller, index: int | None) -> None:
+    """Count and audit an image that is refused in an answer which goes on.
+
+    `index` is its number, from 1; None where the audit has an equal one of this answer.
+    """
+    about = (caller.endpoint, caller.remote, caller.label, caller.request_id)
+    _note(error, *about, index=index, audited=index is not None)
+
+
+def _note(
+    error: Exception,
+    endpoint: str | None,
+    address: str,
+    caller: str,
+    request_id: str,
+    *,
+    index: int | None = None,
+    audited: bool = True,
+) -> None:
+    """Count a refusal, and audit it, where it is one."""
+    reason = of_kind(_REASONS, error)
+    if reason is not None:
+        metrics.count_refusal(reason)
+    if audited and isinstance(error, AccessError):
+        row = PROBLEMS[type(error)]
+        audit.refusal(
+            reason=row.slug or row.title,
+            endpoint=endpoint,
+            address=address,
+            caller=error.key_id or caller,
+            request_id=request_id,
+            index=index,
+        )
 
 
 def _send(status: int, media_type: str, document: Any, pairs: list[Pair]) -> Response:

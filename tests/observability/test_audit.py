@@ -11,12 +11,14 @@ import pytest
 from app.access.keys import digest_of, new_key
 from app.access.signed_url import UrlSigner
 from tests.gunicorn_server import ROOT, Reply, Server, serve
+from tests.observability.test_metrics import read
 from tests.test_services import Service, serving
 from tests.upstream.pictures import PNG
 from tests.upstream.wire_forms import Form
 
 SECRET = "0123456789-abcdefghijklmnopqrstuv"
 # What a caller types; no line may have any of it.
+FORMS = ("zip", "json", "ndjson")
 PROMPT, NAME = "zebra-in-a-prompt", "Ottilie-in-a-row"
 PAGE = (ROOT / "docs/reference/audit.md").read_text()
 
@@ -29,6 +31,9 @@ class Audited(NamedTuple):
     buyer: tuple[str, str]
     poor: tuple[str, str]
     late: tuple[str, str]
+    # May buy two images, one for each form; and none.
+    frugal: dict[str, tuple[str, str]]
+    broke: tuple[str, str]
 
     def ask(self, path: str, token: str = "", **more: Any) -> Reply:
         # Through a proxy, so that nobody is local.
@@ -36,6 +41,11 @@ class Audited(NamedTuple):
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return self.server.ask(path, headers=headers, **more)
+
+    def refusals(self, reason: str) -> float:
+        """Return how many are counted for a reason, of the operator's own figures."""
+        text = self.server.ask("/metrics").body.decode()
+        return read(text, f'mimeo_refusals_total{{reason="{reason}"}}')
 
     def lines(self) -> list[dict[str, Any]]:
         """Return all audit lines so far."""
@@ -56,6 +66,13 @@ class Audited(NamedTuple):
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     ids = [new_key() for _ in range(3)]
+    frugal, broke = {form: new_key() for form in FORMS}, new_key()
+    bounded = ((*each, 0.2) for each in frugal.values())
+    budgets = "".join(
+        f'[keys.{id}]\nsha256 = "{digest_of(token)}"\nbudget = {budget}\n'
+        'scopes = ["draw:*", "services"]\n'
+        for id, token, budget in (*bounded, (*broke, 0))
+    )
     scopes = ('["draw:*", "services"]', '["read"]', '["admin"]')
     keys = "".join(
         f'[keys.{id}]\nname = "{NAME}"\nsha256 = "{digest_of(token)}"\n'
@@ -64,7 +81,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     )
     settings = {
         "MIMEO_STORE": str(tmp_path_factory.mktemp("store")),
-        "MIMEO_KEYS": f"{keys}expires = 2020-01-01\n",
+        "MIMEO_KEYS": f"{keys}expires = 2020-01-01\n{budgets}",
         "MIMEO_URL_KEYS": f"urls:{SECRET}",
         "MIMEO_ALLOWED_HOSTS": "mimeo.example",
     }
@@ -75,7 +92,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
         )
         settings["MIMEO_UPSTREAMS"] = str(upstreams)
         with serve(settings=settings) as server:
-            yield Audited(server, service, *ids)
+            yield Audited(server, service, *ids, frugal, broke)
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +187,51 @@ def test_every_refusal_is_one_line_that_says_why_and_where(audited: Audited) -> 
         assert line["message"] == "refusal"
         assert (line["reason"], line["endpoint"]) == (reason, endpoint)
         assert (line["caller"], line["address"]) == (caller, "127.0.0.1")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_refused_in_an_answer_that_goes_on_are_counted_and_one_line(
+    audited: Audited, form: str
+) -> None:
+    # They were in what the archive carries, and nowhere where an operator looks.
+    id, token = audited.frugal[form]
+    rows = [{"prompt": f"{PROMPT} {form} {number}"} for number in range(5)]
+    body = json.dumps({"renderer": "paid", "items": rows}).encode()
+    headers = {"Content-Type": "application/json"}
+    before = audited.refusals("budget")
+
+    made = audited.ask(
+        f"/collections.{form}", token, method="POST", body=body, headers=headers
+    )
+
+    bought = [each for each in audited.of(made) if each["message"] == "purchase"]
+    refused = [each for each in audited.of(made) if each["message"] == "refusal"]
+    assert made.status == 200
+    assert len(bought) == 2
+    (line,) = refused
+    assert (line["reason"], line["caller"]) == ("budget-exhausted", id)
+    assert (line["endpoint"], line["address"]) == ("archives.create", "127.0.0.1")
+    assert 1 < line["index"] <= 5
+    assert audited.refusals("budget") - before == 3
+
+
+def test_an_answer_that_is_refused_at_its_first_image_is_one_line(
+    audited: Audited,
+) -> None:
+    rows = [{"prompt": f"{PROMPT} first {number}"} for number in range(2)]
+    body = json.dumps({"renderer": "paid", "items": rows}).encode()
+    headers = {"Content-Type": "application/json"}
+    before = audited.refusals("budget")
+
+    token = audited.broke[1]
+    made = audited.ask(
+        "/collections.zip", token, method="POST", body=body, headers=headers
+    )
+
+    (line,) = audited.of(made)
+    assert made.status == 429
+    assert (line["reason"], line["index"]) == ("budget-exhausted", 1)
+    assert audited.refusals("budget") - before == 1
 
 
 def test_a_deletion_is_one_line(audited: Audited) -> None:
