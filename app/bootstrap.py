@@ -1,7 +1,7 @@
 """Opens what an operator configured: services, and rooms of the store."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from app.upstream.config.file import UpstreamSettingError
 from app.upstream.service_renderer import renderer_of
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 _LOG = logging.getLogger("mimeo.access")
 # Entries of a byte: more than are bought in a day.
@@ -136,10 +136,14 @@ def open_quotas(settings: Settings, shared: TolerantLedger) -> Quotas:
 
 
 def trace(
-    app: "WSGIApplication", settings: Settings, environ: Mapping[str, str]
+    app: "WSGIApplication",
+    settings: Settings,
+    environ: Mapping[str, str],
+    vouches: Callable[["WSGIEnvironment"], bool],
 ) -> "WSGIApplication":
     """Return an app whose requests are traced, if a collector is set.
 
+    `vouches` tells of a request whether it may say which trace it is part of.
     Raises BadSetting.
     """
     if settings.traces is None:
@@ -153,7 +157,7 @@ def trace(
             None,
             "needs the extra: pip install 'mimeo[otel]'",
         ) from error
-    return Traced(app, partial(open_provider, settings.traces, environ))
+    return Traced(app, partial(open_provider, settings.traces, environ), vouches)
 
 
 def report_errors(settings: Settings) -> None:

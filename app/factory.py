@@ -56,7 +56,7 @@ from app.views import (
 )
 from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
-from app.views.gate import Gate
+from app.views.gate import Gate, vouches
 
 # Single images go first on every core: where both want one, a process that draws a
 # collection gets a tenth of it.
@@ -115,7 +115,9 @@ def build(
     keys, shared = open_keys(settings), open_secrets(settings)
     signer = open_signer(settings, shared)
     repository = CollectionRepository(kept, catalogue, settings, quotas)
-    drawing = CollectionDrawing(pipeline, repository, settings, describe, quotas)
+    drawing = CollectionDrawing(
+        pipeline, repository, settings, describe, errors.refused, quotas
+    )
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
@@ -160,6 +162,6 @@ def build(
     outer = (
         ProxyFix(wrapped, x_for=counts, x_proto=counts, x_host=0) if counts else wrapped
     )
-    traced = trace(outer, settings, environ)
+    traced = trace(outer, settings, environ, partial(vouches, settings))
     app.wsgi_app = traced  # type: ignore[method-assign, assignment]
     return app

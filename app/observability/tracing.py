@@ -56,16 +56,22 @@ def open_provider(endpoint: str, environ: Mapping[str, str]) -> TracerProvider:
 
 
 class Traced:
-    """A WSGI app whose requests are spans, part of the caller's trace if it has one.
+    """A WSGI app whose requests are spans.
 
+    A request is part of the caller's trace where `vouches` says that it may be, else a
+    trace of its own: a stranger could put requests into others' traces, or out of all.
     `provide` is called at the first request: a worker that forks before has no threads.
     """
 
     def __init__(
-        self, app: "WSGIApplication", provide: Callable[[], TracerProvider]
+        self,
+        app: "WSGIApplication",
+        provide: Callable[[], TracerProvider],
+        vouches: Callable[["WSGIEnvironment"], bool],
     ) -> None:
         self._app = app
         self._provide = provide
+        self._vouches = vouches
         self._guard = threading.Lock()
         self._opened: Tracer | None = None
 
@@ -91,6 +97,8 @@ class Traced:
             )
             if variable in environ
         }
+        if given and not self._vouches(environ):
+            given = {}
         parent = _PROPAGATOR.extract(given)
         span = self._tracer.start_span(method, parent, SpanKind.SERVER)
         span.set_attribute("http.request.method", method)

@@ -132,7 +132,7 @@ class Gate:
             signed = self._signed(environ, query)
             if key is None:
                 return signed
-        about = (None, self._policy, environ.get("mimeo.request_id", ""))
+        about = (None, self._policy, *_logged(environ))
         if key is not None:
             return Caller("key", "", key, *about)
         if self._local and _is_local(environ):
@@ -156,8 +156,7 @@ class Gate:
         if key is not None and key.ended:
             raise ExpiredUrl(key.id)
         address = "" if key is not None else self._address(environ)
-        request_id: str = environ.get("mimeo.request_id", "")
-        about = (signed.expires, self._policy, request_id)
+        about = (signed.expires, self._policy, *_logged(environ))
         return Caller("signature", address, key, *about)
 
     def _passes(self, name: str, value: str) -> bool:
@@ -179,6 +178,14 @@ class Gate:
         host = bare_host(environ.get("HTTP_HOST", ""))
         if host not in self._hosts:
             raise UnlistedHost(host)
+
+
+def vouches(settings: Settings, environ: Mapping[str, Any]) -> bool:
+    """Tell whether whoever hands the request on is trusted with more than a request.
+
+    Those are the proxies that the operator counts, and local callers.
+    """
+    return settings.proxies > 0 or (settings.local_callers and _is_local(environ))
 
 
 def _hosts(settings: Settings) -> frozenset[str]:
@@ -213,6 +220,12 @@ def network_of(address: str) -> str:
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
     return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+
+
+def _logged(environ: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    """Return what the log says of whoever asks: request, address and route."""
+    request_id: str = environ.get("mimeo.request_id", "")
+    return request_id, environ.get("REMOTE_ADDR", ""), request.endpoint
 
 
 def _token(environ: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from tests.gunicorn_server import ROOT, Server, serve
+from tests.nginx_server import in_front
 from tests.observability.test_metrics import wait_until
 from tests.test_services import serving
 from tests.upstream.pictures import PNG
@@ -135,6 +136,67 @@ def test_a_request_is_a_span_with_its_phases_within(server, collector) -> None:
     order = ("queue", "fonts", "draw", "encode", "send")
     ends = [inner[name].end_time_unix_nano for name in order]
     assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"Via": "1.1 somewhere"},
+        {"X-Forwarded-For": "203.0.113.7"},
+        {"Origin": "https://evil.example"},
+        {"Host": "evil.example"},
+    ],
+    ids=lambda sign: next(iter(sign)),
+)
+@pytest.mark.parametrize("sampled", ["00", "01"])
+def test_a_stranger_says_nothing_of_traces(server, collector, sign, sampled) -> None:
+    # Believed, a stranger put requests into anybody's trace, or by 00 out of all.
+    called = {
+        "traceparent": f"00-{TRACE}-{PARENT}-{sampled}",
+        "tracestate": f"vendor={PROMPT}",
+    }
+    reply = server.ask("/health/live", headers=called | sign)
+
+    span, _ = collector.of(reply.headers["X-Request-ID"])
+    assert (span.trace_id.hex() != TRACE, span.parent_span_id) == (True, b"")
+    assert PROMPT not in span.trace_state
+
+
+@pytest.fixture(scope="module")
+def proxied() -> Iterator[tuple[Server, Collector]]:
+    """A server that was told of one proxy, and its collector."""
+    with collecting() as collector:
+        settings = {
+            "MIMEO_PROXIES": "1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "WEB_CONCURRENCY": "1",
+        }
+        with serve(settings=settings) as running:
+            yield running, collector
+
+
+def test_a_proxy_that_is_told_of_is_believed_as_in_its_other_headers(
+    proxied,
+) -> None:
+    server, collector = proxied
+    reply = server.ask(
+        "/health/live", headers=CALLED | {"X-Forwarded-For": "203.0.113.7"}
+    )
+
+    span, _ = collector.of(reply.headers["X-Request-ID"])
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+
+
+def test_the_shipped_nginx_lets_no_trace_of_its_clients_through(
+    proxied,
+) -> None:
+    server, collector = proxied
+    with in_front(server) as front:
+        reply = front.ask("/health/live", headers=CALLED | {"tracestate": "a=b"})
+
+    span, _ = collector.of(reply.headers["X-Request-ID"])
+    assert (span.trace_id.hex() != TRACE, span.parent_span_id) == (True, b"")
 
 
 def test_a_streamed_body_is_a_part_of_its_request(server, collector) -> None:
