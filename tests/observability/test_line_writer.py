@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from app.observability.line_writer import LineWriter
+from app.observability.access_log import LineWriter
 from tests.waiting import wait_until
 
 # More than fits into one write of a pipe.
@@ -58,7 +58,7 @@ def test_a_writer_that_is_far_ahead_waits_for_its_reader() -> None:
 def test_lines_that_wait_are_written_at_the_exit_and_after_a_fork() -> None:
     program = """
 import os
-from app.observability.line_writer import LineWriter
+from app.observability.access_log import LineWriter
 writer = LineWriter(1)
 writer.write(b"parent\\n")
 if os.fork() == 0:
