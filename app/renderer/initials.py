@@ -101,7 +101,7 @@ def initials(name: str, lang: str | None = None) -> str:
     if family:
         return family
     found = list(_each(person, lang))
-    letters = [found[0], found[-1]] if len(found) > 1 else [initial(person, lang)]
+    letters = [found[0], found[-1]] if len(found) > 1 else [initial(name, lang)]
     # The non-joiner keeps each letter in the form that it has alone.
     return ("\u200c" if _JOINING.search(letters[0]) else "").join(letters)
 

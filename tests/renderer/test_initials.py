@@ -33,6 +33,8 @@ from app.renderer.params import is_visible
         ("Studio 54", "S5"),
         ("---", "-"),
         ("\u200b!", "!"),
+        # What is left without the comma has no ink: not assigned in Unicode 14.
+        ("\U00018cd6,", ","),
     ],
 )
 def test_initials_are_whole_graphemes(name, expected) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.gunicorn_server import Server, serve
+from tests.waiting import wait_until
 
 SOLID = b"GET /images/solid.png?width=9&height=9 HTTP/1.1\r\nHost: a\r\n"
 POST = (
@@ -179,7 +180,8 @@ def test_what_the_parser_refuses_is_a_problem(server, head, status, kind):
     found = problem(send(server, head))
 
     assert (found["status"], found["type"]) == (status, f"/problems/{kind}")
-    assert found["request_id"] in server.log.read_text()
+    # The line is written a moment after the answer.
+    wait_until(lambda: found["request_id"] in server.log.read_text())
 
 
 @pytest.mark.parametrize("hosts", [b"", b"Host: a b\r\n", b"Host:\r\n"])
