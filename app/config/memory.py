@@ -93,7 +93,7 @@ def budget_of(settings: Settings) -> MemoryBudget:
     """Divide the memory that is set, or else the host's."""
     total = settings.memory_bytes or host_bytes()
     usable = int(total * (1 - _SPARE)) - _SHARED
-    # Each worker can draw a large picture, if settings admit one, and HTML beside it.
+    # Each worker can draw a large picture, if settings admit one, or else large HTML.
     largest = min(settings.max_pixels * PIXEL_BYTES, settings.drawing_bytes, _LARGE)
     least = largest / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
     fitting = int(usable / (_WORKER + _HTML + least))

@@ -5,8 +5,8 @@ choice of fonts for a text, `draw`, `encode`, and `store` reading and writing th
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 from app.observability import metrics
@@ -43,14 +43,24 @@ def note_drawing(draw_s: float, encode_s: float, fonts_s: float) -> None:
     note("encode", encode_s, encoded_ns)
 
 
-@contextmanager
-def span(phase: str) -> Iterator[None]:
+class _NotedPhase:
+    """A phase that goes on: a generator in its place takes three times as long."""
+
+    __slots__ = ("_phase", "_started")
+
+    def __init__(self, phase: str) -> None:
+        self._phase = phase
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        note(self._phase, time.perf_counter() - self._started)
+
+
+def span(phase: str) -> AbstractContextManager[None]:
     """Note the time of the body, also where it fails."""
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        note(phase, time.perf_counter() - started)
+    return _NotedPhase(phase)
 
 
 def seen() -> Mapping[str, float]:
