@@ -1,7 +1,6 @@
 """Who reads slowly holds up nobody else, with nginx in front and without."""
 
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ import pytest
 
 from tests.gunicorn_server import Server, serve
 from tests.nginx_server import in_front
+from tests.waiting import wait_until
 
 THREADS = 4
 ROWS = b"name\n" + b"".join(b"Guest %d\n" % n for n in range(600))
@@ -71,10 +71,14 @@ def test_archives_that_are_read_slowly_hold_half_of_the_threads(where, request):
 @pytest.mark.parametrize("where", ["server", "front"])
 def test_readers_that_leave_give_their_threads_back(where, request):
     asked: Server = request.getfixturevalue(where)
-    for _ in range(2):
+
+    def are_taken() -> bool:
+        """Tell whether as many as may be read at once are answered, and leave them."""
         with readers(asked, ARCHIVE, THREADS // 2) as lines:
-            assert lines == [b"HTTP/1.1 200"] * (THREADS // 2)
-        wait_until_idle(asked)
+            return lines == [b"HTTP/1.1 200"] * (THREADS // 2)
+
+    for _ in range(2):
+        wait_until(are_taken, 30)
 
 
 def test_large_images_that_are_read_slowly_hold_no_thread_behind_nginx(front):
@@ -84,14 +88,3 @@ def test_large_images_that_are_read_slowly_hold_no_thread_behind_nginx(front):
 
     assert lines == [b"HTTP/1.1 200"] * (3 * THREADS)
     assert [card.status for card in cards] == [200] * 5
-
-
-def wait_until_idle(server: Server) -> None:
-    """Wait until an archive is taken again."""
-    for _ in range(600):
-        path = "/collections.zip?renderer=badge"
-        headers = {"Content-Type": "text/csv"}
-        if server.ask(path, "POST", b"name\nAda\n", headers).status == 200:
-            return
-        time.sleep(0.05)
-    raise AssertionError("the threads of those who left are still held")

@@ -96,7 +96,8 @@ def encode(data: str, level: Level, version: int | None = None) -> Matrix:
     where the text is too long for it.
     """
     # Readers guess the character set where the code does not say it by an ECI (ISO/IEC
-    # 18004, 7.4.3); ASCII is the same in all.
+    # 18004, 7.4.3); ASCII is the same in all. Left to itself, segno takes UTF-8 that
+    # could also be Shift JIS for kanji, whatever its encoding.
     beyond = not data.isascii()
     try:
         # Without boost the code has the level that was asked for, and no better one.
@@ -105,6 +106,7 @@ def encode(data: str, level: Level, version: int | None = None) -> Matrix:
             error=level,
             version=version,
             encoding="utf-8" if beyond else None,
+            mode="byte" if beyond else None,
             eci=beyond,
             boost_error=False,
         )
