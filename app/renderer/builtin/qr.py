@@ -314,6 +314,6 @@ def build(max_image_pixels: int, draw_svg: DrawSvg | None = None) -> Renderer:
         vector=painter.draw_svg,
         cheap=True,
         check=_check,
-        version=f"3 segno {segno.__version__}",
+        version=f"4 segno {segno.__version__}",
         example={"data": "https://example.org/", "size": "300"},
     )
