@@ -156,6 +156,8 @@ def origins(text: str) -> tuple[str, ...]:
 
 def store(text: str) -> str:
     """Read where to keep things: a folder, a bucket, memory or nowhere."""
+    # `none` has no colon either; a folder of that name is `./memory`.
+    text = "memory:" if text == "memory" else text
     scheme, mark, rest = text.partition("://")
     if text in ("none", "memory:") or (scheme in _BUCKETS and rest.partition("/")[0]):
         return text

@@ -103,3 +103,9 @@ def test_every_setting_is_documented() -> None:
 
     for variable, default, doc in variables():
         assert f"| `{variable}` | {default} | {doc} |" in reference
+
+
+def test_memory_without_its_colon_is_no_folder() -> None:
+    assert Settings.from_env({"MIMEO_STORE": "memory"}).store == "memory:"
+    folder = Settings.from_env({"MIMEO_STORE": "./memory"}).store
+    assert folder == str(Path("memory").absolute())
