@@ -1,5 +1,6 @@
 """deploy/nginx.conf: what its cache keeps, what it refuses, whom it lets wait."""
 
+import gzip
 import http.server
 import json
 import os
@@ -22,6 +23,7 @@ from tests.nginx_server import in_front
 
 PIN = "0" * 64
 PINNED = f"/images/card.png?v={PIN}"
+PINNED_CARD = "/images/card.png?title=Compressed"
 JSON = "application/json"
 # Of Chromium, Firefox and Safari, for <img> and for a page.
 BROWSERS = (
@@ -410,11 +412,23 @@ def test_a_url_of_8_kib_passes(front):
     assert reply.status == 422
 
 
-def test_what_is_compressed_says_that_it_varies(front):
-    reply = front.ask("/renderers", headers={"Accept-Encoding": "gzip"})
-    plain = front.ask("/renderers")
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        (PINNED_CARD, JSON),
+        ("/renderers", JSON),
+        ("/problems", JSON),
+        ("/v1/models/none", JSON),
+    ],
+)
+def test_what_is_compressed_says_that_it_varies(front, path, accept):
+    url = pinned(front, path) if path == PINNED_CARD else path
+
+    reply = front.ask(url, headers={"Accept-Encoding": "gzip", "Accept": accept})
+    plain = front.ask(url, headers={"Accept": accept})
 
     assert reply.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(reply.body)[:1] == plain.body[:1]
     for each in (reply, plain):
         assert "Accept-Encoding" in ", ".join(each.headers.get_all("Vary", []))
 

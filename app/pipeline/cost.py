@@ -16,8 +16,10 @@ from app.renderer.produce import device_size, image_fields, memory_of
 
 # Kinds of drawings that a worker remembers, about 200 bytes each.
 _MOST = 1024
-# Of a kind that was not seen yet: seconds for each megapixel of cost_of.
+# Of a kind that was not seen yet: seconds for each megapixel of cost_of. A PNG that is
+# to be small takes 12 to 60 times as long as others.
 _UNKNOWN_S = 0.03
+_UNKNOWN_SMALL_S = 0.5
 # A shorter time than expected is believed soon, a longer one slowly: it may be the
 # load of the machine.
 _DOWN, _UP = 0.5, 0.1
@@ -28,7 +30,7 @@ _LARGE_PIXELS = 1 << 22
 _SMALL_SHARE = 1 / 8
 _SMALL_PIXELS = 1 << 20
 
-_Kind = tuple[str, str, int]
+_Kind = tuple[str, str, str | None, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Estimate:
 
 
 class Costs:
-    """Expected seconds by renderer, format and size (to the power of four).
+    """Expected seconds by renderer, format, compression and size (a power of four).
 
     `drawing_bytes` is what may be drawn at a time.
     """
@@ -63,8 +65,10 @@ class Costs:
         renderer, output = request.renderer, request.output
         size = device_size(renderer, request.parameters, output.scale)
         megapixels = cost_of(size, output.format, isolated=renderer.isolated)
-        kind = renderer.name, output.format, round(log2(megapixels) / 2)
-        seconds = self._per_megapixel.get(kind, _UNKNOWN_S) * megapixels
+        coded = output.format, output.compression
+        kind = renderer.name, *coded, round(log2(megapixels) / 2)
+        unknown_s = _UNKNOWN_SMALL_S if output.compression == "small" else _UNKNOWN_S
+        seconds = self._per_megapixel.get(kind, unknown_s) * megapixels
         heavy = (
             memory_of(size[0] * size[1], output) > self._most_bytes
             or _pixels_on_it(request) * PIXEL_BYTES > self._most_bytes

@@ -1,7 +1,9 @@
 """Nobody keeps or streams more than their own, and nobody's goes to make room."""
 
+import io
 import json
 import os
+import random
 import signal
 import socket
 import time
@@ -289,3 +291,46 @@ def ask_safely(ask: Callable[[], int]) -> int:
         return ask()
     except (OSError, IndexError):
         return 0
+
+
+PAGES = [
+    {"Origin": "https://page.example"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Host": "page.example"},
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+@pytest.mark.parametrize("path", ["/collections", "/collections.json"])
+def test_uploads_of_a_page_fill_their_own_room_and_evict_nothing(tmp_path, page, path):
+    """A form of another origin, sent sixteen times, evicted the operator's own."""
+    settings = Settings(
+        store=str(tmp_path),
+        system_fonts=False,
+        access_log=False,
+        collections_bytes=MIB,
+        local_callers=True,
+    )
+    app = create_app(settings)
+    client = app.test_client()
+    own = client.post("/collections", json=rows(3)).headers["Location"]
+    whole = client.get(f"{own}.json").data
+
+    statuses = []
+    for number in range(16):
+        # A picture that no other has, of a sixteenth of the room.
+        picture = random.Random(number).randbytes(MIB // 16)
+        parts = {
+            "renderer": "card",
+            "rows": (io.BytesIO(b"title,image\nA,a.png\n"), "rows.csv", "text/csv"),
+            "photo": (io.BytesIO(picture), "a.png", "image/png"),
+        }
+        answer = client.post(path, data=parts, headers=page)
+        statuses.append(answer.status_code)
+        answer.close()
+    kept = client.get(f"{own}.json")
+
+    app.extensions["mimeo"].close()
+    assert set(statuses[:3]) <= {200, 201, 422}
+    assert set(statuses[8:]) == {429}
+    assert (kept.status_code, kept.data) == (200, whole)

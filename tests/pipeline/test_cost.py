@@ -59,6 +59,20 @@ def test_what_drawings_took_is_expected_of_others_like_them(ask):
     assert seconds_of(costs, ask("gradient", width=1000, height=1000)) < 0.1
 
 
+def test_a_png_that_is_to_be_small_is_another_kind(ask):
+    """Eight of them held every slot, and a card waited for all of them."""
+    costs = Costs(PLENTY)
+    small, usual = (ask("card", title="a", compression=c) for c in ("small", "fast"))
+
+    assert costs.estimate(small).large
+    assert not costs.estimate(usual).large
+    for _ in range(40):
+        learn(costs, small, 0.6)
+        learn(costs, usual, 0.005)
+    assert seconds_of(costs, small) == pytest.approx(0.6, rel=0.02)
+    assert seconds_of(costs, usual) == pytest.approx(0.005, rel=0.02)
+
+
 def test_one_slow_drawing_on_a_loaded_machine_changes_little(ask):
     costs = Costs(PLENTY)
     card = ask("card", title="a")

@@ -369,6 +369,34 @@ def test_pipelines_that_share_a_folder_draw_once(held: Drawing, tmp_path: Path) 
     assert sorted(sources) == ["collapsed"] * 11 + ["miss"]
 
 
+@pytest.mark.parametrize("alike", [slice(0, 3), slice(-3, None), slice(30, 33)])
+def test_no_picture_waits_for_the_lock_of_another(
+    drawing: Drawing, tmp_path: Path, alike: slice
+) -> None:
+    """Locks were shared by three digits of the key: others waited for seconds."""
+    store = open_store(str(tmp_path), 1 << 24)
+    first, other = two_alike(drawing, alike)
+    line = Pipeline(replace(Settings(), queue_timeout_s=0.1), store)
+
+    with store.lock(first.fingerprint, (0.0 for _ in ())):
+        with pytest.raises(Busy):
+            line.produce(first)
+        made = line.produce(other)
+
+    assert (made.source, drawing.calls) == ("miss", 1)
+
+
+def two_alike(drawing: Drawing, alike: slice) -> tuple[ImageRequest, ImageRequest]:
+    """Return two requests whose fingerprints have some digits in common."""
+    seen: dict[str, ImageRequest] = {}
+    for request in map(drawing.request, range(1, 8000)):
+        digits = request.fingerprint[alike]
+        if digits in seen:
+            return seen[digits], request
+        seen[digits] = request
+    raise AssertionError("no two are alike")
+
+
 class LockedStore(NoStore):
     """A store whose locks another process holds; counts those not given back."""
 

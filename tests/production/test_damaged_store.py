@@ -1,5 +1,6 @@
 """One byte changed anywhere in the store costs drawing anew, or is said to be so."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from app.pipeline.image_origins import _Kept
 from app.store import checked, unchecked
 
 ROWS = b"width,height\n9,9\n30,9\n40,9\n"
+CSV = "text/csv"
 FORMS = (".zip", ".json", ".ndjson", ".pdf")
 # What a server answered: statuses, bodies, and what a range of each form gave.
 Answers = dict[str, tuple[int, bytes]]
@@ -72,6 +74,61 @@ def test_a_damaged_image_is_drawn_anew(start, tmp_path):
         assert file.read_bytes() == whole, at
 
 
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def of_zeros(file: Path) -> None:
+    """Leave a file as after a crash: its length is known, its bytes are not."""
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def grown(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b"more")
+
+
+def deleted_with_its_folder(file: Path) -> None:
+    shutil.rmtree(file.parent.parent)
+
+
+FAULTS = (cut_short, emptied, of_zeros, grown, deleted_with_its_folder)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_image_is_drawn_anew_whatever_became_of_its_file(start, tmp_path, fault):
+    path = "/images/solid.png?width=33"
+    client = start()
+    first = client.get(path)
+    (file,) = tmp_path.glob("media/*/[!0]*")
+    whole = file.read_bytes()
+    fault(file)
+
+    again = client.get(path)
+
+    assert (again.status_code, again.data) == (200, first.data)
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_collection_is_gone_whatever_became_of_its_file(start, tmp_path, fault):
+    client = start()
+    made = client.post("/collections?renderer=solid", data=ROWS, content_type=CSV)
+    (file,) = tmp_path.glob(f"collections/*/{made.json['id']}")
+    fault(file)
+
+    gone = 404 if fault is deleted_with_its_folder else 410
+    for form in FORMS:
+        answer = client.get(f"/collections/{made.json['id']}{form}", buffered=True)
+        assert answer.status_code == gone, form
+    again = client.post("/collections?renderer=solid", data=ROWS, content_type=CSV)
+    archive = client.get(f"/collections/{made.json['id']}.zip", buffered=True)
+    assert (again.json["id"], archive.status_code) == (made.json["id"], 200)
+
+
 def test_a_damaged_collection_is_gone_and_says_so(start, tmp_path):
     made = start().post("/collections?renderer=solid", data=ROWS, content_type=CSV)
     (file,) = tmp_path.glob(f"collections/*/{made.json['id']}")
@@ -90,9 +147,6 @@ def test_a_damaged_collection_is_gone_and_says_so(start, tmp_path):
 
     # The description alone is the head's.
     assert damaged > 15 * len(FORMS)
-
-
-CSV = "text/csv"
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,21 @@
 """More than can be drawn: a real gunicorn, and clients that go on asking."""
 
 import http.client
+import itertools
 import json
+import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from statistics import median
 from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks import overload
 from tests.gunicorn_server import Reply, Server, serve
 from tests.waiting import wait_until
 
@@ -23,9 +27,13 @@ SLOW = "/images/gradient.avif?width=2100&height=2100&angle={n}"
 class Clients:
     """Clients who ask one thing after the other until they are told to stop."""
 
-    def __init__(self, server: Server, path: str, count: int) -> None:
+    def __init__(
+        self, server: Server, path: str, count: int, pause_s: float = 0.0
+    ) -> None:
         self.statuses: Counter[int] = Counter()
         self.times: list[float] = []
+        # After a refusal.
+        self._pause_s = pause_s
         self._server, self._path = server, path
         self._stopped = threading.Event()
         self._threads = [
@@ -52,6 +60,8 @@ class Clients:
             status = self._server.ask(path).status
             self.times.append(time.perf_counter() - started)
             self.statuses[status] += 1
+            if status == 503:
+                time.sleep(self._pause_s)
 
 
 def at_once(server: Server, count: int, ask: Callable[[int], Reply]) -> list[Reply]:
@@ -90,18 +100,94 @@ def test_sixty_four_small_pages_of_html_at_once_are_drawn():
     assert Counter(reply.status for reply in replies) == {200: 64}
 
 
-def test_a_small_picture_does_not_wait_for_large_ones():
-    """QR codes came once a second beside four clients with large AVIFs."""
-    with serve(settings=ONE) as server:
-        server.ask("/images/qr.png?data=warm")
-        with (
-            Clients(server, SLOW, 4) as large,
-            Clients(server, "/images/qr.png?data={n}&size=200", 2) as small,
-        ):
-            wait_until(lambda: large.statuses[200] >= 3)
+DREAM = "/images/dream.png?prompt=p{n}&width=800&height=800&compression=small"
+SHADE = "<div style='height:100%;background:linear-gradient(40deg,red,%23{n:06})'>a"
+PAGE = f"/images/html.png?html={SHADE.replace(' ', '%20')}&width=3000&height=3000"
+LINE = "/images/html.png?html=<p>{n}</p>&width=200&height=80"
 
-    assert set(small.statuses) == {200}
-    assert small.statuses[200] >= 10 * large.statuses[200]
+
+@pytest.mark.parametrize(
+    ("large", "clients", "small", "least"),
+    [
+        pytest.param(SLOW, 4, "/images/qr.png?data={n}&size=200", 10, id="AVIF, QR"),
+        pytest.param(DREAM, 8, "/images/card.png?title={n}", 10, id="PNG, cards"),
+        # One process draws both: a line waits for the page that has begun.
+        pytest.param(PAGE, 4, LINE, 1, id="HTML, HTML"),
+    ],
+)
+def test_a_small_picture_does_not_wait_for_large_ones(large, clients, small, least):
+    """QR codes came once a second beside four clients with large AVIFs."""
+    with serve(settings={**ONE, "MIMEO_QUEUE_TIMEOUT_S": "60"}) as server:
+        server.ask(small.format(n=0))
+        with (
+            Clients(server, large, clients, pause_s=1) as slow,
+            Clients(server, small, 2) as fast,
+        ):
+            wait_until(lambda: slow.statuses[200] >= 3, 60)
+            drawn = fast.statuses[200], slow.statuses[200]
+
+    assert set(fast.statuses) == {200}
+    assert drawn[0] >= least * drawn[1]
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[Server]:
+    with serve(settings={"MIMEO_RATE_ANONYMOUS": "none"}) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "many",
+    [{"clients": 64}, {"clients": 160}, {"rate": 10.0}],
+    ids=["64 clients", "160 clients", "ten times the rate"],
+)
+def test_more_than_can_be_drawn_is_served_as_fast_as_what_can(two_workers, many):
+    """With 64 clients three quarters of the peak were left, with 160 a half."""
+    url, firsts = two_workers.url, itertools.count(1, 1_000_000)
+
+    def holds() -> bool:
+        """Tell whether most of the peak is kept; others use the machine, too."""
+        peak = overload.ask(url, next(firsts), 2.0, clients=overload.PEAK_CLIENTS)
+        rate = many.get("rate", 0.0) * peak.served / peak.seconds
+        clients = many.get("clients", 0)
+        full = overload.ask(url, next(firsts), 2.0, rate=rate, clients=clients)
+        assert set(full.statuses) <= {"200", "503"}
+        # Who asks for health does not stand in the queue of cards.
+        assert median(full.health_s) < median(full.cards_s) / 2
+        return full.served / full.seconds > 0.7 * peak.served / peak.seconds
+
+    wait_until(holds, 60)
+
+
+@pytest.mark.parametrize("form", ["zip", "json", "pdf"])
+def test_cards_are_drawn_beside_a_long_collection(two_workers, tmp_path, form):
+    rows = tmp_path / "rows.csv"
+    tries = itertools.count()
+    path = "/images/card.png?title=Beside+{n}+%s+%d+%s"
+
+    def times(name: str) -> list[float]:
+        clients = Clients(two_workers, path % (form, next(tries), name), 2)
+        with clients:
+            time.sleep(1.5)
+        assert set(clients.statuses) == {200}
+        return clients.times
+
+    def holds() -> bool:
+        """Tell whether a card takes less than thrice its time: twice is the aim."""
+        text = "".join(f"{form} {next(tries)} {n}\n" for n in range(6000))
+        rows.write_text(f"name\n{text}")
+        alone = times("alone")
+        command = ["curl", "-sf", "-o", "/dev/null", "--data-binary", f"@{rows}"]
+        command += ["-H", "Content-Type: text/csv", "-w", "%{http_code}"]
+        command += [f"{two_workers.url}/collections.{form}?renderer=badge"]
+        with subprocess.Popen(command) as download:
+            time.sleep(0.5)
+            beside = times("beside")
+            assert download.poll() is None, "done too early to prove anything"
+            download.terminate()
+        return median(beside) < 3 * median(alone)
+
+    wait_until(holds, 60)
 
 
 def test_health_and_what_is_known_are_served_while_every_thread_waits():
