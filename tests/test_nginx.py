@@ -420,6 +420,7 @@ def test_a_url_of_8_kib_passes(front):
         ("/problems", JSON),
         ("/v1/models/none", JSON),
     ],
+    ids=["pinned", "catalogue", "problems", "problem"],
 )
 def test_what_is_compressed_says_that_it_varies(front, path, accept):
     url = pinned(front, path) if path == PINNED_CARD else path

@@ -70,6 +70,7 @@ def logged(server: Server, head: str, path: str) -> str:
         ("1", "X-Forwarded-For: 203.0.113.7\r\n", CLIENT),
         ("0", "X-Forwarded-For: 203.0.113.7\r\n", "127.0.0.1"),
     ],
+    ids=["one proxy", "one proxy, forged", "no proxy, forged"],
 )
 def test_behind_nginx_the_log_names_the_client(proxies, forged, named):
     """Everybody was 127.0.0.1."""

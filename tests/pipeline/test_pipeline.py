@@ -369,7 +369,11 @@ def test_pipelines_that_share_a_folder_draw_once(held: Drawing, tmp_path: Path) 
     assert sorted(sources) == ["collapsed"] * 11 + ["miss"]
 
 
-@pytest.mark.parametrize("alike", [slice(0, 3), slice(-3, None), slice(30, 33)])
+@pytest.mark.parametrize(
+    "alike",
+    [slice(0, 3), slice(-3, None), slice(30, 33)],
+    ids=["first digits", "last digits", "others"],
+)
 def test_no_picture_waits_for_the_lock_of_another(
     drawing: Drawing, tmp_path: Path, alike: slice
 ) -> None:
