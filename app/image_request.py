@@ -23,6 +23,7 @@ from app.renderer.produce import ENCODERS, formats, image_fields
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
+_LATER = ("sizes", "dpi")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ImageRequest:
         """SHA-256, 64 hexadecimal digits, of whatever decides the bytes."""
         occasion = (self.occasion,) if self.occasion else ()
         # An option that came later would change the fingerprint of all others.
-        later = {"sizes"} if self.output.sizes is None else None
+        later = {name for name in _LATER if getattr(self.output, name) is None}
         options = self.output.model_dump(exclude=later)
         return _digest(*self._subject, options, ENCODERS, *occasion)
 

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
 from app import create_app
 from app.access.caller import CALLER, Caller
 from app.config import Settings
 from app.renderer.catalogue import Catalogue
+
+# How long an example takes says more of the machine's other work than of ours.
+hypothesis_settings.register_profile("mimeo", deadline=None)
+hypothesis_settings.load_profile("mimeo")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -98,7 +98,8 @@ def check_file(path: Path) -> None:
         assert path.read_text().startswith("<svg")
     else:
         with Image.open(path) as image:
-            kinds = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".ico": "ICO"}
+            kinds = {".jpg": "JPEG", ".tiff": "TIFF", ".png": "PNG"}
+            kinds |= {".webp": "WEBP", ".ico": "ICO"}
             assert image.format == kinds[path.suffix]
 
 

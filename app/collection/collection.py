@@ -20,6 +20,7 @@ from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import LimitExceeded, RendererError, UnknownRenderer
+from app.renderer.paper import Paper
 from app.renderer.params import validate
 from app.renderer.produce import ENCODERS
 
@@ -241,10 +242,7 @@ class Collection:
     def item(self, index: int, format_name: str | None = None) -> Item:
         """Return one image; raise NoSuchIndex or a RendererError."""
         number, name, values, images = self._row(index)
-        if number not in self._renderers:
-            wanted = self.header.renderers[number]
-            self._renderers[number] = self._catalogue.get(wanted)
-        renderer = self._renderers[number]
+        renderer = self._renderer(number)
         for each, digest in images.items():
             values[each] = self._asset(digest)
         made = validate(renderer.parameters, values, strict=True)
@@ -257,10 +255,25 @@ class Collection:
             request = in_format(request, format_name)
         return Item(index, name + self._ending, request)
 
+    def paper(self, index: int) -> Paper | None:
+        """Return the size on paper that an image's renderer declares.
+
+        Raises NoSuchIndex or UnknownRenderer.
+        """
+        # Most collections are of one renderer, and their rows need not be read again.
+        several = len(self.header.renderers) > 1
+        return self._renderer(self._row(index)[0] if several else 0).paper
+
     def name(self, index: int) -> str:
         """Return a file name alone: of a row that is not valid any more, too."""
         stem: str = self._row(index)[1]
         return stem + self._ending
+
+    def _renderer(self, number: int) -> Renderer:
+        if number not in self._renderers:
+            wanted = self.header.renderers[number]
+            self._renderers[number] = self._catalogue.get(wanted)
+        return self._renderers[number]
 
     def _row(self, index: int) -> Any:
         block = self._find(index)

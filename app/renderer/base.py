@@ -13,6 +13,7 @@ from pydantic import (
     Field,
 )
 
+from app.renderer.paper import Paper
 from app.renderer.params import Color, Parameters
 
 Compression = Literal["fast", "small"]
@@ -71,6 +72,13 @@ class Output(BaseModel):
     background: Color | None = Field(
         None,
         description="Colour under the picture; white where a format has no alpha.",
+    )
+    dpi: float | None = Field(
+        None,
+        ge=1,
+        le=2400,
+        description="CSS pixels per inch on paper, 1 to 2400; a file has `scale` times"
+        " as many. Left out, it is what a template declares.",
     )
     sizes: Annotated[str, AfterValidator(_sides)] | None = Field(
         None,
@@ -175,14 +183,15 @@ class Renderer:
     """A named recipe: typed parameters and a pure function from them to a picture.
 
     `size` is width and height in CSS pixels, or gives them before any work, so that
-    limits can be checked; `check` raises where other bounds of the renderer's own are
-    exceeded. `draw` takes the parameters and the scale. `vector` gives the
-    same drawing as an SVG document, where the renderer can. `version` changes
-    when equal parameters give other pixels. A `cheap` renderer draws in less time than
-    a hand-over to another thread takes. An `isolated` renderer handles
-    untrusted input: it runs in a process that is killed at the deadline. The images
-    of a `remote` one are made elsewhere, and `draw` is never called. One that is only
-    `prompted` lays no text out: what it takes is long without taking time.
+    limits can be checked; `paper` is the size on paper that was declared for it.
+    `check` raises where other bounds of the renderer's own are exceeded. `draw` takes
+    the parameters and the scale. `vector` gives the same drawing as an SVG document,
+    where the renderer can. `version` changes when equal parameters give other pixels.
+    A `cheap` renderer draws in less time than a hand-over to another thread takes. An
+    `isolated` renderer handles untrusted input: it runs in a process that is killed
+    at the deadline. The images of a `remote` one are made elsewhere, and `draw` is
+    never called. One that is only `prompted` lays no text out: what it takes is
+    long without taking time.
     `preflight` tells facts of a drawing without it: characters that no font has, and
     what is clipped only if it may lay texts out, which takes some milliseconds.
     `images` reads what callers name by URL, where that is allowed.
@@ -202,5 +211,6 @@ class Renderer:
     images: ImageSource | None = None
     prompted: bool = False
     check: Callable[[Any], None] | None = None
+    paper: Paper | None = None
     preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
     example: Mapping[str, str] = field(default_factory=dict)

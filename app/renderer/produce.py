@@ -17,7 +17,7 @@ from app.renderer.params import Parameters
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
 ENCODERS = (
-    "mimeo 4",
+    "mimeo 5",
     *(f"{package} {version(package)}" for package in ("pillow", "zlib-ng", "deflate")),
 )
 # Bytes of a picture after which memory is given back: less is needed again at once.
@@ -143,7 +143,7 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
         return Encoded(svg, media_type, *size, drawing.facts, *times)
     picture = renderer.draw(parameters, output.scale)
     drawn = time.perf_counter()
-    data = encode.encode(picture, output)
+    data = encode.encode(picture, output, renderer.paper)
     times = (drawn - started, time.perf_counter() - drawn, picture.fonts_s)
     facts = picture.facts
     del picture

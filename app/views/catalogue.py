@@ -17,6 +17,7 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.engine import emoji
 from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate
+from app.renderer.paper import POINTS, Paper
 from app.renderer.produce import formats
 
 
@@ -66,6 +67,7 @@ def summary(renderer: Renderer) -> dict[str, Any]:
         "title": renderer.title,
         "service": renderer.remote is not None,
         "formats": formats(renderer),
+        "paper": _paper(renderer.paper),
         "example": example_url(renderer),
         "url": f"/renderers/{renderer.name}",
     }
@@ -82,6 +84,14 @@ def describe(renderer: Renderer, settings: Settings) -> dict[str, Any]:
             "max_text_chars": settings.max_text_chars,
         },
     }
+
+
+def _paper(paper: Paper | None) -> dict[str, float | None] | None:
+    """Return a declared size on paper, in millimetres, as JSON."""
+    if paper is None:
+        return None
+    width, height = (round(side / POINTS * 25.4, 3) for side in paper[:2])
+    return {"width_mm": width, "height_mm": height, "dpi": paper.dpi}
 
 
 def example_url(renderer: Renderer) -> str:

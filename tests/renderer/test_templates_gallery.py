@@ -114,7 +114,7 @@ def _hanging(run: dict[str, Any], side: str) -> float:
 
 def check(made: Template, values: dict[str, Any]) -> None:
     """Assert that no text leaves its box or the canvas, or lies on another."""
-    width, height = made.declaration.size
+    width, height = made.declaration.pixels
     found = blocks(made.page(made.model(**values), 1), (width, height))
     for block in found:
         assert block.left >= max(0, block.room[0]) - SLACK, block
@@ -200,7 +200,7 @@ def test_every_text_is_drawn(name: str, text: str) -> None:
 
     picture = made.draw(made.model(**values), 1)
 
-    assert picture.image.size == made.declaration.size
+    assert picture.image.size == made.declaration.pixels
     assert len(picture.image.convert("RGB").getcolors(1 << 24) or ()) > 2
 
 
@@ -315,7 +315,7 @@ def test_text_of_a_certificate_stays_above_its_seal(text: str) -> None:
 
     page = made.page(made.model(**values | {"date": "", "issuer": ""}), 1)
 
-    assert max(block.bottom for block in blocks(page, made.declaration.size)) < 540
+    assert max(block.bottom for block in blocks(page, made.declaration.pixels)) < 540
 
 
 def test_author_of_a_card_is_shown_by_a_whole_grapheme() -> None:

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from app.collection.collection import Collection, Item
 from app.collection.export.base64_json import json_text, ndjson
-from app.collection.outcome import Bundle, Failed, drawn
+from app.collection.outcome import Bundle, Drawn, Failed, drawn
 from app.config import Settings
-from app.media import Media
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf import PdfPage, pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.paper import resolve
 from app.renderer.params import Parameters, validate
 from app.renderer.produce import device_size
 
@@ -68,17 +68,18 @@ class Form:
 def _pages(
     bundle: Bundle, collection: Collection, options: ExportOptions
 ) -> Iterator[bytes]:
-    # A larger scale adds pixels and no paper.
-    scale = collection.output.scale
     return pages(
-        None if image is None else _page(image.media, scale)
+        None if image is None else _page(image, collection)
         for image in drawn(bundle.outcomes)
     )
 
 
-def _page(media: Media, scale: float) -> PdfPage:
+def _page(image: Drawn, collection: Collection) -> PdfPage:
+    media, output = image.media, collection.output
+    size = media.width, media.height
+    paper = resolve(collection.paper(image.index), size, output.scale, output.dpi)
     attribution = tuple(media.facts.get("attribution", ()))
-    return PdfPage(media.in_memory, scale, attribution)
+    return PdfPage(media.in_memory, (paper.width, paper.height), attribution)
 
 
 def _animate(

@@ -14,12 +14,13 @@ from app.renderer.encode import quantize
 from app.renderer.encode.pdf import PdfPage, pages
 from app.renderer.encode.png import encode_png, encode_rgba
 from app.renderer.errors import BadParameter, Fault, UnknownFormat
+from app.renderer.paper import Paper, resolve
 from app.renderer.params import rgba
 
-Save = Callable[[Picture, Output], bytes]
+Save = Callable[[Picture, Output, Paper], bytes]
 
 # What a caller may set beside the format.
-_OPTIONS = ("quality", "scale", "compression", "background", "sizes")
+_OPTIONS = ("quality", "scale", "compression", "background", "dpi", "sizes")
 # From this quality up a caller asks for detail, so colour keeps its full resolution.
 # Below, halving it saves a fifth of the bytes, at the price of fringes on coloured
 # text: 39.7 against 41.4 dB for a card at quality 85 (docs/decisions/png-encoder.md
@@ -63,31 +64,34 @@ def flatten(picture: Picture, background: str | None) -> Picture:
     return Picture(Image.alpha_composite(under, image), facts=picture.facts)
 
 
-def _save_png(picture: Picture, output: Output) -> bytes:
-    return encode_png(picture, output.compression)
+def _save_png(picture: Picture, output: Output, paper: Paper) -> bytes:
+    return encode_png(picture, output.compression, _dpi(output, paper))
 
 
-def _save_jpg(picture: Picture, output: Output) -> bytes:
+def _save_jpg(picture: Picture, output: Output, paper: Paper) -> bytes:
     image = flatten(picture, "#ffffff").image
     direct = image.convert("L" if image.mode in ("1", "L") else "RGB")
     quality = _quality(output)
     sampling = "4:4:4" if quality >= _FULL_COLOR_QUALITY else "4:2:0"
-    return _write(direct, "JPEG", quality=quality, subsampling=sampling)
+    # JFIF has whole dots; without a density Pillow writes that only the ratio is known.
+    dpi = _dpi(output, paper)
+    density = {} if dpi is None else {"dpi": (round(dpi), round(dpi))}
+    return _write(direct, "JPEG", quality=quality, subsampling=sampling, **density)
 
 
-def _save_pdf(picture: Picture, output: Output) -> bytes:
-    """One page, in points of CSS size, so that `scale` sharpens it."""
+def _save_pdf(picture: Picture, output: Output, paper: Paper) -> bytes:
+    """One page of the size on paper, so that `scale` sharpens it."""
     attribution = tuple(picture.facts.get("attribution", ()))
-    page = PdfPage(encode_png(picture), output.scale, attribution)
+    page = PdfPage(encode_png(picture), (paper.width, paper.height), attribution)
     return b"".join(pages(iter([page])))
 
 
-def _save_webp(picture: Picture, output: Output) -> bytes:
+def _save_webp(picture: Picture, output: Output, paper: Paper) -> bytes:
     image = _direct(picture.image)
     return _write(image, "WEBP", quality=_quality(output), method=_WEBP_METHOD)
 
 
-def _save_avif(picture: Picture, output: Output) -> bytes:
+def _save_avif(picture: Picture, output: Output, paper: Paper) -> bytes:
     """One thread: pictures are encoded side by side already."""
     return _write(
         _direct(picture.image),
@@ -99,22 +103,26 @@ def _save_avif(picture: Picture, output: Output) -> bytes:
     )
 
 
-def _save_gif(picture: Picture, output: Output) -> bytes:
+def _save_gif(picture: Picture, output: Output, paper: Paper) -> bytes:
     image = quantize.reduce(_direct(picture.image))
     return _write(image, "GIF", optimize=False)
 
 
-def _save_tiff(picture: Picture, output: Output) -> bytes:
+def _save_tiff(picture: Picture, output: Output, paper: Paper) -> bytes:
     """Lossless; horizontal differencing (TIFF 6.0, section 14) where bytes allow."""
     image = picture.image
     if image.mode == "P":
         image = _direct(image)
     # Tag 317. Libtiff has no differences of samples of one bit, and refuses.
     predictor = {} if image.mode == "1" else {317: 2}
-    return _write(image, "TIFF", compression="tiff_adobe_deflate", tiffinfo=predictor)
+    dpi = _dpi(output, paper)
+    density = {} if dpi is None else {"dpi": (dpi, dpi)}
+    return _write(
+        image, "TIFF", compression="tiff_adobe_deflate", tiffinfo=predictor, **density
+    )
 
 
-def _save_ico(picture: Picture, output: Output) -> bytes:
+def _save_ico(picture: Picture, output: Output, paper: Paper) -> bytes:
     """An icon directory with a PNG of 32 bits a size; a side of 256 is written as 0.
 
     Readers of icons expect RGBA and overlook a palette's transparency.
@@ -142,7 +150,7 @@ def _reduced(picture: Picture, side: int) -> Picture:
     return Picture(image.resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _save_svg(picture: Picture, output: Output) -> bytes:
+def _save_svg(picture: Picture, output: Output, paper: Paper) -> bytes:
     """Pixels cannot become a drawing; renderers give SVG as text."""
     raise UnknownFormat(output.format, tuple(name for name in FORMATS if name != "svg"))
 
@@ -152,6 +160,11 @@ def _direct(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("RGB")
+
+
+def _dpi(output: Output, paper: Paper) -> float | None:
+    """Return device pixels an inch, or None where nobody said any."""
+    return None if paper.dpi is None else paper.dpi * output.scale
 
 
 def _quality(output: Output) -> int:
@@ -166,15 +179,18 @@ def _write(image: Image.Image, name: str, **options: Any) -> bytes:
 
 _RASTER = frozenset({"scale", "background"})
 _LOSSY = _RASTER | {"quality"}
+_PRINTED = frozenset({"dpi"})
 _ROWS = (
-    Format("png", "image/png", ("png",), _save_png, _RASTER | {"compression"}),
+    Format(
+        "png", "image/png", ("png",), _save_png, _RASTER | _PRINTED | {"compression"}
+    ),
     # libjpeg's JPEG_MAX_DIMENSION, a little under the format's 65535.
     Format(
         "jpg",
         "image/jpeg",
         ("jpg", "jpeg"),
         _save_jpg,
-        _LOSSY,
+        _LOSSY | _PRINTED,
         alpha=False,
         quality=90,
         side=65500,
@@ -184,8 +200,8 @@ _ROWS = (
     # What libavif, and with it the browsers, decode unless told otherwise.
     Format("avif", "image/avif", ("avif",), _save_avif, _LOSSY, quality=65, side=32768),
     Format("gif", "image/gif", ("gif",), _save_gif, _RASTER, side=65535),
-    Format("tiff", "image/tiff", ("tiff", "tif"), _save_tiff, _RASTER),
-    Format("pdf", "application/pdf", ("pdf",), _save_pdf, _RASTER),
+    Format("tiff", "image/tiff", ("tiff", "tif"), _save_tiff, _RASTER | _PRINTED),
+    Format("pdf", "application/pdf", ("pdf",), _save_pdf, _RASTER | _PRINTED),
     Format(
         "ico",
         "image/vnd.microsoft.icon",
@@ -232,14 +248,16 @@ def check(output: Output, width: int, height: int) -> None:
         raise BadParameter(*faults)
 
 
-def encode(picture: Picture, output: Output) -> bytes:
-    """Return the file; equal pictures and outputs give equal bytes.
+def encode(picture: Picture, output: Output, paper: Paper | None = None) -> bytes:
+    """Return the file; equal pictures, outputs and paper give equal bytes.
 
-    `output.background` is laid under the picture; without it, formats that have no
-    alpha lay white under. Safe in threads. Raises UnknownFormat for `svg`, which
-    is no encoding of pixels.
+    `paper` is what the picture's renderer declares. `output.background` is laid under
+    the picture; without it, formats that have no alpha lay white under. Safe in
+    threads. Raises UnknownFormat for `svg`, which is no encoding of pixels.
     """
-    return _row(output).save(flatten(picture, output.background), output)
+    row = _row(output)
+    known = resolve(paper, picture.image.size, output.scale, output.dpi)
+    return row.save(flatten(picture, output.background), output, known)
 
 
 def _row(output: Output) -> Format:

@@ -1,8 +1,7 @@
 """A PDF of many lossless pages, a PNG file each, written as the pages come.
 
 Follows ISO 32000-1. The data of an opaque PNG is valid in a PDF as it stands: deflate
-and scanline filters are the same (section 7.4.4.4). One CSS pixel is one point, as in
-the PDF of a single image.
+and scanline filters are the same (section 7.4.4.4).
 """
 
 import hashlib
@@ -32,10 +31,10 @@ _SPACES = {1: b"/DeviceGray", 3: b"/DeviceRGB"}
 
 
 class PdfPage(NamedTuple):
-    """A PNG file of ours, its device pixels per point, and whose artwork it holds."""
+    """A PNG file of ours, the page's sides in points, and whose artwork it holds."""
 
     png: bytes
-    scale: float
+    size: tuple[float, float]
     attribution: tuple[str, ...] = ()
 
 
@@ -97,7 +96,7 @@ class _PdfFile:
             entries += b"/SMask %d 0 R" % mask
         picture, content, leaf = (self._reserve() for _ in range(3))
         yield self._object(picture, *_stream(entries, image.data))
-        unit, box = _box(image.size, page.scale)
+        unit, box = _box(page.size)
         drawing = b"%b 0 0 %b 0 0 cm/I Do" % box
         yield self._object(content, *_stream(b"", drawing))
         # Without a group, blending happens in the colours of the output device.
@@ -180,12 +179,12 @@ def _text(title: str) -> bytes:
     return b"<feff%b>" % title.encode("utf-16-be").hex().encode()
 
 
-def _box(size: tuple[int, int], scale: float) -> tuple[int, tuple[bytes, bytes]]:
+def _box(size: tuple[float, float]) -> tuple[int, tuple[bytes, bytes]]:
     """Return points per unit, 1 unless the page is very large, and both sides."""
     unit = 1
-    while max(size) / scale / unit > _MOST_UNITS:
+    while max(size) / unit > _MOST_UNITS:
         unit += 1
-    width, height = (_number(side / scale / unit) for side in size)
+    width, height = (_number(side / unit) for side in size)
     return unit, (width, height)
 
 

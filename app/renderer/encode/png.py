@@ -59,22 +59,33 @@ class PixelLayout(NamedTuple):
     chunks: bytes = b""
 
 
-def encode_png(picture: Picture, compression: Compression | None = None) -> bytes:
+def encode_png(
+    picture: Picture, compression: Compression | None = None, dpi: float | None = None
+) -> bytes:
     """Return a PNG file with exactly the pixels of the picture.
 
-    `compression` trades time for size: `fast`, None for the default, `small`.
+    `compression` trades time for size: `fast`, None for the default, `small`. `dpi` are
+    device pixels an inch; without it the file says nothing of them.
     """
+    density = b"" if dpi is None else _density(dpi)
     if _is_blank(picture.image):
-        return _blank(picture.image)
+        return _blank(picture.image, density)
     flat = None if compression == "small" else _flat(picture)
     if flat is not None:
         data = scanlines.compress_runs(flat.rows, flat.pixel)
-        return _file(picture.image.size, flat, data)
+        return _file(picture.image.size, flat, data, density)
     if compression is None:
-        return _encode_default(picture)
+        return _encode_default(picture, density)
     layout = _shrunk(picture) if compression == "small" else _narrow(picture)
     data = _DEFLATE[compression](layout.rows, layout.pixel)
-    return _file(picture.image.size, layout, data)
+    return _file(picture.image.size, layout, data, density)
+
+
+@lru_cache(64)
+def _density(dpi: float) -> bytes:
+    """Return the chunk pHYs: pixels a metre, of either axis (section 11.3.4.3)."""
+    pixels = round(dpi / 0.0254)
+    return chunk(b"pHYs", struct.pack(">IIB", pixels, pixels, 1))
 
 
 def _is_blank(image: Image.Image) -> bool:
@@ -84,11 +95,12 @@ def _is_blank(image: Image.Image) -> bool:
     return len(image.palette.palette) == len(image.palette.mode)
 
 
-def _blank(image: Image.Image) -> bytes:
+def _blank(image: Image.Image, density: bytes) -> bytes:
     """Write a picture of one colour: only the size decides the data."""
     stream = _blank_stream(*image.size)
     chunks = _palette(_colors(image, 1))
-    return _file(image.size, PixelLayout(_INDEXED, 1, 1, _NO_ROWS, chunks), stream)
+    layout = PixelLayout(_INDEXED, 1, 1, _NO_ROWS, chunks)
+    return _file(image.size, layout, stream, density)
 
 
 @lru_cache(256)
@@ -113,25 +125,28 @@ def compress(picture: Picture) -> bytes:
     return scanlines.choose(layout.rows, layout.pixel).run(layout.rows, layout.pixel)
 
 
-def _encode_default(picture: Picture) -> bytes:
+def _encode_default(picture: Picture, density: bytes) -> bytes:
     layout = _layout(picture)
     if layout.color == _INDEXED or layout.depth < 8:
         data = scanlines.compress_indices(layout.rows, layout.pixel)
-        return _file(picture.image.size, layout, data)
+        return _file(picture.image.size, layout, data, density)
     chosen = scanlines.choose(layout.rows, layout.pixel)
     if chosen.narrow:
         layout = _narrow(picture)
     data = chosen.run(layout.rows, layout.pixel)
-    return _file(picture.image.size, layout, data)
+    return _file(picture.image.size, layout, data, density)
 
 
-def _file(size: tuple[int, int], layout: PixelLayout, data: bytes) -> bytes:
+def _file(
+    size: tuple[int, int], layout: PixelLayout, data: bytes, density: bytes = b""
+) -> bytes:
     # The zeros are the only methods of compression and filtering that there are, and no
     # interlacing (section 11.2.1).
     header = _HEADER.pack(*size, layout.depth, layout.color, 0, 0, 0)
     chunks = (
         SIGNATURE,
         chunk(b"IHDR", header),
+        density,
         layout.chunks,
         chunk(b"IDAT", data),
         chunk(b"IEND", b""),

@@ -3,16 +3,27 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, create_model
 
-from app.renderer.errors import BrokenTemplate
+from app.renderer.errors import BadParameter, BrokenTemplate, Fault
+from app.renderer.paper import (
+    CSS_DPI,
+    Paper,
+    at,
+    paper_of,
+    parse_page,
+    parse_sides,
+    pixels_of,
+)
 from app.renderer.params import Parameters, Typeset
 from app.renderer.template.parameter_types import Entry, FontEntry, Strict
 
 FILE = "parameters.toml"
+_MOST = 65_535
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 # Before Python 3.14 tomllib tells the place only in its message.
@@ -22,18 +33,66 @@ _KEY = re.compile(r"\s*(?P<key>[A-Za-z0-9_-]+)\s*=")
 
 
 class Declaration(Strict):
-    """The content of `parameters.toml`; sides are in CSS pixels."""
+    """The content of `parameters.toml`.
+
+    `width` and `height` are in CSS pixels, `dpi` are CSS pixels an inch. `page` (`A4
+    landscape`) or `size` (`4in x 6in`) is what the picture is on paper.
+    """
 
     title: str = Field(min_length=1)
-    width: int = Field(ge=1, le=65_535)
-    height: int = Field(ge=1, le=65_535)
+    width: int | None = Field(None, ge=1, le=_MOST)
+    height: int | None = Field(None, ge=1, le=_MOST)
+    dpi: int | float | None = Field(None, ge=1, le=2400)
+    page: str | None = None
+    size: str | None = None
     version: str = ""
     parameters: dict[str, Entry] = Field(default_factory=dict)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in CSS pixels."""
-        return self.width, self.height
+    def pixels(self) -> tuple[int, int]:
+        """Width and height in CSS pixels; raises what `canvas` raises."""
+        return self.canvas[0]
+
+    @cached_property
+    def canvas(self) -> tuple[tuple[int, int], Paper | None]:
+        """Size in CSS pixels, and on paper where it is declared.
+
+        Raises BadParameter naming the key where one is missing or contradicts another.
+        """
+        sides, key = self._sides(), "size" if self.page is None else "page"
+        pixels: tuple[int, int]
+        if self.width and self.height:
+            pixels = self.width, self.height
+        elif sides is None or self.width or self.height:
+            missing = "width" if self.width is None else "height"
+            raise BadParameter(Fault(missing, "is required"))
+        else:
+            pixels = pixels_of(sides, self.dpi or CSS_DPI)
+            if not 1 <= min(pixels) <= max(pixels) <= _MOST:
+                reason = f"is {pixels[0]:,}x{pixels[1]:,} pixels; a side has 1"
+                raise BadParameter(Fault(key, f"{reason} to {_MOST:,}"))
+        if sides is None:
+            return pixels, None if self.dpi is None else at(pixels, self.dpi)
+        # What pixels were made by is the resolution; given ones are asked for it.
+        dpi = self.dpi or (None if self.width else CSS_DPI)
+        try:
+            return pixels, paper_of(sides, pixels, dpi)
+        except ValueError as error:
+            raise BadParameter(Fault(key, str(error))) from error
+
+    def _sides(self) -> tuple[float, float] | None:
+        """Return the sides on paper in inches; raise BadParameter."""
+        if self.page is not None and self.size is not None:
+            raise BadParameter(Fault("size", "cannot stand beside a page"))
+        try:
+            if self.page is not None:
+                return parse_page(self.page)
+            if self.size is not None:
+                return parse_sides(self.size, self.dpi or CSS_DPI)
+        except ValueError as error:
+            key = "size" if self.page is None else "page"
+            raise BadParameter(Fault(key, str(error))) from error
+        return None
 
     @property
     def example(self) -> dict[str, str]:
@@ -100,6 +159,12 @@ def read(folder: Path, reserved: frozenset[str]) -> Declaration:
         declaration = Declaration.model_validate(table)
     except ValidationError as error:
         raise _fault(folder, source, error) from error
+    try:
+        _ = declaration.canvas
+    except BadParameter as error:
+        key, reason = error.faults[0]
+        at_fault = _line(source, None, key)
+        raise broken(folder, FILE, at_fault, f"{key!r}: {reason}") from error
     for name in declaration.parameters:
         _check_name(folder, source, name, reserved)
     return declaration

@@ -158,7 +158,7 @@ class Template:
         self._folder = folder
         self.declaration: Declaration = declaration.read(folder, HELPERS | RESERVED)
         self.model = self.declaration.model(folder.name, engine.families)
-        self._size = self.declaration.size
+        self._size = self.declaration.pixels
         self._image_names = self.declaration.images
         self._engine = engine
         self._limits = limits
@@ -352,7 +352,8 @@ def load_template(
         name=folder.name,
         title=declared.title,
         parameters=template.model,
-        size=declared.size,
+        size=declared.pixels,
+        paper=declared.canvas[1],
         draw=template.draw,
         vector=template.draw_svg,
         preflight=template.preflight,

@@ -17,7 +17,13 @@ from tests.renderer.encode.pictures import MODES
 
 RASTER = tuple(name for name in FORMATS if name not in ("pdf", "svg"))
 ENCODED = (*RASTER, "pdf")
-OPTIONS = {"quality": 50, "scale": 2, "compression": "fast", "background": "#ffffff"}
+OPTIONS = {
+    "quality": 50,
+    "scale": 2,
+    "compression": "fast",
+    "dpi": 300,
+    "background": "#ffffff",
+}
 
 
 def drawn(mode: str = "RGBA", size: tuple[int, int] = (48, 48)) -> Picture:
@@ -62,7 +68,7 @@ def test_a_pdf_has_one_page_of_the_picture(mode: str) -> None:
     data = encode(drawn(mode), Output(format="pdf"))
 
     (page,) = pypdf.PdfReader(io.BytesIO(data)).pages
-    assert (page.mediabox.width, page.mediabox.height) == (48, 48)
+    assert (page.mediabox.width, page.mediabox.height) == (36, 36)
     assert page.images[0].image is not None
     assert page.images[0].image.size == (48, 48)
 
@@ -73,14 +79,14 @@ def test_a_pdf_of_one_picture_is_that_of_a_collection_of_it(mode: str) -> None:
 
     data = encode(picture, Output(format="pdf"))
 
-    assert data == b"".join(pages(iter([PdfPage(encode_png(picture), 1)])))
+    assert data == b"".join(pages(iter([PdfPage(encode_png(picture), (36, 36))])))
 
 
 def test_scale_sharpens_a_pdf_and_keeps_its_page() -> None:
     data = encode(drawn(size=(96, 96)), Output(format="pdf", scale=2))
 
     (page,) = pypdf.PdfReader(io.BytesIO(data)).pages
-    assert (page.mediabox.width, page.mediabox.height) == (48, 48)
+    assert (page.mediabox.width, page.mediabox.height) == (36, 36)
 
 
 @pytest.mark.parametrize("name", ENCODED)

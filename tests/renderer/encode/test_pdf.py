@@ -23,6 +23,12 @@ def bound(*sheets: PdfPage | None, title: str = "") -> bytes:
     return b"".join(pdf.pages(iter(sheets), title))
 
 
+def sized(data: bytes, scale: float = 1, credits: tuple[str, ...] = ()) -> PdfPage:
+    """Return a page of a PNG, so many pixels a point."""
+    width, height = struct.unpack_from(">II", data, 16)
+    return PdfPage(data, (width / scale, height / scale), credits)
+
+
 def png(color: str = "#c04060", size: tuple[int, int] = (40, 30)) -> bytes:
     return encode_png(Picture(Image.new("RGB", size, color)))
 
@@ -77,7 +83,7 @@ def test_any_picture_comes_back_exactly(compression: Compression | None) -> None
     @given(pictures())
     @settings(max_examples=120, deadline=None)
     def check(picture: Picture) -> None:
-        data = bound(PdfPage(encode_png(picture, compression), 1))
+        data = bound(sized(encode_png(picture, compression), 1))
 
         shown = rebuilt(embedded(data))
         assert shown.tobytes() == picture.image.convert("RGBA").tobytes()
@@ -88,7 +94,7 @@ def test_any_picture_comes_back_exactly(compression: Compression | None) -> None
 @given(pictures(("L", "RGB", "RGBA")))
 @settings(max_examples=60, deadline=None)
 def test_another_reader_sees_the_same_pixels(picture: Picture) -> None:
-    data = bound(PdfPage(encode_png(picture), 1))
+    data = bound(sized(encode_png(picture), 1))
 
     (page,) = PdfReader(io.BytesIO(data), strict=True).pages
     assert picture_of(page).tobytes() == picture.image.convert("RGBA").tobytes()
@@ -106,7 +112,7 @@ def test_another_reader_sees_the_same_pixels(picture: Picture) -> None:
 def test_what_cannot_be_embedded_is_decoded(image, options) -> None:
     data = stored(image, **options)
 
-    (page,) = PdfReader(io.BytesIO(bound(PdfPage(data, 1))), strict=True).pages
+    (page,) = PdfReader(io.BytesIO(bound(sized(data, 1))), strict=True).pages
 
     with Image.open(io.BytesIO(data)) as original:
         assert picture_of(page).tobytes() == original.convert("RGBA").tobytes()
@@ -116,7 +122,7 @@ def test_what_cannot_be_embedded_is_decoded(image, options) -> None:
 def test_opaque_data_is_embedded_as_it_stands(mode: str) -> None:
     file = stored(Image.effect_noise((90, 70), 80).convert(mode))
 
-    image = embedded(bound(PdfPage(file, 1)))
+    image = embedded(bound(sized(file, 1)))
 
     parts = [bytes(part) for kind, part in read_chunks(file) if kind == b"IDAT"]
     assert image._data == b"".join(parts)
@@ -128,7 +134,7 @@ def test_data_in_many_chunks_is_joined() -> None:
     file = stored(noise)
     assert sum(kind == b"IDAT" for kind, _ in read_chunks(file)) > 1
 
-    (page,) = PdfReader(io.BytesIO(bound(PdfPage(file, 1))), strict=True).pages
+    (page,) = PdfReader(io.BytesIO(bound(sized(file, 1))), strict=True).pages
 
     assert picture_of(page).tobytes() == noise.convert("RGBA").tobytes()
 
@@ -136,7 +142,7 @@ def test_data_in_many_chunks_is_joined() -> None:
 def test_a_mask_is_only_there_for_what_is_transparent() -> None:
     clear, opaque = (Image.new("RGBA", (9, 9), (1, 2, 3, alpha)) for alpha in (9, 255))
 
-    data = bound(PdfPage(stored(clear), 1), PdfPage(stored(opaque), 1))
+    data = bound(sized(stored(clear), 1), sized(stored(opaque), 1))
 
     assert embedded(data, 0)["/SMask"]["/ColorSpace"] == "/DeviceGray"
     assert "/SMask" not in embedded(data, 1)
@@ -151,15 +157,15 @@ def test_a_mask_is_only_there_for_what_is_transparent() -> None:
         ((1, 1), 3, (0.33333, 0.33333)),
     ],
 )
-def test_a_css_pixel_is_a_point(size, scale, points) -> None:
-    reader = PdfReader(io.BytesIO(bound(PdfPage(png(size=size), scale))))
+def test_a_page_has_the_size_that_it_was_given(size, scale, points) -> None:
+    reader = PdfReader(io.BytesIO(bound(sized(png(size=size), scale))))
 
     box = reader.pages[0].mediabox
     assert (float(box.width), float(box.height)) == points
 
 
 def test_a_page_of_more_than_14400_points_has_larger_units() -> None:
-    reader = PdfReader(io.BytesIO(bound(PdfPage(png(size=(40_000, 3)), 1))))
+    reader = PdfReader(io.BytesIO(bound(sized(png(size=(40_000, 3)), 1))))
 
     page = reader.pages[0]
     assert page["/UserUnit"] == 3
@@ -168,7 +174,7 @@ def test_a_page_of_more_than_14400_points_has_larger_units() -> None:
 
 @pytest.mark.parametrize("count", [1, 99, 100, 101, 350])
 def test_pages_come_in_order_whatever_their_number(count: int) -> None:
-    sheets = [PdfPage(png(size=(number + 1, 2)), 1) for number in range(count)]
+    sheets = [sized(png(size=(number + 1, 2)), 1) for number in range(count)]
 
     reader = PdfReader(io.BytesIO(bound(*sheets)), strict=True)
 
@@ -179,7 +185,7 @@ def test_pages_come_in_order_whatever_their_number(count: int) -> None:
 
 def test_the_table_points_at_every_object() -> None:
     clear = stored(Image.new("RGBA", (9, 9)))
-    data = bound(*[PdfPage(png(), 1), PdfPage(clear, 2)] * 70)
+    data = bound(*[sized(png(), 1), sized(clear, 2)] * 70)
 
     start = int(data.split(b"startxref\n")[1].split()[0])
     first, *entries = re.findall(rb"(\d{10}) \d{5} ([nf]) \n", data[start:])
@@ -191,7 +197,7 @@ def test_the_table_points_at_every_object() -> None:
 
 
 def test_equal_pages_give_equal_bytes_and_others_another_id() -> None:
-    one, other = PdfPage(png("red"), 1), PdfPage(png("blue"), 1)
+    one, other = sized(png("red"), 1), sized(png("blue"), 1)
 
     first, again, different = bound(one), bound(one), bound(other)
 
@@ -203,13 +209,13 @@ def test_equal_pages_give_equal_bytes_and_others_another_id() -> None:
 
 @pytest.mark.parametrize("title", ["", "Badges", "Prüfung (2) \\ 中文 🎉"])
 def test_the_title_may_be_any_text(title: str) -> None:
-    reader = PdfReader(io.BytesIO(bound(PdfPage(png(), 1), title=title)))
+    reader = PdfReader(io.BytesIO(bound(sized(png(), 1), title=title)))
 
     assert (reader.metadata.title or "") == title
 
 
 def test_the_subject_says_once_whose_artwork_is_in_the_pages() -> None:
-    pages = [PdfPage(png(), 1, ("Art: Ada, CC-BY",)), PdfPage(png(), 1)] * 2
+    pages = [sized(png(), 1, ("Art: Ada, CC-BY",)), sized(png(), 1)] * 2
 
     reader = PdfReader(io.BytesIO(bound(*pages, title="Cards")))
 
@@ -218,7 +224,7 @@ def test_the_subject_says_once_whose_artwork_is_in_the_pages() -> None:
 
 
 def test_waiting_for_an_image_is_a_tick_and_changes_nothing() -> None:
-    one, two = PdfPage(png("red"), 1), PdfPage(png("blue"), 1)
+    one, two = sized(png("red"), 1), sized(png("blue"), 1)
 
     parts = list(pdf.pages(iter([None, one, None, None, two, None])))
 
@@ -236,11 +242,11 @@ def test_a_file_too_long_for_its_table_is_an_error(monkeypatch) -> None:
     monkeypatch.setattr(pdf, "_MOST_OFFSET", 5000)
 
     with pytest.raises(Undrawable, match="10 GB"):
-        bound(*[PdfPage(png(), 1)] * 50)
+        bound(*[sized(png(), 1)] * 50)
 
 
 def test_memory_does_not_grow_with_the_number_of_pages() -> None:
-    sheet = PdfPage(stored(Image.effect_noise((300, 300), 90)), 1)
+    sheet = sized(stored(Image.effect_noise((300, 300), 90)), 1)
 
     def most(count: int) -> int:
         sheets: Iterator[PdfPage] = (sheet for _ in range(count))

@@ -1,0 +1,273 @@
+"""Pictures have their size on paper in every file that can say one, to 0.2 mm."""
+
+import base64
+import io
+import json
+import struct
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from pypdf import PdfReader
+
+from app.cli.main import main
+
+MM = 72 / 25.4
+# Millimetres, and CSS pixels an inch.
+DECLARED = {
+    "badge": (101.6, 152.4, 150),
+    "certificate": (297.0, 210.0, 96),
+    "label": (101.6, 50.8, 150),
+}
+# For screens: a pixel is CSS's, 96 an inch.
+UNDECLARED = {"card": (317.5, 166.688), "quote": (285.75, 285.75)}
+QUERY = {
+    "badge": {"name": "Ada"},
+    "certificate": {"name": "Ada", "course": "Engines"},
+    "label": {"product": "Tea"},
+    "card": {"title": "Hello"},
+    "quote": {"text": "Hello"},
+}
+BADGE = "/images/badge.{}?name=Ada"
+ROWS = "name\nAda\nGrace\n"
+
+
+def fetched(client: FlaskClient, url: str, **query: str) -> bytes:
+    path, _, given = url.partition("?")
+    answer = client.get(path, query_string={**dict(parse_qsl(given)), **query})
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    return answer.data
+
+
+def posted(client: FlaskClient, url: str, **body: Any) -> bytes:
+    with client.post(url, **body) as answer:
+        assert answer.status_code == 200, answer.get_data(as_text=True)
+        return answer.data
+
+
+def refused(client: FlaskClient, url: str, **query: str) -> list[dict[str, str]]:
+    path, _, given = url.partition("?")
+    answer = client.get(path, query_string={**dict(parse_qsl(given)), **query})
+    assert answer.status_code == 422
+    return answer.json["errors"]
+
+
+def boxes(data: bytes) -> list[tuple[float, float]]:
+    pages = PdfReader(io.BytesIO(data), strict=True).pages
+    return [(float(p.mediabox.width), float(p.mediabox.height)) for p in pages]
+
+
+def dpi_of(data: bytes) -> float | None:
+    """Return the dots an inch that Pillow finds in a file."""
+    with Image.open(io.BytesIO(data)) as image:
+        found = image.info.get("dpi")
+    return None if found is None else pytest.approx(float(found[0]), abs=0.02)
+
+
+@pytest.mark.parametrize("scale", ["1", "1.337", "2"])
+@pytest.mark.parametrize("name", DECLARED)
+def test_the_page_of_a_pdf_is_what_the_template_declares(
+    client: FlaskClient, name: str, scale: str
+) -> None:
+    data = fetched(client, f"/images/{name}.pdf", scale=scale, **QUERY[name])
+
+    width, height, _ = DECLARED[name]
+    assert boxes(data) == [pytest.approx((width * MM, height * MM), abs=0.001)]
+
+
+@pytest.mark.parametrize("scale", ["1", "2"])
+@pytest.mark.parametrize("name", QUERY)
+def test_a_ruler_on_what_poppler_draws_finds_the_size(
+    client: FlaskClient, tmp_path: Path, name: str, scale: str
+) -> None:
+    file = tmp_path / "page.pdf"
+    file.write_bytes(fetched(client, f"/images/{name}.pdf", scale=scale, **QUERY[name]))
+
+    command = ["pdftoppm", "-r", "300", "-gray", "-singlefile", str(file)]
+    done = subprocess.run(command, check=True, capture_output=True)
+
+    with Image.open(io.BytesIO(done.stdout)) as page:
+        measured = tuple(side / 300 * 25.4 for side in page.size)
+        # What is drawn fills the page, and no rim of it stays white.
+        whole = page.resize((3, 3), Image.Resampling.BOX, (0, 0, 9, 9)).tobytes()
+        corner = page.getpixel((4, 4))
+    wanted = (*DECLARED.get(name, UNDECLARED.get(name, ())),)[:2]
+    assert measured == pytest.approx(wanted, abs=0.2)
+    assert whole == bytes([corner] * 9)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 2.5])
+@pytest.mark.parametrize("kind", ["png", "jpg", "tiff"])
+@pytest.mark.parametrize("name", DECLARED)
+def test_pixels_know_how_many_are_an_inch(
+    client: FlaskClient, name: str, kind: str, scale: float
+) -> None:
+    url = f"/images/{name}.{kind}"
+    data = fetched(client, url, scale=str(scale), **QUERY[name])
+
+    assert dpi_of(data) == DECLARED[name][2] * scale
+
+
+@pytest.mark.parametrize("compression", ["fast", "small"])
+def test_every_way_of_writing_a_png_says_it(
+    client: FlaskClient, compression: str
+) -> None:
+    data = fetched(client, BADGE.format("png"), compression=compression)
+
+    assert dpi_of(data) == 150
+
+
+@pytest.mark.parametrize("color", ["red", "ff000080"])
+def test_a_png_of_one_colour_says_it_too(client: FlaskClient, color: str) -> None:
+    data = fetched(client, "/images/solid.png", color=color, dpi="300")
+
+    assert data[33:50] == struct.pack(">I4sIIB", 9, b"pHYs", 11811, 11811, 1)
+    assert dpi_of(data) == 300
+
+
+def test_jpeg_has_whole_dots(client: FlaskClient) -> None:
+    data = fetched(client, BADGE.format("jpg"), scale="1.337")
+
+    # After the marker APP0: JFIF 1.1, dots an inch.
+    assert data[6:18] == b"JFIF\0\x01\x01\x01" + struct.pack(">HH", 201, 201)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tiff"])
+@pytest.mark.parametrize("name", UNDECLARED)
+def test_what_is_for_screens_says_nothing_of_paper(
+    client: FlaskClient, name: str, kind: str
+) -> None:
+    data = fetched(client, f"/images/{name}.{kind}", **QUERY[name])
+
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.info.get("dpi") in (None, (1, 1))
+        assert not {282, 283} & set(dict(getattr(image, "tag_v2", {})))
+
+
+@pytest.mark.parametrize(
+    ("query", "points"),
+    [
+        ({}, (225, 225)),
+        ({"dpi": "300"}, (72, 72)),
+        ({"dpi": "300", "scale": "2"}, (72, 72)),
+        ({"dpi": "150", "scale": "1.337"}, (144, 144)),
+    ],
+)
+def test_a_pdf_of_free_size_follows_the_callers_resolution(
+    client: FlaskClient, query: dict[str, str], points: tuple[float, float]
+) -> None:
+    data = fetched(client, "/images/qr.pdf?data=hello&size=300", **query)
+
+    assert boxes(data) == [points]
+
+
+def test_a_callers_resolution_goes_before_the_templates(client: FlaskClient) -> None:
+    drawn = fetched(client, BADGE.format("png"), dpi="300", scale="2")
+    page = fetched(client, BADGE.format("pdf"), dpi="300", scale="2")
+
+    assert dpi_of(drawn) == 600
+    assert boxes(page) == [(144, 216)]
+
+
+def test_the_declared_resolution_said_again_keeps_the_page(client: FlaskClient) -> None:
+    query = {**QUERY["certificate"], "dpi": "96"}
+
+    data = fetched(client, "/images/certificate.pdf", **query)
+
+    assert boxes(data) == [(841.88976, 595.27559)]
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif", "gif", "svg"])
+def test_a_format_that_says_no_size_refuses_a_resolution(
+    client: FlaskClient, kind: str
+) -> None:
+    faults = refused(client, BADGE.format(kind), dpi="300")
+
+    reason = f"is not an option of {kind}; it is one of png, jpg, tiff, pdf"
+    assert faults == [{"field": "dpi", "reason": reason}]
+
+
+@pytest.mark.parametrize("dpi", ["0", "2401", "nan", "-1", "many"])
+def test_a_resolution_out_of_bounds_is_named(client: FlaskClient, dpi: str) -> None:
+    faults = refused(client, BADGE.format("png"), dpi=dpi)
+
+    assert [fault["field"] for fault in faults] == ["dpi"]
+
+
+def test_an_icon_of_several_sizes_says_none(client: FlaskClient) -> None:
+    data = fetched(client, "/images/qr.ico?data=hello&size=256&sizes=64,128")
+
+    assert b"pHYs" not in data
+
+
+def test_json_and_archives_have_the_same_file(client: FlaskClient) -> None:
+    alone = fetched(client, BADGE.format("png"), scale="2")
+
+    told = client.get(
+        f"{BADGE.format('png')}&scale=2", headers={"Accept": "application/json"}
+    )
+    url = "/collections.zip?renderer=badge&scale=2"
+    packed = posted(client, url, data=ROWS, content_type="text/csv")
+
+    assert base64.b64decode(told.json["data"]) == alone
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.read(archive.namelist()[0]) == alone
+
+
+@pytest.mark.parametrize(
+    ("query", "points"),
+    [("", (288, 432)), ("&scale=3", (288, 432)), ("&dpi=100", (432, 648))],
+)
+def test_pages_of_a_collection_are_those_of_single_images(
+    client: FlaskClient, query: str, points: tuple[float, float]
+) -> None:
+    url = f"/collections.pdf?renderer=badge{query}"
+
+    data = posted(client, url, data=ROWS, content_type="text/csv")
+
+    assert boxes(data) == [points] * 2
+    assert boxes(fetched(client, BADGE.format("pdf") + query)) == [points]
+
+
+def test_each_page_of_a_mixed_collection_has_its_own_size(client: FlaskClient) -> None:
+    items = [
+        {"renderer": name, "params": QUERY.get(name, {"color": "red", "width": 101})}
+        for name in ("certificate", "solid", "badge", "card", "certificate")
+    ]
+    body = {"items": items, "scale": 1.5, "format": "webp"}
+
+    data = posted(client, "/collections.pdf", json=body)
+
+    a4 = (841.88976, 595.27559)
+    assert boxes(data) == [a4, (75.75, 300), (288, 432), (900, 472.5), a4]
+
+
+def test_a_batch_has_the_size_in_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIMEO_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
+    Path("rows.csv").write_text(ROWS)
+
+    batch = ["batch", "rows.csv", "--renderer", "badge", "--scale", "2"]
+    assert main([*batch, "-o", "a.zip"]) == 0
+
+    with zipfile.ZipFile("a.zip") as archive:
+        assert dpi_of(archive.read(archive.namelist()[0])) == 300
+
+
+def test_the_catalogue_says_the_declared_size(client: FlaskClient) -> None:
+    listed = json.loads(fetched(client, "/renderers"))["renderers"]
+
+    papers = {row["name"]: row["paper"] for row in listed}
+    for name, (width, height, dpi) in DECLARED.items():
+        assert papers[name] == {"width_mm": width, "height_mm": height, "dpi": dpi}
+    assert {name for name, paper in papers.items() if paper} == set(DECLARED)
+    described = json.loads(fetched(client, "/renderers/badge"))
+    assert "dpi" in described["output"]["properties"]
