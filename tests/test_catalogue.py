@@ -79,7 +79,8 @@ def test_the_language_of_the_reader_changes_no_picture(client: FlaskClient) -> N
 
 
 @pytest.mark.parametrize(
-    "renderer", ["avatar", "html", "placeholder", "card", "badge", "label", "quote"]
+    "renderer",
+    ["avatar", "barcode", "html", "placeholder", "card", "badge", "label", "quote"],
 )
 def test_every_renderer_that_sets_text_takes_a_language(
     client: FlaskClient, renderer: str

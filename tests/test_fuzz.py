@@ -18,6 +18,7 @@ RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 NAMES = [
     "avatar",
     "badge",
+    "barcode",
     "card",
     "certificate",
     "dream",
@@ -33,7 +34,7 @@ FIELDS = [
     *("title", "subtitle", "tag", "author", "image", "theme", "name", "role"),
     *("company", "event", "qr", "course", "date", "issuer", "product", "price"),
     *("sku", "text", "color", "background", "start", "end", "angle", "seed"),
-    *("logo", "logo_size"),
+    *("logo", "logo_size", "symbology", "module"),
     *("size", "width", "height", "data", "margin", "level", "dark", "light"),
     *("heading", "presented", "completed", "prompt", "font", "lang", "emoji"),
     *("format", "quality", "scale", "compression", "v", "download"),

@@ -17,12 +17,13 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.produce import device_size, formats
 
 NAMES = (
-    *("avatar", "badge", "card", "certificate", "gradient", "html", "identicon"),
-    *("dream", "label", "placeholder", "qr", "quote", "solid"),
+    *("avatar", "badge", "barcode", "card", "certificate", "gradient", "html"),
+    *("dream", "identicon", "label", "placeholder", "qr", "quote", "solid"),
 )
 # An icon is square and small, so only what can be that is asked for as one.
 ICONS = {
     "avatar": {"size": "64"},
+    "barcode": {"width": "64", "height": "64", "symbology": "aztec"},
     "dream": {"width": "64", "height": "64"},
     "gradient": {"width": "64", "height": "64"},
     "html": {"width": "64", "height": "64"},

@@ -12,6 +12,7 @@ from app.errors import with_fields
 from app.renderer.base import ImageSource, Renderer
 from app.renderer.builtin import (
     avatar,
+    barcode,
     dream,
     gradient,
     html,
@@ -150,6 +151,7 @@ def drawn(
         identicon.RENDERER,
         avatar.build(engine),
         qr.build(settings.max_image_pixels, draw_svg),
+        barcode.build(engine),
         html.build(engine, settings),
         dream.build(engine),
     )

@@ -430,8 +430,8 @@ def written(*made: ImageRequest) -> Draft:
 
 # The catalogue takes a moment to build, too long for the collection of tests.
 NAMES = (
-    *("avatar", "badge", "card", "certificate", "dream", "gradient", "html"),
-    *("identicon", "label", "placeholder", "qr", "quote", "solid"),
+    *("avatar", "badge", "barcode", "card", "certificate", "dream", "gradient"),
+    *("html", "identicon", "label", "placeholder", "qr", "quote", "solid"),
 )
 
 

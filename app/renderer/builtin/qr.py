@@ -269,15 +269,21 @@ def _facts(logo: Logo) -> dict[str, list[str]]:
     return {"warnings": [f"logo: {note}" for note in logo.notes]} if logo.notes else {}
 
 
-def draw_cells(
-    rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]
-) -> Picture:
-    """Draw a square of cells in two colours: the ground, and what is 1."""
-    image = Image.new("P", (side, side), 0)
+def ground(size: tuple[int, int], colors: tuple[str, str]) -> Image.Image:
+    """Return an image of 0, the first of two colours; 1 is the second."""
+    image = Image.new("P", size, 0)
     entries = [rgba(color) for color in colors]
     # With alpha only where a colour has any: other formats take an opaque image faster.
     mode = "RGB" if all(entry[3] == 255 for entry in entries) else "RGBA"
     image.putpalette([v for entry in entries for v in entry[: len(mode)]], mode)
+    return image
+
+
+def draw_cells(
+    rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]
+) -> Picture:
+    """Draw a square of cells in two colours: the ground, and what is 1."""
+    image = ground((side, side), colors)
     cells = Image.frombytes("P", (len(rows),) * 2, b"".join(rows))
     large = cells.resize((len(rows) * grid.module,) * 2, Image.Resampling.NEAREST)
     image.paste(large, (grid.margin, grid.margin))

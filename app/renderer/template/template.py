@@ -1,5 +1,6 @@
 """Templates: a folder with markup and a list of parameters becomes a renderer."""
 
+import base64
 import hashlib
 import html
 import re
@@ -11,7 +12,7 @@ from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import segno
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
@@ -22,6 +23,8 @@ from app.config import Settings
 from app.errors import with_fields
 from app.renderer import input_image
 from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.builtin import barcode_parameters
+from app.renderer.builtin.barcode import BarcodePainter
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import (
     Clipped,
@@ -40,7 +43,7 @@ from app.renderer.errors import (
 from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
 from app.renderer.input_image import DrawSvg
-from app.renderer.params import RESERVED, Parameters, Typeset
+from app.renderer.params import RESERVED, Parameters, Typeset, validate
 from app.renderer.template import declaration
 from app.renderer.template.declaration import Declaration, broken
 from app.renderer.template.watchdog import WATCHDOG, Overrun
@@ -55,6 +58,7 @@ _IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self"})
 _CODE_NAME = "<template>"
 # CSS pixels; readers fail at less.
 _LEAST_MODULE = 2
+_TOO_LONG = "is too long for a QR code"
 
 _FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
@@ -62,15 +66,16 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # package draws the same template in another way.
 _TOOLS = (
     f"templates 3 jinja2 {version('jinja2')} segno {version('segno')}"
-    f" {reader_version()}"
+    f" zxing-cpp {version('zxing-cpp')} {reader_version()}"
 )
 
 
 @with_fields
-class TooLong(Exception):
-    """A text does not fit into a QR code; `data` is that text."""
+class Unencodable(Exception):
+    """A text is none that a code can say; `data` is that text."""
 
     data: str
+    reason: str
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
@@ -121,12 +126,12 @@ def _qr_side(data: str, side: int, most: int = 0, level: str = "M") -> int:
     """Return the largest side, up to `side`, of a code without margin.
 
     A module is a whole number of pixels and no smaller than readers can tell
-    apart, for which a long code may grow to `most`. Raises TooLong beyond.
+    apart, for which a long code may grow to `most`. Raises Unencodable beyond.
     """
     modules = len(_encode(data, level).matrix)
     found = modules * max(side // modules, _LEAST_MODULE)
     if found > max(side, most):
-        raise TooLong(data)
+        raise Unencodable(data, _TOO_LONG)
     return found
 
 
@@ -136,13 +141,21 @@ def _encode(data: str, level: str) -> segno.QRCode:
         # Few readers know Micro QR. A higher level comes free where the code has room.
         return segno.make(data, error=level, micro=False, boost_error=True)
     except DataOverflowError as error:
-        raise TooLong(data) from error
+        raise Unencodable(data, _TOO_LONG) from error
 
 
 _ENVIRONMENT = _environment()
 
 # Names that templates can call and so cannot give to parameters.
-HELPERS = frozenset(_ENVIRONMENT.globals) | {"fit"}
+HELPERS = frozenset(_ENVIRONMENT.globals) | {"fit", "bar_code"}
+
+
+class Bars(NamedTuple):
+    """A barcode for `<img src>`, and its sides in CSS pixels."""
+
+    src: str
+    width: int
+    height: int
 
 
 class Template:
@@ -173,6 +186,7 @@ class Template:
             reason = error.message or "syntax error"
             raise self._broken(error.lineno, reason) from error
         self._fit = fitter(engine)
+        self._barcodes = BarcodePainter(engine)
         # Compiled under a name of its own, by which a traceback tells its lines from
         # ours.
         self._markup = _ENVIRONMENT.template_class.from_code(
@@ -200,8 +214,13 @@ class Template:
         images = {**self._files, **{name: each.data for name, each in sent.items()}}
         notes = [f"{name}: {note}" for name in sent for note in sent[name].notes]
         page = self._laid_out(parameters)
-        facts = {**page.facts, "warnings": notes} if notes else page.facts
-        return replace(page, images=images, facts=facts)
+        if notes:
+            facts = {
+                **page.facts,
+                "warnings": [*page.facts.get("warnings", ()), *notes],
+            }
+            page = replace(page, facts=facts)
+        return replace(page, images=images)
 
     def preflight(self, parameters: Parameters, laid_out: bool) -> Mapping[str, Any]:
         """Return the facts of a drawing without it, what is clipped if `laid_out`.
@@ -219,20 +238,25 @@ class Template:
         values, options = self._split(parameters)
         words = {name: _shown(name, value) for name, value in values.items()}
         clipped: list[tuple[str, Clipped]] = []
+        notes: list[tuple[str, str]] = []
         try:
-            names = {**words, **self._helpers(options, clipped)}
+            names = {**words, **self._helpers(options, clipped, notes)}
             markup = WATCHDOG.run(partial(self._markup.render, names), self._limit_s)
         except Overrun as error:
             raise RenderTimeout("MIMEO_RENDER_TIMEOUT_S", self._limit_s) from error
-        except TooLong as error:
-            raise BadParameter(_too_long(error.data, values)) from error
+        except Unencodable as error:
+            raise BadParameter(_blame(error, values)) from error
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise self._broken(_line_of(error), reason) from error
         styles = tuple(_STYLE.findall(markup))
         body = _STYLE.sub("", markup)
         named = {_owner(text, words): how for text, how in sorted(clipped, key=_grade)}
-        facts = {"text_clipped": named} if named else {}
+        facts: dict[str, Any] = {"text_clipped": named} if named else {}
+        if notes:
+            facts["warnings"] = [
+                f"{_owner(text, words)}: {note}" for text, note in notes
+            ]
         return Page(body, styles, {}, options.lang, options.emoji, facts)
 
     def check(self, parameters: Parameters) -> None:
@@ -269,11 +293,15 @@ class Template:
                 raise self._broken(name.lineno, reason)
 
     def _helpers(
-        self, options: Typeset, clipped: list[tuple[str, Clipped]]
+        self,
+        options: Typeset,
+        clipped: list[tuple[str, Clipped]],
+        notes: list[tuple[str, str]],
     ) -> dict[str, Any]:
         """Return the functions whose results depend on the options of the text.
 
-        `fit` appends to `clipped` the texts that it cuts or shrinks to their floor.
+        `fit` appends to `clipped` the texts that it cuts or shrinks to their floor, and
+        `bar_code` to `notes` what it assumes.
         """
 
         def fit(text: str, *arguments: Any, **named: Any) -> Fit:
@@ -283,11 +311,53 @@ class Template:
                 clipped.append((text, found.clipped))
             return found
 
+        def bar_code(
+            data: str,
+            symbology: str = "code128",
+            width: float | None = None,
+            height: float | None = None,
+            **named: Any,
+        ) -> Bars:
+            sides = {"width": width, "height": height}
+            # Jinja's division gives fractions.
+            whole = {name: side and int(side) for name, side in sides.items()}
+            own = {"data": data, "symbology": symbology, **whole}
+            given = {"lang": options.lang, "emoji": options.emoji, **named}
+            bars, said = self._bars({**given, **own})
+            notes.extend((data, note) for note in said)
+            return bars
+
         return {
             "fit": fit,
+            "bar_code": bar_code,
             "families": partial(families, covers=self._engine.covers),
             "initial": partial(initial, lang=options.lang),
         }
+
+    def _bars(self, given: Mapping[str, Any]) -> tuple[Bars, tuple[str, ...]]:
+        """Return a barcode without what whole modules leave, and what it assumes.
+
+        Raises Unencodable where the text is at fault, BadParameter for the rest.
+        """
+        data = given["data"]
+        try:
+            parameters = validate(barcode_parameters.Parameters, given, strict=True)
+            barcode_parameters.check(parameters)
+            parameters = barcode_parameters.trimmed(parameters)
+            svg = self._barcodes.draw_svg(parameters).svg
+        except BadParameter as error:
+            fault = error.faults[0]
+            if fault.field == "data":
+                raise Unencodable(data, fault.reason) from error
+            if fault.field in ("width", "height"):
+                reason = f"has no room as a barcode: its {fault.field} {fault.reason}"
+                raise Unencodable(data, reason) from error
+            raise
+        encoded = base64.b64encode(svg.encode()).decode()
+        bars = Bars(
+            f"data:image/svg+xml;base64,{encoded}", *barcode_parameters.size(parameters)
+        )
+        return bars, parameters.symbol.content.notes
 
     def _split(self, parameters: Parameters) -> tuple[dict[str, Any], Typeset]:
         """Part the template's own parameters from the options of its text."""
@@ -404,8 +474,9 @@ def _grade(clipped: tuple[str, Clipped]) -> bool:
     return clipped[1] == "cut"
 
 
-def _too_long(data: str, values: Mapping[str, Any]) -> Fault:
+def _blame(error: Unencodable, values: Mapping[str, Any]) -> Fault:
     """Blame the longest text that is part of what was to be encoded."""
+    data = error.data
     texts = {n: v for n, v in values.items() if isinstance(v, str) and v in data}
     name = max(texts or values, key=lambda name: len(texts.get(name, "")))
-    return Fault(name, "is too long for a QR code")
+    return Fault(name, error.reason)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import zxingcpp
 from PIL import Image, ImageCms
 from pydantic import ValidationError
 
@@ -524,6 +525,65 @@ def test_text_too_long_for_its_qr_code_is_named(write: Write, engine: Engine) ->
         renderer.draw(renderer.parameters(words="x" * 4000), 1)
 
     assert caught.value.faults[0].field == "words"
+
+
+BARS = """\
+{% set bars = bar_code(words, kind, 180, 90) %}
+<div style="width:200px;height:100px;background:white"><img src="{{ bars.src }}"
+style="width:{{ bars.width }}px;height:{{ bars.height }}px">{{ ink }}</div>
+"""
+
+
+@pytest.fixture
+def bars(write: Write, engine: Engine) -> Renderer:
+    """A template with a barcode of any kind."""
+    kind = '[parameters.kind]\ntype = "text"\nmax_length = 20\ndefault = "code128"\n'
+    declared = DECLARATION.replace("max_length = 20", "max_length = 9000")
+    return load_template(write(declared + kind, BARS), engine, LIMITS)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("kind", "words", "expected"),
+    [
+        ("code128", "Shelf 7", "Shelf 7"),
+        ("EAN-13", "590123412345", "5901234123457"),
+        ("datamatrix", "Größe 中", "Größe 中"),
+    ],
+)
+def test_barcode_in_a_template_reads_back(
+    bars: Renderer, kind: str, words: str, expected: str, scale: float
+) -> None:
+    picture = bars.draw(bars.parameters(words=words, kind=kind), scale)
+
+    (found,) = zxingcpp.read_barcodes(picture.image.convert("L"))
+    assert found.text == expected
+    said = ["words: check digit 7 was added"] if kind == "EAN-13" else None
+    assert picture.facts.get("warnings") == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "reason"),
+    [
+        ("ean13", "5901234123450", "the check digit of EAN-13 is 7"),
+        ("code128", "x" * 50, "has no room as a barcode: its width"),
+        ("aztec", "x" * 5000, "at most 3832"),
+    ],
+)
+def test_text_that_is_no_barcode_names_its_parameter(
+    bars: Renderer, kind: str, words: str, reason: str
+) -> None:
+    with pytest.raises(BadParameter) as caught:
+        bars.draw(bars.parameters(words=words, kind=kind), 1)
+
+    (fault,) = caught.value.faults
+    assert fault.field == "words"
+    assert reason in fault.reason
+
+
+def test_a_symbology_that_is_not_known_breaks_the_template(bars: Renderer) -> None:
+    with pytest.raises(BrokenTemplate, match="symbology: is not known"):
+        bars.draw(bars.parameters(words="7", kind="code 7"), 1)
 
 
 def test_required_image_has_an_example(write: Write, engine: Engine) -> None:
