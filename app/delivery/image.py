@@ -15,7 +15,7 @@ from flask import Response
 
 from app.delivery.album import embed
 from app.delivery.answer import Pair, list_of, send_bytes, token
-from app.delivery.terms import IGNORED, STALE, Terms
+from app.delivery.terms import Terms
 from app.media import Media, document
 from app.parsing.accept import JSON
 
@@ -126,4 +126,3 @@ _HEADERS: Mapping[str, tuple[str, Callable[[Any, int], str]]] = {
     "repairs": ("X-Media-Repairs", list_of),
     "warnings": ("X-Media-Warnings", list_of),
 }
-EXPOSED = ", ".join([*(header for header, _ in _HEADERS.values()), IGNORED, STALE])
