@@ -36,6 +36,7 @@ def in_front(
     """Run nginx in front of a server, with deploy/nginx.conf but for the places.
 
     `changes` are what an operator would change in it: texts, and what is put there.
+    The pid is that of nginx, the log that of the server behind it.
     """
     with closing(listening()) as probe:
         port = probe.getsockname()[1]
@@ -48,7 +49,7 @@ def in_front(
         process = subprocess.Popen(
             ["nginx", "-p", folder, "-c", str(main)], stderr=subprocess.PIPE
         )
-        front = replace(server, url=f"http://127.0.0.1:{port}")
+        front = replace(server, url=f"http://127.0.0.1:{port}", pid=process.pid)
         try:
             _wait(front, process)
             yield front

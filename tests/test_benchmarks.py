@@ -444,11 +444,18 @@ def test_a_failure_counts_unless_a_fault_of_that_moment_excuses_it() -> None:
 
 
 def test_the_cache_of_nginx_is_compared_with_a_file() -> None:
-    size, cached, static, ratio = nginx.compare(nginx.IMAGES["QR code"], 1, 1)
+    size, found = nginx.compare(nginx.IMAGES["QR code"], 1, 1)
 
     assert size > 100
-    assert min(cached, static) > 0
-    assert ratio == pytest.approx(cached / static)
+    assert list(found) == [nginx.FILE, nginx.BARE, nginx.SHIPPED]
+    assert all(min(each) > 0 for loads in found.values() for each in loads)
+
+
+def test_a_ratio_to_a_file_is_the_middle_of_the_rounds() -> None:
+    ours = [nginx.Load(80, 12), nginx.Load(10, 90), nginx.Load(90, 11)]
+    file = [nginx.Load(100, 10), nginx.Load(100, 10), nginx.Load(100, 10)]
+
+    assert nginx.ratios(ours, file) == (0.8, 1.2)
 
 
 def test_every_fault_of_a_soak_has_its_figures_on_the_page() -> None:
