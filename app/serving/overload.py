@@ -5,12 +5,13 @@ refuse a request costs a hundredth of drawing a picture, so that a server that i
 for ten times as much as it can draw goes on drawing.
 """
 
-import json
-import os
+import random
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from json.encoder import encode_basestring
 from math import ceil
 from typing import Generic, TypeVar
 from urllib.parse import unquote
@@ -140,6 +141,8 @@ class Refusals:
     ) -> None:
         self._write = write
         self._made: dict[tuple[bool, int], tuple[str, str]] = {}
+        self._random = random.Random()
+        self._second, self._date = 0, ""
 
     def answer(
         self, told: tuple[str, str, str | None], retry_s: float, *, closes: bool
@@ -150,16 +153,22 @@ class Refusals:
         dialect = path == "/v1" or path.startswith("/v1/")
         head, body = self._template(dialect, again_s)
         if request_id is None or not REQUEST_ID.match(request_id):
-            request_id = os.urandom(16).hex()
+            request_id = f"{self._random.getrandbits(128):032x}"
         body = body.replace(_ID, request_id).replace(_PATH, _in_json(path))
         data = body.encode()
         lines = (
             head.replace(_ID, request_id),
             f"Content-Length: {len(data)}\r\n",
-            f"Date: {formatdate(usegmt=True)}\r\n",
+            f"Date: {self._now()}\r\n",
             f"Connection: {'close' if closes else 'keep-alive'}\r\n\r\n",
         )
         return "".join(lines).encode() + (b"" if method == "HEAD" else data)
+
+    def _now(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True)
+        return self._date
 
     def _template(self, dialect: bool, again_s: int) -> tuple[str, str]:
         key = dialect, again_s
@@ -179,4 +188,4 @@ class Refusals:
 def _in_json(path: str) -> str:
     """Return a path as the app says it, within the quotation marks of JSON."""
     plain = unquote(path.encode("latin-1").decode(errors="replace"))
-    return json.dumps(plain, ensure_ascii=False)[1:-1]
+    return encode_basestring(plain)[1:-1]

@@ -90,6 +90,8 @@ class PolledConnection(TConn):
         self.unreader = PatientUnreader(self.sock)
         self.head = b""
         self.turn = False
+        # Whether the poller has its socket.
+        self.polled = False
         # Whether it holds one of the threads that are counted.
         self.counted = False
         self.refused = False
@@ -265,7 +267,6 @@ class PollingWorker(ThreadWorker):
         self.set_accept_enabled(not rests and (not full or self._drop_idle()))
 
     def _poll(self) -> None:
-        self.notify()
         waits = self._turned_away or self._held
         self.wait_for_and_dispatch_events(timeout=_TICK_S if waits else 1.0)
         self.murder_keepalived()
@@ -276,6 +277,7 @@ class PollingWorker(ThreadWorker):
             self._tick()
         if now - self._swept >= 0.5:
             self._swept = now
+            self.notify()
             self._sweep(now)
 
     def _stop_listening(self) -> None:
@@ -395,11 +397,21 @@ class PollingWorker(ThreadWorker):
         """Let the poller wait for a connection."""
         if conn not in self._waiting:
             self._waiting[conn] = None
-            self.poller.register(conn.sock, EVENT_READ, partial(self._receive, conn))
+        if not conn.polled:
+            conn.polled = True
+            self.poller.register(conn.sock, EVENT_READ, partial(self._hear, conn))
+
+    def _hear(self, conn: PolledConnection, sock: socket.socket) -> None:
+        if conn in self._waiting:
+            self._receive(conn, sock)
+        else:
+            # It is refused at the next tick, and heard again then.
+            self._forget(conn)
 
     def _forget(self, conn: PolledConnection) -> None:
-        if conn in self._waiting:
-            del self._waiting[conn]
+        self._waiting.pop(conn, None)
+        if conn.polled:
+            conn.polled = False
             self.poller.unregister(conn.sock)
 
     def _drop(self, conn: PolledConnection) -> None:
@@ -434,7 +446,7 @@ class PollingWorker(ThreadWorker):
         left: int | None = 0,
     ) -> None:
         """Let a thread answer the request, or with it the error."""
-        self._forget(conn)
+        self._waiting.pop(conn, None)
         conn.error = error
         conn.head = bytes(conn.received[: conn.head_end])
         conn.whole = left == 0 and conn.expected == len(conn.received)
@@ -452,11 +464,15 @@ class PollingWorker(ThreadWorker):
         elif head in self._known or getattr(conn, "error", None) is not None:
             self._submit(self._quick, conn)
         else:
-            now = time.monotonic()
-            if not self._backlog.join(conn, now):
+            if not self._backlog.join(conn, time.monotonic()):
+                # The poller keeps its socket: it is soon heard again.
                 self._turn_away(conn)
+            elif isinstance(conn, PolledConnection):
+                self._forget(conn)
 
     def _submit(self, pool: Executor, conn: TConn, *, counted: bool = False) -> None:
+        if isinstance(conn, PolledConnection):
+            self._forget(conn)
         conn.counted = counted  # type: ignore[attr-defined]
         done = pool.submit(self.handle, conn)
         done.add_done_callback(
@@ -490,7 +506,6 @@ class PollingWorker(ThreadWorker):
         told = told_of(conn.head)
         answer = self._refusals.answer(told, wait_s, closes=closes)
         try:
-            conn.sock.setblocking(False)
             sent = conn.sock.send(answer)
         except OSError:
             sent = 0

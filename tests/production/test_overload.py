@@ -3,6 +3,8 @@
 import http.client
 import itertools
 import json
+import os
+import socket
 import subprocess
 import threading
 import time
@@ -223,6 +225,10 @@ def full():
         yield server
 
 
+def open_files(server: Server) -> int:
+    return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in server.workers())
+
+
 def refused(server: Server, path: str, **given: object) -> Reply:
     """Ask until the answer is no."""
     for number in range(1, 400):
@@ -266,6 +272,44 @@ def test_a_refusal_keeps_the_connection(full):
     assert set(statuses) <= {200, 503}
     assert 503 in statuses
     assert len(ports) == 1
+
+
+def test_who_asks_again_before_the_refusal_is_answered_twice(full):
+    """The poller has the connection meanwhile, and must not take it for another's."""
+    place = urlsplit(full.url)
+    ask = b"GET /images/card.png?title=Again%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    firsts: Counter[int] = Counter()
+    with socket.create_connection((place.hostname, place.port), 60) as wire:
+        for number in range(0, 800, 2):
+            answers = []
+            wire.sendall(ask % number)
+            # Not in one segment with the first.
+            time.sleep(0.005)
+            wire.sendall(ask % (number + 1))
+            for _ in range(2):
+                answer = http.client.HTTPResponse(wire)
+                answer.begin()
+                answer.read()
+                answers.append(answer.status)
+            assert set(answers) <= {200, 503}
+            firsts[answers[0]] += 1
+            if firsts[503] >= 5:
+                return
+    raise AssertionError("it was never refused")
+
+
+def test_who_leaves_before_the_refusal_is_forgotten(full):
+    place = urlsplit(full.url)
+    before = open_files(full)
+    for number in range(200):
+        with socket.create_connection((place.hostname, place.port), 60) as wire:
+            wire.sendall(
+                b"GET /images/card.png?title=Gone%d HTTP/1.1\r\nHost: a\r\n\r\n"
+                % number
+            )
+
+    wait_until(lambda: open_files(full) <= before + 100)
+    assert full.ask("/health/live").status == 200
 
 
 def test_refusals_are_counted_and_said_in_the_log(full):
