@@ -416,7 +416,7 @@ class Pipeline:
                 allocator.trim()
             wanted = (request.renderer, request.parameters, request.output)
             encoded = self._isolation.produce(*wanted)
-            self._costs.learn(estimate, encoded.draw_s + encoded.encode_s)
+            self._costs.learn(estimate, encoded.cpu_s)
             return encoded
         if request.renderer.cheap and lane is self._small:
             # Under a millisecond: the way to another thread and back costs 0.1 ms.
@@ -428,9 +428,8 @@ class Pipeline:
 
         By the clock everything seems large on a machine that is busy.
         """
-        started = time.thread_time()
         encoded = produce(request.renderer, request.parameters, request.output)
-        self._costs.learn(estimate, time.thread_time() - started)
+        self._costs.learn(estimate, encoded.cpu_s)
         return encoded
 
 

@@ -92,8 +92,8 @@ class Encoded:
     """Bytes in a known format, with the size of the picture in device pixels.
 
     `draw_s` and `encode_s` are the seconds that the two steps took, and `fonts_s` is
-    the part of the first in which fonts were chosen. Large data that a service sent
-    are a view of a mapped file.
+    the part of the first in which fonts were chosen; `cpu_s` is what both took of a
+    processor. Large data that a service sent are a view of a mapped file.
     """
 
     data: bytes | memoryview
@@ -104,6 +104,7 @@ class Encoded:
     draw_s: float = 0.0
     encode_s: float = 0.0
     fonts_s: float = 0.0
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

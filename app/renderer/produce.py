@@ -132,19 +132,20 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
     Raises Undrawable where the engine refuses the drawing, BadParameter where a
     fault shows only while drawing (a text too long for a QR code).
     """
-    started = time.perf_counter()
+    started, began_cpu = time.perf_counter(), time.thread_time()
     size = device_size(renderer, parameters, output.scale)
     media_type = encode.FORMATS[output.format].media_type
     if output.format == "svg":
         drawing = vector(renderer, parameters)
         drawn_s = time.perf_counter() - started
         svg = drawing.svg.encode()
-        times = (drawn_s, 0.0, drawing.fonts_s)
+        times = (drawn_s, 0.0, drawing.fonts_s, time.thread_time() - began_cpu)
         return Encoded(svg, media_type, *size, drawing.facts, *times)
     picture = renderer.draw(parameters, output.scale)
     drawn = time.perf_counter()
     data = encode.encode(picture, output, renderer.paper)
-    times = (drawn - started, time.perf_counter() - drawn, picture.fonts_s)
+    encoded_s, cpu_s = time.perf_counter() - drawn, time.thread_time() - began_cpu
+    times = (drawn - started, encoded_s, picture.fonts_s, cpu_s)
     facts = picture.facts
     del picture
     if memory_of(size[0] * size[1], output) > _LARGE:

@@ -15,12 +15,20 @@ from PIL import Image
 
 from app.config import Settings
 from app.image_request import ImageRequest, from_strings
-from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, WaitPolicy
+from app.pipeline.admission import (
+    DEAR_S,
+    AdmissionQueue,
+    Busy,
+    Cancelled,
+    WaitPolicy,
+)
 from app.pipeline.pipeline import Pipeline, Production
 from app.pipeline.singleflight import Singleflight
-from app.renderer.base import Picture, Renderer
+from app.renderer.base import Encoded, Picture, Renderer
 from app.renderer.errors import Undrawable
 from app.renderer.params import Canvas
+from app.renderer.produce import produce
+from app.renderer.sandbox.sandbox import Sandbox
 from app.store import NoStore, Pauses, StoreError, open_store
 from tests.waiting import wait_until
 
@@ -399,6 +407,33 @@ def two_alike(drawing: Drawing, alike: slice) -> tuple[ImageRequest, ImageReques
             return seen[digits], request
         seen[digits] = request
     raise AssertionError("no two are alike")
+
+
+class Beside(Sandbox):
+    """Draws in this process, and says what it took as the other one does."""
+
+    def produce(self, *wanted: Any) -> Encoded:
+        return produce(*wanted)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_drawing_that_waits_for_a_processor_is_not_large(
+    drawing: Drawing, isolated: bool
+) -> None:
+    """On a busy machine small pages counted as large ones, and were refused."""
+
+    def draw(parameters: Canvas, scale: float) -> Picture:
+        time.sleep(2 * DEAR_S)
+        return drawing.draw(parameters, scale)
+
+    request = drawing.request()
+    renderer = replace(request.renderer, draw=draw, isolated=isolated)
+    request = replace(request, renderer=renderer)
+    line = Pipeline(Settings(), NoStore(), isolation=Beside(Settings()))
+
+    line.produce(request)
+
+    assert line._costs.estimate(request).seconds < DEAR_S / 2
 
 
 class LockedStore(NoStore):
