@@ -13,6 +13,10 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import text_fields
 
+TEMPLATES = (
+    *("address-label", "badge", "card", "certificate", "label", "place-card"),
+    *("quote", "ticket"),
+)
 DECLARED = 'title = "Own"\nwidth = 40\nheight = 20\n[parameters.word]\ntype = "text"\n'
 MARKUP = '<div style="width:40px;height:20px;background:{color}">{{{{ word }}}}</div>'
 
@@ -90,7 +94,7 @@ def test_every_renderer_that_sets_text_takes_a_language(
     assert "lang" in schema["properties"]
 
 
-@pytest.mark.parametrize("name", ["card", "badge", "certificate", "label", "quote"])
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_every_template_takes_a_font(client: FlaskClient, name: str) -> None:
     example = client.get(f"/renderers/{name}").get_json()["example"]
 
@@ -117,7 +121,7 @@ def test_every_renderer_describes_its_parameters(client: FlaskClient) -> None:
 def test_first_parameter_alone_is_required_in_templates(
     client: FlaskClient, catalogue: Catalogue
 ) -> None:
-    for name in ("card", "badge", "certificate", "label", "quote"):
+    for name in TEMPLATES:
         fields = catalogue.get(name).parameters.model_fields
         assert [field.is_required() for field in fields.values()] == [
             position == 0 for position in range(len(fields))

@@ -16,6 +16,9 @@ LINES, BODIES = 6_000, 4_000
 RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 NAMES = [
+    "address-label",
+    "place-card",
+    "ticket",
     "avatar",
     "badge",
     "barcode",
@@ -31,6 +34,8 @@ NAMES = [
     "solid",
 ]
 FIELDS = [
+    *("street", "city", "country", "sender", "table", "note"),
+    *("place", "seat", "code", "kind"),
     *("title", "subtitle", "tag", "author", "image", "theme", "name", "role"),
     *("company", "event", "qr", "course", "date", "issuer", "product", "price"),
     *("sku", "text", "color", "background", "start", "end", "angle", "seed"),

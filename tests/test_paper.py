@@ -23,6 +23,9 @@ DECLARED = {
     "badge": (101.6, 152.4, 150),
     "certificate": (297.0, 210.0, 96),
     "label": (101.6, 50.8, 150),
+    "address-label": (63.5, 38.1, 150),
+    "place-card": (88.9, 50.8, 150),
+    "ticket": (139.7, 50.8, 150),
 }
 # For screens: a pixel is CSS's, 96 an inch.
 UNDECLARED = {"card": (317.5, 166.688), "quote": (285.75, 285.75)}
@@ -30,6 +33,9 @@ QUERY = {
     "badge": {"name": "Ada"},
     "certificate": {"name": "Ada", "course": "Engines"},
     "label": {"product": "Tea"},
+    "address-label": {"name": "Ada"},
+    "place-card": {"name": "Ada"},
+    "ticket": {"event": "Jazz", "code": "A1"},
     "card": {"title": "Hello"},
     "quote": {"text": "Hello"},
 }

@@ -24,7 +24,10 @@ from app.renderer.template import template
 from app.renderer.template.template import Template
 
 FOLDER = Path(template.__file__).parents[1] / "templates"
-NAMES = ("badge", "card", "certificate", "label", "quote")
+NAMES = (
+    *("address-label", "badge", "card", "certificate", "label", "place-card"),
+    *("quote", "ticket"),
+)
 LIMITS = SimpleNamespace(max_image_pixels=50_000_000, render_timeout_s=10.0)
 FONTS = load_fonts(None, system=False)
 ENGINE = Engine(FONTS)
@@ -139,7 +142,8 @@ def filled(made: Template, text: str) -> dict[str, str]:
 
 
 def cut(field: str, value: str) -> str:
-    return value.encode()[:929].decode(errors="ignore") if field == "qr" else value
+    most = {"qr": 929, "code": 600}.get(field)
+    return value.encode()[:most].decode(errors="ignore") if most else value
 
 
 def photo() -> bytes:
@@ -275,6 +279,27 @@ def test_qr_code_of_any_script_can_be_read(name: str, data: str) -> None:
     image = made.draw(made.model(**{first: "Hi", "qr": data}), 1).image
 
     assert [code.text for code in zxingcpp.read_barcodes(image)] == [data]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("J26-0712", "code128"),
+        ("1234567890123456", "code128"),
+        ("A-ticket-number", "qr"),
+        ("билет", "qr"),
+        ("https://example.org/t/8f3a1c9e-22b1-4f6a-9d55-0a7c1e2f3b4d", "qr"),
+    ],
+)
+@pytest.mark.parametrize("scale", [1, 2])
+def test_code_on_a_stub_can_be_read(code: str, kind: str, scale: int) -> None:
+    made = TEMPLATES["ticket"]
+
+    image = made.draw(made.model(event="Jazz", seat="Row 7", code=code), scale).image
+
+    [found] = zxingcpp.read_barcodes(image)
+    assert found.text == code
+    assert found.format.name.lower().startswith(kind)
 
 
 def test_qr_code_without_room_names_its_parameter() -> None:
