@@ -74,7 +74,8 @@ class Backlog(Generic[T]):
             self._free += 1
             self._last = 0.0
             return None
-        if self._last:
+        # Who is passed over at one moment takes no time.
+        if 0 < self._last < now:
             self._interval_s += (now - self._last - self._interval_s) * _EASE
         self._last = now
         return self._waiting.popleft()[0]

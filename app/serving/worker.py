@@ -538,6 +538,10 @@ class PollingWorker(ThreadWorker):
         now = time.monotonic()
         if conn.counted:  # type: ignore[attr-defined]
             following = self._backlog.leave(now)
+            while following is not None and _has_left(following):
+                # Nothing is drawn for nobody; who half-closed is told to come again.
+                self._turn_away(following)
+                following = self._backlog.leave(now)
             if following is not None:
                 self._submit(self.tpool, following, counted=True)
         if not isinstance(conn, PolledConnection):
@@ -712,6 +716,18 @@ class PollingWorker(ThreadWorker):
         if request_id is not None:
             environ["HTTP_X_REQUEST_ID"] = request_id
         return environ
+
+
+def _has_left(conn: TConn) -> bool:
+    """Tell whether a client has closed its end while it waited."""
+    if not isinstance(conn, PolledConnection):
+        return False
+    try:
+        return not conn.sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _meaning(error: BaseException, longest_line: int) -> BaseException:

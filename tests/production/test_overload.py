@@ -229,6 +229,12 @@ def open_files(server: Server) -> int:
     return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in server.workers())
 
 
+def count_of(server: Server, status: int) -> float:
+    rows = server.ask("/metrics").body.decode().splitlines()
+    said = [row for row in rows if f'requests_total{{status="{status}"}}' in row]
+    return float(said[0].rpartition(" ")[2]) if said else 0.0
+
+
 def refused(server: Server, path: str, **given: object) -> Reply:
     """Ask until the answer is no."""
     for number in range(1, 400):
@@ -312,13 +318,27 @@ def test_who_leaves_before_the_refusal_is_forgotten(full):
     assert full.ask("/health/live").status == 200
 
 
+def test_nothing_is_drawn_for_those_who_have_left():
+    """After an overload five seconds of drawing were for clients who had gone."""
+    chosen = {**ONE, "MIMEO_THREADS": "4"}
+    crowd = "/images/card.png?title=Stays{n}"
+    with serve(settings=chosen) as server, Clients(server, crowd, 12) as clients:
+        wait_until(lambda: clients.statuses[200] >= 20)
+        place = urlsplit(server.url)
+        for number in range(40):
+            with socket.create_connection((place.hostname, place.port), 60) as wire:
+                wire.sendall(
+                    b"GET /images/card.png?title=Left%d HTTP/1.1\r\nHost: a\r\n\r\n"
+                    % number
+                )
+        wait_until(lambda: count_of(server, 503) >= 20)
+
+    assert set(clients.statuses) == {200}
+
+
 def test_refusals_are_counted_and_said_in_the_log(full):
     def said() -> bool:
         return "requests refused" in full.log.read_text()
 
     wait_until(said)
-    figures = full.ask("/metrics").body.decode()
-    line = next(
-        row for row in figures.splitlines() if 'requests_total{status="503"}' in row
-    )
-    assert float(line.rpartition(" ")[2]) >= 10
+    assert count_of(full, 503) >= 10

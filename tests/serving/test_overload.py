@@ -51,6 +51,21 @@ def test_the_wait_is_expected_by_how_often_threads_became_free():
     assert backlog.expected_s == pytest.approx(3.0, rel=0.01)
 
 
+def test_who_is_passed_over_takes_no_time():
+    (backlog,) = filled()
+    expected_s = []
+    for number in range(50):
+        for _ in range(3):
+            backlog.join(number, 4.0)
+        for _ in range(3):
+            backlog.leave(4.0 + number)
+        backlog.join(number, 4.0)
+        expected_s.append(backlog.expected_s)
+        backlog.leave(4.0 + number)
+
+    assert expected_s[-1] == pytest.approx(1.0, rel=0.05)
+
+
 def test_who_would_wait_too_long_is_refused():
     (backlog,) = filled()
     joined = [backlog.join(number, 0.0) for number in range(100)]
