@@ -45,8 +45,6 @@ from benchmarks.titles import Box
 WARM_UP_S = 3
 # A picture may take a second, and eight are asked for at once.
 SLOW_S = 10
-# Of a tenth of a second, what a server may take that has nothing to do.
-_IDLE_S = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +296,7 @@ def _loaded(
             # Slower than a round is long.
             found = press(target, SLOW_S, run.connections, first)
         used_ms = (server.cpu_s() - before) * 1000
-        _settle(server)
+        server.settle()
         return replace(found, cpu_ms=used_ms / max(1, found.requests))
 
     # Warm-up: fonts, caches and just-in-time compilers, outside the rounds.
@@ -406,18 +404,6 @@ def beside(entry: Contender, loads: Sequence[Load], ours: Sequence[Load]) -> Res
     pairs = () if loads is ours else zip(ours, loads, strict=True)
     ratios = [our.rate / their.rate for our, their in pairs]
     return Result(entry.name, loads, ratios, entry.least)
-
-
-def _settle(server: servers.Running) -> None:
-    """Wait until a server has done what it was asked at the end of a round.
-
-    Else it would do so in the round of the next one. Gives up after `SLOW_S`.
-    """
-    end = time.monotonic() + SLOW_S
-    before, after = -1.0, server.cpu_s()
-    while after - before > _IDLE_S and time.monotonic() < end:
-        time.sleep(0.1)
-        before, after = after, server.cpu_s()
 
 
 def _clean(contender: Contender, done: Load) -> Load:

@@ -18,6 +18,9 @@ import requests
 ROOT = Path(__file__).resolve().parent.parent
 NODE = ROOT / "benchmarks" / "node"
 START_S = 60
+SETTLE_S = 20
+# Of a tenth of a second, what a server may take that has nothing to do.
+_IDLE_S = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,14 @@ class Running:
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         return tuple(int(pid) for pid in path.read_text().split())
 
+    def polling_s(self) -> float:
+        """Return the processor time that the first threads of its children have used.
+
+        Mimeo's do nothing but accept, hear, refuse and hand over.
+        """
+        paths = [Path(f"/proc/{pid}/task/{pid}/stat") for pid in self.children]
+        return sum(stat[3] for path in paths if (stat := _stat(path)))
+
     def cpu_s(self) -> float:
         """Return the processor time that all its processes have used so far.
 
@@ -85,6 +96,17 @@ class Running:
         while more := {pid for pid, parent, *_ in found if parent in ours} - ours:
             ours |= more
         return sum(used for pid, *_, used in found if pid in ours)
+
+    def settle(self) -> None:
+        """Wait until it has done what it was asked at the end of a round.
+
+        Else it would do so in the next one. Gives up after `SETTLE_S`.
+        """
+        end = time.monotonic() + SETTLE_S
+        before, after = -1.0, self.cpu_s()
+        while after - before > _IDLE_S and time.monotonic() < end:
+            time.sleep(0.1)
+            before, after = after, self.cpu_s()
 
 
 def _stat(path: Path) -> tuple[int, int, int, float] | None:
