@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
+from pypdf import PdfReader
 from zxingcpp import BarcodeFormat
 
 from app.renderer.base import Renderer
@@ -458,3 +459,12 @@ def test_faults_and_assumptions_are_told_over_http(client: FlaskClient) -> None:
     with Image.open(io.BytesIO(good.data)) as image:
         assert read(image) == ["5901234123457"]
     assert typed.data == client.get("/images/barcode.png?data=1&text=off").data
+
+
+def test_a_module_has_its_width_on_paper(client: FlaskClient) -> None:
+    query = "data=5901234123457&symbology=ean13&module=4&dpi=300"
+
+    answer = client.get(f"/images/barcode.pdf?{query}")
+
+    (page,) = PdfReader(io.BytesIO(answer.data)).pages
+    assert float(page.mediabox.width) == pytest.approx(113 * 4 * 72 / 300, abs=1e-3)
