@@ -72,15 +72,19 @@ def test_image_opens_elsewhere_with_its_size(
     assert answer.status_code == 200, answer.get_data(as_text=True)
     assert answer.content_type == FORMATS[kind].media_type
     expected = device_size(renderer, request.parameters, scale)
-    assert size_of(answer.data, kind) == expected
+    assert size_of(answer.data, kind, scale) == expected
 
 
-def size_of(data: bytes, kind: str) -> tuple[int, int]:
+def size_of(data: bytes, kind: str, scale: float = 1) -> tuple[int, int]:
     """Ask an independent reader for the size, and have it read everything."""
     if kind == "pdf":
         (page,) = PdfReader(io.BytesIO(data)).pages
-        (image,) = page.images
-        return image.image.size if image.image else (0, 0)
+        for image in page.images:
+            assert image.image is not None
+            image.image.load()
+        assert page.get_contents() is not None
+        box = page.mediabox
+        return round(box.width * scale), round(box.height * scale)
     if kind == "svg":
         root = ElementTree.fromstring(data)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"

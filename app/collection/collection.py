@@ -20,7 +20,6 @@ from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.renderer.errors import LimitExceeded, RendererError, UnknownRenderer
-from app.renderer.paper import Paper
 from app.renderer.params import validate
 from app.renderer.produce import ENCODERS
 
@@ -254,15 +253,6 @@ class Collection:
         if format_name is not None and format_name != self.output.format:
             request = in_format(request, format_name)
         return Item(index, name + self._ending, request)
-
-    def paper(self, index: int) -> Paper | None:
-        """Return the size on paper that an image's renderer declares.
-
-        Raises NoSuchIndex or UnknownRenderer.
-        """
-        # Most collections are of one renderer, and their rows need not be read again.
-        several = len(self.header.renderers) > 1
-        return self._renderer(self._row(index)[0] if several else 0).paper
 
     def name(self, index: int) -> str:
         """Return a file name alone: of a row that is not valid any more, too."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from PIL import Image
 from pydantic import (
@@ -37,13 +37,46 @@ class Picture:
     fonts_s: float = 0.0
 
 
+class TextRun(NamedTuple):
+    """A piece of text in one line, as it is laid out in a box of the page.
+
+    `x`, `y`, `width` and `height` are CSS pixels within the content of the box, which
+    its number tells from others; `matrix` places the box on the page.
+    """
+
+    text: str
+    box: int
+    matrix: tuple[float, float, float, float, float, float]
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Lettering(NamedTuple):
+    """The runs of a drawing, in the order of reading, and what pictures stand for."""
+
+    runs: tuple[TextRun, ...]
+    pictures: Mapping[bytes, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A drawing as an SVG document, with facts and time as a `Picture` has them."""
+    """A drawing as an SVG document, with facts and time as a `Picture` has them.
+
+    `lang` is the language of its text, where it is known. `texts` tells where its
+    texts stand, which takes as long as the drawing. `paint` paints a document of a
+    part of it, in so many pixels, with alpha. It is not `exact` where pixels would have
+    more.
+    """
 
     svg: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     fonts_s: float = 0.0
+    lang: str = ""
+    texts: Callable[[], Lettering] | None = None
+    paint: Callable[[str, tuple[int, int]], Image.Image] | None = None
+    exact: bool = True
 
 
 def _sides(text: str) -> str:
@@ -187,7 +220,8 @@ class Renderer:
     limits can be checked; `paper` is the size on paper that was declared for it.
     `check` raises where other bounds of the renderer's own are exceeded. `draw` takes
     the parameters and the scale. `vector` gives the same drawing as an SVG document,
-    where the renderer can. `version` changes when equal parameters give other pixels.
+    where the renderer can; the scale is that of the images in it. `version` changes
+    when equal parameters give other pixels.
     A `cheap` renderer draws in less time than a hand-over to another thread takes. An
     `isolated` renderer handles untrusted input: it runs in a process that is killed
     at the deadline. The images of a `remote` one are made elsewhere, and `draw` is
@@ -204,7 +238,7 @@ class Renderer:
     parameters: type[Parameters]
     size: tuple[int, int] | Callable[[Any], tuple[int, int]]
     draw: Callable[[Any, float], Picture]
-    vector: Callable[[Any], Vector] | None = None
+    vector: Callable[[Any, float], Vector] | None = None
     version: str = "1"
     cheap: bool = False
     isolated: bool = False

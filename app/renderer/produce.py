@@ -11,15 +11,20 @@ from pydantic import BaseModel
 from app.config import PIXEL_BYTES, Settings, allocator, weight_of
 from app.renderer import encode
 from app.renderer.base import Encoded, Output, Renderer, Vector
+from app.renderer.encode.pdf.document import pages
+from app.renderer.encode.pdf.page import pictured_page, vector_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
+from app.renderer.paper import resolve
 from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
 ENCODERS = (
-    "mimeo 5",
+    "mimeo 6",
     *(f"{package} {version(package)}" for package in ("pillow", "zlib-ng", "deflate")),
 )
+_PAINTED = "parts of the page that are pictures, having no form in PDF: %d"
+_PICTURED = "the page is a picture, as what is on it has no form in PDF"
 # Bytes of a picture after which memory is given back: less is needed again at once.
 _LARGE = 32 << 20
 
@@ -136,11 +141,13 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
     size = device_size(renderer, parameters, output.scale)
     media_type = encode.FORMATS[output.format].media_type
     if output.format == "svg":
-        drawing = vector(renderer, parameters)
+        drawing = vector(renderer, parameters, 1)
         drawn_s = time.perf_counter() - started
         svg = drawing.svg.encode()
         times = (drawn_s, 0.0, drawing.fonts_s, time.thread_time() - began_cpu)
         return Encoded(svg, media_type, *size, drawing.facts, *times)
+    if output.format == "pdf" and renderer.vector is not None:
+        return _page(renderer, parameters, output, size)
     picture = renderer.draw(parameters, output.scale)
     drawn = time.perf_counter()
     data = encode.encode(picture, output, renderer.paper)
@@ -154,11 +161,41 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
     return Encoded(data, media_type, *size, facts, *times)
 
 
-def vector(renderer: Renderer, parameters: Parameters) -> Vector:
+def vector(renderer: Renderer, parameters: Parameters, scale: float) -> Vector:
     """Return the drawing as an SVG document; raise UnknownFormat if it has none."""
     if renderer.vector is None:
         raise UnknownFormat("svg", formats(renderer))
-    return renderer.vector(parameters)
+    return renderer.vector(parameters, scale)
+
+
+def _page(
+    renderer: Renderer, parameters: Parameters, output: Output, size: tuple[int, int]
+) -> Encoded:
+    """Return a page of outlines and text, or of text over a picture."""
+    started, began_cpu = time.perf_counter(), time.thread_time()
+    drawing = vector(renderer, parameters, output.scale)
+    drawn = time.perf_counter()
+    pixels = device_size(renderer, parameters, 1)
+    paper = resolve(renderer.paper, pixels, 1, output.dpi)
+    sides = paper.width, paper.height
+    made = vector_page(drawing, pixels, sides, output, renderer.title)
+    warning = _PAINTED % made[1] if made and made[1] else ""
+    if made is None:
+        picture = encode.flatten(
+            renderer.draw(parameters, output.scale), output.background
+        )
+        png = encode.encode_png(picture)
+        page = pictured_page(drawing, png, pixels, sides, renderer.title)
+        warning = _PICTURED
+    else:
+        page = made[0]
+    data = b"".join(pages(iter([page])))
+    facts = drawing.facts
+    if warning:
+        facts = {**facts, "warnings": [*facts.get("warnings", ()), warning]}
+    encoded_s, cpu_s = time.perf_counter() - drawn, time.thread_time() - began_cpu
+    times = (drawn - started, encoded_s, drawing.fonts_s, cpu_s)
+    return Encoded(data, encode.FORMATS["pdf"].media_type, *size, facts, *times)
 
 
 @lru_cache(256)

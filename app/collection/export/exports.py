@@ -10,12 +10,11 @@ from pydantic import Field
 
 from app.collection.collection import Collection, Item
 from app.collection.export.base64_json import json_text, ndjson
-from app.collection.outcome import Bundle, Drawn, Failed, drawn
+from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
 from app.renderer.encode.animation import ANIMATIONS, Animation
-from app.renderer.encode.pdf import PdfPage, pages
+from app.renderer.encode.pdf.document import pages, read_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
-from app.renderer.paper import resolve
 from app.renderer.params import Parameters, validate
 from app.renderer.produce import device_size
 
@@ -69,17 +68,9 @@ def _pages(
     bundle: Bundle, collection: Collection, options: ExportOptions
 ) -> Iterator[bytes]:
     return pages(
-        None if image is None else _page(image, collection)
+        None if image is None else read_page(bytes(image.media.in_memory))
         for image in drawn(bundle.outcomes)
     )
-
-
-def _page(image: Drawn, collection: Collection) -> PdfPage:
-    media, output = image.media, collection.output
-    size = media.width, media.height
-    paper = resolve(collection.paper(image.index), size, output.scale, output.dpi)
-    attribution = tuple(media.facts.get("attribution", ()))
-    return PdfPage(media.in_memory, (paper.width, paper.height), attribution)
 
 
 def _animate(
@@ -135,7 +126,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "ndjson": Form(
             "ndjson", "application/x-ndjson", lambda bundle, *_: ndjson(bundle)
         ),
-        "pdf": Form("pdf", "application/pdf", _pages, image_format="png"),
+        "pdf": Form("pdf", "application/pdf", _pages, image_format="pdf"),
         **{
             name: Form(
                 name,

@@ -95,7 +95,7 @@ def build(engine: Engine) -> Renderer:
         draw=lambda parameters, scale: engine.draw(
             page(parameters, fit), (parameters.size, parameters.size), scale
         ),
-        vector=lambda parameters: engine.draw_svg(
+        vector=lambda parameters, _: engine.draw_svg(
             page(parameters, fit), (parameters.size, parameters.size)
         ),
         preflight=lambda parameters, _: engine.preflight(page(parameters, fit)),

@@ -1,6 +1,7 @@
 """The `barcode` renderer: retail, industrial and matrix codes in whole pixels."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html import escape
 from importlib.metadata import version
 from itertools import groupby
@@ -96,7 +97,7 @@ class BarcodePainter:
             return Vector(f"{open_}</svg>\n", notes)
         text = self._engine.draw_svg(drawing.page, drawing.size)
         inner = text.svg[text.svg.index(">") + 1 :]
-        return Vector(open_ + inner, {**text.facts, **notes}, text.fonts_s)
+        return replace(text, svg=open_ + inner, facts={**text.facts, **notes})
 
     def preflight(self, parameters: Parameters, laid_out: bool) -> Mapping[str, Any]:
         """Return the facts of a drawing without it."""
@@ -238,7 +239,7 @@ def build(engine: Engine) -> Renderer:
         parameters=Parameters,
         size=size,
         draw=painter.draw,
-        vector=painter.draw_svg,
+        vector=lambda parameters, _: painter.draw_svg(parameters),
         cheap=True,
         check=check,
         preflight=painter.preflight,

@@ -333,7 +333,7 @@ def build(engine: Engine) -> Renderer:
         parameters=Prompted,
         size=lambda parameters: (parameters.width, parameters.height),
         draw=draw,
-        vector=paint,
+        vector=lambda parameters, _: paint(parameters),
         version=f"3 {engine.version}",
         prompted=True,
         example={"prompt": "mountains at dawn", "width": "640", "height": "400"},

@@ -39,7 +39,7 @@ def build(engine: Engine) -> Renderer:
         draw=lambda parameters, scale: engine.draw(
             page(parameters), parameters.size, scale
         ),
-        vector=lambda parameters: engine.draw_svg(page(parameters), parameters.size),
+        vector=lambda parameters, _: engine.draw_svg(page(parameters), parameters.size),
         version=f"1 {engine.version}",
         example={"start": "4f46e5", "end": "ec4899", "angle": "135"},
     )

@@ -177,7 +177,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         images = EmbeddedImages(limits.max_image_pixels)
         return engine.draw(page(parameters, images), parameters.size, scale)
 
-    def draw_svg(parameters: Parameters) -> Vector:
+    def draw_svg(parameters: Parameters, scale: float) -> Vector:
         images = EmbeddedImages(limits.max_image_pixels)
         return engine.draw_svg(page(parameters, images), parameters.size)
 

@@ -143,7 +143,7 @@ def build(engine: Engine) -> Renderer:
         draw=lambda parameters, scale: engine.draw(
             page(parameters, engine), parameters.size, scale
         ),
-        vector=lambda parameters: engine.draw_svg(
+        vector=lambda parameters, _: engine.draw_svg(
             page(parameters, engine), parameters.size
         ),
         preflight=lambda parameters, laid_out: engine.preflight(

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from base64 import b64encode
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -20,6 +21,7 @@ from app.renderer.produce import scaled
 
 Level = Literal["L", "M", "Q", "H"]
 Matrix = tuple[bytes, ...]
+_DARK = re.compile(b"\x01+")
 _LEVEL: Literal["M"] = "M"
 _LEVEL_UNDER_LOGO: Literal["H"] = "H"
 # The share of a code's bytes that may be wrong (ISO/IEC 18004, table 12). Dirt and
@@ -171,12 +173,12 @@ class LogoPainter:
             return Picture(image, facts=_facts(logo))
         return Picture(image.convert("RGB"), facts=_facts(logo))
 
-    def draw_svg(self, parameters: Parameters) -> Vector:
+    def draw_svg(self, parameters: Parameters, scale: float) -> Vector:
         """Return the code as an SVG document, with the logo's pixels in it."""
         if parameters.logo is None:
             return _draw_svg(parameters, _plain(parameters))
         # Twice as sharp as it is wide: it is printed, and looked at on phones.
-        logo, matrix = self._fit(parameters, 2)
+        logo, matrix = self._fit(parameters, max(2, scale))
         left, top, width, height = _place(logo, matrix, grid(parameters, matrix, 1))
         kind = "png" if logo.data.startswith(b"\x89PNG") else "jpeg"
         image = (
@@ -294,10 +296,9 @@ def cells_svg(rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]) -> 
     """Return the same square as an SVG document."""
     ground, ink = map(fill, colors)
     path = "".join(
-        f"M{x} {y}h1v1h-1z"
+        f"M{run.start()} {y}h{len(run[0])}v1h-{len(run[0])}z"
         for y, row in enumerate(rows)
-        for x, cell in enumerate(row)
-        if cell
+        for run in _DARK.finditer(bytes(row))
     )
     return Vector(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'

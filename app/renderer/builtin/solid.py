@@ -49,7 +49,7 @@ RENDERER = Renderer(
     parameters=Parameters,
     size=lambda parameters: parameters.size,
     draw=draw,
-    vector=draw_svg,
+    vector=lambda parameters, _: draw_svg(parameters),
     cheap=True,
     example={"color": "4f46e5", "width": "600", "height": "400"},
 )

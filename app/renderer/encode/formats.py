@@ -11,7 +11,8 @@ from PIL import Image
 
 from app.renderer.base import Output, Picture
 from app.renderer.encode import quantize
-from app.renderer.encode.pdf import PdfPage, pages
+from app.renderer.encode.pdf.document import pages
+from app.renderer.encode.pdf.picture import picture_page
 from app.renderer.encode.png import encode_png, encode_rgba
 from app.renderer.errors import BadParameter, Fault, UnknownFormat
 from app.renderer.paper import Paper, resolve
@@ -82,7 +83,7 @@ def _save_jpg(picture: Picture, output: Output, paper: Paper) -> bytes:
 def _save_pdf(picture: Picture, output: Output, paper: Paper) -> bytes:
     """One page of the size on paper, so that `scale` sharpens it."""
     attribution = tuple(picture.facts.get("attribution", ()))
-    page = PdfPage(encode_png(picture), (paper.width, paper.height), attribution)
+    page = picture_page(encode_png(picture), (paper.width, paper.height), attribution)
     return b"".join(pages(iter([page])))
 
 

@@ -70,6 +70,7 @@ _RUN = regex.compile(
     rf"(?P<after>(?:[\u00a0\u202f]?{_CLOSING}){{0,4}})"
 )
 # A page's own rules for `img` and `span` must not reach the pictures.
+_PREFIX = "emoji:"
 _IMAGE = (
     '<img src="{name}" style="display:inline-block;position:static;width:1em;'
     "height:1em;min-width:0;max-width:none;min-height:0;max-height:none;"
@@ -139,6 +140,15 @@ def artwork(picture: str) -> bytes:
     return f'{head}><g transform="{turn}">{drawing}</g></svg>'.encode()
 
 
+def texts_of(images: Mapping[str, bytes]) -> dict[bytes, str]:
+    """Return the characters of the artwork among images by name."""
+    return {
+        data: _characters(name.removeprefix(_PREFIX))
+        for name, data in images.items()
+        if name.startswith(_PREFIX)
+    }
+
+
 def preload() -> None:
     """Read all artwork, in 0.2 s, for a process that cannot open files later."""
     for picture in _files():
@@ -186,7 +196,7 @@ def _draw_letter(run: "regex.Match[str]", pictures: tuple[str, ...]) -> str:
 
 
 def _name(picture: str) -> str:
-    return "emoji:" + "-".join(f"{ord(character):x}" for character in picture)
+    return _PREFIX + "-".join(f"{ord(character):x}" for character in picture)
 
 
 def _parts(sequence: str) -> Iterator[str]:

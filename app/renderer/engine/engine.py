@@ -3,7 +3,7 @@
 import html
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,7 +14,7 @@ import pytakumi
 import uharfbuzz as hb  # type: ignore[import-untyped]
 from PIL import Image
 
-from app.renderer.base import Picture, Vector
+from app.renderer.base import Lettering, Picture, TextRun, Vector
 from app.renderer.engine import emoji, language, line_breaking
 from app.renderer.engine.families import Family, describe
 from app.renderer.engine.fonts import (
@@ -31,6 +31,12 @@ from app.renderer.produce import scaled
 
 _T = TypeVar("_T")
 _DEVANAGARI = re.compile("[\u0900-\u097f]")
+# What pytakumi 0.1.5 draws in pixels and leaves out of SVG, or may: classes of Tailwind
+# are not looked up.
+_PIXELS_ONLY = re.compile(r"background-blend-mode|\stw\s*=", re.IGNORECASE)
+# Shadows, whose part under the box SVG has and pixels have not.
+_SHADOWS = re.compile(r"box-shadow\s*:([^;}\"]*)", re.IGNORECASE)
+_LENGTHS = re.compile(r"(?<![\w#.-])-?\d*\.?\d+(?=[a-z]*(?:[\s,]|$))", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 # The last letter of Latin Extended-B.
 _LATIN = 0x24F
@@ -121,18 +127,34 @@ class Engine:
     def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
         """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
         page, setting, facts, fonts_s = self._set(page)
-        svg = _guard(
-            lambda: self._renderer.render_svg(
-                # Only `render_html` parses markup itself.
-                pytakumi.from_html(page.body),
-                width=size[0],
-                height=size[1],
-                stylesheets=page.styles,
-                images=page.images,
-                **setting,
+        # Only `render_html` parses markup itself.
+        tree = pytakumi.from_html(page.body)
+        options = {
+            "width": size[0],
+            "height": size[1],
+            "stylesheets": page.styles,
+            "images": page.images,
+            **setting,
+        }
+        svg = _guard(lambda: self._renderer.render_svg(tree, **options))
+
+        def texts() -> Lettering:
+            measured = _guard(lambda: self._renderer.measure(tree, **options))
+            return Lettering(tuple(_runs(measured)), emoji.texts_of(page.images))
+
+        exact = all(map(_in_svg, (page.body, *page.styles)))
+        lang = setting["lang"] or ""
+        return Vector(svg, facts, fonts_s, lang, texts, self._paint, exact)
+
+    def _paint(self, svg: str, size: tuple[int, int]) -> Image.Image:
+        """Paint a document of SVG, in so many pixels."""
+        # As markup: what comes as an image, the engine keeps, up to 64 MiB.
+        pixels = _guard(
+            lambda: self._renderer.render_html(
+                svg, width=size[0], height=size[1], format="raw"
             )
         )
-        return Vector(svg, facts, fonts_s)
+        return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1)
 
     def measure(
         self,
@@ -295,6 +317,35 @@ def visible_text(markup: str) -> str:
     if markup.isascii() and "&" not in markup:
         return markup
     return html.unescape(_TAG.sub(" ", markup))
+
+
+def _in_svg(css: str) -> bool:
+    """Tell whether SVG has all that a page wants, apart from blur."""
+    if _PIXELS_ONLY.search(css):
+        return False
+    values = (re.sub(r"\([^)]*\)", "", found[1]) for found in _SHADOWS.finditer(css))
+    return all(map(_is_blurred, ",".join(values).split(",")))
+
+
+def _is_blurred(shadow: str) -> bool:
+    """Tell whether a shadow is blurred, or there is none outside of the box."""
+    if not shadow.strip() or re.search("inset|none", shadow):
+        return True
+    lengths = _LENGTHS.findall(shadow)
+    return len(lengths) > 2 and float(lengths[2]) > 0
+
+
+def _runs(measured: Mapping[str, Any]) -> Iterator[TextRun]:
+    """Yield the runs of all boxes of a measured page, in the order of the document."""
+    boxes = [measured]
+    number = 0
+    while boxes:
+        box = boxes.pop()
+        number += 1
+        for run in box["runs"]:
+            sides = (run[name] for name in ("x", "y", "width", "height"))
+            yield TextRun(run["text"], number, tuple(box["transform"]), *sides)
+        boxes.extend(reversed(box["children"]))
 
 
 def _register(

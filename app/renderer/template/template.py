@@ -198,9 +198,9 @@ class Template:
         page = self.page(parameters, scale)
         return self._engine.draw(page, self._size, scale)
 
-    def draw_svg(self, parameters: Parameters) -> Vector:
+    def draw_svg(self, parameters: Parameters, scale: float) -> Vector:
         """Return the template with these parameters as an SVG document."""
-        return self._engine.draw_svg(self.page(parameters, 1), self._size)
+        return self._engine.draw_svg(self.page(parameters, scale), self._size)
 
     def page(self, parameters: Parameters, scale: float) -> Page:
         """Fill the markup in.

@@ -109,7 +109,7 @@ def test_a_single_pixel_can_be_drawn(engine, draw) -> None:
 
 def test_svg_has_the_size(engine) -> None:
     root = ElementTree.fromstring(
-        build(engine).vector(Parameters(name="A", size=40)).svg
+        build(engine).vector(Parameters(name="A", size=40), 1).svg
     )
 
     assert (root.get("width"), root.get("height")) == ("40", "40")

@@ -110,7 +110,7 @@ def test_every_kind_reads_back_from_svg(name: str, scale: float) -> None:
     parameters = Parameters(data=data, symbology=name, text="on")
     width, height = (round(side * scale) for side in RENDERER.size(parameters))
 
-    image = rasterised(RENDERER.vector(parameters).svg, (width, height))
+    image = rasterised(RENDERER.vector(parameters, 1).svg, (width, height))
 
     assert read(image) == [expected]
 
@@ -120,7 +120,7 @@ def test_svg_has_the_pixels_of_the_picture(name: str) -> None:
     parameters = Parameters(data=SAMPLES[name][0], symbology=name, text="off")
     drawn = RENDERER.draw(parameters, 1).image
 
-    traced = rasterised(RENDERER.vector(parameters).svg, drawn.size)
+    traced = rasterised(RENDERER.vector(parameters, 1).svg, drawn.size)
 
     assert flat(traced).tobytes() == flat(drawn).tobytes()
 
@@ -350,7 +350,7 @@ def test_what_is_assumed_is_said(name: str, data: str, notes: list[str]) -> None
     said = facts.get("warnings", [])
     assert len(said) == len(notes)
     assert all(note in line for note, line in zip(notes, said, strict=True))
-    assert RENDERER.vector(parameters).facts == facts
+    assert RENDERER.vector(parameters, 1).facts == facts
     assert RENDERER.preflight(parameters, True) == facts
 
 

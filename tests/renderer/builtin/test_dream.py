@@ -155,7 +155,7 @@ def test_what_is_out_of_bounds_is_refused(values):
 def test_an_svg_is_the_same_picture(engine: Engine):
     given = Prompted(prompt="PLANETS", seed=7, width=160, height=120)
 
-    drawing = RENDERER.vector(given)
+    drawing = RENDERER.vector(given, 1)
 
     drawn = engine.draw(Page(drawing.svg), (160, 120), 1).image.convert("RGB")
     assert drawing.facts == {"seed": 7}

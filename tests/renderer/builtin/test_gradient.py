@@ -49,7 +49,7 @@ def test_any_angle_in_range_can_be_drawn(engine, draw, angle) -> None:
 
 def test_svg_has_the_size_and_a_gradient(engine) -> None:
     root = ElementTree.fromstring(
-        build(engine).vector(Parameters(width=50, height=20)).svg
+        build(engine).vector(Parameters(width=50, height=20), 1).svg
     )
 
     assert (root.get("width"), root.get("height")) == ("50", "20")

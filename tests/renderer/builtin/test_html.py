@@ -137,7 +137,7 @@ def test_svg_has_the_size(engine) -> None:
     renderer = build(engine, LIMITS)
     parameters = renderer.parameters(html="<p>x</p>", width=50, height=20)
 
-    root = ElementTree.fromstring(renderer.vector(parameters).svg)
+    root = ElementTree.fromstring(renderer.vector(parameters, 1).svg)
 
     assert (root.get("width"), root.get("height")) == ("50", "20")
 

@@ -118,7 +118,7 @@ def test_an_empty_text_leaves_the_box_empty(engine, draw) -> None:
 
 def test_svg_has_the_size(engine) -> None:
     root = ElementTree.fromstring(
-        build(engine).vector(Parameters(width=50, height=20)).svg
+        build(engine).vector(Parameters(width=50, height=20), 1).svg
     )
 
     assert (root.get("width"), root.get("height")) == ("50", "20")

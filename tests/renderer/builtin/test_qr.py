@@ -1,4 +1,5 @@
 import io
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -84,15 +85,18 @@ def test_bad_parameters_are_refused(values) -> None:
 
 def test_svg_draws_the_same_modules() -> None:
     parameters = Parameters(data="https://example.org/", size=100)
-    root = ElementTree.fromstring(RENDERER.vector(parameters).svg)
+    root = ElementTree.fromstring(RENDERER.vector(parameters, 1).svg)
     pixels = RENDERER.draw(parameters, 1).image
 
     move, _, scale = root[1].get("transform").removeprefix("translate(").partition(") ")
     margin, module = int(move.split()[0]), int(scale[len("scale(") : -1])
-    corners = [step.split("h")[0].split() for step in root[1].get("d").split("M")[1:]]
+    rows = re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", root[1].get("d"))
+    corners = [
+        (int(x) + at, int(y)) for x, y, length in rows for at in range(int(length))
+    ]
 
     assert (root.get("width"), root.get("height")) == ("100", "100")
-    inked = {(margin + int(x) * module, margin + int(y) * module) for x, y in corners}
+    inked = {(margin + x * module, margin + y * module) for x, y in corners}
     assert all(pixels.getpixel(place) == 1 for place in inked)
     assert len(inked) * module**2 == sum(pixels.tobytes())
 
@@ -190,7 +194,7 @@ def test_a_round_logo_stands_on_light_modules() -> None:
 def test_a_code_with_a_logo_is_a_drawing_too() -> None:
     parameters = Parameters(data="hello", size=300, logo=logo(40, 20))
 
-    svg = RENDERER.vector(parameters).svg
+    svg = RENDERER.vector(parameters, 1).svg
 
     root = ElementTree.fromstring(svg)
     image = root.find("{http://www.w3.org/2000/svg}image")

@@ -35,7 +35,7 @@ def test_an_opaque_picture_has_no_alpha() -> None:
 
 def test_svg_fills_its_size_with_the_colour() -> None:
     root = ElementTree.fromstring(
-        RENDERER.vector(Parameters(color="ff000080", width=5, height=3)).svg
+        RENDERER.vector(Parameters(color="ff000080", width=5, height=3), 1).svg
     )
 
     assert (root.get("width"), root.get("height")) == ("5", "3")

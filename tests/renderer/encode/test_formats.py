@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from app.renderer.base import Output, Picture
 from app.renderer.encode import EXTENSIONS, FORMATS, check, encode, encode_png
-from app.renderer.encode.pdf import PdfPage, pages
+from app.renderer.encode.pdf.document import pages
+from app.renderer.encode.pdf.picture import picture_page
 from app.renderer.errors import BadParameter, UnknownFormat
 from tests.renderer.encode.pictures import MODES
 
@@ -79,7 +80,7 @@ def test_a_pdf_of_one_picture_is_that_of_a_collection_of_it(mode: str) -> None:
 
     data = encode(picture, Output(format="pdf"))
 
-    assert data == b"".join(pages(iter([PdfPage(encode_png(picture), (36, 36))])))
+    assert data == b"".join(pages(iter([picture_page(encode_png(picture), (36, 36))])))
 
 
 def test_scale_sharpens_a_pdf_and_keeps_its_page() -> None:

@@ -97,7 +97,7 @@ def test_template_draws_svg(write: Write, engine: Engine) -> None:
     renderer = load_template(write(), engine, LIMITS)
 
     assert renderer.vector is not None
-    assert renderer.vector(renderer.parameters(words="Hi")).svg.startswith("<svg")
+    assert renderer.vector(renderer.parameters(words="Hi"), 1).svg.startswith("<svg")
 
 
 def test_schema_tells_what_a_caller_may_send(write: Write, engine: Engine) -> None:

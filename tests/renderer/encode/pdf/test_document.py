@@ -12,21 +12,23 @@ from PIL import Image
 from pypdf import PdfReader
 
 from app.renderer.base import Compression, Picture
-from app.renderer.encode import encode_png, pdf
-from app.renderer.encode.pdf import PdfPage
+from app.renderer.encode import encode_png
+from app.renderer.encode.pdf import document
+from app.renderer.encode.pdf.document import PdfPage
+from app.renderer.encode.pdf.picture import picture_page
 from app.renderer.encode.png import SIGNATURE, chunk, read_chunks
 from app.renderer.errors import Undrawable
 from tests.renderer.encode.pictures import pictures
 
 
-def bound(*sheets: PdfPage | None, title: str = "") -> bytes:
-    return b"".join(pdf.pages(iter(sheets), title))
+def bound(*sheets: PdfPage | None) -> bytes:
+    return b"".join(document.pages(iter(sheets)))
 
 
 def sized(data: bytes, scale: float = 1, credits: tuple[str, ...] = ()) -> PdfPage:
     """Return a page of a PNG, so many pixels a point."""
     width, height = struct.unpack_from(">II", data, 16)
-    return PdfPage(data, (width / scale, height / scale), credits)
+    return picture_page(data, (width / scale, height / scale), credits)
 
 
 def png(color: str = "#c04060", size: tuple[int, int] = (40, 30)) -> bytes:
@@ -48,7 +50,8 @@ def picture_of(page) -> Image.Image:
 def embedded(data: bytes, number: int = 0):
     """Return the image dictionary of a page."""
     page = PdfReader(io.BytesIO(data), strict=True).pages[number]
-    return page["/Resources"]["/XObject"]["/I"].get_object()
+    (image,) = page["/Resources"]["/XObject"].values()
+    return image.get_object()
 
 
 def rebuilt(image) -> Image.Image:
@@ -209,7 +212,7 @@ def test_equal_pages_give_equal_bytes_and_others_another_id() -> None:
 
 @pytest.mark.parametrize("title", ["", "Badges", "Prüfung (2) \\ 中文 🎉"])
 def test_the_title_may_be_any_text(title: str) -> None:
-    reader = PdfReader(io.BytesIO(bound(sized(png(), 1), title=title)))
+    reader = PdfReader(io.BytesIO(bound(sized(png(), 1)._replace(title=title))))
 
     assert (reader.metadata.title or "") == title
 
@@ -217,16 +220,56 @@ def test_the_title_may_be_any_text(title: str) -> None:
 def test_the_subject_says_once_whose_artwork_is_in_the_pages() -> None:
     pages = [sized(png(), 1, ("Art: Ada, CC-BY",)), sized(png(), 1)] * 2
 
-    reader = PdfReader(io.BytesIO(bound(*pages, title="Cards")))
+    reader = PdfReader(io.BytesIO(bound(*pages)))
 
     assert reader.metadata.subject == "Art: Ada, CC-BY"
-    assert reader.metadata.title == "Cards"
+
+
+def test_title_and_language_are_those_that_all_pages_have() -> None:
+    page = sized(png(), 1)._replace(title="Cards", lang="ja")
+
+    same = PdfReader(io.BytesIO(bound(page, page)))
+    other = PdfReader(io.BytesIO(bound(page, page._replace(title="Cars", lang="de"))))
+
+    assert (same.metadata.title, same.root_object["/Lang"]) == ("Cards", "ja")
+    assert not other.metadata.title
+    assert "/Lang" not in other.root_object
+
+
+def test_what_pages_share_is_written_once() -> None:
+    noise = sized(stored(Image.effect_noise((200, 200), 90)), 1)
+
+    one, many = bound(noise), bound(*[noise] * 50)
+
+    assert len(many) < len(one) + 50 * 400
+    assert len(PdfReader(io.BytesIO(many), strict=True).pages) == 50
+
+
+def test_what_was_forgotten_is_written_again(monkeypatch) -> None:
+    monkeypatch.setattr(document, "_MOST_KNOWN", 4)
+    sheets = [sized(png(size=(20 + number, 9)), 1) for number in range(9)]
+
+    reader = PdfReader(io.BytesIO(bound(*sheets, *sheets)), strict=True)
+
+    widths = [picture_of(page).width for page in reader.pages]
+    assert widths == [20 + number for number in range(9)] * 2
+
+
+def test_a_page_is_read_back_from_its_file() -> None:
+    clear = stored(Image.new("RGBA", (9, 9), (1, 2, 3, 4)))
+    page = sized(clear, 2, ("Art: Ada", "CC-BY"))
+    page = page._replace(title="Prüfung (2)", lang="zh-Hant")
+
+    data = bound(page)
+
+    assert bound(document.read_page(data)) == data
+    assert bound(document.read_page(data), page) == bound(page, page)
 
 
 def test_waiting_for_an_image_is_a_tick_and_changes_nothing() -> None:
     one, two = sized(png("red"), 1), sized(png("blue"), 1)
 
-    parts = list(pdf.pages(iter([None, one, None, None, two, None])))
+    parts = list(document.pages(iter([None, one, None, None, two, None])))
 
     assert parts[0] == b""
     assert parts.count(b"") == 4
@@ -239,7 +282,7 @@ def test_a_pdf_has_a_page() -> None:
 
 
 def test_a_file_too_long_for_its_table_is_an_error(monkeypatch) -> None:
-    monkeypatch.setattr(pdf, "_MOST_OFFSET", 5000)
+    monkeypatch.setattr(document, "_MOST_OFFSET", 5000)
 
     with pytest.raises(Undrawable, match="10 GB"):
         bound(*[sized(png(), 1)] * 50)
@@ -251,11 +294,11 @@ def test_memory_does_not_grow_with_the_number_of_pages() -> None:
     def most(count: int) -> int:
         sheets: Iterator[PdfPage] = (sheet for _ in range(count))
         tracemalloc.start()
-        for _ in pdf.pages(sheets):
+        for _ in document.pages(sheets):
             pass
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
 
     assert most(400) < most(40) + 100_000
-    assert len(sheet.png) > 50_000
+    assert sum(len(part.data or b"") for part in sheet.objects) > 50_000
