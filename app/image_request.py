@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 import orjson
@@ -24,6 +24,8 @@ from app.renderer.produce import ENCODERS, formats, image_fields
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
 _LATER = ("sizes", "dpi")
+
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -182,23 +184,32 @@ def _build(
     *,
     strict: bool,
 ) -> ImageRequest:
-    faults: list[Fault] = []
     if renderer.images is not None:
         parameters = _with_images(renderer, renderer.images, parameters, strict)
     if isinstance(output.get("format"), str):
         # `jpeg` and `jpg` are one format, so they make one fingerprint.
         name = output["format"]
         output = {**output, "format": encode.EXTENSIONS.get(name, name)}
-    models: list[Any] = []
-    for model, values in ((renderer.parameters, parameters), (Output, output)):
-        try:
-            models.append(validate(model, values, strict=strict))
-        except BadParameter as error:
-            faults += error.args
-    if faults:
-        raise BadParameter(*faults)
-    drawn, encoded = models
+    encoded, others = _checked(Output, output, strict)
+    # Lengths become pixels at the resolution of the file.
+    dpi = None if encoded is None else encoded.dpi
+    drawn, faults = _checked(renderer.parameters, parameters, strict, dpi)
+    if drawn is None or encoded is None:
+        raise BadParameter(*faults, *others)
     return request_of(renderer, drawn, encoded, bounds)
+
+
+def _checked(
+    model: type[Checked],
+    values: Mapping[str, Any],
+    strict: bool,
+    dpi: float | None = None,
+) -> tuple[Checked | None, tuple[Fault, ...]]:
+    """Return a model, or None and what is wrong with its values."""
+    try:
+        return validate(model, values, strict=strict, dpi=dpi), ()
+    except BadParameter as error:
+        return None, error.args
 
 
 def _with_images(

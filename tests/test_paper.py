@@ -277,3 +277,136 @@ def test_the_catalogue_says_the_declared_size(client: FlaskClient) -> None:
     assert {name for name, paper in papers.items() if paper} == set(DECLARED)
     described = json.loads(fetched(client, "/renderers/badge"))
     assert "dpi" in described["output"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("length", "dpi", "pixels"),
+    [
+        ("85mm", "", 321),
+        ("85mm", "300", 1004),
+        ("1.5in", "", 144),
+        ("2.5 cm", "254", 250),
+        ("36pt", "144", 72),
+        ("600px", "300", 600),
+    ],
+)
+def test_a_length_is_one_picture_with_its_pixels(
+    client: FlaskClient, length: str, dpi: str, pixels: int
+) -> None:
+    shared = {"height": "20", **({"dpi": dpi} if dpi else {})}
+
+    said = client.get("/images/solid.png", query_string={"width": length, **shared})
+    counted = client.get("/images/solid.png", query_string={"width": pixels, **shared})
+
+    assert said.status_code == 200, said.get_data(as_text=True)
+    assert said.data == counted.data
+    assert said.headers["ETag"] == counted.headers["ETag"]
+    assert said.headers["Link"] == counted.headers["Link"]
+
+
+@pytest.mark.parametrize("name", ["qr", "avatar", "identicon"])
+def test_a_side_may_be_a_length(client: FlaskClient, name: str) -> None:
+    text = {"qr": "data", "avatar": "name", "identicon": "seed"}[name]
+
+    data = fetched(client, f"/images/{name}.png?{text}=Ada&size=30mm&dpi=300&scale=2")
+
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (708, 708)
+    assert dpi_of(data) == 600
+
+
+def test_a_barcode_may_be_as_wide_as_a_label(client: FlaskClient) -> None:
+    url = "/images/barcode.png?symbology=code128&data=A-17&dpi=300"
+    data = fetched(client, f"{url}&width=60mm&height=1in")
+
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (709, 300)
+    assert refused(client, url, width="6mil")[0]["reason"].startswith("has the unit")
+
+
+def test_a_page_of_html_may_be_said_in_millimetres(client: FlaskClient) -> None:
+    url = "/images/html.pdf?html=<p>Hello&width=210mm&height=297mm"
+
+    assert boxes(fetched(client, url)) == [pytest.approx((210 * MM, 297 * MM), abs=0.4)]
+
+
+def test_a_length_in_json_is_a_text_and_a_number_is_none(client: FlaskClient) -> None:
+    body = {"renderer": "solid", "params": {"width": "1in"}, "dpi": 300}
+    bare = {"renderer": "solid", "params": {"width": "300"}, "dpi": 300}
+
+    drawn = client.post("/images", json=body)
+    refused = client.post("/images", json=bare)
+
+    with Image.open(io.BytesIO(drawn.data)) as image:
+        assert image.width == 300
+    assert refused.status_code == 422
+    assert refused.json["errors"] == [
+        {"field": "width", "reason": "Input should be a valid integer"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("length", "reason"),
+    [
+        ("3furlong", "has the unit 'furlong'; known are mm, cm, in, pt or px"),
+        ("abc", "is no length: write a number and mm, cm, in, pt or px, such as 85mm"),
+        ("-3mm", "is no length: write a number and mm, cm, in, pt or px, such as 85mm"),
+        (
+            "1e3mm",
+            "is no length: write a number and mm, cm, in, pt or px, such as 85mm",
+        ),
+        ("100.5px", "must be whole pixels"),
+        ("0mm", "must be more than 0"),
+        ("0.01mm", "Input should be greater than or equal to 1"),
+        ("9km", "has the unit 'km'; known are mm, cm, in, pt or px"),
+        ("99999in", "Input should be less than or equal to 65535"),
+    ],
+)
+def test_what_is_no_length_is_refused_alike_in_query_and_json(
+    client: FlaskClient, length: str, reason: str
+) -> None:
+    asked = refused(client, "/images/solid.png", width=length)
+    body = {"renderer": "solid", "params": {"width": length}}
+    sent = client.post("/images", json=body)
+
+    assert asked == [{"field": "width", "reason": reason}]
+    assert sent.json["errors"] == asked
+
+
+def test_lengths_in_a_table_are_at_the_resolution_of_the_collection(
+    client: FlaskClient,
+) -> None:
+    url = "/collections.pdf?renderer=solid&dpi=300&height=40mm"
+    rows = "width\n2in\n10mm\n300\n"
+
+    data = posted(client, url, data=rows, content_type="text/csv")
+
+    height = pytest.approx(40 * MM, abs=0.2)
+    assert boxes(data) == [
+        (144, height),
+        (pytest.approx(10 * MM, abs=0.2), height),
+        (72, height),
+    ]
+
+
+def test_lengths_in_items_and_defaults_are_too(client: FlaskClient) -> None:
+    body = {
+        "renderer": "solid",
+        "dpi": 144,
+        "defaults": {"width": "1in"},
+        "items": [{"height": "2in"}, {"height": 72, "width": "72px"}],
+    }
+
+    data = posted(client, "/collections.pdf", json=body)
+
+    assert boxes(data) == [(72, 144), (36, 36)]
+
+
+def test_an_unknown_unit_in_a_table_names_its_row(client: FlaskClient) -> None:
+    url = "/collections.pdf?renderer=solid"
+    answer = client.post(url, data="width\n2in\n2yd\n", content_type="text/csv")
+
+    assert answer.status_code == 422
+    (fault,) = answer.json["rows"]
+    assert (fault["row"], fault["field"]) == (2, "width")
+    assert fault["reason"].startswith("has the unit 'yd'")

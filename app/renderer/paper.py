@@ -44,15 +44,11 @@ Sides = tuple[float, float]
 
 
 class Paper(NamedTuple):
-    """A picture's size on paper: width and height in points, and its resolution.
-
-    `dpi` are CSS pixels an inch, or None where nobody said any: then the size is that
-    of CSS, for formats that cannot be without one.
-    """
+    """A picture's size on paper: width and height in points, and CSS pixels an inch."""
 
     width: float
     height: float
-    dpi: float | None = None
+    dpi: float
 
 
 def parse_length(text: str, dpi: float) -> float:
@@ -60,7 +56,7 @@ def parse_length(text: str, dpi: float) -> float:
 
     Raises ValueError where it has no unit, or one that is not known.
     """
-    found = _LENGTH.fullmatch(text.strip())
+    found = _LENGTH.fullmatch(text)
     if found is None:
         raise ValueError(f"is no length: write a number and {UNITS}, such as 85mm")
     number, unit = float(found[1]), found[2].lower()
@@ -71,6 +67,14 @@ def parse_length(text: str, dpi: float) -> float:
     if unit not in _UNITS:
         raise ValueError(f"has the unit {found[2]!r}; known are {UNITS}")
     return number / _UNITS[unit]
+
+
+def parse_pixels(text: str, dpi: float) -> int:
+    """Return a length as the whole pixels that come nearest; raise ValueError."""
+    number = text.lower().removesuffix("px").rstrip()
+    if number != text.lower() and not number.isdecimal():
+        raise ValueError("must be whole pixels")
+    return round(parse_length(text, dpi) * dpi)
 
 
 def parse_sides(text: str, dpi: float) -> Sides:
@@ -135,9 +139,10 @@ def resolve(
     """Return the size on paper of a picture of `size` device pixels.
 
     A caller's `dpi` goes before another that the renderer declared. `scale` sharpens
-    and moves no edge: the size is that of the CSS pixels, which are whole.
+    and moves no edge: the size is that of the CSS pixels, which are whole. Where nobody
+    said anything they are as large as CSS has them.
     """
     if declared is not None and dpi in (None, declared.dpi):
         return declared
     pixels = round(size[0] / scale), round(size[1] / scale)
-    return at(pixels, dpi or CSS_DPI)._replace(dpi=dpi)
+    return at(pixels, dpi or CSS_DPI)

@@ -19,12 +19,14 @@ from pydantic import (
     PlainSerializer,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
 )
 
 from app.config.parsers import NUMBER, WHOLE
 from app.renderer.engine.language import canonical
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.paper import CSS_DPI, parse_pixels
 from app.renderer.probe.base64_stream import NotBase64, NoText, decode_text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -34,6 +36,8 @@ RESERVED = frozenset({"expires", "key", "free", "signature"})
 
 # By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+# What ends in a unit, known or not, is read as a length.
+_WHOLE_OR_LENGTH = re.compile(rf"{WHOLE.pattern}|.*[A-Za-z]", re.DOTALL)
 _ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
 
@@ -135,6 +139,13 @@ def is_visible(text: str) -> bool:
     )
 
 
+def _pixels(value: Any, info: ValidationInfo) -> Any:
+    """Return a length such as 85mm in pixels; leave alone what has no unit."""
+    if not isinstance(value, str) or not re.search(r"[A-Za-z]\Z", value):
+        return value
+    return parse_pixels(value, (info.context or {}).get("dpi") or CSS_DPI)
+
+
 def visible(text: str) -> str:
     """Return a text that shows something; raise ValueError otherwise."""
     if not is_visible(text):
@@ -188,8 +199,16 @@ FontName = Annotated[
     WithJsonSchema({"type": "string", "maxLength": 100, "format": "font-family"}),
 ]
 EmojiStyle = Literal["color", "mono"]
+_LENGTH = BeforeValidator(_pixels)
+# Pixels, in which a length such as 85mm may be said.
+Length = Annotated[int, _LENGTH]
 # The largest side that any of the formats can say.
-Side = Annotated[int, Field(ge=1, le=65_535, description="CSS pixels, at least 1.")]
+Side = Annotated[
+    Length,
+    Field(
+        ge=1, le=65_535, description="CSS pixels, at least 1, or a length as in 85mm."
+    ),
+]
 
 
 class Parameters(BaseModel):
@@ -231,17 +250,25 @@ class Canvas(Parameters):
 
 
 def validate(
-    model: type[Model], values: Mapping[str, Any], *, strict: bool, prefix: str = ""
+    model: type[Model],
+    values: Mapping[str, Any],
+    *,
+    strict: bool,
+    prefix: str = "",
+    dpi: float | None = None,
 ) -> Model:
     """Build a model of JSON's own types, or of texts where it is not `strict`.
 
-    Raises BadParameter with every fault; `prefix` stands before the fields' names.
+    A length becomes pixels at `dpi`, or at CSS's 96 an inch. Raises BadParameter with
+    every fault; `prefix` stands before the fields' names.
     """
+    context = {"dpi": dpi}
     try:
         # In JSON "12" is a text; queries, forms and tables hold nothing but texts.
         if strict:
-            return model.model_validate(values, strict=True)
-        return model.model_validate_strings(_with_plain_numbers(model, values))
+            return model.model_validate(values, strict=True, context=context)
+        texts = _with_plain_numbers(model, values)
+        return model.model_validate_strings(texts, context=context)
     except ValidationError as error:
         faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
         raise BadParameter(*faults) from error
@@ -272,8 +299,10 @@ def _grammars(model: type[BaseModel]) -> Mapping[str, re.Pattern[str]]:
     """Return how the texts of a model's numbers are spelt."""
     grammars = {}
     for name, field in model.model_fields.items():
-        kinds = {*_kinds(field.annotation)}
-        if kinds & {int, float}:
+        kinds = {*_kinds(field.annotation), *field.metadata}
+        if _LENGTH in kinds:
+            grammars[name] = _WHOLE_OR_LENGTH
+        elif kinds & {int, float}:
             grammars[name] = NUMBER if float in kinds else WHOLE
     return MappingProxyType(grammars)
 
@@ -281,6 +310,7 @@ def _grammars(model: type[BaseModel]) -> Mapping[str, re.Pattern[str]]:
 def _kinds(annotation: Any) -> Iterator[Any]:
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
+        yield from (each for each in inner if each == _LENGTH)
         inner = inner[:1]
     if not inner:
         yield annotation

@@ -140,7 +140,7 @@ CASES = {
     "text too long": table(
         b"name\n" + b"x" * 300 + b"\n", "line 2: name: String should"
     ),
-    "no number": table(b"width\nwide\n", "row 1, line 2: width: Input", SOLID),
+    "no number": table(b"width\nwide\n", "row 1, line 2: width: is no length", SOLID),
     "decimal comma": table(b"width\n1.5\n", "row 1, line 2: width: Input", SOLID),
     "number too large": table(b"width\n70000\n", "row 1, line 2: width: Input", SOLID),
     "endless number": table(b"width\n" + b"9" * 4000 + b"\n", "line 2: width: ", SOLID),
@@ -161,7 +161,7 @@ CASES = {
     "no renderer": asked("", "renderer: is required in the query"),
     "renderer twice": asked("renderer=badge&renderer=qr", "renderer: is given more"),
     "unknown shared": asked("renderer=badge&shoe=43", "shoe: is not known"),
-    "bad shared": asked("renderer=solid&width=wide", "width: Input"),
+    "bad shared": asked("renderer=solid&width=wide", "width: is no length"),
     "bad format": asked("renderer=badge&format=bmp", "format: 'bmp' is not one of"),
     "bad scale": asked("renderer=badge&scale=9", "scale: Input"),
     "option of others": asked("renderer=badge&quality=80", "quality: is not an option"),

@@ -164,4 +164,4 @@ def test_a_scale_moves_no_edge(scale: float) -> None:
     size = round(301 * scale), round(77 * scale)
 
     assert resolve(None, size, scale, 96)[:2] == (301 * 0.75, 77 * 0.75)
-    assert resolve(None, size, scale, None) == (301 * 0.75, 77 * 0.75, None)
+    assert resolve(None, size, scale, None) == (301 * 0.75, 77 * 0.75, 96)

@@ -75,8 +75,8 @@ def from_pairs(
     rest = {name: text for name, text in given.items() if name not in own}
     _refuse(rest, Output.model_fields, (*_OWN, *own, *Output.model_fields))
     sent = {*files} if image_fields(renderer.parameters) else set()
-    values = _shared(renderer.parameters, texts, sent, "")
     output = _output(rest, renderer, bounds, strict=False)
+    values = _shared(renderer.parameters, texts, sent, "", output.dpi)
     named = NamePattern(pattern, sorted(own), has_columns=True)
     columns = _columns(renderer, ignore, bindings, texts, named)
     warned = Warnings()
@@ -111,9 +111,9 @@ def from_members(
         raise BadParameter(Fault("renderer", "is required where there are defaults"))
     model = Parameters if renderer is None else renderer.parameters
     _refuse(defaults, model.model_fields, model.model_fields, "defaults.")
-    values = _shared(model, defaults, set(), "defaults.")
     options = {name: members[name] for name in Output.model_fields if name in members}
     output = _output(options, renderer, bounds, strict=True)
+    values = _shared(model, defaults, set(), "defaults.", output.dpi)
     bind = _typed(members, "bind", dict, "must be an object of templates") or {}
     for parameter, template in bind.items():
         if not isinstance(template, str):
@@ -233,7 +233,11 @@ def _output(
 
 
 def _shared(
-    model: type[Parameters], given: Mapping[str, Any], files: set[str], prefix: str
+    model: type[Parameters],
+    given: Mapping[str, Any],
+    files: set[str],
+    prefix: str,
+    dpi: float | None,
 ) -> Mapping[str, Any]:
     """Validate shared values once, apart from those that rows have to give."""
     # The name of a file that was sent, or an address, is no image: each row that has
@@ -251,5 +255,5 @@ def _shared(
         name: (model.model_fields[name].rebuild_annotation(), ...) for name in rest
     }
     partial = create_model("Shared", __base__=Parameters, **fields)
-    made = validate(partial, rest, strict=bool(prefix), prefix=prefix)
+    made = validate(partial, rest, strict=bool(prefix), prefix=prefix, dpi=dpi)
     return {**{name: getattr(made, name) for name in rest}, **named}

@@ -149,7 +149,8 @@ class RowValidator:
             raise BadParameter(Fault("renderer", "is required"))
         values = self._lay(row, renderer)
         kept = self._keep_files(renderer, values, text=row.text)
-        parameters = validate(renderer.parameters, values, strict=not row.text)
+        dpi = self._shared.output.dpi
+        parameters = validate(renderer.parameters, values, strict=not row.text, dpi=dpi)
         request = request_of(renderer, parameters, self._shared.output, self._bounds)
         width, height = device_size(renderer, parameters, request.output.scale)
         self._pixels += width * height

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.params import Parameters, Words
+from app.renderer.params import Length, Parameters, Words
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -267,7 +267,10 @@ _ASKED = [
 ]
 
 
-_Side = Annotated[int, Field(ge=64, le=2048, description="CSS pixels.")]
+_Side = Annotated[
+    Length,
+    Field(ge=64, le=2048, description="CSS pixels, or a length as in 85mm."),
+]
 
 
 class Prompted(Parameters):

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.qr import Cells, cells_svg, draw_cells
+from app.renderer.params import Length, Text
 from app.renderer.params import Parameters as Base
-from app.renderer.params import Text
 from app.renderer.produce import scaled
 
 # Colours of about equal lightness, dark enough for white text (contrast 4.5:1).
@@ -43,8 +43,11 @@ class Parameters(Base):
     seed: Text = Field(
         min_length=1, description="Decides the pattern: a name, an address, an id."
     )
-    size: int = Field(
-        256, ge=16, le=65_535, description="Side in CSS pixels, at least 16."
+    size: Length = Field(
+        256,
+        ge=16,
+        le=65_535,
+        description="Side in CSS pixels, at least 16; or a length as in 30mm.",
     )
 
 

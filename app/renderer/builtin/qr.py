@@ -15,7 +15,7 @@ from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.input_image import DrawSvg, prepare
-from app.renderer.params import Color, ImageBytes, rgba
+from app.renderer.params import Color, ImageBytes, Length, rgba
 from app.renderer.params import Parameters as Base
 from app.renderer.produce import scaled
 
@@ -42,11 +42,12 @@ class Parameters(Base):
         min_length=1,
         description="What the code says, byte by byte; beyond ASCII marked as UTF-8.",
     )
-    size: int = Field(
+    size: Length = Field(
         300,
         ge=21,
         le=65_535,
-        description="Side in CSS pixels, margin included; at least 21.",
+        description="Side in CSS pixels, margin included, at least 21; or a length as"
+        " in 30mm.",
     )
     margin: int = Field(
         4, ge=0, le=64, description="Quiet zone in modules; readers expect 4."

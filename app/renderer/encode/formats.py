@@ -18,7 +18,7 @@ from app.renderer.errors import BadParameter, Fault, UnknownFormat
 from app.renderer.paper import Paper, resolve
 from app.renderer.params import rgba
 
-Save = Callable[[Picture, Output, Paper], bytes]
+Save = Callable[[Picture, Output, Paper | None], bytes]
 
 # What a caller may set beside the format.
 _OPTIONS = ("quality", "scale", "compression", "background", "dpi", "sizes")
@@ -65,11 +65,11 @@ def flatten(picture: Picture, background: str | None) -> Picture:
     return Picture(Image.alpha_composite(under, image), facts=picture.facts)
 
 
-def _save_png(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_png(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     return encode_png(picture, output.compression, _dpi(output, paper))
 
 
-def _save_jpg(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_jpg(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     image = flatten(picture, "#ffffff").image
     direct = image.convert("L" if image.mode in ("1", "L") else "RGB")
     quality = _quality(output)
@@ -80,19 +80,20 @@ def _save_jpg(picture: Picture, output: Output, paper: Paper) -> bytes:
     return _write(direct, "JPEG", quality=quality, subsampling=sampling, **density)
 
 
-def _save_pdf(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_pdf(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     """One page of the size on paper, so that `scale` sharpens it."""
     attribution = tuple(picture.facts.get("attribution", ()))
-    page = picture_page(encode_png(picture), (paper.width, paper.height), attribution)
+    known = resolve(paper, picture.image.size, output.scale, output.dpi)
+    page = picture_page(encode_png(picture), (known.width, known.height), attribution)
     return b"".join(pages(iter([page])))
 
 
-def _save_webp(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_webp(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     image = _direct(picture.image)
     return _write(image, "WEBP", quality=_quality(output), method=_WEBP_METHOD)
 
 
-def _save_avif(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_avif(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     """One thread: pictures are encoded side by side already."""
     return _write(
         _direct(picture.image),
@@ -104,12 +105,12 @@ def _save_avif(picture: Picture, output: Output, paper: Paper) -> bytes:
     )
 
 
-def _save_gif(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_gif(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     image = quantize.reduce(_direct(picture.image))
     return _write(image, "GIF", optimize=False)
 
 
-def _save_tiff(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_tiff(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     """Lossless; horizontal differencing (TIFF 6.0, section 14) where bytes allow."""
     image = picture.image
     if image.mode == "P":
@@ -123,7 +124,7 @@ def _save_tiff(picture: Picture, output: Output, paper: Paper) -> bytes:
     )
 
 
-def _save_ico(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_ico(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     """An icon directory with a PNG of 32 bits a size; a side of 256 is written as 0.
 
     Readers of icons expect RGBA and overlook a palette's transparency.
@@ -151,7 +152,7 @@ def _reduced(picture: Picture, side: int) -> Picture:
     return Picture(image.resize((side, side), Image.Resampling.LANCZOS))
 
 
-def _save_svg(picture: Picture, output: Output, paper: Paper) -> bytes:
+def _save_svg(picture: Picture, output: Output, paper: Paper | None) -> bytes:
     """Pixels cannot become a drawing; renderers give SVG as text."""
     raise UnknownFormat(output.format, tuple(name for name in FORMATS if name != "svg"))
 
@@ -163,9 +164,10 @@ def _direct(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _dpi(output: Output, paper: Paper) -> float | None:
+def _dpi(output: Output, paper: Paper | None) -> float | None:
     """Return device pixels an inch, or None where nobody said any."""
-    return None if paper.dpi is None else paper.dpi * output.scale
+    dpi = output.dpi or (paper and paper.dpi)
+    return dpi and dpi * output.scale
 
 
 def _quality(output: Output) -> int:
@@ -256,9 +258,7 @@ def encode(picture: Picture, output: Output, paper: Paper | None = None) -> byte
     the picture; without it, formats that have no alpha lay white under. Safe in
     threads. Raises UnknownFormat for `svg`, which is no encoding of pixels.
     """
-    row = _row(output)
-    known = resolve(paper, picture.image.size, output.scale, output.dpi)
-    return row.save(flatten(picture, output.background), output, known)
+    return _row(output).save(flatten(picture, output.background), output, paper)
 
 
 def _row(output: Output) -> Format:
