@@ -14,7 +14,7 @@ from app.renderer.builtin.symbologies import (
     encode,
 )
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Color, Side, Typeset, TypesetText
+from app.renderer.params import Color, Length, Side, Typeset, TypesetText
 
 # The most that any symbology holds: digits in Aztec.
 _LONGEST = 3832
@@ -54,19 +54,21 @@ class Parameters(Typeset):
     )
     width: Side | None = Field(
         None,
-        description="CSS pixels, quiet zone included, which takes what whole modules"
-        " leave. Left out, what the modules need.",
+        description="CSS pixels or a length, quiet zone included, which takes what"
+        " whole modules leave. Left out, what the modules need.",
     )
     height: Side | None = Field(
         None,
-        description="CSS pixels, text included. Left out, what is usual for the kind.",
+        description="CSS pixels or a length, text included. Left out, what is usual for"
+        " the kind.",
     )
-    module: int | None = Field(
+    module: Length | None = Field(
         None,
         ge=1,
         le=100,
-        description="Width of a module, the narrowest bar, in CSS pixels. Left out,"
-        " what fits the width, or 2 (Data Matrix and Aztec: 6).",
+        description="Width of a module, the narrowest bar, in whole CSS pixels, or a"
+        " length as in 0.33mm. Left out, what fits the width, or 2 (Data Matrix and"
+        " Aztec: 6).",
     )
     margin: int | None = Field(
         None,

@@ -461,10 +461,21 @@ def test_faults_and_assumptions_are_told_over_http(client: FlaskClient) -> None:
     assert typed.data == client.get("/images/barcode.png?data=1&text=off").data
 
 
-def test_a_module_has_its_width_on_paper(client: FlaskClient) -> None:
-    query = "data=5901234123457&symbology=ean13&module=4&dpi=300"
+@pytest.mark.parametrize("module", ["4", "0.33mm"])
+def test_a_module_has_its_width_on_paper(client: FlaskClient, module: str) -> None:
+    query = f"data=5901234123457&symbology=ean13&module={module}&dpi=300"
 
     answer = client.get(f"/images/barcode.pdf?{query}")
 
     (page,) = PdfReader(io.BytesIO(answer.data)).pages
     assert float(page.mediabox.width) == pytest.approx(113 * 4 * 72 / 300, abs=1e-3)
+
+
+def test_sides_may_be_lengths(client: FlaskClient) -> None:
+    query = "data=5901234123457&symbology=ean13&width=85mm&height=1in&dpi=300"
+
+    answer = client.get(f"/images/barcode.png?{query}")
+
+    with Image.open(io.BytesIO(answer.data)) as image:
+        assert image.size == (1004, 300)
+        assert read(image) == ["5901234123457"]
