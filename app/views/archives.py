@@ -32,8 +32,13 @@ def blueprint(
     """Return the routes of whole collections."""
     bp = Blueprint("archives", __name__)
 
-    def deliver(export: Export, pinned: bool, ending: ExitStack) -> Response:
-        answer = _deliver(drawing, export, pinned, settings, ending)
+    def deliver(
+        export: Export,
+        pinned: bool,
+        ending: ExitStack,
+        warnings: tuple[str, ...] = (),
+    ) -> Response:
+        answer = _deliver(drawing, export, pinned, settings, ending, warnings)
         # As far as it is known: what is drawn for this answer is known at its end.
         for name, value in fact_headers(repository.notices(export.collection).facts):
             answer.headers[name] = value
@@ -43,8 +48,7 @@ def blueprint(
     def send(key: str, form: str) -> Response:
         """Send a collection that is kept."""
         row = _form(form)
-        own = row.options.model_fields
-        given, ignored = read_link(own, settings.tracking_names)
+        given, ignored = read_link(row.names, settings.tracking_names)
         options = read_options(row.options, given)
         collection = repository.open(key)
         with ExitStack() as ending:
@@ -59,8 +63,7 @@ def blueprint(
     def create(form: str) -> Response:
         """Make a collection and send it at once."""
         row = _form(form)
-        own = tuple(row.options.model_fields)
-        draft, given = receive(catalogue, settings, own)
+        draft, given = receive(catalogue, settings, row.names)
         with ExitStack() as ending:
             ending.callback(draft.close)
             options = read_options(row.options, given)
@@ -68,11 +71,9 @@ def blueprint(
             collection = draft.collection(catalogue, settings)
             export = Export(collection, row, options, kept)
             pinned = kept and not repository.is_flawed(draft.id)
-            answer = deliver(export, pinned, ending)
-            for name, value in warn(draft.warnings):
-                answer.headers[name] = value
+            answer = deliver(export, pinned, ending, draft.warnings)
             if kept:
-                place = f"/collections/{draft.id}.{row.name}"
+                place = f"/collections/{draft.id}.{row.name}{row.query(options)}"
                 answer.headers["Content-Location"] = place
             return answer
 
@@ -85,17 +86,20 @@ def _deliver(
     pinned: bool,
     settings: Settings,
     ending: ExitStack,
+    warnings: tuple[str, ...],
 ) -> Response:
     """Return a collection in a form.
 
     `ending` holds what has to be closed when the last byte is sent; it is emptied
-    where the answer takes that over. Raises what making the first image raises.
+    where the answer takes that over. `warnings` say what was assumed of the rows.
+    Raises what making the first image raises.
     """
     terms = _terms(export, pinned=pinned)
     early = answer_early(request.environ, terms)
     if early is not None:
         return early
-    export.form.check(export.collection, export.options, settings)
+    assumed = export.form.check(export.collection, export.options, settings)
+    said = warn((*warnings, *assumed))
     if services := export.collection.services:
         would_buy = partial(drawing.would_buy, export.items())
         kind = export.form.media_type
@@ -111,9 +115,9 @@ def _deliver(
             if whole is None:
                 terms = _terms(export, pinned=False)
     if whole is not None:
-        return _send_known(export, terms, whole, ending)
+        return _send_known(export, terms, whole, ending, said)
     # A stream that breaks off has told its status long before: not for good, then.
-    pairs = _pairs(export, terms._replace(pinned=False))
+    pairs = [*_pairs(export, terms._replace(pinned=False)), *said]
     if request.method == "HEAD":
         return Answer("200 OK", pairs, ())
     chunks = drawing.first_run(export)
@@ -147,13 +151,17 @@ def _wants_range(terms: Terms) -> bool:
 
 
 def _send_known(
-    export: Export, terms: Terms, whole: Whole, ending: ExitStack
+    export: Export,
+    terms: Terms,
+    whole: Whole,
+    ending: ExitStack,
+    said: tuple[tuple[str, str], ...],
 ) -> Response:
     """Send what has a known length, or the range of it that was asked for."""
     status, place, start, stop = choose_part(
         request.environ, terms.representation, whole.length
     )
-    pairs = [*_pairs(export, terms), ("Accept-Ranges", "bytes"), *place]
+    pairs = [*_pairs(export, terms), *said, ("Accept-Ranges", "bytes"), *place]
     if request.method == "HEAD":
         return Answer("200 OK", [*pairs, ("Content-Length", str(whole.length))], ())
     chunks = whole.cut(start, stop)

@@ -28,7 +28,7 @@ from app.parsing.image import (
 )
 from app.parsing.tracking import part
 from app.renderer.catalogue import Catalogue
-from app.renderer.errors import shorten
+from app.renderer.errors import BadParameter, Fault, shorten
 from app.serving.errors import SlowRequest
 
 # RFC 9110, section 7.2, with the host of RFC 3986, section 3.2.2: a literal in
@@ -213,15 +213,16 @@ def receive(
     settings: Settings,
     own: tuple[str, ...] = (),
     preview: Preview | None = None,
-) -> tuple[Draft, dict[str, str]]:
+) -> tuple[Draft, dict[str, Any]]:
     """Read the collection that the current request sends; the caller closes it.
 
     `own` are names in the query that belong to the delivery: they are returned as
-    the second value. A `preview` takes note of the worst rows.
+    the second value, with what JSON says of it. A `preview` takes note of the worst
+    rows. Raises what `read_upload` raises.
     """
     _refuse_coding()
     pairs = read_pairs(request.query_string)
-    delivery = unique(pair for pair in pairs if pair[0] in own)
+    delivery: dict[str, Any] = unique(pair for pair in pairs if pair[0] in own)
     draft = read_upload(
         request.environ["wsgi.input"],
         request.headers.get("Content-Type", ""),
@@ -231,4 +232,11 @@ def receive(
         request.content_length,
         preview,
     )
+    for name, value in draft.delivery.items():
+        known = any(each.startswith(f"{name}[") for each in own)
+        if not known or not isinstance(value, dict):
+            draft.close()
+            reason = "must be an object" if known else "is for a collection as PDF"
+            raise BadParameter(Fault(name, reason))
+        delivery[name] = value
     return draft, delivery

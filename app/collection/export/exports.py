@@ -1,20 +1,27 @@
 """The forms in which a whole collection can be had, in one table."""
 
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
 
+import orjson
 from pydantic import Field
 
 from app.collection.collection import Collection, Item
 from app.collection.export.base64_json import json_text, ndjson
+from app.collection.export.print_sheet import NAME as SHEET
+from app.collection.export.print_sheet import SheetOptions, assumed, sheets
 from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf.document import pages, read_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.paper import resolve
 from app.renderer.params import Parameters, validate
 from app.renderer.produce import device_size
 
@@ -23,6 +30,16 @@ class ExportOptions(Parameters):
     """What a caller can say of the delivery of any form."""
 
     download: str | None = Field(None, description="File name of an attachment.")
+
+
+class PdfOptions(ExportOptions):
+    """What a caller can say of a PDF."""
+
+    sheet: SheetOptions | None = Field(
+        None,
+        description="Several images on a page, to be cut; in a query each option as"
+        " sheet[page], in JSON one object.",
+    )
 
 
 class Motion(ExportOptions):
@@ -36,6 +53,10 @@ class Motion(ExportOptions):
     )
 
 
+# `sheet[page]`, and what the validator calls it.
+_NESTED = re.compile(r"(\w+)\[(\w+)\]")
+_INNER = re.compile(r"(\w+)\.(\w+)")
+
 Chosen = TypeVar("Chosen", bound=Parameters)
 Make = Callable[[Bundle, Collection, Any], Iterator[bytes]]
 
@@ -45,7 +66,8 @@ class Form:
     """A form: its type, options, the format that images are drawn in, and its bytes.
 
     `image_format` is None where the images keep the collection's own. `check` raises
-    before any work where a collection cannot be had in this form. `make` is None for
+    before any work where a collection cannot be had in this form, and says what is
+    assumed. `make` is None for
     the archive, which can do more than be streamed. An `attachment` is to be saved.
     """
 
@@ -54,23 +76,71 @@ class Form:
     make: Make | None
     options: type[ExportOptions] = ExportOptions
     image_format: str | None = None
-    check: Callable[[Collection, Any, Settings], None] = lambda *_: None
+    check: Callable[[Collection, Any, Settings], tuple[str, ...]] = lambda *_: ()
     attachment: bool = False
 
     def tag(self, options: ExportOptions) -> str:
         """Name what of the form and its options decides the bytes."""
         # The name that a file is saved under moves no byte of it.
-        rest = options.model_dump(exclude={"download"})
-        return "-".join((self.name, *map(str, rest.values())))
+        rest = options.model_dump(exclude={"download"}, exclude_none=True)
+        return "-".join((self.name, *map(_tagged, rest.values())))
+
+    def query(self, options: ExportOptions) -> str:
+        """Return the query that asks for these options again; nothing without any."""
+        chosen = options.model_dump(exclude={"download"}, exclude_unset=True)
+        pairs: list[tuple[str, str]] = []
+        for name, value in chosen.items():
+            if isinstance(value, dict):
+                pairs += [(f"{name}[{inner}]", each) for inner, each in value.items()]
+            else:
+                pairs.append((name, value))
+        return f"?{urlencode(pairs)}" if pairs else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How a query calls the options."""
+        return tuple(_names(self.options))
+
+
+def _tagged(value: Any) -> str:
+    """Return an option's value as a tag holds it: no blanks and no quotes."""
+    if not isinstance(value, dict):
+        return str(value)
+    return hashlib.sha256(orjson.dumps(value)).hexdigest()[:16]
+
+
+def _names(model: type[Parameters]) -> Iterator[str]:
+    for name in model.model_fields:
+        if name == SHEET:
+            yield from (f"{name}[{inner}]" for inner in SheetOptions.model_fields)
+        else:
+            yield name
 
 
 def _pages(
-    bundle: Bundle, collection: Collection, options: ExportOptions
+    bundle: Bundle, collection: Collection, options: PdfOptions
 ) -> Iterator[bytes]:
-    return pages(
+    own = (
         None if image is None else read_page(bytes(image.media.in_memory))
         for image in drawn(bundle.outcomes)
     )
+    return pages(own if options.sheet is None else sheets(own, options.sheet))
+
+
+def _check_sheet(
+    collection: Collection, options: PdfOptions, settings: Settings
+) -> tuple[str, ...]:
+    """Refuse a sheet that the first image has no room on; say what is assumed."""
+    if options.sheet is None:
+        return ()
+    for item in collection.items(format_name="pdf"):
+        if isinstance(item, Item):
+            made = item.request
+            output = made.output
+            size = device_size(made.renderer, made.parameters, output.scale)
+            paper = resolve(made.renderer.paper, size, output.scale, output.dpi)
+            return assumed(options.sheet, (paper.width, paper.height))
+    return ()
 
 
 def _animate(
@@ -89,7 +159,7 @@ def _animate(
 
 def _check_frames(
     animation: Animation, collection: Collection, options: Motion, settings: Settings
-) -> None:
+) -> tuple[str, ...]:
     """Refuse too many frames, and frames of more than one size."""
     animation.check(options.duration)
     if collection.count > settings.max_frames:
@@ -106,6 +176,7 @@ def _check_frames(
                 f" {first[0]}x{first[1]}: frames must be of one size"
             )
             raise BadParameter(Fault("size", reason))
+    return ()
 
 
 def _sizes(
@@ -126,7 +197,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "ndjson": Form(
             "ndjson", "application/x-ndjson", lambda bundle, *_: ndjson(bundle)
         ),
-        "pdf": Form("pdf", "application/pdf", _pages, image_format="pdf"),
+        "pdf": Form("pdf", "application/pdf", _pages, PdfOptions, "pdf", _check_sheet),
         **{
             name: Form(
                 name,
@@ -164,6 +235,25 @@ class Export:
         return self.collection.items(first, last, self.form.image_format)
 
 
-def read_options(model: type[Chosen], given: Mapping[str, str]) -> Chosen:
-    """Return the options of a query; raise BadParameter naming what is wrong."""
-    return validate(model, given, strict=False)
+def read_options(model: type[Chosen], given: Mapping[str, Any]) -> Chosen:
+    """Return the options of a query; raise BadParameter naming what is wrong.
+
+    `sheet[page]` is the option `page` of what JSON has as the object `sheet`.
+    """
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        found = _NESTED.fullmatch(name)
+        if found is None:
+            values[name] = dict(value) if isinstance(value, Mapping) else value
+            continue
+        inner = values.setdefault(found[1], {})
+        if not isinstance(inner, dict) or found[2] in inner:
+            raise BadParameter(Fault(name, "is given more than once"))
+        inner[found[2]] = value
+    try:
+        return validate(model, values, strict=False)
+    except BadParameter as error:
+        faults = (
+            Fault(_INNER.sub(r"\1[\2]", name), reason) for name, reason in error.faults
+        )
+        raise BadParameter(*faults) from error

@@ -23,6 +23,8 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault
 
 Pairs = Sequence[tuple[str, str]]
+# Members of JSON that say how the collection is delivered, which queries say otherwise.
+DELIVERY = ("sheet",)
 _FORM = "application/x-www-form-urlencoded"
 _BLOCK = 64 << 10
 
@@ -180,9 +182,13 @@ def _json(
     with tempfile.TemporaryFile("w+b") as file:
         spool(stream, file)
         document = JsonDocument(file, bounds)
-        shared = from_members(document.members, catalogue, bounds)
+        members = document.members
+        delivery = {name: members.pop(name) for name in DELIVERY if name in members}
+        shared = from_members(members, catalogue, bounds)
         rows = _bound(document.rows(), shared)
-        return _taken(rows, shared, catalogue, bounds, preview)
+        draft = _taken(rows, shared, catalogue, bounds, preview)
+        draft.delivery = delivery
+        return draft
 
 
 def _multipart(

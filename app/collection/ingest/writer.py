@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import IO, Any
 
 import orjson
@@ -31,10 +32,12 @@ _LAID_OUT = 100
 class Draft:
     """A collection that is complete and not yet stored; whoever has it closes it.
 
-    `warnings` are what was assumed or passed over when it was read.
+    `warnings` are what was assumed or passed over when it was read, `delivery` what
+    the upload says of its delivery.
     """
 
     warnings: tuple[str, ...] = ()
+    delivery: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, header: Header, file: IO[bytes]) -> None:
         self.header = header

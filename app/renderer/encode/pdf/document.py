@@ -152,7 +152,7 @@ def read_page(data: bytes) -> PdfPage:
             value, stream, rest = body.partition(_STREAM)
             numbers[number] = len(objects) + 1
             # The parent of the page belongs to the file.
-            value = _renumber(_PARENT.sub(b"", value), numbers)
+            value = renumbered(_PARENT.sub(b"", value), numbers)
             if not stream:
                 objects.append(Object(value))
                 continue
@@ -201,7 +201,7 @@ class _PdfFile:
         numbers: dict[int, int] = {}
         *parts, leaf = page.objects
         for at, part in enumerate(parts, 1):
-            value = _renumber(part.value, numbers)
+            value = renumbered(part.value, numbers)
             key = _digest(value, part.data)
             number = self._known.pop(key, 0)
             if not number:
@@ -212,7 +212,7 @@ class _PdfFile:
             del self._known[key]
         number = self._reserve()
         parent = b"%b/Parent %d 0 R" % (_PAGE, self._nodes[-1])
-        rest = _renumber(leaf.value, numbers).removeprefix(_PAGE)
+        rest = renumbered(leaf.value, numbers).removeprefix(_PAGE)
         yield self._object(number, parent + rest)
         self._children.append(number)
         self._count += 1
@@ -303,7 +303,7 @@ def _digest(value: bytes, data: bytes | None) -> bytes:
     return digest.digest()[:_DIGEST]
 
 
-def _renumber(value: bytes, numbers: dict[int, int]) -> bytes:
+def renumbered(value: bytes, numbers: dict[int, int]) -> bytes:
     return _REFERENCE.sub(lambda found: b"%d 0 R" % numbers[int(found[1])], value)
 
 

@@ -1,0 +1,417 @@
+"""Print sheets: several images of a collection on one page, to be cut or folded.
+
+Here is where everything goes, without a word of how a PDF says it. Lengths are points,
+72 an inch; a place is counted from the page's lower left corner, as in PDF.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field
+
+from app.renderer import params
+from app.renderer.encode.pdf.document import PdfPage
+from app.renderer.encode.pdf.sheet import Box, Line, Placed, impose, size_of
+from app.renderer.errors import BadParameter, Fault
+from app.renderer.paper import CSS_DPI, POINTS, Sides, parse_length, parse_page
+from app.renderer.paper import parse_sides as parse_two
+
+# What bracketed names in a query begin with, and the object's name in JSON.
+NAME = "sheet"
+# Rounding of lengths in millimetres: what is smaller than this does not differ.
+_EQUAL = 0.01
+_MOST_SIDE = 200
+# A page that names no margin keeps so much for what printers cannot reach.
+_MARGIN = 10 / 25.4 * POINTS
+# Crop marks begin so far outside, and are so long; shorter ones are left out.
+_OFFSET, _LENGTH, _SHORTEST = 2 / 25.4 * POINTS, 5 / 25.4 * POINTS, 1.0
+_GRID = re.compile(r"\s*([1-9][0-9]{0,2})\s*[x\u00d7]\s*([1-9][0-9]{0,2})\s*", re.I)
+
+
+def _points(text: str) -> float:
+    return parse_length(text, CSS_DPI) * POINTS
+
+
+def _is_length(text: str) -> str:
+    # Nothing is a length too: `gap=0`.
+    if not re.fullmatch(r"0+(\.0+)?\s*(mm|cm|in|pt|px)?", text.strip(), re.I):
+        parse_length(text, CSS_DPI)
+    return text.strip()
+
+
+def _is_page(text: str) -> str:
+    _page(text)
+    return text.strip()
+
+
+def _is_grid(text: str) -> str:
+    if _GRID.fullmatch(text) is None:
+        raise ValueError("must be columns x rows, such as 2x4")
+    return text.strip()
+
+
+def _page(text: str) -> Sides:
+    """Return a page's sides in points; raise ValueError."""
+    by_sides = any(digit.isdigit() for digit in text) and "x" in text.lower()
+    width, height = parse_two(text, CSS_DPI) if by_sides else parse_page(text)
+    return width * POINTS, height * POINTS
+
+
+class _Stock(NamedTuple):
+    """A sheet of labels that is sold: columns and rows, and lengths in inches."""
+
+    page: str
+    columns: int
+    rows: int
+    label: Sides
+    corner: Sides
+    gap: Sides
+
+
+def _metric(columns: int, rows: int, label: Sides, corner: Sides, gap: float) -> _Stock:
+    """Return a sheet of A4, measured in millimetres."""
+    sides = [(x / 25.4, y / 25.4) for x, y in (label, corner, (gap, 0.0))]
+    return _Stock("A4", columns, rows, *sides)
+
+
+# What the makers of label sheets print on their packages: left and upper margin are
+# those of the first label.
+PRESETS: Mapping[str, _Stock] = MappingProxyType(
+    {
+        "avery-l7160": _metric(3, 7, (63.5, 38.1), (7.25, 15.15), 2.5),
+        "avery-l7159": _metric(3, 8, (63.5, 33.9), (7.25, 12.9), 2.5),
+        "avery-l7163": _metric(2, 7, (99.1, 38.1), (4.65, 15.15), 2.5),
+        "avery-l7165": _metric(2, 4, (99.1, 67.7), (4.65, 13.1), 2.5),
+        "avery-l7651": _metric(5, 13, (38.1, 21.2), (4.75, 10.7), 2.5),
+        "avery-5160": _Stock("Letter", 3, 10, (2.625, 1), (0.1875, 0.5), (0.125, 0)),
+        "avery-5163": _Stock("Letter", 2, 5, (4, 2), (0.15625, 0.5), (0.1875, 0)),
+        "avery-5164": _Stock("Letter", 2, 3, (4, 10 / 3), (0.15625, 0.5), (0.1875, 0)),
+        "avery-5371": _Stock("Letter", 2, 5, (3.5, 2), (0.75, 0.5), (0, 0)),
+        "avery-5392": _Stock("Letter", 2, 3, (4, 3), (0.25, 1), (0, 0)),
+    }
+)
+
+_Length = Annotated[str, AfterValidator(_is_length)]
+
+
+class SheetOptions(params.Parameters):
+    """What a caller can say of a print sheet."""
+
+    page: Annotated[str, AfterValidator(_is_page)] | None = Field(
+        None,
+        description="Page, such as A4, Letter landscape or 13in x 19in; else A4.",
+    )
+    grid: Annotated[str, AfterValidator(_is_grid)] | None = Field(
+        None,
+        description="Columns x rows, such as 2x4. Left out, as many as fit in their"
+        " own size.",
+    )
+    gap: _Length | None = Field(
+        None, description="Between two pieces, such as 3mm; nothing if left out."
+    )
+    margin: _Length | None = Field(
+        None, description="Kept free around all, such as 10mm."
+    )
+    marks: Literal["none", "crop", "cut"] = Field(
+        "none",
+        description="Where to cut: marks outside at the corners, or lines across.",
+    )
+    fold: Literal["none", "top", "left"] = Field(
+        "none",
+        description="Each image twice, to be folded at this edge: at the top the"
+        " second one stands on its head, as tents want it.",
+    )
+    duplex: Literal["none", "long", "short"] = Field(
+        "none",
+        description="A back with the same images behind each front, for printers that"
+        " turn the paper at this edge.",
+    )
+    preset: str | None = Field(
+        None,
+        description="Sheet of labels by its maker's number: "
+        + ", ".join(PRESETS)
+        + ". It says page, grid, gap and margin.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PrintSheet:
+    """The measures of a page, and the cells in which pieces lie, row by row.
+
+    `scale` is what the first image's own size is multiplied with to fit.
+    """
+
+    page: Sides
+    cells: tuple[Box, ...]
+    fold: str
+    duplex: str
+    marks: str
+    scale: float
+
+    def place(self, sizes: Sequence[Sides], *, back: bool = False) -> Iterator[Placed]:
+        """Yield where images of these sizes lie, at most as many as there are cells.
+
+        An image keeps its size where it fits; else it is made smaller, and turned where
+        it is larger so. `back` is the other side of the paper.
+        """
+        for index, size in enumerate(sizes):
+            cell = self.cells[index]
+            turned = False
+            if back:
+                cell, turned = self._behind(cell)
+            for part, upside_down in self._parts(cell):
+                yield self._placed(index, size, part, upside_down != turned)
+
+    def lines(self, count: int, *, back: bool = False) -> Iterator[Line]:
+        """Yield the marks for the first `count` pieces, and for folds."""
+        if self.marks == "none":
+            return
+        cells = [self._behind(cell)[0] if back else cell for cell in self.cells[:count]]
+        around = _around(cells)
+        for axis in (0, 1):
+            cuts = {edge for cell in cells for edge in _edges(cell, axis)}
+            yield from self._marks(_apart(cuts), axis, around, dashed=False)
+        folds = {middle for cell in cells for middle in self._folds(cell)}
+        if folds:
+            yield from self._marks(
+                _apart(folds), int(self.fold == "top"), around, dashed=True
+            )
+
+    def _placed(self, index: int, size: Sides, part: Box, upside_down: bool) -> Placed:
+        """Put an image into the middle of its part of a cell."""
+        scale, turned = _fit(size, (part.width, part.height), turns=self.fold == "none")
+        # Turned to the left: what was right of it is above.
+        right = (0.0, scale) if turned else (scale, 0.0)
+        if upside_down:
+            right = -right[0], -right[1]
+        up = -right[1], right[0]
+        middle = part.x + part.width / 2, part.y + part.height / 2
+        x, y = (
+            at - (size[0] * a + size[1] * b) / 2
+            for at, a, b in zip(middle, right, up, strict=True)
+        )
+        return Placed(index, (*right, *up, x, y))
+
+    def _marks(
+        self, places: Sequence[float], axis: int, around: Box, *, dashed: bool
+    ) -> Iterator[Line]:
+        """Yield lines at places on an axis, through the page or beside the pieces."""
+        low, high = _edges(around, 1 - axis)
+        end = self.page[1 - axis]
+        if self.marks == "cut" and not dashed:
+            spans = [(0.0, end)]
+        else:
+            before, after = low - _OFFSET, high + _OFFSET
+            spans = [
+                (max(0.0, before - _LENGTH), before),
+                (after, min(end, after + _LENGTH)),
+            ]
+        for at in places:
+            for start, stop in spans:
+                if stop - start > _SHORTEST:
+                    ends = (at, start), (at, stop)
+                    first, last = (end[::-1] for end in ends) if axis else ends
+                    yield Line(_pair(first), _pair(last), dashed)
+
+    def _behind(self, cell: Box) -> tuple[Box, bool]:
+        """Return the cell on the other side, and whether what is in it is turned.
+
+        A piece is turned like a page of a book, around its upright edge.
+        """
+        width, height = self.page
+        upright = width <= height
+        if (self.duplex == "long") == upright:
+            return cell._replace(x=width - cell.x - cell.width), False
+        return cell._replace(y=height - cell.y - cell.height), True
+
+    def _parts(self, cell: Box) -> Iterator[tuple[Box, bool]]:
+        """Yield the parts of a folded piece, and whether one stands on its head."""
+        x, y, width, height = cell
+        if self.fold == "top":
+            yield Box(x, y, width, height / 2), False
+            yield Box(x, y + height / 2, width, height / 2), True
+        elif self.fold == "left":
+            yield Box(x + width / 2, y, width / 2, height), False
+            yield Box(x, y, width / 2, height), False
+        else:
+            yield cell, False
+
+    def _folds(self, cell: Box) -> Iterator[float]:
+        if self.fold == "top":
+            yield cell.y + cell.height / 2
+        elif self.fold == "left":
+            yield cell.x + cell.width / 2
+
+
+def plan(options: SheetOptions, size: Sides) -> PrintSheet:
+    """Return the sheet for images of which the first has this size in points.
+
+    Raises BadParameter naming what contradicts another or leaves no room.
+    """
+    piece = (
+        size[0] * (2 if options.fold == "left" else 1),
+        size[1] * (2 if options.fold == "top" else 1),
+    )
+    page, cells = _stocked(options) if options.preset else _divided(options, piece)
+    turns = options.fold == "none"
+    scale, _ = _fit(piece, (cells[0].width, cells[0].height), turns=turns)
+    chosen = options.fold, options.duplex, options.marks
+    return PrintSheet(page, cells, *chosen, scale)
+
+
+def sheets(
+    drawn: Iterator[PdfPage | None], options: SheetOptions
+) -> Iterator[PdfPage | None]:
+    """Yield a sheet, and its back, when its images are there; None while they are not.
+
+    The first image decides the grid. Raises what `plan` raises.
+    """
+    planned: PrintSheet | None = None
+    held: list[PdfPage] = []
+    for page in drawn:
+        if page is None:
+            yield None
+            continue
+        planned = planned or plan(options, size_of(page))
+        held.append(page)
+        if len(held) == len(planned.cells):
+            yield from _imposed(planned, held)
+            held = []
+    if planned is not None and held:
+        yield from _imposed(planned, held)
+
+
+def _imposed(planned: PrintSheet, held: Sequence[PdfPage]) -> Iterator[PdfPage]:
+    sizes = [size_of(page) for page in held]
+    for back in (False, True)[: 1 if planned.duplex == "none" else 2]:
+        placed = planned.place(sizes, back=back)
+        yield impose(held, placed, planned.lines(len(held), back=back), planned.page)
+
+
+def assumed(options: SheetOptions, size: Sides) -> tuple[str, ...]:
+    """Return what a caller should know of the sheet; raise what `plan` raises."""
+    scale = plan(options, size).scale
+    if scale == 1:
+        return ()
+    return (f"sheet: printed at {scale:.0%} of their own size, to fit",)
+
+
+def _stocked(options: SheetOptions) -> tuple[Sides, tuple[Box, ...]]:
+    name = str(options.preset).lower()
+    if name not in PRESETS:
+        known = ", ".join(PRESETS)
+        raise BadParameter(Fault(f"{NAME}[preset]", f"is not known; there are {known}"))
+    for field in ("page", "grid", "gap", "margin"):
+        if getattr(options, field) is not None:
+            fault = Fault(f"{NAME}[{field}]", "is what the preset says already")
+            raise BadParameter(fault)
+    stock = PRESETS[name]
+    page = _page(stock.page)
+    label, corner, gap = (
+        (x * POINTS, y * POINTS) for x, y in (stock.label, stock.corner, stock.gap)
+    )
+    return page, _cells(page, (stock.columns, stock.rows), label, corner, gap)
+
+
+def _divided(options: SheetOptions, piece: Sides) -> tuple[Sides, tuple[Box, ...]]:
+    """Return the page and its cells: of a piece's size where so many fit."""
+    page = _page(options.page or "A4")
+    gap = _length(options.gap, 0.0)
+    least = _length(options.margin, 0.0)
+    room = page[0] - 2 * least, page[1] - 2 * least
+    if min(room) <= 0:
+        raise BadParameter(Fault(f"{NAME}[margin]", "leaves nothing of the page"))
+    fitting = [
+        int((side + gap + _EQUAL) // (own + gap))
+        for side, own in zip(room, piece, strict=True)
+    ]
+    if options.grid is not None:
+        found = _GRID.fullmatch(options.grid)
+        assert found is not None
+        counts = int(found[1]), int(found[2])
+    else:
+        counts = max(1, fitting[0]), max(1, fitting[1])
+    if counts[0] <= fitting[0] and counts[1] <= fitting[1]:
+        cell = piece
+    else:
+        around = _length(options.margin, _MARGIN)
+        sides = [
+            (side - 2 * around - (count - 1) * gap) / count
+            for side, count in zip(page, counts, strict=True)
+        ]
+        if min(sides) < 1:
+            raise BadParameter(Fault(f"{NAME}[grid]", "leaves no room for a piece"))
+        cell = sides[0], sides[1]
+    total = [
+        count * side + (count - 1) * gap
+        for count, side in zip(counts, cell, strict=True)
+    ]
+    corner = (page[0] - total[0]) / 2, (page[1] - total[1]) / 2
+    return page, _cells(page, counts, cell, corner, (gap, gap))
+
+
+def _cells(
+    page: Sides, counts: tuple[int, int], cell: Sides, corner: Sides, gap: Sides
+) -> tuple[Box, ...]:
+    """Return cells row by row from the upper left `corner`."""
+    columns, rows = counts
+    if max(counts) > _MOST_SIDE:
+        fault = Fault(f"{NAME}[grid]", f"has more than {_MOST_SIDE} columns or rows")
+        raise BadParameter(fault)
+    return tuple(
+        Box(
+            corner[0] + column * (cell[0] + gap[0]),
+            page[1] - corner[1] - row * (cell[1] + gap[1]) - cell[1],
+            *cell,
+        )
+        for row in range(rows)
+        for column in range(columns)
+    )
+
+
+def _length(text: str | None, default: float) -> float:
+    if text is None:
+        return default
+    return _points(text) if text.strip("0. mcintpxMCINTPX") else 0.0
+
+
+def _fit(size: Sides, room: Sides, *, turns: bool) -> tuple[float, bool]:
+    """Return how much smaller a size becomes in a room, and whether it is turned.
+
+    It is turned, where it may be, for what makes it larger.
+    """
+    upright = min(room[0] / size[0], room[1] / size[1])
+    turned = min(room[0] / size[1], room[1] / size[0])
+    # A hundredth of a point too much is rounding.
+    if upright >= 1 - _EQUAL / max(size):
+        return 1.0, False
+    if turns and turned > upright * 1.01:
+        return min(turned, 1.0), True
+    return upright, False
+
+
+def _edges(box: Box, axis: int) -> tuple[float, float]:
+    low, side = (box.y, box.height) if axis else (box.x, box.width)
+    return low, low + side
+
+
+def _around(cells: Sequence[Box]) -> Box:
+    left = min(cell.x for cell in cells)
+    bottom = min(cell.y for cell in cells)
+    right = max(cell.x + cell.width for cell in cells)
+    top = max(cell.y + cell.height for cell in cells)
+    return Box(left, bottom, right - left, top - bottom)
+
+
+def _apart(places: set[float]) -> list[float]:
+    """Return places in order, those that differ by rounding alone once."""
+    ordered = sorted(places)
+    return ordered[:1] + [b for a, b in pairwise(ordered) if b - a > _EQUAL]
+
+
+def _pair(ends: tuple[float, ...]) -> Sides:
+    return ends[0], ends[1]
