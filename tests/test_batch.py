@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
+from pypdf import PdfReader
 
 from app.cli.main import main
 
@@ -43,6 +44,23 @@ def test_a_table_becomes_a_zip(folder, capsys):
         assert len(archive.namelist()) == 12 + 1
     assert "a.zip: 12 images" in capsys.readouterr().err
     assert not Path("a.zip.part").exists()
+
+
+def test_a_table_becomes_a_pdf_with_several_on_a_page(folder, capsys):
+    status = batch(
+        *("rows.csv", "--renderer", "solid", "--width", "300", "--height", "200"),
+        *("-o", "a.pdf", "--sheet-grid", "2x3", "--sheet-page", "A6"),
+    )
+
+    assert status == 0
+    assert len(PdfReader("a.pdf").pages) == 2
+    assert "a.pdf: 12 images" in (said := capsys.readouterr().err)
+    assert "% of their own size" in said
+
+
+def test_a_table_becomes_a_pdf_with_a_page_each(folder):
+    assert batch("rows.csv", "--renderer", "solid", "-o", "a.pdf") == 0
+    assert len(PdfReader("a.pdf").pages) == 12
 
 
 def test_the_summary_says_which_texts_are_not_as_they_were_meant(folder, capsys):
@@ -113,6 +131,18 @@ def test_an_image_that_fails_is_named_and_the_rest_drawn(folder, capsys):
         (("rows.csv", "--renderer", "solid", "--speed", "1", "-o", "a.zip"), "--speed"),
         (("rows.csv", "--renderer", "nope", "-o", "a.zip"), "nope"),
         (("rows.csv", "--renderer", "solid", "--name", "x", "-o", "a"), "--file-name"),
+        (
+            ("rows.csv", "--renderer", "solid", "-o", "a.zip", "--sheet-page", "A4"),
+            "-o FILE.pdf",
+        ),
+        (
+            ("rows.csv", "--renderer", "solid", "-o", "a.pdf", "--sheet-page", "B4"),
+            "--sheet-page",
+        ),
+        (
+            ("rows.csv", "--renderer", "solid", "-o", "a.pdf", "--url", "http://a"),
+            "/collections.pdf",
+        ),
     ],
 )
 def test_misuse_names_the_option(folder, capsys, arguments, said):

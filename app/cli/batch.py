@@ -1,4 +1,4 @@
-"""`mimeo batch`: a table becomes a ZIP on disk, drawn here or by a server.
+"""`mimeo batch`: a table becomes a ZIP or a PDF on disk, drawn here or by a server.
 
 What an earlier run drew is in the store; what came from a server is in a part file.
 """
@@ -16,7 +16,7 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
@@ -31,6 +31,7 @@ from app.cli.options import Misuse, read_files, split_options
 from app.cli.progress import Progress, say
 from app.collection.collection import Collection
 from app.collection.errors import BadRows, RowFault
+from app.collection.export.exports import FORMS, Export, Form, read_options
 from app.collection.export.zip import first_run
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.upload import read_upload
@@ -57,11 +58,13 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
                         .jsonl with an object for each, .json with all; `-` is standard
                         input
   --renderer NAME       what draws the images; `mimeo renderers` lists all
-  -o, --output FILE     where the ZIP goes; `-` is standard output
+  -o, --output FILE     where the ZIP goes; `-` is standard output; FILE.pdf is a PDF
   --file-name PATTERN   names of the images, such as {index}-{name}
   --names unicode       names keep their script; else they are made ASCII
   --bind NAME=TEMPLATE  what a parameter is made of, such as 'name={First} {Last}'
   --sheet NAME          the sheet of a workbook; else the first one that is visible
+  --sheet-page A4       of a PDF: several on a page; also --sheet-grid, -gap, -margin,
+                        -marks, -fold, -duplex, -preset
   --ignore COLUMN,...   columns to pass over without a word
   --dry-run             write nothing; draw the three worst rows, and say what is wrong
                         with any
@@ -93,6 +96,8 @@ _QUERY = {
     "sheet": "sheet",
     "names": "names",
 }
+# What options of print sheets begin with.
+_SHEET = "sheet_"
 _OWN = (*_QUERY, "output", "type", "url", "dry_run")
 _DRAWN_DRY = 3
 
@@ -111,6 +116,12 @@ class BatchOptions:
     url: str | None
     pairs: tuple[tuple[str, str], ...]
     dry_run: bool = False
+    delivery: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def form(self) -> Form:
+        """What the target is to be, by its ending."""
+        return FORMS["pdf" if self.target.lower().endswith(".pdf") else "zip"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -186,6 +197,12 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     if media_type is None:
         known = ", ".join(_TYPES)
         raise Misuse(f"{source}: the ending must be one of {known}; or use --type")
+    delivery = {
+        f"sheet[{name.removeprefix(_SHEET)}]": value
+        for name, value in shared
+        if name.startswith(_SHEET)
+    }
+    shared = [pair for pair in shared if not pair[0].startswith(_SHEET)]
     dry_run = "dry_run" in own
     if not dry_run:
         _check_target(own.get("output"))
@@ -207,7 +224,22 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     pairs += [*bound, *shared]
     target = own.get("output", "")
     url = own.get("url")
-    return BatchOptions(source, media_type, target, url, tuple(pairs), dry_run)
+    options = BatchOptions(
+        source, media_type, target, url, tuple(pairs), dry_run, delivery
+    )
+    _check_form(options)
+    return options
+
+
+def _check_form(options: BatchOptions) -> None:
+    """Refuse what a ZIP has not, and a PDF of a server's."""
+    is_pdf = options.form.name == "pdf"
+    if is_pdf and options.url is not None:
+        raise Misuse(
+            f"-o {options.target}: --url fetches a ZIP; a PDF is at /collections.pdf"
+        )
+    if options.delivery and not is_pdf and not options.dry_run:
+        raise Misuse("--sheet-...: is for a PDF; give -o FILE.pdf")
 
 
 def _check_target(target: str | None) -> None:
@@ -242,7 +274,10 @@ def _spell(error: BadParameter, media_type: str) -> str:
     if _is_json(media_type):
         return "; ".join(f"{_dashed(field)}: {why}" for field, why in error.faults)
     options = {query: option for option, query in _QUERY.items()}
-    faults = ((options.get(field, field), why) for field, why in error.faults)
+    faults = (
+        (options.get(field, field.replace("[", "-").rstrip("]")), why)
+        for field, why in error.faults
+    )
     return "; ".join(f"--{_dashed(option)}: {why}" for option, why in faults)
 
 
@@ -384,6 +419,8 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
         log.addHandler(handler)
         stack.callback(log.removeHandler, handler)
         purchases = Purchases(open_purchases(settings), settings.threads)
+        collection = draft.collection(catalogue, settings)
+        export = _export(options, draft.delivery, collection, settings)
         pipeline = Pipeline(
             settings,
             open_media(settings),
@@ -394,19 +431,38 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
         stack.enter_context(closing(pipeline))
         stack.enter_context(progress.shown(draft.header.count))
         file = stack.enter_context(_target(options.target))
-        collection = draft.collection(catalogue, settings)
-        outcomes = _counted(collection, pipeline, settings, progress)
+        outcomes = _counted(export, pipeline, settings, progress)
         stack.enter_context(closing(outcomes))
         bundle = Bundle(
             collection.id, collection.count, outcomes, describe, lambda: None
         )
-        for chunk in first_run(bundle, lambda manifest: None):
+        make = export.form.make
+        chunks = (
+            first_run(bundle, lambda manifest: None)
+            if make is None
+            else make(bundle, collection, export.options)
+        )
+        for chunk in chunks:
             file.write(chunk)
             progress.size += len(chunk)
 
 
+def _export(
+    options: BatchOptions,
+    delivery: Mapping[str, Any],
+    collection: Collection,
+    settings: Settings,
+) -> Export:
+    """Return the collection in its form, and say what is assumed of it."""
+    form = options.form
+    chosen = read_options(form.options, {**delivery, **options.delivery})
+    for said in form.check(collection, chosen, settings):
+        say(said)
+    return Export(collection, form, chosen, kept=False)
+
+
 def _counted(
-    collection: Collection, pipeline: Pipeline, settings: Settings, progress: Progress
+    export: Export, pipeline: Pipeline, settings: Settings, progress: Progress
 ) -> Generator[Outcome | None]:
     """Yield what becomes of the images, and count it."""
 
@@ -416,7 +472,7 @@ def _counted(
         return pipeline.submit(request, cancelled, keep=True)
 
     bounds = bounds_of(pipeline, settings)
-    with closing(look_ahead(collection.items(), submit, bounds)) as outcomes:
+    with closing(look_ahead(export.items(), submit, bounds)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Drawn):
                 progress.notices.add(outcome.index, outcome.media.facts)
