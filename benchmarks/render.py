@@ -95,7 +95,9 @@ def _raster(request: ImageRequest) -> tuple[float, float, int]:
 
 def _vector(request: ImageRequest) -> tuple[float, float, int]:
     started = time.perf_counter()
-    data = vector(request.renderer, request.parameters).svg.encode()
+    data = vector(
+        request.renderer, request.parameters, request.output.scale
+    ).svg.encode()
     return time.perf_counter() - started, 0.0, len(data)
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from app.collection.collection import Collection, Item
 from app.collection.export.base64_json import json_text, ndjson
 from app.collection.export.print_sheet import NAME as SHEET
-from app.collection.export.print_sheet import SheetOptions, assumed, sheets
+from app.collection.export.print_sheet import PrintOptions, assumed, sheets
 from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
 from app.renderer.encode.animation import ANIMATIONS, Animation
@@ -35,7 +35,7 @@ class ExportOptions(Parameters):
 class PdfOptions(ExportOptions):
     """What a caller can say of a PDF."""
 
-    sheet: SheetOptions | None = Field(
+    sheet: PrintOptions | None = Field(
         None,
         description="Several images on a page, to be cut; in a query each option as"
         " sheet[page], in JSON one object.",
@@ -112,7 +112,7 @@ def _tagged(value: Any) -> str:
 def _names(model: type[Parameters]) -> Iterator[str]:
     for name in model.model_fields:
         if name == SHEET:
-            yield from (f"{name}[{inner}]" for inner in SheetOptions.model_fields)
+            yield from (f"{name}[{inner}]" for inner in PrintOptions.model_fields)
         else:
             yield name
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 
 from app.renderer import params
 from app.renderer.encode.pdf.document import PdfPage
-from app.renderer.encode.pdf.sheet import Box, Line, Placed, impose, size_of
+from app.renderer.encode.pdf.sheet import Mark, Placed, impose, size_of
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.paper import CSS_DPI, POINTS, Sides, parse_length, parse_page
 from app.renderer.paper import parse_sides as parse_two
@@ -98,7 +98,7 @@ PRESETS: Mapping[str, _Stock] = MappingProxyType(
 _Length = Annotated[str, AfterValidator(_is_length)]
 
 
-class SheetOptions(params.Parameters):
+class PrintOptions(params.Parameters):
     """What a caller can say of a print sheet."""
 
     page: Annotated[str, AfterValidator(_is_page)] | None = Field(
@@ -138,6 +138,15 @@ class SheetOptions(params.Parameters):
     )
 
 
+class Cell(NamedTuple):
+    """A rectangle: its lower left corner, and its sides."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 @dataclass(frozen=True, slots=True)
 class PrintSheet:
     """The measures of a page, and the cells in which pieces lie, row by row.
@@ -146,7 +155,7 @@ class PrintSheet:
     """
 
     page: Sides
-    cells: tuple[Box, ...]
+    cells: tuple[Cell, ...]
     fold: str
     duplex: str
     marks: str
@@ -166,7 +175,7 @@ class PrintSheet:
             for part, upside_down in self._parts(cell):
                 yield self._placed(index, size, part, upside_down != turned)
 
-    def lines(self, count: int, *, back: bool = False) -> Iterator[Line]:
+    def lines(self, count: int, *, back: bool = False) -> Iterator[Mark]:
         """Yield the marks for the first `count` pieces, and for folds."""
         if self.marks == "none":
             return
@@ -181,7 +190,7 @@ class PrintSheet:
                 _apart(folds), int(self.fold == "top"), around, dashed=True
             )
 
-    def _placed(self, index: int, size: Sides, part: Box, upside_down: bool) -> Placed:
+    def _placed(self, index: int, size: Sides, part: Cell, upside_down: bool) -> Placed:
         """Put an image into the middle of its part of a cell."""
         scale, turned = _fit(size, (part.width, part.height), turns=self.fold == "none")
         # Turned to the left: what was right of it is above.
@@ -197,8 +206,8 @@ class PrintSheet:
         return Placed(index, (*right, *up, x, y))
 
     def _marks(
-        self, places: Sequence[float], axis: int, around: Box, *, dashed: bool
-    ) -> Iterator[Line]:
+        self, places: Sequence[float], axis: int, around: Cell, *, dashed: bool
+    ) -> Iterator[Mark]:
         """Yield lines at places on an axis, through the page or beside the pieces."""
         low, high = _edges(around, 1 - axis)
         end = self.page[1 - axis]
@@ -215,9 +224,9 @@ class PrintSheet:
                 if stop - start > _SHORTEST:
                     ends = (at, start), (at, stop)
                     first, last = (end[::-1] for end in ends) if axis else ends
-                    yield Line(_pair(first), _pair(last), dashed)
+                    yield Mark(_pair(first), _pair(last), dashed)
 
-    def _behind(self, cell: Box) -> tuple[Box, bool]:
+    def _behind(self, cell: Cell) -> tuple[Cell, bool]:
         """Return the cell on the other side, and whether what is in it is turned.
 
         A piece is turned like a page of a book, around its upright edge.
@@ -228,26 +237,26 @@ class PrintSheet:
             return cell._replace(x=width - cell.x - cell.width), False
         return cell._replace(y=height - cell.y - cell.height), True
 
-    def _parts(self, cell: Box) -> Iterator[tuple[Box, bool]]:
+    def _parts(self, cell: Cell) -> Iterator[tuple[Cell, bool]]:
         """Yield the parts of a folded piece, and whether one stands on its head."""
         x, y, width, height = cell
         if self.fold == "top":
-            yield Box(x, y, width, height / 2), False
-            yield Box(x, y + height / 2, width, height / 2), True
+            yield Cell(x, y, width, height / 2), False
+            yield Cell(x, y + height / 2, width, height / 2), True
         elif self.fold == "left":
-            yield Box(x + width / 2, y, width / 2, height), False
-            yield Box(x, y, width / 2, height), False
+            yield Cell(x + width / 2, y, width / 2, height), False
+            yield Cell(x, y, width / 2, height), False
         else:
             yield cell, False
 
-    def _folds(self, cell: Box) -> Iterator[float]:
+    def _folds(self, cell: Cell) -> Iterator[float]:
         if self.fold == "top":
             yield cell.y + cell.height / 2
         elif self.fold == "left":
             yield cell.x + cell.width / 2
 
 
-def plan(options: SheetOptions, size: Sides) -> PrintSheet:
+def plan(options: PrintOptions, size: Sides) -> PrintSheet:
     """Return the sheet for images of which the first has this size in points.
 
     Raises BadParameter naming what contradicts another or leaves no room.
@@ -264,7 +273,7 @@ def plan(options: SheetOptions, size: Sides) -> PrintSheet:
 
 
 def sheets(
-    drawn: Iterator[PdfPage | None], options: SheetOptions
+    drawn: Iterator[PdfPage | None], options: PrintOptions
 ) -> Iterator[PdfPage | None]:
     """Yield a sheet, and its back, when its images are there; None while they are not.
 
@@ -292,7 +301,7 @@ def _imposed(planned: PrintSheet, held: Sequence[PdfPage]) -> Iterator[PdfPage]:
         yield impose(held, placed, planned.lines(len(held), back=back), planned.page)
 
 
-def assumed(options: SheetOptions, size: Sides) -> tuple[str, ...]:
+def assumed(options: PrintOptions, size: Sides) -> tuple[str, ...]:
     """Return what a caller should know of the sheet; raise what `plan` raises."""
     scale = plan(options, size).scale
     if scale == 1:
@@ -300,7 +309,7 @@ def assumed(options: SheetOptions, size: Sides) -> tuple[str, ...]:
     return (f"sheet: printed at {scale:.0%} of their own size, to fit",)
 
 
-def _stocked(options: SheetOptions) -> tuple[Sides, tuple[Box, ...]]:
+def _stocked(options: PrintOptions) -> tuple[Sides, tuple[Cell, ...]]:
     name = str(options.preset).lower()
     if name not in PRESETS:
         known = ", ".join(PRESETS)
@@ -317,7 +326,7 @@ def _stocked(options: SheetOptions) -> tuple[Sides, tuple[Box, ...]]:
     return page, _cells(page, (stock.columns, stock.rows), label, corner, gap)
 
 
-def _divided(options: SheetOptions, piece: Sides) -> tuple[Sides, tuple[Box, ...]]:
+def _divided(options: PrintOptions, piece: Sides) -> tuple[Sides, tuple[Cell, ...]]:
     """Return the page and its cells: of a piece's size where so many fit."""
     page = _page(options.page or "A4")
     gap = _length(options.gap, 0.0)
@@ -356,14 +365,14 @@ def _divided(options: SheetOptions, piece: Sides) -> tuple[Sides, tuple[Box, ...
 
 def _cells(
     page: Sides, counts: tuple[int, int], cell: Sides, corner: Sides, gap: Sides
-) -> tuple[Box, ...]:
+) -> tuple[Cell, ...]:
     """Return cells row by row from the upper left `corner`."""
     columns, rows = counts
     if max(counts) > _MOST_SIDE:
         fault = Fault(f"{NAME}[grid]", f"has more than {_MOST_SIDE} columns or rows")
         raise BadParameter(fault)
     return tuple(
-        Box(
+        Cell(
             corner[0] + column * (cell[0] + gap[0]),
             page[1] - corner[1] - row * (cell[1] + gap[1]) - cell[1],
             *cell,
@@ -394,17 +403,17 @@ def _fit(size: Sides, room: Sides, *, turns: bool) -> tuple[float, bool]:
     return upright, False
 
 
-def _edges(box: Box, axis: int) -> tuple[float, float]:
+def _edges(box: Cell, axis: int) -> tuple[float, float]:
     low, side = (box.y, box.height) if axis else (box.x, box.width)
     return low, low + side
 
 
-def _around(cells: Sequence[Box]) -> Box:
+def _around(cells: Sequence[Cell]) -> Cell:
     left = min(cell.x for cell in cells)
     bottom = min(cell.y for cell in cells)
     right = max(cell.x + cell.width for cell in cells)
     top = max(cell.y + cell.height for cell in cells)
-    return Box(left, bottom, right - left, top - bottom)
+    return Cell(left, bottom, right - left, top - bottom)
 
 
 def _apart(places: set[float]) -> list[float]:

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from app.collection.export.print_sheet import (
     PRESETS,
+    Cell,
+    PrintOptions,
     PrintSheet,
-    SheetOptions,
     plan,
 )
-from app.renderer.encode.pdf.sheet import Box
 from app.renderer.errors import BadParameter
 
 MM = 72 / 25.4
@@ -20,12 +20,12 @@ BUSINESS_CARD = (85 * MM, 55 * MM)
 
 
 def planned(size: tuple[float, float], **said: str) -> PrintSheet:
-    return plan(SheetOptions.model_validate(said), size)
+    return plan(PrintOptions.model_validate(said), size)
 
 
 def shown(
     sheet: PrintSheet, size: tuple[float, float], count: int, *, back: bool = False
-) -> list[Box]:
+) -> list[Cell]:
     """Return what each image covers of the page."""
     boxes = []
     for placed in sheet.place([size] * count, back=back):
@@ -34,7 +34,7 @@ def shown(
         corners = [(x, y), (x + width, y + height)]
         across = sorted(a * x + c * y + e for x, y in corners)
         up = sorted(b * x + d * y + f for x, y in corners)
-        boxes.append(Box(across[0], up[0], across[1] - across[0], up[1] - up[0]))
+        boxes.append(Cell(across[0], up[0], across[1] - across[0], up[1] - up[0]))
     return boxes
 
 
@@ -88,7 +88,7 @@ def test_labels_lie_on_their_page_apart_from_each_other(preset: str) -> None:
     assert left == pytest.approx(right, abs=0.7 * MM)
 
 
-def overlap(one: Box, other: Box) -> bool:
+def overlap(one: Cell, other: Cell) -> bool:
     across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
     up = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     return across > 0.01 and up > 0.01
@@ -150,7 +150,9 @@ def test_crop_marks_stand_outside_at_every_cut() -> None:
     for (x, y), (to_x, to_y), dashed in lines:
         assert not dashed
         assert x == to_x or y == to_y
-        mark = Box(min(x, to_x), min(y, to_y), abs(to_x - x) + 0.1, abs(to_y - y) + 0.1)
+        mark = Cell(
+            min(x, to_x), min(y, to_y), abs(to_x - x) + 0.1, abs(to_y - y) + 0.1
+        )
         assert not any(overlap(box, mark) for box in boxes)
 
 
@@ -197,7 +199,7 @@ def test_what_leaves_no_room_or_contradicts_is_refused_by_its_name(said, field) 
 )
 def test_what_is_no_length_page_or_grid_is_refused(said) -> None:
     with pytest.raises(ValueError, match="|".join(said)):
-        SheetOptions.model_validate(said)
+        PrintOptions.model_validate(said)
 
 
 sides = st.floats(5, 3000)

@@ -31,15 +31,6 @@ _MARKS = b"q\n0.35 G %b w\n" % decimal(_LINE)
 Matrix = tuple[float, float, float, float, float, float]
 
 
-class Box(NamedTuple):
-    """A rectangle: its lower left corner, and its sides."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
 class Placed(NamedTuple):
     """A page in its place: the matrix of `cm` (section 8.3.4) of its points.
 
@@ -50,7 +41,7 @@ class Placed(NamedTuple):
     matrix: Matrix
 
 
-class Line(NamedTuple):
+class Mark(NamedTuple):
     """A mark from one place to another; a fold is dashed."""
 
     start: Sides
@@ -67,7 +58,7 @@ def size_of(page: PdfPage) -> Sides:
 def impose(
     pages: Sequence[PdfPage],
     placed: Iterable[Placed],
-    lines: Iterable[Line],
+    lines: Iterable[Mark],
     size: Sides,
 ) -> PdfPage:
     """Return a sheet with pages in their places, and marks over them.
@@ -78,7 +69,7 @@ def impose(
     sheet, sides = box(size)
     # Of a sheet that is so large that its unit is.
     shrink = sides[0] / size[0]
-    parts = [_Part(objects, page) for page in pages]
+    parts = [_Piece(objects, page) for page in pages]
     named: dict[bytes, dict[bytes, int]] = {}
     contents: list[int] = []
     for number, matrix in placed:
@@ -112,7 +103,7 @@ def impose(
     )
 
 
-class _Part:
+class _Piece:
     """What a page is made of, as objects of the sheet."""
 
     def __init__(self, objects: Objects, page: PdfPage) -> None:
@@ -140,7 +131,7 @@ def _box_of(leaf: bytes) -> tuple[Sides, int]:
     return (float(found[1]), float(found[2])), int(unit[1]) if unit else 1
 
 
-def _begin(matrix: Matrix, part: _Part, shrink: float) -> bytes:
+def _begin(matrix: Matrix, part: _Piece, shrink: float) -> bytes:
     """Return what puts the streams of a page in their place, and cuts at its edge."""
     a, b, c, d, e, f = matrix
     unit = part.unit
@@ -149,7 +140,7 @@ def _begin(matrix: Matrix, part: _Part, shrink: float) -> bytes:
     return b"q\n%b cm\n0 0 %b re W n\n" % (b" ".join(map(decimal, put)), edge)
 
 
-def _drawn(line: Line, shrink: float) -> bytes:
+def _drawn(line: Mark, shrink: float) -> bytes:
     places = [decimal(each * shrink) for each in (*line.start, *line.end)]
     dashes = b"[2 2] 0 d\n" if line.dashed else b"[] 0 d\n"
     return dashes + b"%b %b m %b %b l S\n" % tuple(places)
