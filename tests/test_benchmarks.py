@@ -270,9 +270,8 @@ def test_every_trip_is_walked_and_its_modules_and_classes_are_named() -> None:
     # came with languages, initials, emoji and names that others append to URLs, four
     # with access: gate, signature, policy and rates; two with turns by cost: what a
     # drawing costs, and whose it is; one with the phases that are told of,
-    # one with the time that a template has, one that leaves out what Flask does, and
-    # one with the size on paper.
-    assert len(drawn.modules) <= 41, drawn.modules
+    # one with the time that a template has, and one that leaves out what Flask does.
+    assert len(drawn.modules) <= 40, drawn.modules
     assert len(stored.modules) < len(drawn.modules)
     # One that is made by a dataclass's own `__init__`, and one by pydantic's core.
     shown = {name.rpartition(".")[2] for name in drawn.classes}

@@ -72,10 +72,11 @@ def test_image_opens_elsewhere_with_its_size(
     assert answer.status_code == 200, answer.get_data(as_text=True)
     assert answer.content_type == FORMATS[kind].media_type
     expected = device_size(renderer, request.parameters, scale)
-    assert size_of(answer.data, kind, scale) == expected
+    dpi = 96 if renderer.paper is None else renderer.paper.dpi
+    assert size_of(answer.data, kind, scale * dpi) == expected
 
 
-def size_of(data: bytes, kind: str, scale: float = 1) -> tuple[int, int]:
+def size_of(data: bytes, kind: str, dpi: float = 96) -> tuple[int, int]:
     """Ask an independent reader for the size, and have it read everything."""
     if kind == "pdf":
         (page,) = PdfReader(io.BytesIO(data)).pages
@@ -84,7 +85,7 @@ def size_of(data: bytes, kind: str, scale: float = 1) -> tuple[int, int]:
             image.image.load()
         assert page.get_contents() is not None
         box = page.mediabox
-        return round(box.width * scale), round(box.height * scale)
+        return round(box.width / 72 * dpi), round(box.height / 72 * dpi)
     if kind == "svg":
         root = ElementTree.fromstring(data)
         assert root.tag == "{http://www.w3.org/2000/svg}svg"

@@ -430,8 +430,9 @@ def written(*made: ImageRequest) -> Draft:
 
 # The catalogue takes a moment to build, too long for the collection of tests.
 NAMES = (
-    *("avatar", "badge", "barcode", "card", "certificate", "dream", "gradient"),
-    *("html", "identicon", "label", "placeholder", "qr", "quote", "solid"),
+    *("address-label", "avatar", "badge", "barcode", "card", "certificate", "dream"),
+    *("gradient", "html", "identicon", "label", "place-card", "placeholder", "qr"),
+    *("quote", "solid", "ticket"),
 )
 
 
