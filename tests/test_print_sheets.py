@@ -1,20 +1,38 @@
 """Print sheets over HTTP, read back by poppler and pypdf."""
 
 import io
+import re
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pypdfium2
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from pypdf import PdfReader
 from werkzeug.test import TestResponse
 
+from app.collection.export.print_sheet import PRESETS
+from tests.renderer.encode.pdf.drawings import difference, program, raster, run
+
 NAMES = ("Ada Lovelace", "Мария Кюри", "محمد الفيصل", "孫中山", "김민준")
 ROWS = "name\n" + "\n".join(NAMES) + "\n"
+# Ten scripts.
+PEOPLE = (
+    ("Ada Lovelace", "Σωκράτης"),
+    ("Мария Кюри", "Royal Society"),
+    ("محمد الفيصل", "Riyadh"),
+    ("יעל כהן", "Haifa"),
+    ("नरेंद्र शर्मा", "Delhi"),
+    ("สมชาย", "Bangkok"),
+    ("孫中山", "こんにちは"),
+    ("김민준", "Seoul"),
+)
 MM = 72 / 25.4
 needs_poppler = pytest.mark.skipif(
     shutil.which("pdftoppm") is None, reason="pdftoppm of poppler-utils is not here"
@@ -83,18 +101,17 @@ def test_pieces_measure_what_they_are_to_a_fifth_of_a_millimetre(
 
 
 @needs_poppler
-@pytest.mark.parametrize(
-    ("preset", "corner"),
-    [("avery-l7160", (7.25, 15.15)), ("avery-5160", (4.7625, 12.7))],
-)
+@pytest.mark.parametrize("name", PRESETS)
 def test_labels_lie_where_their_sheet_has_them(
-    client: FlaskClient, tmp_path: Path, preset: str, corner: tuple[float, float]
+    client: FlaskClient, tmp_path: Path, name: str
 ) -> None:
-    label = {"avery-l7160": (63.5, 38.1), "avery-5160": (66.675, 25.4)}[preset]
-    width, height = (round(side / 25.4 * 300) for side in label)
+    stock = PRESETS[name]
+    label = [side * 25.4 for side in stock.label]
+    corner = [side * 25.4 for side in stock.corner]
+    width, height = (round(side * 300) for side in stock.label)
     query = f"renderer=solid&width={width}&height={height}&dpi=300"
 
-    data = sheet(client, f"{query}&sheet[preset]={preset}", "color\n#000\n")
+    data = sheet(client, f"{query}&sheet[preset]={name}", "color\nblack\n")
 
     left, top, right, bottom = inked(rendered(data, tmp_path, 1, 300), 300)
     assert (left, top) == pytest.approx(corner, abs=0.2)
@@ -113,6 +130,85 @@ def test_all_scripts_are_text_on_a_sheet(client: FlaskClient, tmp_path: Path) ->
     plain = "".join(said.replace("\u202b", "").replace("\u202c", "").split())
     for name in NAMES:
         assert "".join(name.split()) in plain, name
+
+
+@pytest.fixture(scope="module")
+def eight(app: Flask) -> bytes:
+    """A page of A4 with eight badges in ten scripts."""
+    rows = "name,company\n" + "".join(f"{a},{b}\n" for a, b in PEOPLE)
+    return sheet(
+        app.test_client(), "renderer=badge&sheet[grid]=4x2&sheet[marks]=crop", rows
+    )
+
+
+@needs_poppler
+def test_boxes_of_words_on_a_sheet_are_around_their_ink(
+    eight: bytes, tmp_path: Path
+) -> None:
+    ink = np.asarray(rendered(eight, tmp_path, 1, 288).convert("L")) < 128
+    told = run("pdftotext", "-bbox", str(tmp_path / "sheet.pdf"), "-")
+
+    words = re.findall(
+        r'<word xMin="(.+?)" yMin="(.+?)" xMax="(.+?)" yMax="(.+?)">', told
+    )
+    assert len(words) >= sum(len(" ".join(pair).split()) for pair in PEOPLE)
+    for word in words:
+        left, top, right, bottom = (float(side) * 4 for side in word)
+        around = ink[int(top) - 3 : int(bottom) + 4, int(left) - 3 : int(right) + 4]
+        down, across = np.nonzero(around)
+        seen = (down.max() - down.min() + 1) * (across.max() - across.min() + 1)
+        area = (bottom - top) * (right - left)
+        assert 0.7 < seen / area < 1 / 0.7, word
+
+
+@needs_poppler
+def test_words_on_a_sheet_are_copied_as_they_were_sent(
+    eight: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "sheet.pdf").write_bytes(eight)
+    said = re.sub("[\u202a-\u202e]", "", run("pdftotext", f"{tmp_path}/sheet.pdf", "-"))
+
+    for word in " ".join(" ".join(pair) for pair in PEOPLE).split():
+        assert unicodedata.normalize("NFC", word) in said.split(), word
+
+
+@needs_poppler
+def test_a_piece_of_a_sheet_looks_as_its_picture(
+    client: FlaskClient, eight: bytes, tmp_path: Path
+) -> None:
+    name, company = PEOPLE[0]
+    query = {"name": name, "company": company}
+    with client.get("/images/badge.png", query_string=query) as answer:
+        picture = Image.open(io.BytesIO(answer.data)).convert("RGB")
+    # Cells are 47.5 mm wide within margins of 10; a badge has 600 pixels.
+    dpi = 600 / 47.5 * 25.4
+    shown = rendered(eight, tmp_path, 1, round(dpi))
+    height = 47.5 * 1.5
+    top = 10 + ((297 - 20) / 2 - height) / 2
+    left, upper = round(10 / 25.4 * dpi), round(top / 25.4 * dpi)
+    piece = shown.crop((left, upper, left + 600, upper + 900))
+
+    mean, off = difference(piece, picture)
+    assert mean < 6
+    assert off < 0.03
+
+
+def test_a_sheet_takes_a_tenth_of_its_pictures(eight: bytes) -> None:
+    # At 300 dots an inch.
+    assert len(eight) < 8 * len(raster("badge", 2)) / 10
+
+
+def test_a_sheet_opens_in_readers_that_are_not_ours(
+    eight: bytes, tmp_path: Path
+) -> None:
+    file = tmp_path / "sheet.pdf"
+    file.write_bytes(eight)
+
+    assert len(PdfReader(file).pages) == 1
+    assert len(pypdfium2.PdfDocument(file)) == 1
+    run(program("qpdf", "qpdf"), "--check", str(file))
+    tool = program("mutool", "mupdf-tools")
+    run(tool, "draw", "-q", "-o", str(tmp_path / "a.png"), str(file), "1")
 
 
 def test_equal_parts_of_pieces_are_in_the_file_once(client: FlaskClient) -> None:

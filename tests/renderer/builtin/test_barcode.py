@@ -3,6 +3,7 @@ import shutil
 import subprocess
 from itertools import groupby
 
+import pypdfium2
 import pytest
 import zxingcpp
 from flask.testing import FlaskClient
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from pypdf import PdfReader
 from zxingcpp import BarcodeFormat
 
-from app.renderer.base import Renderer
+from app.renderer.base import Output, Renderer
 from app.renderer.builtin.barcode import build
 from app.renderer.builtin.barcode_parameters import Parameters
 from app.renderer.builtin.symbologies import (
@@ -25,6 +26,7 @@ from app.renderer.builtin.symbologies import (
 )
 from app.renderer.engine.engine import Page, load_engine
 from app.renderer.errors import BadParameter
+from app.renderer.produce import produce
 
 ENGINE = load_engine(None, False)
 RENDERER: Renderer = build(ENGINE)
@@ -113,6 +115,19 @@ def test_every_kind_reads_back_from_svg(name: str, scale: float) -> None:
     image = rasterised(RENDERER.vector(parameters, 1).svg, (width, height))
 
     assert read(image) == [expected]
+
+
+@pytest.mark.parametrize("scale", [1, 1.5, 3])
+@pytest.mark.parametrize("name", SYMBOLOGIES)
+def test_every_kind_reads_back_from_pdf(name: str, scale: float) -> None:
+    data, expected = SAMPLES[name]
+    parameters = Parameters(data=data, symbology=name)
+
+    made = produce(RENDERER, parameters, Output(format="pdf", scale=scale))
+
+    # 72 points an inch are 96 pixels; a printer has three dots for each.
+    shown = pypdfium2.PdfDocument(bytes(made.data))[0].render(scale=4).to_pil()
+    assert read(shown) == [expected]
 
 
 @pytest.mark.parametrize("name", SYMBOLOGIES)
