@@ -270,7 +270,8 @@ def _general(number: float) -> str:
         return f"{int(number)}"
     if 1e-4 <= abs(number) < 1e11:
         whole = len(f"{int(abs(number))}")
-        return f"{number:.{max(0, 10 - whole)}f}".rstrip("0").rstrip(".")
+        text = f"{number:.{max(0, 10 - whole)}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     digits, _, power = f"{number:.5E}".partition("E")
     return f"{digits.rstrip('0').rstrip('.')}E{int(power):+03}"
 
