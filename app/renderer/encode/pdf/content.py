@@ -77,18 +77,22 @@ def colored(
     color: str, alpha: float, out: ContentStream, *, stroke: bool
 ) -> tuple[bytes, ...]:
     """Return operators that choose a colour; where it is not opaque, `q` is first."""
-    red, green, blue, own = rgb(color)
-    if red == green == blue:
-        operators = f"{number(red, 3)} {'G' if stroke else 'g'}\n"
-    else:
-        channels = " ".join(number(each, 3) for each in (red, green, blue))
-        operators = f"{channels} {'RG' if stroke else 'rg'}\n"
-    if own < 1:
-        raise Unsupported(color)
+    operators = _operators(color, stroke=stroke)
     if alpha == 1:
-        return (operators.encode(),)
+        return (operators,)
     key = b"CA" if stroke else b"ca"
     value = b"<</%b %b>>" % (key, number(alpha, 3).encode())
     state = out.name(b"ExtGState", value)
     out.blended = True
-    return b"q\n", b"/%b gs\n" % state, operators.encode()
+    return b"q\n", b"/%b gs\n" % state, operators
+
+
+@lru_cache(1024)
+def _operators(color: str, *, stroke: bool) -> bytes:
+    red, green, blue, alpha = rgb(color)
+    if alpha < 1:
+        raise Unsupported(color)
+    if red == green == blue:
+        return f"{number(red, 3)} {'G' if stroke else 'g'}\n".encode()
+    channels = " ".join(number(each, 3) for each in (red, green, blue))
+    return f"{channels} {'RG' if stroke else 'rg'}\n".encode()

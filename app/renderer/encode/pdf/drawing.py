@@ -8,7 +8,6 @@ import math
 import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
 from types import MappingProxyType
@@ -273,8 +272,7 @@ class Painter:
             boxes = horizontals(element.get("d", ""), style.width, self._digits)
             if boxes is not None:
                 # Lines have no area to be filled.
-                style = replace(
-                    style,
+                style = style._replace(
                     fill=style.stroke,
                     fill_alpha=style.stroke_alpha,
                     stroke="none",

@@ -16,7 +16,6 @@ _ARC = re.compile(
 )
 # Numbers without signs and exponents, as segno writes a QR code.
 _ROW = re.compile(r"([Mm])(-?\d+\.?\d*) (-?\d+\.?\d*)h(\d+)")
-_ROWS = re.compile(rf"(?:{_ROW.pattern})*")
 # Rectangles, as we write cells.
 _BOX = re.compile(r"M(\d+\.?\d*) (\d+\.?\d*)h(\d+)v(\d+)h-\d+z")
 _BOXES = re.compile(rf"(?:{_BOX.pattern})+")
@@ -95,6 +94,7 @@ def glyph(data: str) -> PathOutline:
     return pen.outline()
 
 
+@lru_cache(4096)
 def rectangle(
     x: float, y: float, width: float, height: float, digits: int
 ) -> PathOutline:
@@ -129,20 +129,28 @@ def horizontals(data: str, width: float, digits: int) -> PathOutline | None:
     Readers that widen thin strokes to pixels leave rectangles alone. None where a line
     is not horizontal.
     """
-    if not _ROWS.fullmatch(data):
-        return None
     boxes: list[str] = []
     right = bottom = 0.0
     left = top = math.inf
     half, end = width / 2, f" {number(width, digits)} re\n"
     x = y = 0.0
-    for letter, across, down, length in _ROW.findall(data):
+    at = 0
+    for row in _ROW.finditer(data):
+        if row.start() != at:
+            return None
+        at = row.end()
+        letter, across, down, length = row.groups()
         dx, dy, wide = float(across), float(down), float(length)
         x, y = (x + dx, y + dy) if letter == "m" else (dx, dy)
         boxes.append(f"{x:.7g} {y - half:.7g} {wide:.7g}{end}")
-        left, top = min(left, x), min(top, y)
+        if x < left:
+            left = x
+        if y < top:
+            top = y
         x += wide
-        right, bottom = max(right, x), max(bottom, y)
+        right, bottom = max(right, x), y
+    if at != len(data):
+        return None
     if max(right, bottom) > _LARGEST or not boxes:
         return None
     bounds = (left, top - half, right, bottom + half)

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 from PIL import ImageColor
@@ -40,8 +40,7 @@ _BLENDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """Properties that children inherit (SVG 2, section 13)."""
 
     fill: str = "#000000"
@@ -121,7 +120,7 @@ def inherit(style: Style, element: Element) -> Style:
     for key in ("fill", "stroke"):
         if changed.get(key) == "currentColor":
             changed[key] = changed.get("color", style.color)
-    return replace(style, **changed) if changed else style
+    return style._replace(**changed) if changed else style
 
 
 def _dashes(value: str) -> tuple[float, ...]:

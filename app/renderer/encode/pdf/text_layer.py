@@ -315,6 +315,8 @@ class _Codes:
 
     def encode(self, text: str) -> bytes:
         """Return the codes of a text."""
+        if not self._beyond:
+            return text.encode("utf-16-be", "replace")
         codes = (self._beyond.get(ord(each), ord(each)) for each in text)
         return b"".join(struct.pack(">H", min(code, 0xFFFD)) for code in codes)
 

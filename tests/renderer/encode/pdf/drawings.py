@@ -50,7 +50,7 @@ class Page(NamedTuple):
 
 
 @cache
-def page(name: str, scale: float = 1, **values: str) -> Page:
+def page(name: str, /, scale: float = 1, **values: str) -> Page:
     """Draw an example, with other values where some are given."""
     chosen = renderer(name)
     given = values if name == "html" and values else {**chosen.example, **values}

@@ -11,6 +11,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from app.renderer.base import Output
+from app.renderer.encode.pdf.document import pages, read_page
 from app.renderer.produce import produce
 from tests.renderer.encode.pdf.drawings import (
     Page,
@@ -226,3 +227,16 @@ def test_photos_are_as_sharp_as_the_scale_asks_for() -> None:
         widths.append(found.image.width if found.image else 0)
 
     assert widths[1] > 1.5 * widths[0]
+
+
+def test_badges_of_a_collection_take_a_fifth_of_their_pictures() -> None:
+    badges = [
+        page("badge", name=f"Grace Hopper {number}", qr=f"https://example.org/{number}")
+        for number in range(20)
+    ]
+
+    joined = b"".join(pages(read_page(each.pdf) for each in badges))
+
+    assert len(PdfReader(io.BytesIO(joined), strict=True).pages) == 20
+    assert len(joined) / 20 < len(raster("badge")) / 5
+    assert images_of(joined) == 0
