@@ -129,7 +129,8 @@ def test_a_small_picture_does_not_wait_for_large_ones(large, clients, small, lea
             drawn = fast.statuses[200], slow.statuses[200]
 
     assert set(fast.statuses) == {200}
-    assert drawn[0] >= least * drawn[1]
+    # Each of the two has one under way when the last large one is counted.
+    assert drawn[0] + 2 >= least * drawn[1]
 
 
 @pytest.fixture(scope="module")
