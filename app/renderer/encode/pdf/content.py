@@ -1,5 +1,6 @@
 """A content stream that grows, and the objects that it names."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import deflate
@@ -44,11 +45,7 @@ class ContentStream:
 
     def resources(self) -> bytes:
         """Return the entries of the dictionary of what is named."""
-        return b"".join(
-            b"/%b<<%b>>"
-            % (kind, b"".join(b"/%b %d 0 R" % each for each in sorted(names.items())))
-            for kind, names in sorted(self.named.items())
-        )
+        return entries_of(self.named)
 
     def form(self, bounds: Bounds, *, group: bool) -> int:
         """Return the number of a form of all that was written."""
@@ -61,6 +58,15 @@ class ContentStream:
         )
         data = b"".join(each for part in self.parts for each in part)
         return self.objects.add(*packed(head, data))
+
+
+def entries_of(named: Mapping[bytes, Mapping[bytes, int]]) -> bytes:
+    """Return what a dictionary of resources has: names of objects, by kind."""
+    return b"".join(
+        b"/%b<<%b>>"
+        % (kind, b"".join(b"/%b %d 0 R" % each for each in sorted(names.items())))
+        for kind, names in sorted(named.items())
+    )
 
 
 # What pages have in common comes again at once.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from app.renderer.encode.pdf.content import entries_of
 from app.renderer.encode.pdf.document import (
     Objects,
     PdfPage,
@@ -85,13 +86,9 @@ def impose(
     marks = b"".join(_drawn(line, shrink) for line in lines)
     if marks:
         contents.append(objects.add(b"<<", b"%b%bQ\n" % (_MARKS, marks)))
-    resources = b"".join(
-        b"/%b<<%b>>"
-        % (kind, b"".join(b"/%b %d 0 R" % each for each in sorted(names.items())))
-        for kind, names in sorted(named.items())
-    )
     group = any(part.group for part in parts)
-    built = page_objects(objects, sheet, contents, resources, group=group)
+    entries = entries_of(named)
+    built = page_objects(objects, sheet, contents, entries, group=group)
     attribution = dict.fromkeys(owner for page in pages for owner in page.attribution)
     titles = {page.title for page in pages}
     langs = {page.lang for page in pages}
