@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from app.renderer import params
 from app.renderer.encode.pdf.document import PdfPage
 from app.renderer.encode.pdf.sheet import Mark, Placed, impose, size_of
-from app.renderer.errors import BadParameter, Fault
+from app.renderer.errors import BadParameter, Fault, Undrawable
 from app.renderer.paper import CSS_DPI, POINTS, Sides, parse_length, parse_page
 from app.renderer.paper import parse_sides as parse_two
 
@@ -24,7 +24,10 @@ from app.renderer.paper import parse_sides as parse_two
 NAME = "sheet"
 # Rounding of lengths in millimetres: what is smaller than this does not differ.
 _EQUAL = 0.01
-_MOST_SIDE = 200
+# A page's pieces are held until it is full.
+_MOST_PIECES, _MOST_BYTES = 250, 64 << 20
+# ISO 32000-1, annex C: 200 inches.
+_MOST_POINTS = 14_400
 # A page that names no margin keeps so much for what printers cannot reach.
 _MARGIN = 10 / 25.4 * POINTS
 # Crop marks begin so far outside, and are so long; shorter ones are left out.
@@ -58,6 +61,8 @@ def _page(text: str) -> Sides:
     """Return a page's sides in points; raise ValueError."""
     by_sides = any(digit.isdigit() for digit in text) and "x" in text.lower()
     width, height = parse_two(text, CSS_DPI) if by_sides else parse_page(text)
+    if max(width, height) * POINTS > _MOST_POINTS:
+        raise ValueError("has a side of over 200 inches")
     return width * POINTS, height * POINTS
 
 
@@ -277,19 +282,24 @@ def sheets(
 ) -> Iterator[PdfPage | None]:
     """Yield a sheet, and its back, when its images are there; None while they are not.
 
-    The first image decides the grid. Raises what `plan` raises.
+    The first image decides the grid. Raises what `plan` raises, and Undrawable where
+    the images of a page are over 64 MiB.
     """
     planned: PrintSheet | None = None
     held: list[PdfPage] = []
+    size = 0
     for page in drawn:
         if page is None:
             yield None
             continue
         planned = planned or plan(options, size_of(page))
         held.append(page)
+        size += sum(len(part.data or b"") for part in page.objects)
+        if size > _MOST_BYTES:
+            raise Undrawable("The images of one page are over 64 MiB together.")
         if len(held) == len(planned.cells):
             yield from _imposed(planned, held)
-            held = []
+            held, size = [], 0
     if planned is not None and held:
         yield from _imposed(planned, held)
 
@@ -353,7 +363,8 @@ def _divided(options: PrintOptions, piece: Sides) -> tuple[Sides, tuple[Cell, ..
             for side, count in zip(page, counts, strict=True)
         ]
         if min(sides) < 1:
-            raise BadParameter(Fault(f"{NAME}[grid]", "leaves no room for a piece"))
+            blamed = "page" if options.grid is None else "grid"
+            raise BadParameter(Fault(f"{NAME}[{blamed}]", "leaves no room for a piece"))
         cell = sides[0], sides[1]
     total = [
         count * side + (count - 1) * gap
@@ -368,9 +379,9 @@ def _cells(
 ) -> tuple[Cell, ...]:
     """Return cells row by row from the upper left `corner`."""
     columns, rows = counts
-    if max(counts) > _MOST_SIDE:
-        fault = Fault(f"{NAME}[grid]", f"has more than {_MOST_SIDE} columns or rows")
-        raise BadParameter(fault)
+    if columns * rows > _MOST_PIECES:
+        has = f"is {columns}x{rows}, and a page takes {_MOST_PIECES} pieces"
+        raise BadParameter(Fault(f"{NAME}[grid]", has))
     return tuple(
         Cell(
             corner[0] + column * (cell[0] + gap[0]),

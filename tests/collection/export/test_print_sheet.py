@@ -10,8 +10,10 @@ from app.collection.export.print_sheet import (
     PrintOptions,
     PrintSheet,
     plan,
+    sheets,
 )
-from app.renderer.errors import BadParameter
+from app.renderer.encode.pdf.document import Object, PdfPage
+from app.renderer.errors import BadParameter, Undrawable
 
 MM = 72 / 25.4
 A4 = (210 * MM, 297 * MM)
@@ -184,6 +186,8 @@ def test_fewer_pieces_than_cells_have_marks_of_their_own_alone() -> None:
         ({"margin": "200mm"}, "margin"),
         ({"grid": "150x1", "gap": "5mm"}, "grid"),
         ({"grid": "1x900"}, "grid"),
+        ({"grid": "16x16"}, "grid"),
+        ({"page": "12mm x 12mm"}, "page"),
     ],
 )
 def test_what_leaves_no_room_or_contradicts_is_refused_by_its_name(said, field) -> None:
@@ -195,7 +199,14 @@ def test_what_leaves_no_room_or_contradicts_is_refused_by_its_name(said, field) 
 
 @pytest.mark.parametrize(
     "said",
-    [{"page": "B9"}, {"grid": "0x2"}, {"grid": "2"}, {"gap": "3"}, {"gap": "3 elle"}],
+    [
+        {"page": "B9"},
+        {"page": "999in x 1in"},
+        {"grid": "0x2"},
+        {"grid": "2"},
+        {"gap": "3"},
+        {"gap": "3 elle"},
+    ],
 )
 def test_what_is_no_length_page_or_grid_is_refused(said) -> None:
     with pytest.raises(ValueError, match="|".join(said)):
@@ -231,3 +242,13 @@ def test_any_piece_lies_on_the_page_within_its_cell(
     assert not any(
         overlap(one, other) for at, one in enumerate(boxes) for other in boxes[at + 1 :]
     )
+
+
+def test_a_page_of_pictures_that_are_too_large_together_is_refused() -> None:
+    leaf = Object(b"<</Type/Page/MediaBox[0 0 10 10]/Resources<<>>/Contents[1 0 R]>>")
+    page = PdfPage((Object(b"<<", bytes(33 << 20)), leaf))
+
+    made = sheets(iter([page, page]), PrintOptions(grid="2x2"))
+
+    with pytest.raises(Undrawable, match="64 MiB"):
+        list(made)
