@@ -20,7 +20,7 @@ from app.renderer.base import Lettering, TextRun
 from app.renderer.encode.pdf.content import ContentStream, packed
 from app.renderer.encode.pdf.drawing import is_line
 from app.renderer.encode.pdf.matrix import IDENTITY, Matrix, concatenate, transform
-from app.renderer.encode.pdf.outline import Bounds, glyph, number
+from app.renderer.encode.pdf.outline import Bounds, Unsupported, glyph, number
 from app.renderer.encode.pdf.style import SVG, lengths
 
 # What the engine is told about breaking lines is no text: U+200B, and U+200C at an end.
@@ -68,7 +68,9 @@ class Word(NamedTuple):
 
 def write_text(root: Element, texts: Lettering, out: ContentStream) -> None:
     """Write the texts of a drawing into a part of its own."""
-    words = [*_words(_lines(root), texts.runs), *_pictures(root, texts.pictures)]
+    found = [*_words(_lines(root), texts.runs), *_pictures(root, texts.pictures)]
+    # A font of no size has lines without height, and nothing to be found by.
+    words = [word for word in found if word.size > 0]
     if not words:
         return
     out.part()
@@ -90,7 +92,11 @@ def write_text(root: Element, texts: Lettering, out: ContentStream) -> None:
         own = (advance, 0.0, 0.0, -word.size, left, word.base)
         placed = concatenate(own, word.matrix)
         written = codes.encode(shown).hex()
-        place = " ".join(number(each, 3) for each in placed)
+        try:
+            place = " ".join(number(each, 3) for each in placed)
+        except Unsupported:
+            # So far off, or so large, that no page shows it.
+            continue
         out.write(f"{place} Tm<{written}>Tj\n".encode())
     out.write(b"ET\n")
     out.part()

@@ -210,3 +210,15 @@ def test_title_and_language_are_what_is_known(
     assert reader.metadata is not None
     assert reader.metadata.title == chosen.title
     assert reader.root_object.get("/Lang") == known
+
+
+def test_text_of_no_size_is_left_out() -> None:
+    markup = '<p style="font-size:0">hidden</p><p>seen</p>'
+
+    assert shown(page("html", html=markup, width="300", height="200").pdf) == "seen"
+
+
+def test_text_a_million_pixels_away_is_left_out() -> None:
+    markup = '<p style="position:absolute;left:1e6px">far</p><p>seen</p>'
+
+    assert shown(page("html", html=markup, width="300", height="200").pdf) == "seen"
