@@ -14,7 +14,7 @@ from app.renderer.base import Encoded, Output, Renderer, Vector
 from app.renderer.encode.pdf.document import pages
 from app.renderer.encode.pdf.page import pictured_page, vector_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
-from app.renderer.paper import resolve
+from app.renderer.paper import Sides, resolve
 from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
@@ -168,6 +168,13 @@ def vector(renderer: Renderer, parameters: Parameters, scale: float) -> Vector:
     return renderer.vector(parameters, scale)
 
 
+def page_size(renderer: Renderer, parameters: Parameters, output: Output) -> Sides:
+    """Return width and height of the PDF of a drawing, in points."""
+    pixels = device_size(renderer, parameters, 1)
+    paper = resolve(renderer.paper, pixels, 1, output.dpi)
+    return paper.width, paper.height
+
+
 def _page(
     renderer: Renderer, parameters: Parameters, output: Output, size: tuple[int, int]
 ) -> Encoded:
@@ -176,8 +183,7 @@ def _page(
     drawing = vector(renderer, parameters, output.scale)
     drawn = time.perf_counter()
     pixels = device_size(renderer, parameters, 1)
-    paper = resolve(renderer.paper, pixels, 1, output.dpi)
-    sides = paper.width, paper.height
+    sides = page_size(renderer, parameters, output)
     made = vector_page(drawing, pixels, sides, output, renderer.title)
     warning = _PAINTED % made[1] if made and made[1] else ""
     if made is None:

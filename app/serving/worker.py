@@ -463,12 +463,11 @@ class PollingWorker(ThreadWorker):
             self._submit(self.tpool, conn, counted=True)
         elif head in self._known or getattr(conn, "error", None) is not None:
             self._submit(self._quick, conn)
-        else:
-            if not self._backlog.join(conn, time.monotonic()):
-                # The poller keeps its socket: it is soon heard again.
-                self._turn_away(conn)
-            elif isinstance(conn, PolledConnection):
-                self._forget(conn)
+        elif not self._backlog.join(conn, time.monotonic()):
+            # The poller keeps its socket: it is soon heard again.
+            self._turn_away(conn)
+        elif isinstance(conn, PolledConnection):
+            self._forget(conn)
 
     def _submit(self, pool: Executor, conn: TConn, *, counted: bool = False) -> None:
         if isinstance(conn, PolledConnection):

@@ -21,9 +21,8 @@ from app.config import Settings
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf.document import pages, read_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
-from app.renderer.paper import resolve
 from app.renderer.params import Parameters, validate
-from app.renderer.produce import device_size
+from app.renderer.produce import device_size, page_size
 
 
 class ExportOptions(Parameters):
@@ -67,8 +66,8 @@ class Form:
 
     `image_format` is None where the images keep the collection's own. `check` raises
     before any work where a collection cannot be had in this form, and says what is
-    assumed. `make` is None for
-    the archive, which can do more than be streamed. An `attachment` is to be saved.
+    assumed. `make` is None for the archive, which can do more than be streamed. An
+    `attachment` is to be saved.
     """
 
     name: str
@@ -136,10 +135,8 @@ def _check_sheet(
     for item in collection.items(format_name="pdf"):
         if isinstance(item, Item):
             made = item.request
-            output = made.output
-            size = device_size(made.renderer, made.parameters, output.scale)
-            paper = resolve(made.renderer.paper, size, output.scale, output.dpi)
-            return assumed(options.sheet, (paper.width, paper.height))
+            size = page_size(made.renderer, made.parameters, made.output)
+            return assumed(options.sheet, size)
     return ()
 
 

@@ -17,8 +17,14 @@ from app.renderer import params
 from app.renderer.encode.pdf.document import PdfPage
 from app.renderer.encode.pdf.sheet import Mark, Placed, impose, size_of
 from app.renderer.errors import BadParameter, Fault, Undrawable
-from app.renderer.paper import CSS_DPI, POINTS, Sides, parse_length, parse_page
-from app.renderer.paper import parse_sides as parse_two
+from app.renderer.paper import (
+    CSS_DPI,
+    POINTS,
+    Sides,
+    parse_length,
+    parse_page,
+    parse_sides,
+)
 
 # What bracketed names in a query begin with, and the object's name in JSON.
 NAME = "sheet"
@@ -32,17 +38,19 @@ _MOST_POINTS = 14_400
 _MARGIN = 10 / 25.4 * POINTS
 # Crop marks begin so far outside, and are so long; shorter ones are left out.
 _OFFSET, _LENGTH, _SHORTEST = 2 / 25.4 * POINTS, 5 / 25.4 * POINTS, 1.0
+_NOTHING = re.compile(r"0+(\.0+)?\s*(mm|cm|in|pt|px)?", re.I)
 _GRID = re.compile(r"\s*([1-9][0-9]{0,2})\s*[x\u00d7]\s*([1-9][0-9]{0,2})\s*", re.I)
 
 
 def _points(text: str) -> float:
+    """Return a length in points, or 0 for `gap=0`; raise ValueError."""
+    if _NOTHING.fullmatch(text.strip()):
+        return 0.0
     return parse_length(text, CSS_DPI) * POINTS
 
 
 def _is_length(text: str) -> str:
-    # Nothing is a length too: `gap=0`.
-    if not re.fullmatch(r"0+(\.0+)?\s*(mm|cm|in|pt|px)?", text.strip(), re.I):
-        parse_length(text, CSS_DPI)
+    _points(text)
     return text.strip()
 
 
@@ -60,7 +68,7 @@ def _is_grid(text: str) -> str:
 def _page(text: str) -> Sides:
     """Return a page's sides in points; raise ValueError."""
     by_sides = any(digit.isdigit() for digit in text) and "x" in text.lower()
-    width, height = parse_two(text, CSS_DPI) if by_sides else parse_page(text)
+    width, height = parse_sides(text, CSS_DPI) if by_sides else parse_page(text)
     if max(width, height) * POINTS > _MOST_POINTS:
         raise ValueError("has a side of over 200 inches")
     return width * POINTS, height * POINTS
@@ -394,9 +402,7 @@ def _cells(
 
 
 def _length(text: str | None, default: float) -> float:
-    if text is None:
-        return default
-    return _points(text) if text.strip("0. mcintpxMCINTPX") else 0.0
+    return default if text is None else _points(text)
 
 
 def _fit(size: Sides, room: Sides, *, turns: bool) -> tuple[float, bool]:

@@ -4,10 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import escape
 from importlib.metadata import version
-from itertools import groupby
 from typing import Any, NamedTuple
-
-from PIL import Image
 
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.barcode_parameters import (
@@ -18,7 +15,7 @@ from app.renderer.builtin.barcode_parameters import (
     measure,
     size,
 )
-from app.renderer.builtin.qr import ground
+from app.renderer.builtin.qr import dark_runs, ground, stamp
 from app.renderer.builtin.solid import fill
 from app.renderer.builtin.symbologies import Matrix
 from app.renderer.engine.engine import Engine, Page
@@ -62,11 +59,8 @@ class BarcodePainter:
         drawing = self._lay_out(parameters, scale)
         image = ground(drawing.size, (parameters.light, parameters.dark))
         for block in drawing.blocks:
-            cells = Image.frombytes(
-                "P", (len(block.rows[0]), len(block.rows)), b"".join(block.rows)
-            )
-            large = cells.resize((block.width, block.height), Image.Resampling.NEAREST)
-            image.paste(large, (block.left, block.top))
+            corner, size = (block.left, block.top), (block.width, block.height)
+            stamp(image, block.rows, corner, size)
         notes = _facts(parameters)
         if drawing.page is None:
             return Picture(image, facts=notes)
@@ -220,13 +214,9 @@ def _path(block: Block) -> str:
     high = block.height // len(block.rows)
     steps = []
     for y, row in enumerate(block.rows):
-        x = 0
-        for dark, cells in groupby(row):
-            run = len(tuple(cells))
-            if dark:
-                place = f"M{block.left + x * wide} {block.top + y * high}"
-                steps.append(f"{place}h{run * wide}v{high}h-{run * wide}z")
-            x += run
+        for x, run in dark_runs(row):
+            place = f"M{block.left + x * wide} {block.top + y * high}"
+            steps.append(f"{place}h{run * wide}v{high}h-{run * wide}z")
     return "".join(steps)
 
 

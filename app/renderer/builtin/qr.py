@@ -4,6 +4,7 @@ import io
 import math
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -282,14 +283,26 @@ def ground(size: tuple[int, int], colors: tuple[str, str]) -> Image.Image:
     return image
 
 
+def stamp(
+    image: Image.Image, rows: Matrix, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Put cells into an image of palette entries, stretched to a size from a corner."""
+    cells = Image.frombytes("P", (len(rows[0]), len(rows)), b"".join(rows))
+    image.paste(cells.resize(size, Image.Resampling.NEAREST), corner)
+
+
+def dark_runs(row: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where cells of 1 begin in a row, and how many follow one another."""
+    for run in _DARK.finditer(row):
+        yield run.start(), len(run[0])
+
+
 def draw_cells(
     rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]
 ) -> Picture:
     """Draw a square of cells in two colours: the ground, and what is 1."""
     image = ground((side, side), colors)
-    cells = Image.frombytes("P", (len(rows),) * 2, b"".join(rows))
-    large = cells.resize((len(rows) * grid.module,) * 2, Image.Resampling.NEAREST)
-    image.paste(large, (grid.margin, grid.margin))
+    stamp(image, rows, (grid.margin,) * 2, (len(rows) * grid.module,) * 2)
     return Picture(image)
 
 
@@ -297,9 +310,9 @@ def cells_svg(rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]) -> 
     """Return the same square as an SVG document."""
     ground, ink = map(fill, colors)
     path = "".join(
-        f"M{run.start()} {y}h{len(run[0])}v1h-{len(run[0])}z"
+        f"M{x} {y}h{run}v1h-{run}z"
         for y, row in enumerate(rows)
-        for run in _DARK.finditer(bytes(row))
+        for x, run in dark_runs(bytes(row))
     )
     return Vector(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'
