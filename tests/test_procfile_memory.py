@@ -24,4 +24,5 @@ def test_a_minute_of_mixed_load_stays_within_512_mib(tmp_path: Path) -> None:
     kinds = {process.kind for process in result.samples[-1].processes}
     assert kinds == {"master", "worker", "copy of a worker", "process for HTML"}
     assert result.peak.pss_mib < HOST_MIB
-    assert result.statuses[200] > result.statuses.total() / 2
+    # What is too large is refused (422), and more when others use the machine (503).
+    assert result.statuses[200] > result.statuses[503]
