@@ -143,6 +143,17 @@ def test_an_image_that_fails_is_named_and_the_rest_drawn(folder, capsys):
             ("rows.csv", "--renderer", "solid", "-o", "a.pdf", "--url", "http://a"),
             "/collections.pdf",
         ),
+        (
+            (
+                *("rows.csv", "--renderer", "solid", "--dry-run"),
+                *("--sheet-page", "A4", "--url", "http://a"),
+            ),
+            "--sheet-...: --url fetches a ZIP",
+        ),
+        (
+            ("rows.csv", "--renderer", "solid", "--dry-run", "-o", "no/a.zip"),
+            "no such folder",
+        ),
     ],
 )
 def test_misuse_names_the_option(folder, capsys, arguments, said):
@@ -184,6 +195,52 @@ def test_a_dry_run_draws_the_worst_and_says_all_that_is_wrong(folder, capsys):
     assert "row 1, line 2, the longest: as it should be" in said
     assert "2 of the rows are valid; nothing is written in a dry run" in said
     assert {*os.listdir()} <= {"rows.csv", "store"}
+
+
+SHEETS = {
+    "page": ("B4",),
+    "grid": ("900x1", "-o", "a.pdf"),
+    "margin": ("300mm",),
+    "preset": ("avery-1",),
+    "colour": ("red",),
+    "...": ("A4", "-o", "a.zip"),
+}
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["real", "dry"])
+@pytest.mark.parametrize("option", SHEETS)
+def test_a_dry_run_refuses_a_sheet_as_the_real_run_does(folder, capsys, option, dry):
+    value, *target = SHEETS[option]
+    name = "--sheet-page" if option == "..." else f"--sheet-{option}"
+    target = target or ([] if dry else ["-o", "a.pdf"])
+
+    status = batch("rows.csv", "--renderer", "solid", name, value, *target, *dry)
+
+    assert status == 2
+    assert f"--sheet-{option}: " in capsys.readouterr().err
+    assert {*os.listdir()} <= {"rows.csv", "store"}
+
+
+def test_a_dry_run_says_how_small_pieces_of_a_sheet_become(folder, capsys):
+    assert batch("rows.csv", "--renderer", "badge", "--dry-run") == 2
+    Path("rows.csv").write_text("name\nAda\n")
+    sheet = ("--sheet-grid", "2x4", "--dry-run")
+
+    status = batch("rows.csv", "--renderer", "badge", *sheet)
+
+    assert status == 0
+    assert "printed at 62% of their own size" in capsys.readouterr().err
+
+
+def test_a_dry_run_reads_the_sheet_of_a_document_too(folder, capsys):
+    items = [{"color": "red"}]
+    document = {"renderer": "solid", "items": items, "sheet": {"page": "B4"}}
+    Path("rows.json").write_text(json.dumps(document))
+
+    status = batch("rows.json", "--dry-run")
+
+    assert status == 2
+    assert "sheet[page]: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bound", ["color", "=x"])

@@ -17,10 +17,10 @@ from contextlib import (
     nullcontext,
 )
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 from threading import Event
+from types import MappingProxyType
 from typing import IO, Any
 from urllib.parse import urlencode
 
@@ -35,6 +35,7 @@ from app.collection.export.exports import FORMS, Export, Form, read_options
 from app.collection.export.zip import first_run
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.upload import read_upload
+from app.collection.ingest.writer import Draft
 from app.collection.lookahead import bounds_of, look_ahead
 from app.collection.outcome import Bundle, Drawn, ImageFailed, Outcome
 from app.config import Settings, allocator, budget_of
@@ -67,7 +68,7 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
                         -marks, -fold, -duplex, -preset
   --ignore COLUMN,...   columns to pass over without a word
   --dry-run             write nothing; draw the three worst rows, and say what is wrong
-                        with any
+                        with any, and with --sheet-...
   --type TYPE           media type of FILE, whatever its ending
   --url URL             a Mimeo server that draws, such as http://127.0.0.1:8000
   --NAME VALUE          a parameter that all rows share, or one of --format --scale
@@ -118,10 +119,14 @@ class BatchOptions:
     dry_run: bool = False
     delivery: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def form(self) -> Form:
-        """What the target is to be, by its ending."""
-        return FORMS["pdf" if self.target.lower().endswith(".pdf") else "zip"]
+    def form(self, delivery: Mapping[str, Any] = MappingProxyType({})) -> Form:
+        """What the target is to be, by its ending.
+
+        Without a target it is what `delivery`, or that of the options, is for.
+        """
+        is_pdf = self.target.lower().endswith(".pdf")
+        meant = not self.target and (delivery or self.delivery)
+        return FORMS["pdf" if is_pdf or meant else "zip"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -204,7 +209,7 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     }
     shared = [pair for pair in shared if not pair[0].startswith(_SHEET)]
     dry_run = "dry_run" in own
-    if not dry_run:
+    if "output" in own or not dry_run:
         _check_target(own.get("output"))
     names = [name for name, _ in shared]
     if _is_json(media_type):
@@ -233,12 +238,11 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
 
 def _check_form(options: BatchOptions) -> None:
     """Refuse what a ZIP has not, and a PDF of a server's."""
-    is_pdf = options.form.name == "pdf"
+    is_pdf = options.form().name == "pdf"
     if is_pdf and options.url is not None:
-        raise Misuse(
-            f"-o {options.target}: --url fetches a ZIP; a PDF is at /collections.pdf"
-        )
-    if options.delivery and not is_pdf and not options.dry_run:
+        asked = f"-o {options.target}" if options.target else "--sheet-..."
+        raise Misuse(f"{asked}: --url fetches a ZIP; a PDF is at /collections.pdf")
+    if options.delivery and not is_pdf:
         raise Misuse("--sheet-...: is for a PDF; give -o FILE.pdf")
 
 
@@ -378,19 +382,20 @@ def _previewed(options: BatchOptions, stream: IO[bytes]) -> dict[str, Any]:
     settings = Settings.from_env(os.environ)
     catalogue = open_catalogue(settings, os.environ)
     preview = Preview(_DRAWN_DRY)
+
+    def read() -> Draft:
+        pairs = options.pairs
+        kind = options.media_type
+        draft = read_upload(stream, kind, pairs, catalogue, settings, preview=preview)
+        with ExitStack() as stack:
+            stack.enter_context(closing(draft))
+            collection = draft.collection(catalogue, settings)
+            _export(options, draft.delivery, collection, settings)
+            stack.pop_all()
+        return draft
+
     with closing(Pipeline(settings, open_media(settings))) as pipeline:
-        return preview.report(
-            partial(
-                read_upload,
-                stream,
-                options.media_type,
-                options.pairs,
-                catalogue,
-                settings,
-                preview=preview,
-            ),
-            lambda request: pipeline.produce(request).media,
-        )
+        return preview.report(read, lambda request: pipeline.produce(request).media)
 
 
 def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
@@ -453,8 +458,11 @@ def _export(
     collection: Collection,
     settings: Settings,
 ) -> Export:
-    """Return the collection in its form, and say what is assumed of it."""
-    form = options.form
+    """Return the collection in its form, and say what is assumed of it.
+
+    Raises BadParameter where it cannot be had so.
+    """
+    form = options.form(delivery)
     chosen = read_options(form.options, {**delivery, **options.delivery})
     for said in form.check(collection, chosen, settings):
         say(said)
