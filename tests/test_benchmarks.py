@@ -23,6 +23,7 @@ from benchmarks import (
     nginx,
     pictures,
     render,
+    segments,
     table,
     titles,
     tree,
@@ -51,7 +52,7 @@ MODULES = (
         "titles",
     ),
     *("inprocess", "lines", "load", "machine", "memory"),
-    *("nginx", "render", "soak", "tree", "walks"),
+    *("nginx", "render", "segments", "soak", "tree", "walks"),
 )
 
 
@@ -165,6 +166,14 @@ def test_every_case_of_a_file_of_results_is_kept_but_the_one_measured(
     assert cases["304"]["title"] == "New"
     assert cases["304"]["results"][0]["rate"] == 5
     assert cases["card"]["versions"]["pillow"]
+
+
+def test_the_archive_over_segments_is_sent_and_read(capsys) -> None:
+    status = segments.main(["--rows", "1200"])
+
+    shown = capsys.readouterr().out
+    assert status == 0
+    assert "1,201 by unzip, 1,201 by bsdtar" in shown
 
 
 def test_titles_are_unique_of_every_length_and_script_and_the_same_again() -> None:

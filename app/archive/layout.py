@@ -15,8 +15,9 @@ import struct
 import unicodedata
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from app.archive.errors import BadName
@@ -91,7 +92,7 @@ _ATTRIBUTES = 0o100644 << 16
 # 1980-01-01 00:00, the first that MS-DOS can say.
 _TIME, _DATE = 0, 1 << 5 | 1
 # APPNOTE 4.4.8: this value says that the number stands in the Zip64 field.
-_FULL = 0xFFFFFFFF
+FULL = 0xFFFFFFFF
 _MANY = 0xFFFF
 _ZIP64_FIELD = 1
 # APPNOTE 4.4.4, bit 11: the name is UTF-8. Of ASCII it says nothing new.
@@ -151,14 +152,14 @@ class Layout:
         spelt = same_file(name)
         if spelt in self._seen:
             raise BadName(name, "is there already, in some spelling")
-        header = _local_header(member)
+        header = local_header(member)
         self._seen.add(spelt)
         self._offsets.append(self._end)
         self._names.append(name)
         self._sizes.append(member.size)
         self._crcs.append(member.crc32)
         self._entries.append(self._central_size)
-        self._central_size += len(_central(member, self._end))
+        self._central_size += len(central_entry(member, self._end))
         self._end += len(header) + member.size
         return header
 
@@ -183,7 +184,7 @@ class Layout:
         for index in self.touched(start, stop):
             member = self.member(index)
             # Spelt again: to keep all headers would take 30 bytes and a name a member.
-            header = _local_header(member)
+            header = local_header(member)
             begin = self._offsets[index]
             data = begin + len(header)
             if start < data:
@@ -204,36 +205,39 @@ class Layout:
         # A range that begins in the middle does not spell the entries before it.
         first = max(0, bisect_right(self._entries, start - self._end) - 1)
         at = self._end + (self._entries[first] if self._entries else 0)
-        for block in self._tail_blocks(first):
-            part = block[max(start - at, 0) : max(stop - at, 0)]
-            if part:
-                yield part
-            at += len(block)
-            if at >= stop:
-                return
-
-    def _tail_blocks(self, first: int) -> Iterator[bytes]:
-        block = bytearray()
-        for index in range(first, len(self)):
-            block += _central(self.member(index), self._offsets[index])
-            if len(block) >= _PIECE:
-                yield bytes(block)
-                block.clear()
-        yield bytes(block) + self._ends()
+        entries = (
+            central_entry(self.member(index), self._offsets[index])
+            for index in range(first, len(self))
+        )
+        pieces = blocks(chain(entries, (self._ends(),)))
+        yield from cut(pieces, max(start - at, 0), stop - at)
 
     def _ends(self) -> bytes:
-        """Return the records at the very end (APPNOTE 4.3.14 to 4.3.16)."""
-        count, size, offset = len(self), self._central_size, self._end
-        records = b""
-        # APPNOTE 4.4.1.4: all ones say "see Zip64", so 65,535 members need it already.
-        if count >= _MANY or max(size, offset) >= _FULL:
-            versions = (_MADE_BY | _ZIP64, _ZIP64)
-            rest = (0, 0, count, count, size, offset)
-            end64 = _END64.pack(_END64_SIGNATURE, _END64.size - 12, *versions, *rest)
-            place = (_LOCATOR_SIGNATURE, 0, offset + size, 1)
-            records = end64 + _LOCATOR.pack(*place)
-        few, size, offset = min(count, _MANY), min(size, _FULL), min(offset, _FULL)
-        return records + _END.pack(_END_SIGNATURE, 0, 0, few, few, size, offset, 0)
+        return end_records(len(self), self._central_size, self._end)
+
+
+def blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of many small pieces in some of about 64 KiB."""
+    block = bytearray()
+    for piece in pieces:
+        block += piece
+        if len(block) >= _PIECE:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
+
+
+def cut(chunks: Iterable[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """Yield the bytes from `start` to before `stop`, and empty chunks as they are."""
+    at = 0
+    for chunk in chunks:
+        part = chunk[max(start - at, 0) : max(stop - at, 0)]
+        at += len(chunk)
+        if part or not chunk:
+            yield part
+        if at >= stop:
+            return
 
 
 def same_file(name: str) -> str:
@@ -245,14 +249,14 @@ def _flags(name: str) -> int:
     return 0 if name.isascii() else _UTF8
 
 
-def _local_header(member: Member) -> bytes:
+def local_header(member: Member) -> bytes:
     """Return a local file header (APPNOTE 4.3.7)."""
-    large = member.size >= _FULL
+    large = member.size >= FULL
     # APPNOTE 4.5.3: in a local header both sizes stand in the field.
     sizes = struct.pack("<HHQQ", _ZIP64_FIELD, 16, member.size, member.size)
     extra = sizes if large else b""
     name = member.name.encode()
-    size = min(member.size, _FULL)
+    size = min(member.size, FULL)
     return (
         _LOCAL.pack(
             _LOCAL_SIGNATURE,
@@ -265,24 +269,41 @@ def _local_header(member: Member) -> bytes:
     )
 
 
-def _central(member: Member, offset: int) -> bytes:
+def central_entry(member: Member, offset: int) -> bytes:
     """Return an entry of the central directory (APPNOTE 4.3.12)."""
-    sizes = (member.size, member.size) if member.size >= _FULL else ()
+    sizes = (member.size, member.size) if member.size >= FULL else ()
     # APPNOTE 4.5.3: here the field has those numbers only that do not fit.
-    numbers = (*sizes, offset) if offset >= _FULL else sizes
+    numbers = (*sizes, offset) if offset >= FULL else sizes
     extra = b"".join(number.to_bytes(8, "little") for number in numbers)
     if extra:
         extra = struct.pack("<HH", _ZIP64_FIELD, len(extra)) + extra
     name = member.name.encode()
-    size = min(member.size, _FULL)
+    size = min(member.size, FULL)
     version = _ZIP64 if extra else _PLAIN
     return (
         _CENTRAL.pack(
             _CENTRAL_SIGNATURE,
             *(_MADE_BY | version, version),
             *(_flags(member.name), 0, _TIME, _DATE, member.crc32, size, size),
-            *(len(name), len(extra), 0, 0, 0, _ATTRIBUTES, min(offset, _FULL)),
+            *(len(name), len(extra), 0, 0, 0, _ATTRIBUTES, min(offset, FULL)),
         )
         + name
         + extra
     )
+
+
+def end_records(count: int, size: int, offset: int) -> bytes:
+    """Return the records at the very end (APPNOTE 4.3.14 to 4.3.16).
+
+    Of so many members, whose entries take `size` bytes and begin at `offset`.
+    """
+    records = b""
+    # APPNOTE 4.4.1.4: all ones say "see Zip64", so 65,535 members need it already.
+    if count >= _MANY or max(size, offset) >= FULL:
+        versions = (_MADE_BY | _ZIP64, _ZIP64)
+        rest = (0, 0, count, count, size, offset)
+        end64 = _END64.pack(_END64_SIGNATURE, _END64.size - 12, *versions, *rest)
+        place = (_LOCATOR_SIGNATURE, 0, offset + size, 1)
+        records = end64 + _LOCATOR.pack(*place)
+    few, size, offset = min(count, _MANY), min(size, FULL), min(offset, FULL)
+    return records + _END.pack(_END_SIGNATURE, 0, 0, few, few, size, offset, 0)

@@ -5,21 +5,21 @@ Kept in columns, about 100 bytes an image, because an archive may have 100,000.
 
 import sys
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any
 
 import orjson
 from zlib_ng import zlib_ng
 
 from app.archive.errors import DamagedManifest
-from app.archive.layout import Layout, Member, Texts
+from app.archive.layout import Layout, Member, Texts, blocks
 
 MANIFEST = "manifest.json"
 # The number is another one wherever the columns are.
 _MAGIC = b"mimeoa2\n"
 _DIGEST = 32
-_PIECE = 64 << 10
 # Names and facts that are texts at one time, rather than bytes in a buffer.
 _AT_A_TIME = 1024
 # Type codes of the columns: numbers, widths, heights, CRC-32s, sizes.
@@ -55,6 +55,24 @@ class Failure:
     index: int
     name: str
     problem: Mapping[str, Any]
+
+
+# What stands in the text between the lines of images and those of errors, and behind.
+BETWEEN = b'\n],"errors":['
+CLOSING = b"\n]}\n"
+
+
+def opening(collection_id: str, count: int) -> bytes:
+    """Return what stands in the text before the first image."""
+    about = {"collection": collection_id, "count": count}
+    return orjson.dumps(about)[:-1] + b',"images":['
+
+
+def listed(lines: Iterable[bytes], before: bytes = b"\n") -> Iterator[bytes]:
+    """Yield lines as a list has them: the first after `before`, others after commas."""
+    for line in lines:
+        yield before + line
+        before = b",\n"
 
 
 class Manifest:
@@ -130,26 +148,30 @@ class Manifest:
 
     def text(self) -> Iterator[bytes]:
         """Yield the archive's last member, JSON for people too, an image a line."""
-        about = {"collection": self.collection_id, "count": self.count}
-        block = bytearray(orjson.dumps(about)[:-1] + b',"images":[')
-        before = b"\n"
+        return blocks(
+            chain(
+                (opening(self.collection_id, self.count),),
+                listed(self.image_lines()),
+                (BETWEEN,),
+                listed(self.error_lines()),
+                (CLOSING,),
+            )
+        )
+
+    def image_lines(self) -> Iterator[bytes]:
+        """Yield what the text says of each image, without what stands between."""
         for entry in self.entries():
             about = {name: getattr(entry, name) for name in _TOLD}
             if entry.facts:
                 about["facts"] = orjson.Fragment(entry.facts)
-            block += before + orjson.dumps(about, default=bytes.hex)
-            before = b",\n"
-            if len(block) > _PIECE:
-                yield bytes(block)
-                block.clear()
-        block += b'\n],"errors":['
-        before = b"\n"
+            yield orjson.dumps(about, default=bytes.hex)
+
+    def error_lines(self) -> Iterator[bytes]:
+        """Yield what the text says of each image that could not be made."""
         for failure in self.failures:
             place = {"index": failure.index, "name": failure.name}
             # First to be read by people, and last because no problem may replace them.
-            block += before + orjson.dumps(place | dict(failure.problem) | place)
-            before = b",\n"
-        yield bytes(block) + b"\n]}\n"
+            yield orjson.dumps(place | dict(failure.problem) | place)
 
     def member(self) -> Member:
         """Return the member that the manifest itself is, the last of its archive."""

@@ -22,13 +22,12 @@ from app.access.caller import CALLER, Caller
 from app.access.errors import AccessError
 from app.access.quotas import Quotas
 from app.access.rates import Charge
-from app.archive.layout import Layout
+from app.archive.layout import Layout, cut
 from app.archive.manifest import Manifest
 from app.collection.collection import Item
 from app.collection.export.exports import Export
 from app.collection.export.zip import (
     Changed,
-    cut,
     entry_of,
     failure_of,
     first_run,

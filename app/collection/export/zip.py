@@ -11,7 +11,7 @@ from typing import Any
 
 from zlib_ng import zlib_ng
 
-from app.archive.layout import Layout, Member, Slice
+from app.archive.layout import Layout, Member, Slice, cut
 from app.archive.manifest import Entry, Failure, Manifest
 from app.collection.outcome import (
     Bundle,
@@ -115,18 +115,6 @@ def parts(
             yield from cut(manifest.text(), piece.start, piece.stop)
         else:
             yield from _data(manifest[piece.index], piece, outcomes, flaw)
-
-
-def cut(chunks: Iterator[bytes], start: int, stop: int) -> Iterator[bytes]:
-    """Yield the bytes from `start` to before `stop`, and empty chunks as they are."""
-    at = 0
-    for chunk in chunks:
-        part = chunk[max(start - at, 0) : max(stop - at, 0)]
-        at += len(chunk)
-        if part or not chunk:
-            yield part
-        if at >= stop:
-            return
 
 
 def _data(
