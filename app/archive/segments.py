@@ -7,7 +7,6 @@ tell: `manifest.json`, its last member, and the central directory. It equals, by
 byte, the archive that a `Layout` of the same images gives.
 """
 
-import hashlib
 import struct
 from array import array
 from bisect import bisect_right
@@ -35,6 +34,7 @@ from app.archive.manifest import (
     BETWEEN,
     CLOSING,
     MANIFEST,
+    Entry,
     Manifest,
     listed,
     opening,
@@ -46,7 +46,7 @@ ReadSegment = Callable[[int, int], bytes]
 ReadSegments = Callable[[int, int, int], bytes]
 _SEGMENT = b"mimeos1\n"
 _LAYOUT = b"mimeol1\n"
-_NUMBERS = struct.Struct(">8sIIQQQQQIQI32s")
+_NUMBERS = struct.Struct(">8sIIQIQQQQIQI")
 _CHECK = struct.Struct(">I")
 SEGMENT_HEAD = _NUMBERS.size + _CHECK.size
 # A bucket answers in tens of milliseconds, however little is asked for.
@@ -59,13 +59,14 @@ class Segment:
 
     `images` and `failures` are counts; `members` and `index` are the bytes of what
     follows the head. `entries` are those of the central directory where no offset needs
-    Zip64, `far_entries` where each does. `image_lines` and `error_lines` are the bytes
-    of the manifest's text, with their CRC-32. `digest` is the SHA-256 of the index.
+    Zip64, `far_entries` where each does; `image_lines` and `error_lines` are those of
+    the manifest's text.
     """
 
     images: int
     failures: int
     members: int
+    members_crc32: int
     index: int
     entries: int
     far_entries: int
@@ -73,27 +74,29 @@ class Segment:
     image_lines_crc32: int
     error_lines: int
     error_lines_crc32: int
-    digest: bytes
 
     @classmethod
     def of(cls, manifest: Manifest, index: bytes) -> Self:
         """Return the head of the images of a manifest, which `index` is the pack of."""
-        members = near = far = 0
+        members = crc32 = near = far = 0
         for entry in manifest.entries():
             member = Member(entry.name, entry.size, entry.crc32)
-            members += len(local_header(member)) + member.size
+            header = local_header(member)
+            members += len(header) + member.size
+            crc32 = zlib_ng.crc32(header, crc32)
+            crc32 = zlib_ng.crc32_combine(crc32, member.crc32, member.size)
             near += len(central_entry(member, 0))
             far += len(central_entry(member, FULL))
         return cls(
             len(manifest),
             len(manifest.failures),
             members,
+            crc32,
             len(index),
             near,
             far,
             *_measured(manifest.image_lines()),
             *_measured(manifest.error_lines()),
-            hashlib.sha256(index).digest(),
         )
 
     def encode(self) -> bytes:
@@ -140,6 +143,38 @@ def encode_segment(manifest: Manifest, data: IO[bytes]) -> Iterator[bytes]:
     yield index
 
 
+def data_places(manifest: Manifest) -> Iterator[tuple[Entry, int]]:
+    """Yield what the index of a segment tells, and where the data begin in it."""
+    at = SEGMENT_HEAD
+    for entry in manifest.entries():
+        at += len(local_header(Member(entry.name, entry.size, entry.crc32)))
+        yield entry, at
+        at += entry.size
+
+
+def members_of(segment: Segment, read: ReadSegment) -> Iterator[bytes]:
+    """Yield the members of a segment; raise DamagedManifest where one is damaged."""
+    return _checked(read, 0, segment.members, segment.members_crc32)
+
+
+def _checked(
+    read: ReadSegment, start: int, stop: int, crc32: int | None
+) -> Iterator[bytes]:
+    """Yield bytes behind the head of a segment; the last only if all are as they were.
+
+    Without a `crc32` of all of them nobody knows.
+    """
+    found = 0
+    for at in range(start, stop, _STEP):
+        end = min(at + _STEP, stop)
+        piece = _whole(read(SEGMENT_HEAD + at, SEGMENT_HEAD + end), end - at)
+        if crc32 is not None:
+            found = zlib_ng.crc32(piece, found)
+            if end == stop and found != crc32:
+                raise DamagedManifest("A segment of an archive is damaged.")
+        yield piece
+
+
 def _measured(lines: Iterable[bytes]) -> tuple[int, int]:
     """Return length and CRC-32 of lines as a list has them, from the first on."""
     size = crc32 = 0
@@ -150,9 +185,10 @@ def _measured(lines: Iterable[bytes]) -> tuple[int, int]:
 
 
 class _Lengths(NamedTuple):
-    """Bytes of the parts of each segment; of lines with what stands before them."""
+    """Bytes of the parts of each segment, of lines with what stands before them."""
 
     members: Sequence[int]
+    members_crc32: Sequence[int]
     indexes: Sequence[int]
     entries: Sequence[int]
     image_lines: Sequence[int]
@@ -167,7 +203,6 @@ class _About:
     count: int
     images: int
     text_crc32: int
-    digest: str
 
 
 # Yields the bytes of part `n` of a section from `start` to before `stop`.
@@ -179,12 +214,10 @@ class SegmentLayout:
 
     Keeps about 80 bytes for each segment, and nothing for an image. The names of all
     images must differ, as those of a collection's rows do: never all of them are seen
-    here at once. `length` is that of the archive in bytes; `digest`, 64 hexadecimal
-    digits, is another one wherever a byte is.
+    here at once. `length` is that of the archive in bytes.
     """
 
     def __init__(self, about: _About, lengths: _Lengths, read: ReadSegments) -> None:
-        self.digest = about.digest
         self._about = about
         self._lengths = lengths
         self._read = read
@@ -196,7 +229,9 @@ class SegmentLayout:
         at = sum(lengths.members)
         entry = central_entry(text, at)
         directory = sum(lengths.entries) + len(entry)
-        ends = end_records(about.images + 1, directory, at + len(header) + size)
+        start = at + len(header)
+        self._text = start, start + size
+        ends = end_records(about.images + 1, directory, start + size)
         sections: tuple[tuple[Sequence[int], _Make], ...] = (
             (lengths.members, self._members),
             _fixed(header + text_start),
@@ -252,10 +287,10 @@ class SegmentLayout:
             count,
             sum(one.images for one in found),
             zlib_ng.crc32(CLOSING, crc32),
-            _digest(collection_id, count, found),
         )
         lengths = _Lengths(
             array("Q", (one.members for one in found)),
+            array("Q", (one.members_crc32 for one in found)),
             array("Q", (one.index for one in found)),
             entries,
             image_lines,
@@ -264,7 +299,7 @@ class SegmentLayout:
         return cls(about, lengths, read)
 
     def pack(self) -> bytes:
-        """Return one block that `unpack` reads, 40 bytes a segment."""
+        """Return one block that `unpack` reads, 48 bytes a segment."""
         lengths = self._lengths
         about = asdict(self._about) | {"segments": len(lengths.members)}
         numbers = tuple(chain.from_iterable(lengths))
@@ -303,10 +338,14 @@ class SegmentLayout:
                 if here < there:
                     yield from make(number, here - begin, there - begin)
 
+    def text(self) -> Iterator[bytes]:
+        """Yield the last member, as `Manifest.text` tells it of all images."""
+        return self.pieces(*self._text)
+
     def _members(self, number: int, start: int, stop: int) -> Iterator[bytes]:
-        for at in range(SEGMENT_HEAD + start, SEGMENT_HEAD + stop, _STEP):
-            end = min(at + _STEP, SEGMENT_HEAD + stop)
-            yield _whole(self._read(number, at, end), end - at)
+        whole = stop - start == self._lengths.members[number]
+        crc32 = self._lengths.members_crc32[number] if whole else None
+        return _checked(partial(self._read, number), start, stop, crc32)
 
     def _image_lines(self, number: int, start: int, stop: int) -> Iterator[bytes]:
         before = _separator(self._lengths.image_lines, number)
@@ -335,7 +374,7 @@ def _fixed(data: bytes) -> tuple[Sequence[int], _Make]:
 
 
 def _joined(crc32: int, pairs: Iterable[tuple[int, int]]) -> tuple[Sequence[int], int]:
-    """Return the lengths of the lines of segments in one list, and the CRC-32 so far."""
+    """Return the lengths of segments' lines in one list, and the CRC-32 up to there."""
     found = array("Q")
     for size, own in pairs:
         before = _separator(found, len(found)) if size else b""
@@ -347,13 +386,6 @@ def _joined(crc32: int, pairs: Iterable[tuple[int, int]]) -> tuple[Sequence[int]
 def _separator(lengths: Sequence[int], number: int) -> bytes:
     """Return what stands before the lines of a segment in the list of all."""
     return b",\n" if any(islice(lengths, number)) else b"\n"
-
-
-def _digest(collection_id: str, count: int, segments: Iterable[Segment]) -> str:
-    digest = hashlib.sha256(f"{collection_id} {count}".encode())
-    for segment in segments:
-        digest.update(segment.digest)
-    return digest.hexdigest()
 
 
 def _central_entries(manifest: Manifest, offset: int) -> Iterator[bytes]:

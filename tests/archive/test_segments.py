@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -17,7 +18,9 @@ from app.archive.segments import (
     SEGMENT_HEAD,
     Segment,
     SegmentLayout,
+    data_places,
     encode_segment,
+    members_of,
 )
 from tests.archive.archives import FOUR_GIB, files
 from tests.archive.readers import READERS
@@ -80,8 +83,14 @@ class Objects:
         self.read_ranges.append((number, start, stop))
         return self.data[number][start:stop]
 
+    def head(self, number: int) -> Segment:
+        return Segment.decode(self.data[number][:SEGMENT_HEAD])
+
+    def members(self, number: int) -> bytes:
+        return b"".join(members_of(self.head(number), partial(self.read, number)))
+
     def layout(self) -> SegmentLayout:
-        heads = (Segment.decode(data[:SEGMENT_HEAD]) for data in self.data)
+        heads = map(self.head, range(len(self.data)))
         return SegmentLayout.of(COLLECTION, self.count, heads, self.read)
 
 
@@ -227,17 +236,35 @@ def test_large_segments_are_read_in_pieces():
     )
 
 
-def test_the_digest_is_another_one_wherever_a_byte_is():
-    rows = numbered(9)
-    changed = [*rows[:4], ("5.png", b"other"), *rows[5:]]
-    failed = [*rows[:4], ("5.png", None), *rows[5:]]
+def test_the_text_is_the_manifest_of_all_segments():
+    rows = [*numbered(5), ("6.png", None)]
+    layout = Objects(rows, [2, 2, 4]).layout()
 
-    digests = [
-        Objects(each, [3, 6]).layout().digest for each in (rows, changed, failed)
-    ]
+    text = b"".join(layout.text())
 
-    assert len(set(digests)) == 3
-    assert digests[0] == Objects(rows, [3, 6]).layout().digest
+    assert text == b"".join(manifest_of(rows).text())
+
+
+@settings(deadline=None)
+@given(collections())
+def test_members_are_the_bytes_that_the_archive_begins_with(collection):
+    rows, bounds = collection
+    objects = Objects(rows, bounds)
+
+    found = b"".join(map(objects.members, range(len(objects.data))))
+
+    assert drawn_at_once(rows).startswith(found)
+    assert drawn_at_once(rows)[len(found) + 30 :].startswith(MANIFEST.encode())
+
+
+def test_data_are_where_the_index_says():
+    objects = Objects([*numbered(5), ("6.png", None)], [2])
+    data = objects.data[1]
+
+    manifest = objects.head(1).manifest(partial(objects.read, 1))
+
+    found = [data[at : at + each.size] for each, at in data_places(manifest)]
+    assert found == stored(numbered(5)[2:])
 
 
 def test_a_segment_that_is_cut_off_is_an_error_and_no_end():
@@ -247,6 +274,22 @@ def test_a_segment_that_is_cut_off_is_an_error_and_no_end():
 
     with pytest.raises(DamagedManifest, match="cut off"):
         list(layout.pieces(0, layout.length))
+
+
+def test_members_with_a_bit_flipped_are_an_error_and_not_all_sent():
+    objects = Objects(numbered(9), [3, 6])
+    layout = objects.layout()
+    damaged = bytearray(objects.data[1])
+    damaged[SEGMENT_HEAD + 40] ^= 1
+    objects.data[1] = bytes(damaged)
+    sent = []
+
+    with pytest.raises(DamagedManifest, match="damaged"):
+        sent.extend(layout.pieces(0, layout.length))
+    with pytest.raises(DamagedManifest, match="damaged"):
+        objects.members(1)
+
+    assert b"".join(sent) == objects.members(0)
 
 
 def test_an_index_with_a_bit_flipped_is_refused():
@@ -294,7 +337,7 @@ def test_unpack_reverses_pack():
 
     found = SegmentLayout.unpack(layout.pack(), objects.read)
 
-    assert (found.length, found.digest) == (layout.length, layout.digest)
+    assert found.length == layout.length
     assert found.pack() == layout.pack()
 
 
@@ -315,9 +358,9 @@ def test_a_name_that_is_not_safe_makes_no_segment():
 
 def test_the_index_tells_what_is_known_of_the_images():
     objects = Objects([*numbered(3), ("4.png", None)], [1])
-    head = Segment.decode(objects.data[1][:SEGMENT_HEAD])
+    head = objects.head(1)
 
-    manifest = head.manifest(lambda start, stop: objects.read(1, start, stop))
+    manifest = head.manifest(partial(objects.read, 1))
 
     assert (head.images, head.failures) == (2, 1)
     assert [each.index for each in manifest.entries()] == [2, 3]
