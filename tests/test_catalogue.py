@@ -14,8 +14,8 @@ from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import text_fields
 
 TEMPLATES = (
-    *("address-label", "badge", "card", "certificate", "label", "place-card"),
-    *("quote", "ticket"),
+    *("address-label", "badge", "card", "certificate", "invoice", "label"),
+    *("place-card", "quote", "ticket"),
 )
 DECLARED = 'title = "Own"\nwidth = 40\nheight = 20\n[parameters.word]\ntype = "text"\n'
 MARKUP = '<div style="width:40px;height:20px;background:{color}">{{{{ word }}}}</div>'

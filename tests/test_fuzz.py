@@ -17,6 +17,7 @@ RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 NAMES = [
     "address-label",
+    "invoice",
     "place-card",
     "ticket",
     "avatar",
@@ -35,7 +36,8 @@ NAMES = [
 ]
 FIELDS = [
     *("street", "city", "country", "sender", "table", "note"),
-    *("place", "seat", "code", "kind"),
+    *("place", "seat", "code", "kind", "number", "items", "seller", "buyer", "due"),
+    *("currency", "tax", "notes", "page"),
     *("title", "subtitle", "tag", "author", "image", "theme", "name", "role"),
     *("company", "event", "qr", "course", "date", "issuer", "product", "price"),
     *("sku", "text", "color", "background", "start", "end", "angle", "seed"),

@@ -17,7 +17,7 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.produce import device_size, formats
 
 NAMES = (
-    *("address-label", "place-card", "ticket"),
+    *("address-label", "invoice", "place-card", "ticket"),
     *("avatar", "badge", "barcode", "card", "certificate", "gradient", "html"),
     *("dream", "identicon", "label", "placeholder", "qr", "quote", "solid"),
 )

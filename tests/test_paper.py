@@ -25,6 +25,7 @@ DECLARED = {
     "label": (101.6, 50.8, 150),
     "address-label": (63.5, 38.1, 150),
     "place-card": (88.9, 50.8, 150),
+    "invoice": (210.0, 297.0, 96),
     "ticket": (139.7, 50.8, 150),
 }
 # For screens: a pixel is CSS's, 96 an inch.
@@ -35,6 +36,7 @@ QUERY = {
     "label": {"product": "Tea"},
     "address-label": {"name": "Ada"},
     "place-card": {"name": "Ada"},
+    "invoice": {"number": "7"},
     "ticket": {"event": "Jazz", "code": "A1"},
     "card": {"title": "Hello"},
     "quote": {"text": "Hello"},

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from app.config import PIXEL_BYTES, Settings, allocator, weight_of
 from app.renderer import encode
 from app.renderer.base import Encoded, Output, Renderer, Vector
-from app.renderer.encode.pdf.document import pages
+from app.renderer.encode.pdf.document import PdfPage, pages
 from app.renderer.encode.pdf.page import pictured_page, vector_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.paper import Sides, resolve
@@ -23,6 +23,7 @@ ENCODERS = (
     "mimeo 6",
     *(f"{package} {version(package)}" for package in ("pillow", "zlib-ng", "deflate")),
 )
+_CONTENT = ("contentEncoding", "contentMediaType")
 _PAINTED = "parts of the page that are pictures, having no form in PDF: %d"
 _PICTURED = "the page is a picture, as what is on it has no form in PDF"
 # Bytes of a picture after which memory is given back: less is needed again at once.
@@ -127,7 +128,8 @@ def _is_image(schema: Mapping[str, Any]) -> bool:
 def _is_text(schema: dict[str, Any]) -> bool:
     if "anyOf" in schema:
         return any(map(_is_text, schema["anyOf"]))
-    bound = schema.keys() & {"enum", "const", "format", "contentEncoding"}
+    # Rows and cells of a table have bounds of their own.
+    bound = schema.keys() & {"enum", "const", "format", *_CONTENT}
     return schema.get("type") == "string" and not bound
 
 
@@ -145,15 +147,16 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
         drawn_s = time.perf_counter() - started
         svg = drawing.svg.encode()
         times = (drawn_s, 0.0, drawing.fonts_s, time.thread_time() - began_cpu)
-        return Encoded(svg, media_type, *size, drawing.facts, *times)
+        facts = _of_one_page(drawing.facts, parameters)
+        return Encoded(svg, media_type, *size, facts, *times)
     if output.format == "pdf" and renderer.vector is not None:
-        return _page(renderer, parameters, output, size)
+        return _pdf(renderer, parameters, output, size)
     picture = renderer.draw(parameters, output.scale)
     drawn = time.perf_counter()
     data = encode.encode(picture, output, renderer.paper)
     encoded_s, cpu_s = time.perf_counter() - drawn, time.thread_time() - began_cpu
     times = (drawn - started, encoded_s, picture.fonts_s, cpu_s)
-    facts = picture.facts
+    facts = _of_one_page(picture.facts, parameters)
     del picture
     if memory_of(size[0] * size[1], output) > _LARGE:
         # Else the C library keeps it, and each thread keeps as much.
@@ -175,33 +178,77 @@ def page_size(renderer: Renderer, parameters: Parameters, output: Output) -> Sid
     return paper.width, paper.height
 
 
-def _page(
+def _of_one_page(facts: Mapping[str, Any], parameters: Parameters) -> Mapping[str, Any]:
+    """Return the facts of an image, and that there are more pages, if nobody chose."""
+    pages = facts.get("pages", 1)
+    if pages == 1 or getattr(parameters, "page", None) is not None:
+        return facts
+    return _warned(facts, f"page: this is the first of {pages}; a PDF has all")
+
+
+def _warned(facts: Mapping[str, Any], *warnings: str) -> Mapping[str, Any]:
+    if not warnings:
+        return facts
+    return {**facts, "warnings": [*facts.get("warnings", ()), *warnings]}
+
+
+def _pdf(
     renderer: Renderer, parameters: Parameters, output: Output, size: tuple[int, int]
 ) -> Encoded:
-    """Return a page of outlines and text, or of text over a picture."""
+    """Return the pages that a caller did not choose from, or the one that was chosen.
+
+    What is said of several is said once.
+    """
     started, began_cpu = time.perf_counter(), time.thread_time()
     drawing = vector(renderer, parameters, output.scale)
-    drawn = time.perf_counter()
+    drawn_s, fonts_s = time.perf_counter() - started, drawing.fonts_s
+    made, facts = _page(renderer, parameters, output, drawing)
+    leaves = [made]
+    chosen = getattr(parameters, "page", None) is not None
+    for number in range(2, 1 if chosen else facts.get("pages", 1) + 1):
+        began = time.perf_counter()
+        another = parameters.model_copy(update={"page": number})
+        drawing = vector(renderer, another, output.scale)
+        drawn_s += time.perf_counter() - began
+        fonts_s += drawing.fonts_s
+        made, said = _page(renderer, another, output, drawing)
+        leaves.append(made)
+        facts = _both(facts, said)
+    data = b"".join(pages(iter(leaves)))
+    encoded_s = time.perf_counter() - started - drawn_s
+    times = (drawn_s, encoded_s, fonts_s, time.thread_time() - began_cpu)
+    return Encoded(data, encode.FORMATS["pdf"].media_type, *size, facts, *times)
+
+
+def _both(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the facts of two pages: lists joined, mappings too."""
+    joined = {**facts}
+    for name, value in more.items():
+        known = joined.get(name)
+        if isinstance(known, Mapping):
+            joined[name] = {**known, **value}
+        elif isinstance(known, list | tuple):
+            joined[name] = list(dict.fromkeys([*known, *value]))
+        else:
+            joined[name] = value
+    return joined
+
+
+def _page(
+    renderer: Renderer, parameters: Parameters, output: Output, drawing: Vector
+) -> tuple[PdfPage, Mapping[str, Any]]:
+    """Return a page of outlines and text, or of text over a picture, and its facts."""
     pixels = device_size(renderer, parameters, 1)
     sides = page_size(renderer, parameters, output)
     made = vector_page(drawing, pixels, sides, output, renderer.title)
-    warning = _PAINTED % made[1] if made and made[1] else ""
-    if made is None:
-        picture = encode.flatten(
-            renderer.draw(parameters, output.scale), output.background
-        )
-        png = encode.encode_png(picture)
-        page = pictured_page(drawing, png, pixels, sides, renderer.title)
-        warning = _PICTURED
-    else:
-        page = made[0]
-    data = b"".join(pages(iter([page])))
-    facts = drawing.facts
-    if warning:
-        facts = {**facts, "warnings": [*facts.get("warnings", ()), warning]}
-    encoded_s, cpu_s = time.perf_counter() - drawn, time.thread_time() - began_cpu
-    times = (drawn - started, encoded_s, drawing.fonts_s, cpu_s)
-    return Encoded(data, encode.FORMATS["pdf"].media_type, *size, facts, *times)
+    if made is not None:
+        page, painted = made
+        warnings = (_PAINTED % painted,) if painted else ()
+        return page, _warned(drawing.facts, *warnings)
+    picture = encode.flatten(renderer.draw(parameters, output.scale), output.background)
+    png = encode.encode_png(picture)
+    page = pictured_page(drawing, png, pixels, sides, renderer.title)
+    return page, _warned(drawing.facts, _PICTURED)
 
 
 @lru_cache(256)

@@ -386,10 +386,15 @@ def strategy_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     if schema.get("contentEncoding"):
         return st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode())
+    if schema.get("contentMediaType"):
+        return st.just('[{"description":"Tea","price":3}]')
+    if schema.get("type") == "array":
+        row = st.fixed_dictionaries({"description": st.sampled_from(["Tea", "茶"])})
+        return st.lists(row, max_size=3)
     if schema.get("format") == "color":
         return st.sampled_from(["red", "#abc", "11223344", "transparent", "Teal"])
     if schema["type"] == "string":
-        return st.text(max_size=20)
+        return st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20)
     numbers = {"integer": st.integers(1, 400), "boolean": st.booleans()}
     floats = st.floats(-400, 400) | st.integers(-400, 400)
     return {**numbers, "number": floats, "null": st.none()}[schema["type"]]
@@ -431,7 +436,16 @@ def written(*made: ImageRequest) -> Draft:
 # The catalogue takes a moment to build, too long for the collection of tests.
 NAMES = (
     *("address-label", "avatar", "badge", "barcode", "card", "certificate", "dream"),
-    *("gradient", "html", "identicon", "label", "place-card", "placeholder", "qr"),
+    *(
+        "gradient",
+        "html",
+        "identicon",
+        "invoice",
+        "label",
+        "place-card",
+        "placeholder",
+        "qr",
+    ),
     *("quote", "solid", "ticket"),
 )
 

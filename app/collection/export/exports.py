@@ -19,7 +19,7 @@ from app.collection.export.print_sheet import PrintOptions, assumed, sheets
 from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
 from app.renderer.encode.animation import ANIMATIONS, Animation
-from app.renderer.encode.pdf.document import pages, read_page
+from app.renderer.encode.pdf.document import PdfPage, pages, read_pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.params import Parameters, validate
 from app.renderer.produce import device_size, page_size
@@ -119,11 +119,17 @@ def _names(model: type[Parameters]) -> Iterator[str]:
 def _pages(
     bundle: Bundle, collection: Collection, options: PdfOptions
 ) -> Iterator[bytes]:
-    own = (
-        None if image is None else read_page(bytes(image.media.in_memory))
-        for image in drawn(bundle.outcomes)
-    )
+    own = _leaves(bundle)
     return pages(own if options.sheet is None else sheets(own, options.sheet))
+
+
+def _leaves(bundle: Bundle) -> Iterator[PdfPage | None]:
+    """Yield the pages of each image when it is there; None while it is not."""
+    for image in drawn(bundle.outcomes):
+        if image is None:
+            yield None
+        else:
+            yield from read_pages(bytes(image.media.in_memory))
 
 
 def _check_sheet(

@@ -69,6 +69,8 @@ _RUN = regex.compile(
     rf"(?P<before>(?:{_OPENING}[\u00a0\u202f]?){{0,4}})(?P<sequence>{_SEQUENCE})"
     rf"(?P<after>(?:[\u00a0\u202f]?{_CLOSING}){{0,4}})"
 )
+# Characters of the longest sequence, and more.
+_MOST_ENDING = 64
 # A page's own rules for `img` and `span` must not reach the pictures.
 _PREFIX = "emoji:"
 _IMAGE = (
@@ -123,6 +125,14 @@ def pictures_of(sequence: str) -> tuple[str, ...]:
     if len(sequence) == 1 and not regex.match(r"\p{Emoji_Presentation}", sequence):
         return ()
     return tuple(_parts(sequence.replace(_PICTURE_SELECTOR, "")))
+
+
+def ends_in_picture(text: str) -> bool:
+    """Tell whether the last character of a text is drawn as a picture."""
+    runs = list(_RUN.finditer(text[-_MOST_ENDING:]))
+    if not runs or runs[-1].end() < min(len(text), _MOST_ENDING) or runs[-1]["after"]:
+        return False
+    return bool(pictures_of(runs[-1]["sequence"]))
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from markupsafe import Markup, escape
 
+from app.renderer.engine.emoji import ends_in_picture
 from app.renderer.engine.shaping import Setting, Shaped, Unsure
 from app.renderer.params import EmojiStyle
 
@@ -198,7 +199,12 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         used = pitch * min(clamp, setting.lines)
         shrunk: Clipped = "shrunk" if size == smallest < largest else ""
         clipped = shrunk if _fits(setting, box) else "cut"
-        css = _css(face, box, size, clamp)
+        css = _css(face, box, size)
+        # Lines that end in a picture are cut to nothing but the ellipsis by the engine.
+        if emoji == "color" and setting.lines > 1 < clamp and ends_in_picture(text):
+            css += Markup(f"max-height:{used:g}px;overflow:hidden")
+        else:
+            css += Markup(f"line-clamp:{clamp};text-overflow:ellipsis")
         return Fit(size, clamp, used, direction(text), css, clipped)
 
     remembered = lru_cache(_REMEMBERED)(fit)
@@ -427,11 +433,10 @@ def _style(face: Type, size: int) -> dict[str, Any]:
     }
 
 
-def _css(face: Type, box: Box, size: int, clamp: int) -> Markup:
+def _css(face: Type, box: Box, size: int) -> Markup:
     return Markup(
         f"font-family:{_listed(face.families)};font-size:{size}px;font-weight:{face.weight};"
         f"font-style:{'italic' if face.italic else 'normal'};"
         f"line-height:{face.leading};letter-spacing:{face.tracking}em;"
         f"max-width:{box.width:g}px;overflow-wrap:anywhere;"
-        f"line-clamp:{clamp};text-overflow:ellipsis"
     )

@@ -20,23 +20,33 @@ from app.renderer.paper import (
     pixels_of,
 )
 from app.renderer.params import Parameters, Typeset
-from app.renderer.template.parameter_types import Entry, FontEntry, Strict
+from app.renderer.template.parameter_types import NAME, Entry, FontEntry, Strict
 
 FILE = "parameters.toml"
 _MOST = 65_535
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 # Before Python 3.14 tomllib tells the place only in its message.
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
 _HEADER = re.compile(r"\s*\[parameters\.(?P<name>[^\]]+)\]")
 _KEY = re.compile(r"\s*(?P<key>[A-Za-z0-9_-]+)\s*=")
+
+# What the markup of several pages is told, and what it says.
+PAGE, PAGES = "page", "pages"
+MOST_PAGES = 100
+_PAGE = Field(
+    None,
+    ge=1,
+    le=MOST_PAGES,
+    description="Which page. Left out, an image is of the first, and a PDF has all.",
+)
 
 
 class Declaration(Strict):
     """The content of `parameters.toml`.
 
     `width` and `height` are in CSS pixels, `dpi` are CSS pixels an inch. `page` (`A4
-    landscape`) or `size` (`4in x 6in`) is what the picture is on paper.
+    landscape`) or `size` (`4in x 6in`) is what the picture is on paper. With
+    `pages` it may be several, all of this size.
     """
 
     title: str = Field(min_length=1)
@@ -45,6 +55,7 @@ class Declaration(Strict):
     dpi: int | float | None = Field(None, ge=1, le=2400)
     page: str | None = None
     size: str | None = None
+    pages: bool = False
     version: str = ""
     parameters: dict[str, Entry] = Field(default_factory=dict)
 
@@ -117,11 +128,13 @@ class Declaration(Strict):
         A parameter of the template's own replaces the option of that name.
         """
         own = dict(self._fields(families))
-        options = {
+        options: dict[str, Any] = {
             option: (field.annotation, field)
             for option, field in Typeset.model_fields.items()
             if option not in own
         }
+        if self.pages:
+            options[PAGE] = (int | None, _PAGE)
         fields: dict[str, Any] = {**own, **options}
         title = "".join(part.capitalize() for part in re.split(r"[-_]", name))
         return create_model(title, __base__=Parameters, __doc__=self.title, **fields)
@@ -165,8 +178,9 @@ def read(folder: Path, reserved: frozenset[str]) -> Declaration:
         key, reason = error.faults[0]
         at_fault = _line(source, None, key)
         raise broken(folder, FILE, at_fault, f"{key!r}: {reason}") from error
+    implied = {PAGE, PAGES} if declaration.pages else set()
     for name in declaration.parameters:
-        _check_name(folder, source, name, reserved)
+        _check_name(folder, source, name, reserved | implied)
     return declaration
 
 
@@ -205,7 +219,7 @@ def check_values(
 
 
 def _check_name(folder: Path, source: str, name: str, reserved: frozenset[str]) -> None:
-    if not _NAME.match(name):
+    if not NAME.fullmatch(name):
         reason = f"{name!r} is no name: use a to z, 0 to 9 and _, up to 40"
     # A field like `copy` or `json` would hide the method of pydantic's.
     elif name in reserved or hasattr(Parameters, name):

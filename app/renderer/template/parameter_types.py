@@ -1,16 +1,21 @@
 """The kinds of parameters that a template can declare."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
+import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
+    WithJsonSchema,
+    create_model,
     model_validator,
 )
 
@@ -19,11 +24,15 @@ from app.renderer.params import (
     Color,
     FontName,
     ImageBytes,
+    Parameters,
     Text,
     TypesetText,
     visible,
     visible_or_empty,
 )
+from app.renderer.template.rows import parse_rows, plain
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 # Smallest PNG there is: one transparent pixel, the example of every image.
 _DOT = (
@@ -195,6 +204,62 @@ class ImageEntry(_Declared):
         return ImageBytes
 
 
+Column = Annotated[
+    TextEntry | ColorEntry | NumberEntry | ChoiceEntry | BooleanEntry,
+    Field(discriminator="type"),
+]
+
+
+class TableEntry(_Declared):
+    """Rows of cells, each of its column's type; absent is no row."""
+
+    type: Literal["table"]
+    max_rows: int = Field(ge=1, le=10_000)
+    columns: dict[str, Column] = Field(min_length=1)
+    default: None = None
+    example: list[dict[str, Any]] | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> "TableEntry":
+        for name in self.columns:
+            # Markup reads `row.name`, and a mapping's own methods go first.
+            if not NAME.fullmatch(name) or hasattr(dict, name):
+                raise ValueError(f"{name!r} cannot be the name of a column")
+        return self
+
+    @property
+    def shown(self) -> str | None:
+        """The example as JSON."""
+        return None if self.example is None else orjson.dumps(self.example).decode()
+
+    @property
+    def absent(self) -> str:
+        """The value when the caller gives none."""
+        return "[]"
+
+    def kind(self) -> Any:
+        """JSON of the rows, however they were sent."""
+        cells: dict[str, Any] = {
+            name: entry.kind() if entry.required else (entry.kind() | None, None)
+            for name, entry in self.columns.items()
+        }
+        row = create_model("Row", __base__=Parameters, **cells)
+        schema = row.model_json_schema()
+        schema = {key: schema[key] for key in schema.keys() - {"title"}}
+        rows = {"type": "array", "maxItems": self.max_rows, "items": schema}
+        text = {"type": "string", "contentMediaType": "application/json"}
+        return Annotated[
+            str,
+            PlainValidator(partial(parse_rows, row=row, most=self.max_rows)),
+            WithJsonSchema({"anyOf": [rows, text]}),
+        ]
+
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        """Return the rows of such JSON with a value in every column."""
+        absent = {name: plain(entry.absent) for name, entry in self.columns.items()}
+        return [{**absent, **row} for row in orjson.loads(text)]
+
+
 Entry = Annotated[
     TextEntry
     | ColorEntry
@@ -202,6 +267,7 @@ Entry = Annotated[
     | NumberEntry
     | ChoiceEntry
     | BooleanEntry
-    | ImageEntry,
+    | ImageEntry
+    | TableEntry,
     Field(discriminator="type"),
 ]

@@ -45,7 +45,20 @@ from app.renderer.initials import initial
 from app.renderer.input_image import DrawSvg
 from app.renderer.params import RESERVED, Parameters, Typeset, validate
 from app.renderer.template import declaration
-from app.renderer.template.declaration import Declaration, broken
+from app.renderer.template.amounts import (
+    format_currency,
+    format_decimal,
+    round_currency,
+)
+from app.renderer.template.declaration import (
+    MOST_PAGES,
+    PAGE,
+    PAGES,
+    Declaration,
+    broken,
+)
+from app.renderer.template.parameter_types import TableEntry
+from app.renderer.template.rows import paginate, plain
 from app.renderer.template.watchdog import WATCHDOG, Overrun
 
 MARKUP = "template.html"
@@ -53,8 +66,8 @@ MARKUP = "template.html"
 _FOREIGN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
 _SOURCE = re.compile(r"<img\b[^>]*?\ssrc=([\"'])(.*?)\1", re.DOTALL | re.IGNORECASE)
-# Names that Jinja itself defines inside loops and macros.
-_IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self"})
+# Names that Jinja itself defines inside loops and macros, and the text's language.
+_IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "lang"})
 _CODE_NAME = "<template>"
 # CSS pixels; readers fail at less.
 _LEAST_MODULE = 2
@@ -65,7 +78,7 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
 _TOOLS = (
-    f"templates 3 jinja2 {version('jinja2')} segno {version('segno')}"
+    f"templates 4 jinja2 {version('jinja2')} segno {version('segno')}"
     f" zxing-cpp {version('zxing-cpp')} {reader_version()}"
 )
 
@@ -91,7 +104,11 @@ def _environment() -> ImmutableSandboxedEnvironment:
         qr_side=_qr_side,
         direction=direction,
         families=families,
+        format_currency=format_currency,
+        format_decimal=format_decimal,
         initial=initial,
+        paginate=paginate,
+        round_currency=round_currency,
     )
     return environment
 
@@ -173,6 +190,11 @@ class Template:
         self.model = self.declaration.model(folder.name, engine.families)
         self._size = self.declaration.pixels
         self._image_names = self.declaration.images
+        self._tables = {
+            name: entry
+            for name, entry in self.declaration.parameters.items()
+            if isinstance(entry, TableEntry)
+        }
         self._engine = engine
         self._limits = limits
         self._limit_s = limits.render_timeout_s
@@ -237,11 +259,15 @@ class Template:
     def _laid_out(self, parameters: Parameters) -> Page:
         values, options = self._split(parameters)
         words = {name: _shown(name, value) for name, value in values.items()}
+        rows = {name: each.rows(values[name]) for name, each in self._tables.items()}
         clipped: list[tuple[str, Clipped]] = []
         notes: list[tuple[str, str]] = []
         try:
-            names = {**words, **self._helpers(options, clipped, notes)}
-            markup = WATCHDOG.run(partial(self._markup.render, names), self._limit_s)
+            helpers = self._helpers(options, clipped, notes)
+            names = {"lang": options.lang or "", **words, **rows, **helpers}
+            markup, pages = WATCHDOG.run(
+                partial(self._filled_in, names, values.get(PAGE)), self._limit_s
+            )
         except Overrun as error:
             raise RenderTimeout("MIMEO_RENDER_TIMEOUT_S", self._limit_s) from error
         except Unencodable as error:
@@ -253,11 +279,42 @@ class Template:
         body = _STYLE.sub("", markup)
         named = {_owner(text, words): how for text, how in sorted(clipped, key=_grade)}
         facts: dict[str, Any] = {"text_clipped": named} if named else {}
+        if pages is not None:
+            self._check_pages(pages, values)
+            facts[PAGES] = pages
         if notes:
             facts["warnings"] = [
                 f"{_owner(text, words)}: {note}" for text, note in notes
             ]
         return Page(body, styles, {}, options.lang, options.emoji, facts)
+
+    def _filled_in(
+        self, names: Mapping[str, Any], page: int | None
+    ) -> tuple[str, int | None]:
+        """Return the markup of a page, and how many there are if it can have several.
+
+        There is no markup of a page that does not exist.
+        """
+        if not self.declaration.pages:
+            return self._markup.render(names), None
+        first = self._markup.make_module({**names, PAGE: 1})
+        pages = int(getattr(first, PAGES))
+        if page in (None, 1):
+            return str(first), pages
+        exists = page <= pages <= MOST_PAGES
+        markup = self._markup.render({**names, PAGE: page}) if exists else ""
+        return markup, pages
+
+    def _check_pages(self, pages: int, values: Mapping[str, Any]) -> None:
+        """Raise BadParameter where there are too many, or not the one asked for."""
+        page = values[PAGE]
+        if pages > MOST_PAGES:
+            texts = {n: v for n, v in values.items() if isinstance(v, str)}
+            longest = max(texts, key=lambda name: len(texts[name]))
+            reason = f"takes {pages} pages, and there are {MOST_PAGES} at most"
+            raise BadParameter(Fault(longest, reason))
+        if page is not None and page > pages:
+            raise BadParameter(Fault(PAGE, f"is {page}, and the last one is {pages}"))
 
     def check(self, parameters: Parameters) -> None:
         """Draw once; raise BrokenTemplate where that is not possible."""
@@ -284,9 +341,14 @@ class Template:
         for node in tree.find_all(_FOREIGN):
             raise self._broken(node.lineno, "a template cannot use other files")
         known = {*self.declaration.parameters, *HELPERS, *_IMPLIED}
+        if self.declaration.pages:
+            known.add(PAGE)
         known.update(macro.name for macro in tree.find_all(nodes.Macro))
         found = list(tree.find_all(nodes.Name))
         known.update(name.name for name in found if name.ctx != "load")
+        if self.declaration.pages and PAGES not in known:
+            reason = f"it has pages, and does not set {PAGES!r}, their number"
+            raise self._broken(None, reason)
         for name in found:
             if name.name not in known:
                 reason = f"{name.name!r} is not a parameter of the template"
@@ -332,6 +394,8 @@ class Template:
             "bar_code": bar_code,
             "families": partial(families, covers=self._engine.covers),
             "initial": partial(initial, lang=options.lang),
+            "format_currency": partial(format_currency, lang=options.lang or ""),
+            "format_decimal": partial(format_decimal, lang=options.lang or ""),
         }
 
     def _bars(self, given: Mapping[str, Any]) -> tuple[Bars, tuple[str, ...]]:
@@ -363,6 +427,8 @@ class Template:
         """Part the template's own parameters from the options of its text."""
         given = dict(parameters)
         own = {name: given.pop(name) for name in self.declaration.parameters}
+        if self.declaration.pages:
+            own[PAGE] = given.pop(PAGE)
         return own, Typeset.model_construct(**given)
 
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
@@ -453,8 +519,8 @@ def _digest(folder: Path) -> str:
 def _shown(name: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return name
-    # JSON and queries have one kind of number, and nobody wants `3.0` on a label.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    # JSON and queries have one kind of number.
+    return plain(value)
 
 
 def _owner(text: str, values: Mapping[str, Any]) -> str:

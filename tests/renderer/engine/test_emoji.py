@@ -6,8 +6,9 @@ import pytest
 from PIL import Image, ImageChops
 
 from app.renderer.engine import emoji
-from app.renderer.engine.emoji import illustrate
+from app.renderer.engine.emoji import ends_in_picture, illustrate
 from app.renderer.engine.engine import Engine, Page
+from app.renderer.engine.text_fitting import fitter
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
 SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
@@ -140,3 +141,25 @@ def test_an_svg_holds_the_pictures_as_drawings(engine: Engine) -> None:
 def test_many_open_tags_and_joiners_take_linear_time() -> None:
     assert illustrate("\U0001f680" + "<" * 100_000).images
     assert illustrate("\U0001f468\u200d" * 20_000).images
+
+
+@pytest.mark.parametrize("text", ["8 " + "🚀" * 40, "Hello " + "👩‍👩‍👧" * 30 + "🇩🇪"])
+def test_lines_that_end_in_a_picture_are_not_cut_to_an_ellipsis(
+    engine: Engine, text: str
+) -> None:
+    """They came out as three dots, though there was room for all."""
+    found = fitter(engine)(text, 300, 400, 16, 16)
+
+    body = (
+        f'<div style="width:300px;height:400px"><p style="{found.css}">{text}</p></div>'
+    )
+    image = engine.draw(Page(body), (300, 400), 1).image
+
+    _, top, right, bottom = image.getbbox()
+    assert right > 280
+    assert bottom - top > 1.4 * 16
+
+
+def test_text_that_ends_in_a_picture_is_told_from_others() -> None:
+    assert all(map(ends_in_picture, ["🚀", "a🚀", "a" * 99 + "👩‍👩‍👧", "🇩🇪" * 30]))
+    assert not any(map(ends_in_picture, ["", "a", "🚀a", "🚀)", "🚀\ufe0e", "1", "©"]))

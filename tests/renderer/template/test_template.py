@@ -710,3 +710,82 @@ def test_a_clipped_text_is_reported_by_its_parameter(
     assert drawn == {"text_clipped": {"text": "cut", "words": "cut"}}
     assert template.preflight(parameters, True) == drawn
     assert template.preflight(parameters, False) == {}
+
+
+PAGES = """\
+title = "List"
+width = 100
+height = 50
+pages = true
+
+[parameters.title]
+type = "text"
+required = true
+max_length = 20
+example = "Hello"
+
+[parameters.rows]
+type = "table"
+max_rows = 500
+example = [{ name = "Tea", count = 2 }]
+
+[parameters.rows.columns.name]
+type = "text"
+required = true
+max_length = 20
+example = "Tea"
+
+[parameters.rows.columns.count]
+type = "number"
+default = 1
+"""
+LIST = """\
+{% set split = paginate([20] * rows | length, 30, 40) %}
+{% set pages = split | length %}
+{% for row in rows[split[page - 1][0]:split[page - 1][1]] %}
+<p>{{ row.count }} {{ row.name }} {{ lang }}</p>
+{% endfor %}
+"""
+
+
+def test_markup_of_several_pages_draws_the_one_that_is_asked_for(
+    write: Write, engine: Engine
+) -> None:
+    made = Template(write(PAGES, LIST), engine, LIMITS)
+    rows = [{"name": f"Tea {number}"} for number in range(4)]
+    given = {"title": "T", "rows": rows, "lang": "de"}
+
+    first, third = (made.page(made.model(**given, page=page), 1) for page in (None, 3))
+
+    assert first.body.split() == ["<p>1", "Tea", "0", "de</p>"]
+    assert third.body.split() == ["<p>1", "Tea", "3", "de</p>"]
+    assert first.facts == third.facts == {"pages": 3}
+    with pytest.raises(BadParameter, match="page: is 4, and the last one is 3"):
+        made.page(made.model(**given, page=4), 1)
+
+
+def test_more_than_a_hundred_pages_name_the_table(write: Write, engine: Engine) -> None:
+    made = Template(write(PAGES, LIST), engine, LIMITS)
+    rows = [{"name": "Tea"} for _ in range(210)]
+
+    with pytest.raises(BadParameter, match="rows: takes 106 pages"):
+        made.page(made.model(title="T", rows=rows), 1)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "markup", "reason"),
+    [
+        (PAGES, LIST.replace("set pages", "set leaves"), "does not set 'pages'"),
+        (PAGES.replace("pages = true", ""), LIST, "'page' is not a parameter"),
+        (PAGES.replace("max_rows = 500", ""), LIST, "'max_rows' of 'rows'"),
+        (PAGES.replace("columns.count", "columns.items"), LIST, "'items' cannot be"),
+        (PAGES.replace("parameters.title", "parameters.page"), LIST, "'page' already"),
+        (PAGES.replace("count = 2", "amount = 2"), LIST, "row 1, amount: is not known"),
+        (PAGES.replace('"number"', '"image"'), LIST, "'type' of 'rows'"),
+    ],
+)
+def test_faults_of_tables_and_pages_are_found(
+    write: Write, engine: Engine, declaration: str, markup: str, reason: str
+) -> None:
+    with pytest.raises(BrokenTemplate, match=reason):
+        load_template(write(declaration, markup), engine, LIMITS)

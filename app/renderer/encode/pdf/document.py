@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -134,37 +134,49 @@ def pages(drawn: Iterator[PdfPage | None]) -> Iterator[bytes]:
     yield from document.end()
 
 
-def read_page(data: bytes) -> PdfPage:
-    """Return the page of a PDF of one page that `pages` wrote."""
-    numbers: dict[int, int] = {}
-    objects: list[Object] = []
+def read_pages(data: bytes) -> Iterator[PdfPage]:
+    """Yield the pages of a PDF that `pages` wrote."""
     start = int(data[data.rindex(b"startxref\n") + 10 :].split(b"\n", 1)[0])
     table = data[start : data.index(b"trailer", start)]
     offsets = {int(row[:10]): at for at, row in enumerate(table.split(b"\n")[2:-1])}
     known = sorted((at, number) for at, number in offsets.items() if number)
     ends = [at for at, _ in known[1:]] + [start]
     facts = b""
+    objects: dict[int, Object] = {}
     for (at, number), end in zip(known, ends, strict=True):
         body = data[data.index(b"\n", at) + 1 : end - len(b"\nendobj\n")]
         if number in (_CATALOG, _INFO):
             facts += body
         elif number > _INFO and not body.startswith(b"<</Type/Pages"):
             value, stream, rest = body.partition(_STREAM)
-            numbers[number] = len(objects) + 1
-            # The parent of the page belongs to the file.
-            value = renumbered(_PARENT.sub(b"", value), numbers)
             if not stream:
-                objects.append(Object(value))
+                # The parent of a page belongs to the file.
+                objects[number] = Object(_PARENT.sub(b"", value))
                 continue
             value = value[: value.rindex(b"/Length ")]
-            objects.append(Object(value, rest[: -len(b"\nendstream")]))
-    subject = _found(_SUBJECT, facts)
-    lang = _LANG.search(facts)
-    return PdfPage(
-        tuple(objects),
-        tuple(subject.split("\n")) if subject else (),
-        _found(_TITLE, facts),
-        lang[1].decode() if lang else "",
+            objects[number] = Object(value, rest[: -len(b"\nendstream")])
+    subject, lang = _found(_SUBJECT, facts), _LANG.search(facts)
+    owners = tuple(subject.split("\n")) if subject else ()
+    spoken = lang[1].decode() if lang else ""
+    for number, each in objects.items():
+        if each.value.startswith(_PAGE):
+            parts = _parts(objects, number)
+            yield PdfPage(parts, owners, _found(_TITLE, facts), spoken)
+
+
+def _parts(objects: Mapping[int, Object], page: int) -> tuple[Object, ...]:
+    """Return an object and what it refers to, numbered from 1, itself the last."""
+    wanted, found = [page], {page}
+    while wanted:
+        value = objects[wanted.pop()].value
+        new = {int(number) for number in _REFERENCE.findall(value)} - found
+        found |= new
+        wanted += new
+    # In a file nothing comes before what it refers to.
+    numbers = {number: at for at, number in enumerate(sorted(found), 1)}
+    return tuple(
+        Object(renumbered(objects[number].value, numbers), objects[number].data)
+        for number in numbers
     )
 
 

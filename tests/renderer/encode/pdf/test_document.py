@@ -262,8 +262,8 @@ def test_a_page_is_read_back_from_its_file() -> None:
 
     data = bound(page)
 
-    assert bound(document.read_page(data)) == data
-    assert bound(document.read_page(data), page) == bound(page, page)
+    assert bound(next(document.read_pages(data))) == data
+    assert bound(next(document.read_pages(data)), page) == bound(page, page)
 
 
 def test_waiting_for_an_image_is_a_tick_and_changes_nothing() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from app.renderer.base import Output
-from app.renderer.encode.pdf.document import pages, read_page
+from app.renderer.encode.pdf.document import pages, read_pages
 from app.renderer.produce import produce
 from tests.renderer.encode.pdf.drawings import (
     Page,
@@ -235,7 +235,7 @@ def test_badges_of_a_collection_take_a_fifth_of_their_pictures() -> None:
         for number in range(20)
     ]
 
-    joined = b"".join(pages(read_page(each.pdf) for each in badges))
+    joined = b"".join(pages(page for each in badges for page in read_pages(each.pdf)))
 
     assert len(PdfReader(io.BytesIO(joined), strict=True).pages) == 20
     assert len(joined) / 20 < len(raster("badge")) / 5
