@@ -25,8 +25,14 @@ def round_currency(
 
 
 def format_currency(value: float | Decimal, currency: str, lang: str = "") -> str:
-    """Spell an amount in a currency (ISO 4217) as CLDR has it for a language."""
-    return _formatted(f"{{n, number, ::currency/{currency}}}", _exact(value), lang)
+    """Spell an amount in a currency (ISO 4217) as CLDR has it for a language.
+
+    It has the currency's digits, and more, up to six, where the value has: prices of
+    small parts do.
+    """
+    digits = "0" * _digits(currency) + "######"
+    pattern = f"{{n, number, ::currency/{currency} .{digits}}}"
+    return _formatted(pattern, _exact(value), lang)
 
 
 def format_decimal(value: float | Decimal, lang: str = "") -> str:
@@ -51,4 +57,5 @@ def _format(pattern: str, lang: str) -> MessageFormat:
 @lru_cache(64)
 def _digits(currency: str) -> int:
     """Return how many digits the minor units of a currency have."""
-    return len(format_currency(1, currency, _LANG).partition(".")[2])
+    one = _formatted(f"{{n, number, ::currency/{currency}}}", Decimal(1), _LANG)
+    return len(one.partition(".")[2])

@@ -61,3 +61,10 @@ def test_amounts_are_written_as_a_language_does(
 )
 def test_numbers_keep_their_digits(value: float, text: str) -> None:
     assert format_decimal(value) == text
+
+
+def test_a_price_of_small_parts_keeps_its_digits() -> None:
+    written = [format_currency(0.0375, each) for each in ("EUR", "JPY")]
+
+    assert written == ["€0.0375", "¥0.0375"]
+    assert format_currency(0.1 + 0.2, "EUR") == "€0.30"
