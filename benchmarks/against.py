@@ -59,6 +59,19 @@ def card(number: int) -> Mapping[str, Any]:
     return get(f"/images/card.png?{urlencode({'title': _title(number), **_REST})}")
 
 
+def badge(number: int) -> Mapping[str, Any]:
+    """Return the request of a badge with a QR code of its own."""
+    own = {"name": f"Ada {number} Lovelace", "company": "Analytical Engines"}
+    own |= {"event": "PyCon", "qr": f"https://example.org/b/{number}"}
+    return get(f"/images/badge.png?{urlencode(own)}")
+
+
+def certificate(number: int) -> Mapping[str, Any]:
+    """Return the request of a certificate for a new name."""
+    own = {"name": f"Ada {number} Lovelace", "course": "Orbital Mechanics"}
+    return get(f"/images/certificate.png?{urlencode(own)}")
+
+
 def solid(number: int) -> Mapping[str, Any]:
     """Return the request of one colour on the size of a card."""
     colour = f"{number * 7919 % (1 << 24):06x}"
@@ -86,6 +99,8 @@ def _zip(number: int, rows: int) -> Mapping[str, Any]:
 def _cases(tag: str, quick: bool) -> Iterator[Case]:
     part = 10 if quick else 1
     yield Case("card", "200", 40 // part, card)
+    yield Case("badge", "200", 40 // part, badge)
+    yield Case("certificate", "200", 20 // part, certificate)
     yield Case("solid", "200", 120 // part, solid)
     unchanged = get(_STORED, **{"If-None-Match": tag})
     yield Case("304", "304", 600 // part, lambda _: unchanged)

@@ -24,7 +24,7 @@ from statistics import median
 
 import requests
 
-from benchmarks import card, inprocess, servers, table
+from benchmarks import archives, card, inprocess, servers, table
 
 ROWS = 10_000
 FEW = 100
@@ -196,14 +196,47 @@ def check(count: int, samples: int) -> int:
     return samples
 
 
+def growth(sizes: Sequence[int]) -> Iterator[tuple[int, float, float]]:
+    """Yield sizes of archives, and of a badge the processor time in ms and the rate.
+
+    Small ones are made again and again, until they are a tenth of the largest or 3,000.
+    """
+    first = 0
+    with serving(2) as running:
+        archives.by_mimeo(running, first, 300)
+        for size in sizes:
+            turns = max(1, min(max(sizes) // 10, 3000) // size)
+            running.settle()
+            before, started = running.cpu_s(), time.perf_counter()
+            for _ in range(turns):
+                first += max(sizes)
+                archives.by_mimeo(running, first, size)
+            taken = time.perf_counter() - started
+            running.settle()
+            count = turns * size
+            yield size, (running.cpu_s() - before) / count * 1000, count / taken
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; return 1 where a budget is missed."""
     parser = argparse.ArgumentParser("python -m benchmarks.bulk", description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--growth", action="store_true", help="badges in archives of 100 rows and more"
+    )
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args(arguments)
     print(table.show_machine(options.markdown))
+    if options.growth:
+        sizes = [10**power for power in range(2, len(str(options.rows)))]
+        grown = [
+            (f"{size:,}", f"{each:.2f}", f"{rate:.0f}")
+            for size, each, rate in growth(sizes)
+        ]
+        head = ("rows", "CPU ms a badge", "badges/s")
+        print(table.show("Badges in archives", head, grown, options.markdown))
+        return 0
     seconds = max(2.0, min(options.rows / 500, 10.0))
     found = rates(options.rows, options.rounds, seconds)
     lines = [_rate_line(name, values, found) for name, values in found.items()]
