@@ -53,7 +53,8 @@ def paginate(
 
 def _read(value: Any, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, str):
-        text = value.strip()
+        # Spreadsheets begin a file with a mark of its encoding.
+        text = value.removeprefix("\ufeff").strip()
         if text[:1] not in ("[", "{"):
             yield from _csv(text, columns)
             return

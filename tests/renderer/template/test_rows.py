@@ -37,7 +37,7 @@ LIST = [
         "\n".join(orjson.dumps(row).decode() for row in LIST),
         [{**LIST[0], "quantity": "2", "price": "3.50"}, {**LIST[1], "quantity": None}],
         'description,quantity,price\n"Tea, green",2,3.50\nKanne,,-4\n',
-        "Description;Quantity;Price\r\nTea, green;2;3.5\r\n\r\nKanne;;-4",
+        "\ufeffDescription;Quantity;Price\r\nTea, green;2;3.5\r\n\r\nKanne;;-4",
         "price\tdescription\tquantity\n3.5\tTea, green\t2\n-4\tKanne",
         "price|description|quantity\n3.5|Tea, green|2\n-4|Kanne|",
     ],
