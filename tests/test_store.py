@@ -157,7 +157,7 @@ def test_a_suffix_makes_another_key(store: Store) -> None:
     assert store.get(f"{KEY}.archive") == b"two"
 
 
-@pytest.mark.parametrize("key", ["", "../" + KEY, KEY.upper(), KEY + "/x", KEY + ".A"])
+@pytest.mark.parametrize("key", ["", "../" + KEY, KEY.upper(), KEY + "/X", KEY + ".A"])
 def test_what_is_no_key_is_refused(store: Store, key: str) -> None:
     uses = (store.get, store.has)
     writes = (store.put, store.create)
@@ -747,3 +747,82 @@ def test_a_bucket_says_what_format_it_has(s3, monkeypatch, tmp_path):
     for use in (lambda: later.get(KEY), lambda: later.put(KEY, b"other")):
         with pytest.raises(StoreError, match="has format 2,"):
             use()
+
+
+@pytest.fixture(params=["folder", "memory", "bucket", "real bucket"])
+def unbounded(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Store:
+    """Each kind of store that keeps something, without a bound."""
+    if request.param in ("bucket", "real bucket"):
+        fixture = "s3" if request.param == "bucket" else "real_s3"
+        url = connect(request.getfixturevalue(fixture), monkeypatch, tmp_path)
+    else:
+        url = "memory:" if request.param == "memory" else str(tmp_path / "store")
+    return open_store(url, None, "jobs")
+
+
+def test_keys_that_are_paths_are_listed_by_their_folder(unbounded: Store) -> None:
+    other = "cd" * 32
+    unbounded.put(f"{KEY}/job.json", b"{}")
+    unbounded.put(f"{KEY}/chunks/0", iter((b"ab", b"c")))
+    unbounded.put(f"{KEY}/chunks/10", b"d")
+    unbounded.put(f"{other}/chunks/0", b"e")
+    unbounded.put(KEY, b"no path")
+
+    found = sorted(unbounded.below(f"{KEY}/chunks"))
+
+    assert found == [(f"{KEY}/chunks/0", 3), (f"{KEY}/chunks/10", 1)]
+    assert sorted(unbounded.folders()) == [KEY, other]
+    assert len(unbounded.below(KEY)) == 3
+    assert unbounded.read(f"{KEY}/chunks/0", 1, 3) == b"bc"
+
+
+# SeaweedFS shows a folder that is empty for a while.
+@pytest.mark.parametrize("unbounded", ["folder", "memory", "bucket"], indirect=True)
+def test_a_folder_goes_with_its_last_entry(unbounded: Store) -> None:
+    unbounded.put(f"{KEY}/chunks/0", b"a")
+    unbounded.put(f"{KEY}/job.json", b"b")
+
+    unbounded.delete(f"{KEY}/chunks/0")
+    left = unbounded.folders()
+    unbounded.delete(f"{KEY}/job.json")
+
+    assert left == [KEY]
+    assert unbounded.folders() == unbounded.below(KEY) == []
+
+
+def test_of_sixteen_who_create_a_path_one_does(unbounded: Store) -> None:
+    data = [iter((f"{number:02}".encode(), b"." * 100_000)) for number in range(16)]
+    key = f"{KEY}/chunks/7"
+
+    with ThreadPoolExecutor(16) as pool:
+        won = list(pool.map(partial(unbounded.create, key), data))
+
+    assert won.count(True) == 1
+    kept = unbounded.get(key)
+    assert kept is not None
+    assert bytes(kept) == f"{won.index(True):02}".encode() + b"." * 100_000
+
+
+@pytest.mark.parametrize("part", ["..", ".hidden", "A", "", "a/../b", "a\\b", "a\0"])
+def test_a_path_has_plain_parts_only(unbounded: Store, part: str) -> None:
+    for ask in (unbounded.get, unbounded.below, partial(unbounded.put, data=b"")):
+        with pytest.raises(ValueError, match="is not a key"):
+            ask(f"{KEY}/{part}")
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory"])
+def test_without_a_bound_nothing_goes(kind: str, tmp_path: Path) -> None:
+    url = "memory:" if kind == "memory" else str(tmp_path / "store")
+    kept = open_store(url, None, "jobs")
+    other = open_store(url, LIMIT, "media")
+
+    for number in range(64):
+        kept.create(f"{KEY}/chunks/{number}", bytes(LIMIT // 8))
+        other.put(f"{number:064x}", bytes(LIMIT // 16))
+
+    assert isinstance(kept, BoundedStore) and isinstance(other, BoundedStore)
+    assert (kept.sweep(), len(kept.below(KEY))) == (0, 64)
+    other.sweep()
+    assert not other.has(f"{0:064x}")

@@ -1,8 +1,9 @@
 """Bytes by key: a folder, memory, a bucket, or nothing.
 
-Keys are 64 hexadecimal digits with or without a suffix such as `.archive`. Most are
-content addresses, so that an entry never changes once it is written; the only questions
-are whether it is there and when it goes. Each room of a store has a bound of its own.
+Keys are 64 hexadecimal digits with or without a suffix such as `.archive`, or with a
+path behind them. Most are content addresses, so that an entry never changes once it is
+written; the only questions are whether it is there and when it goes. Each room of a
+store has a bound of its own, or none: then nothing goes but by `delete`.
 """
 
 import os
@@ -81,7 +82,7 @@ _CLIENT = frozenset(
 
 def open_store(
     url: str,
-    limit: int,
+    limit: int | None,
     room: str = "media",
     swept: Callable[[int, int], None] | None = None,
     *,
@@ -90,9 +91,9 @@ def open_store(
 ) -> Store:
     """Open a room of the store that `MIMEO_STORE` names, bounded to `limit` bytes.
 
-    What a `durable` room of a folder has taken outlives the machine's fall. `swept` is
-    told how many entries, and bytes, went at a time. At most `places` threads call a
-    bucket at a time.
+    Without a limit nothing is ever deleted to make room. What a `durable` room of a
+    folder has taken outlives the machine's fall. `swept` is told how many entries, and
+    bytes, went at a time. At most `places` threads call a bucket at a time.
     Raises StoreError where the folder cannot be made or written, or the URL of a
     bucket cannot be used, or where a later version of Mimeo has written there; of a
     bucket that shows at the first use, as whether it answers.

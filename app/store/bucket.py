@@ -117,6 +117,14 @@ class BucketStore(ObjectStore):
         super().__init__(bucket.open, room)
         self._bucket = bucket
 
+    def _below(self, path: str) -> list[tuple[str, int]]:
+        with self._bucket.call():
+            return super()._below(path)
+
+    def _folders(self) -> list[str]:
+        with self._bucket.call():
+            return super()._folders()
+
     def _get(self, path: str) -> bytes | memoryview:
         with self._bucket.call():
             return super()._get(path)
@@ -129,7 +137,7 @@ class BucketStore(ObjectStore):
         with self._bucket.call():
             super()._write(path, data)
 
-    def _create(self, path: str, data: bytes) -> None:
+    def _create(self, path: str, data: bytes | Iterator[bytes]) -> None:
         with self._bucket.call():
             super()._create(path, data)
 

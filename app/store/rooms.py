@@ -38,7 +38,8 @@ SWEEPER = "mimeo-sweeper"
 # sixty-fourth: eight workers together stay under the bound between two sweeps.
 _KEPT = 7 / 8
 _STEP = 1 / 64
-_KEY = re.compile(r"[0-9a-f]{64}(\.[a-z]+)?\Z")
+_PART_OF_KEY = r"[a-z0-9][a-z0-9.-]*"
+_KEY = re.compile(rf"[0-9a-f]{{64}}(\.[a-z]+|(/{_PART_OF_KEY})+)?\Z")
 # S3 takes no smaller parts. One at a time, because each is held in memory.
 _PART = 5 << 20
 # What a disk is at this moment, and not how it was set up.
@@ -93,7 +94,7 @@ class ObjectStore:
         except (BaseError, OSError) as error:
             raise fault("write", key, error) from error
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         """Keep the bytes where there is no entry yet; return whether they are kept.
 
         A bucket decides it (If-None-Match, RFC 9110, section 13.1.2).
@@ -117,9 +118,39 @@ class ObjectStore:
         except (BaseError, OSError) as error:
             raise fault("delete", key, error) from error
 
+    def below(self, folder: str) -> list[tuple[str, int]]:
+        """Return key and size of all entries below a folder, in no order."""
+        if not _KEY.match(folder):
+            raise ValueError(f"{folder!r} is not a key")
+        start = len(self._room) + 1
+        found = self._listed(self._below, f"{self._room}/{folder}")
+        return [(path[start:], size) for path, size in found]
+
+    def folders(self) -> list[str]:
+        """Return the first parts of all keys that are paths, in no order."""
+        names = (path.rpartition("/")[2] for path in self._listed(self._folders))
+        # Those of keys without a path are spread over folders of two digits.
+        return [name for name in names if _KEY.match(name)]
+
+    def _listed(self, look: Callable[..., list[T]], *where: str) -> list[T]:
+        try:
+            return look(*where)
+        except FileNotFoundError:
+            return []
+        except (BaseError, OSError) as error:
+            raise fault("list", self._room, error) from error
+
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing: neither a bucket nor memory has locks between processes."""
         return nullcontext(False)
+
+    def _below(self, path: str) -> list[tuple[str, int]]:
+        listed = chain.from_iterable(obstore.list(self._open(), prefix=path))
+        return [(entry["path"], entry["size"]) for entry in listed]
+
+    def _folders(self) -> list[str]:
+        found = obstore.list_with_delimiter(self._open(), prefix=self._room)
+        return list(found["common_prefixes"])
 
     def _get(self, path: str) -> bytes | memoryview:
         return obstore.get(self._open(), path).bytes().to_bytes()
@@ -138,9 +169,11 @@ class ObjectStore:
         # A bucket shows a multipart upload when its last part is in: whole, or not.
         obstore.put(self._open(), path, data, chunk_size=_PART, max_concurrency=1)
 
-    def _create(self, path: str, data: bytes) -> None:
+    def _create(self, path: str, data: bytes | Iterator[bytes]) -> None:
+        # In one request: only that can be made conditional.
+        whole = data if isinstance(data, bytes) else b"".join(data)
         try:
-            obstore.put(self._open(), path, data, mode="create")
+            obstore.put(self._open(), path, whole, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
             raise FileExistsError from error
 
@@ -154,6 +187,8 @@ class ObjectStore:
         """Spread entries over 256 folders: one folder of a million files is slow."""
         if not _KEY.match(key):
             raise ValueError(f"{key!r} is not a key")
+        if "/" in key:
+            return f"{self._room}/{key}"
         return f"{self._room}/{key[:2]}/{key}"
 
     def _open(self) -> Backend:
@@ -168,7 +203,8 @@ class ObjectStore:
 class BoundedStore(ObjectStore):
     """A room of this process's memory that deletes its oldest beyond `limit` bytes.
 
-    `swept` is told how many entries, and bytes, went at a time.
+    Without a limit nothing is deleted. `swept` is told how many entries, and bytes,
+    went at a time.
     """
 
     shared = False
@@ -177,13 +213,13 @@ class BoundedStore(ObjectStore):
         self,
         connect: Callable[[], Backend],
         room: str,
-        limit: int,
+        limit: int | None,
         swept: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__(connect, room)
         self._limit = limit
         self._swept = swept
-        self._step = max(1, int(limit * _STEP))
+        self._step = max(1, int((limit or 0) * _STEP))
         self._unswept = self._step
 
     def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
@@ -205,8 +241,11 @@ class BoundedStore(ObjectStore):
             super().put(key, counted(data))
         self._count(written)
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         """Keep the bytes where there is no entry yet; return whether they are kept."""
+        if self._limit is None:
+            return super().create(key, data)
+        data = data if isinstance(data, bytes) else b"".join(data)
         self._refuse_more(len(data))
         created = super().create(key, data)
         if created:
@@ -215,11 +254,13 @@ class BoundedStore(ObjectStore):
 
     def _refuse_more(self, size: int) -> None:
         # One entry may take what a sweep leaves free: others would have to go for it.
-        if size > int(self._limit * (1 - _KEPT)):
+        if self._limit is not None and size > int(self._limit * (1 - _KEPT)):
             raise StoreError(f"{size:,} bytes are too many for one entry")
 
     def sweep(self) -> int:
         """Delete the oldest entries beyond the bound; return how many bytes went."""
+        if self._limit is None:
+            return 0
         entries = sorted(self._entries())
         excess = sum(size for _, size, _ in entries) - int(self._limit * _KEPT)
         freed = count = 0
@@ -240,6 +281,8 @@ class BoundedStore(ObjectStore):
             yield entry["last_modified"].timestamp(), entry["size"], entry["path"]
 
     def _count(self, written: int) -> None:
+        if self._limit is None:
+            return
         with self._guard:
             self._unswept += written
             due = self._unswept > self._step
@@ -273,7 +316,7 @@ class FolderStore(BoundedStore):
         self,
         root: Path,
         room: str,
-        limit: int,
+        limit: int | None,
         swept: Callable[[int, int], None] | None = None,
         *,
         durable: bool = False,
@@ -321,7 +364,7 @@ class FolderStore(BoundedStore):
     def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
         self._keep(path, data, os.rename)
 
-    def _create(self, path: str, data: bytes) -> None:
+    def _create(self, path: str, data: bytes | Iterator[bytes]) -> None:
         # Unlike a rename, it fails where there is a file.
         self._keep(path, data, os.link)
 
@@ -364,6 +407,21 @@ class FolderStore(BoundedStore):
             finally:
                 os.close(descriptor)
 
+    def _below(self, path: str) -> list[tuple[str, int]]:
+        # Of 2,000 entries 8 ms; obstore takes 90.
+        found: list[tuple[str, int]] = []
+        left = [path]
+        while left:
+            folder = left.pop()
+            with os.scandir(f"{self._folder}/{folder}") as entries:
+                for entry in entries:
+                    inner = f"{folder}/{entry.name}"
+                    if entry.is_dir():
+                        left.append(inner)
+                    else:
+                        found.append((inner, entry.stat().st_size))
+        return found
+
     def _get(self, path: str) -> bytes | memoryview:
         # A `Path` and a file object take longer than the disk.
         file = os.open(f"{self._folder}/{path}", os.O_RDONLY)
@@ -383,7 +441,14 @@ class FolderStore(BoundedStore):
             return os.pread(file.fileno(), max(0, end - start), start)
 
     def _delete(self, path: str) -> None:
-        (self._root / path).unlink()
+        file = self._root / path
+        file.unlink()
+        # The folders of a key that is a path are its own, and go with the last entry.
+        folders = path.split("/")[1:-1]
+        if _KEY.match(folders[0]):
+            with suppress(OSError):
+                for _, folder in zip(folders, file.parents, strict=False):
+                    folder.rmdir()
 
     def _size(self, path: str) -> int:
         return (self._root / path).stat().st_size

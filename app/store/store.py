@@ -63,14 +63,25 @@ class Store(Protocol):
         What the iterator raises is raised, and nothing is kept.
         """
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         """Keep the bytes where there is no entry yet; return whether they are kept.
 
-        Of all who do so at one moment, on whatever machine, one gets True.
+        For a bucket they are in memory at one time. Of all who do so at one moment, on
+        whatever machine, one gets True.
         """
 
     def delete(self, key: str) -> None:
         """Forget what is under a key, if there is anything."""
+
+    def below(self, folder: str) -> list[tuple[str, int]]:
+        """Return key and size of all entries below a folder, in no order.
+
+        Keys may be paths: 64 digits and names of lower-case letters, digits, dots and
+        hyphens, a slash before each; a folder is a key without the last of them.
+        """
+
+    def folders(self) -> list[str]:
+        """Return the first parts, 64 digits, of all keys that are paths."""
 
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold the key against other processes while the body runs.
@@ -102,12 +113,20 @@ class NoStore:
     def put(self, key: str, data: bytes | Iterator[bytes]) -> None:
         """Forget the bytes."""
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, data: bytes | Iterator[bytes]) -> bool:
         """Forget the bytes; there never was an entry."""
         return True
 
     def delete(self, key: str) -> None:
         """Do nothing: there never is an entry."""
+
+    def below(self, folder: str) -> list[tuple[str, int]]:
+        """Return nothing."""
+        return []
+
+    def folders(self) -> list[str]:
+        """Return nothing."""
+        return []
 
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing."""
