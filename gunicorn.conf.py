@@ -114,9 +114,19 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Copy the worker for callers' HTML, before it has threads."""
+    """Copy the worker for callers' HTML, before it has threads; then draw jobs."""
     extensions = getattr(worker.app.wsgi(), "extensions", {})
     extensions.get("mimeo.fork_early", bool)()
+    if "mimeo.jobs" in extensions:
+        extensions["mimeo.jobs"].start()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Leave the chunk of a job that a worker draws, so that another goes on at once."""
+    # None in the master, where this is called for workers that were found dead.
+    engine = getattr(worker.app.callable, "extensions", {}).get("mimeo.jobs")
+    if engine is not None:
+        engine.close()
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -57,7 +57,7 @@ def open_catalogue(
 
 
 def open_room(
-    settings: Settings, limit: int, room: str, *, durable: bool = False
+    settings: Settings, limit: int | None, room: str, *, durable: bool = False
 ) -> Store:
     """Open a room of the store, bounded to `limit` bytes; raise BadSetting."""
     try:

@@ -23,9 +23,14 @@ from app.bootstrap import (
     report_errors,
     trace,
 )
+from app.collection.export.exports import FORMS
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings, budget_of
+from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.job_ledger import JobLedger, room_bytes
+from app.jobs.local_engine import LocalEngine
+from app.jobs.results import JobResults
 from app.observability import access_log, metrics
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
@@ -50,6 +55,7 @@ from app.views import (
     images,
     index,
     inference,
+    jobs,
     media,
     openai,
     sheets,
@@ -118,6 +124,19 @@ def build(
     drawing = CollectionDrawing(
         pipeline, repository, settings, describe, errors.refused, quotas
     )
+    ledger_of_jobs = JobLedger(
+        open_room(settings, None, "jobs", durable=True),
+        room_bytes(settings),
+        settings.jobs_ttl_s,
+        settings.workers,
+    )
+    chunks = ChunkDrawing(
+        ledger_of_jobs, drawing, pipeline, catalogue, settings, keys, describe
+    )
+    engine, results = LocalEngine(ledger_of_jobs, chunks), JobResults(ledger_of_jobs)
+    answers = jobs.JobAnswers(
+        ledger_of_jobs, engine, chunks, results, drawing, catalogue, settings
+    )
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
@@ -137,9 +156,16 @@ def build(
         inference.blueprint(generations),
         openai.blueprint(generations, link),
         *((media.blueprint(pipeline, tracking),) if linked else ()),
-        collections.blueprint(repository, catalogue, pipeline, settings),
+        collections.blueprint(
+            repository,
+            catalogue,
+            pipeline,
+            settings,
+            partial(answers.later, FORMS["zip"], whole=False),
+        ),
         sheets.blueprint(repository, drawing, settings),
-        archives.blueprint(repository, drawing, catalogue, settings),
+        archives.blueprint(repository, drawing, catalogue, settings, answers.later),
+        jobs.blueprint(answers, ledger_of_jobs, engine, results, drawing, settings),
         catalogue_view.blueprint(catalogue, settings),
         health.blueprint(catalogue, store),
         index.blueprint(catalogue),
@@ -154,6 +180,8 @@ def build(
     app.extensions["mimeo.fork_early"] = partial(
         _fork_early, isolation, processes, catalogue
     )
+    # Its thread is begun by servers after the fork, or by the first job.
+    app.extensions["mimeo.jobs"] = engine
     wrapped = access_log.AccessLog(
         app.wsgi_app, write=settings.access_log, usual=SHARED, fixed=BY_PATH
     )

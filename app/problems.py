@@ -27,6 +27,15 @@ from app.collection.export.zip import Changed
 from app.collection.lookahead import Unfinished
 from app.collection.repository import CollectionsNotKept
 from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
+from app.jobs.errors import (
+    DamagedJob,
+    JobEnded,
+    JobsFull,
+    JobsNotKept,
+    JobUnfinished,
+    RecordedFailure,
+    UnknownJob,
+)
 from app.parsing.accept import NotAcceptable
 from app.parsing.image import BadBody, BodyTooLarge, StalePin, UnsupportedBody
 from app.pipeline.admission import Busy
@@ -73,7 +82,7 @@ _TOLD = (
     *("field", "limit", "allowed", "value", "known"),
     *("file", "line", "current", "index", "count"),
     *("upstream", "hop", "upstream_status", "outcome_unknown"),
-    *("scope", "help", "host", "remaining", "unit"),
+    *("state", "scope", "help", "host", "remaining", "unit"),
 )
 
 
@@ -111,6 +120,14 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (DamagedCollection, 410, "damaged-collection", "The collection is damaged"),
     (Changed, 500, "changed-image", "An image is no longer what it was"),
     (CollectionsNotKept, 501, "no-shelf", "Collections are not kept here"),
+    (UnknownJob, 404, "unknown-job", "No such job"),
+    (JobEnded, 409, "job-ended", "The job has ended"),
+    (JobUnfinished, 409, "job-unfinished", "The job has no result"),
+    (DamagedJob, 410, "damaged-job", "The job is damaged"),
+    (RecordedFailure, 422, "failed-image", "An image of the job failed"),
+    (JobsNotKept, 501, "no-jobs", "Jobs are not kept here"),
+    # RFC 4918, 11.5: the server cannot store what would come of it.
+    (JobsFull, 507, "jobs-full", "There is no room for the job"),
     # 400 and not 422: what cannot be read has no field that could be named.
     (BadBody, 400, "bad-body", "The request cannot be read"),
     (BadHead, 400, "bad-head", "The head of the request cannot be read"),

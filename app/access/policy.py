@@ -5,6 +5,7 @@
 | look | anyone | anyone | anyone | |
 | draw | anyone | signature or key | signature or key | `draw:<renderer>` |
 | keep | anyone | key | key | `draw:...` |
+| jobs | anyone | key | key | `jobs` |
 | read | who has the id | signature or key | signature or key | `read` |
 | buy | local, key, signature | the same | the same | `services` |
 | administer | local, key | local, key | local, key | `admin` |
@@ -25,6 +26,7 @@ _DRAW_HELP = "MIMEO_ACCESS=open lets anyone draw."
 _HELP = {
     "draw": _DRAW_HELP,
     "keep": "MIMEO_ACCESS=open lets anyone keep collections.",
+    "jobs": "MIMEO_ACCESS=open lets anyone submit jobs.",
     "read": "MIMEO_ACCESS=open lets whoever has the id read what is kept.",
     "admin": "`mimeo serve` on a loopback address needs none for programs beside it.",
 }
@@ -46,14 +48,14 @@ class Policy:
             return
         if action == "administer":
             _need(caller, "admin", _HELP["admin"])
-        elif self.mode != "open" and action in ("draw", "keep", "read"):
-            scope = "read" if action == "read" else "draw:*"
+        elif self.mode != "open" and action in ("draw", "keep", "jobs", "read"):
+            scope = action if action in ("read", "jobs") else "draw:*"
             if caller.kind == "anonymous":
                 raise KeyRequired(scope, _HELP[action])
-            if action == "keep" and caller.kind == "signature":
+            if action in ("keep", "jobs") and caller.kind == "signature":
                 raise KeyRequired(scope, "A signature is for GET and HEAD.")
-            if action == "read":
-                _need(caller, "read", _HELP["read"])
+            if action in ("read", "jobs"):
+                _need(caller, scope, _HELP[action])
 
     def draw(self, caller: Caller, renderer: str, *, service: bool) -> None:
         """Refuse the drawing by a renderer; raise KeyRequired, ScopeMissing.
@@ -88,6 +90,11 @@ class Policy:
         if caller.kind == "local" or (mine and key is not None and key.draws):
             return
         _need(caller, "admin", "Whoever made it with a key may delete it, too.")
+
+    def cancel(self, caller: Caller, account: str) -> None:
+        """Refuse to cancel another account's job; raise KeyRequired, ScopeMissing."""
+        if caller.kind != "local" and caller.id != account:
+            _need(caller, "admin", "Whoever submitted it may cancel it, too.")
 
 
 def _need(caller: Caller, scope: str, help: str) -> None:
@@ -128,6 +135,20 @@ def require_delete(owner: str | None) -> None:
     caller = CALLER.get()
     if caller.policy is not None:
         caller.policy.delete(caller, owner)
+
+
+def require_cancel(account: str) -> None:
+    """Refuse the current caller to cancel another account's job, or go on."""
+    caller = CALLER.get()
+    if caller.policy is not None:
+        caller.policy.cancel(caller, account)
+
+
+def require_jobs() -> None:
+    """Refuse the current caller to submit jobs, or go on."""
+    caller = CALLER.get()
+    if caller.policy is not None:
+        caller.policy.check(caller, "jobs")
 
 
 def require_buy(*services: str) -> None:

@@ -60,9 +60,9 @@ class Rates:
         self._guard = threading.Lock()
         self._leases: OrderedDict[str, _Lease] = OrderedDict()
 
-    def charge(self) -> "Charge":
-        """Return what the current caller is to be charged by."""
-        return Charge(self, CALLER.get())
+    def charge(self, admitted: Caller | None = None) -> "Charge":
+        """Return what the current caller, or one `admitted` before, is charged by."""
+        return Charge(self, admitted or CALLER.get(), admitted=admitted is not None)
 
     def check(self, caller: Caller) -> None:
         """Raise RateExceeded where the caller has nothing left."""
@@ -148,10 +148,10 @@ class Charge:
 
     __slots__ = ("_admitted", "_rates", "caller")
 
-    def __init__(self, rates: Rates, caller: Caller) -> None:
+    def __init__(self, rates: Rates, caller: Caller, *, admitted: bool = False) -> None:
         self._rates = rates
         self.caller = caller
-        self._admitted = False
+        self._admitted = admitted
 
     def check(self) -> None:
         """Raise RateExceeded where the caller has nothing left, and was not let in."""

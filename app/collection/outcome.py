@@ -50,7 +50,8 @@ class Bundle:
 
     `describe` says an error as a problem's members. `flaw` is called before an
     image is reported as failed that may be drawn next time: the same URL then no
-    longer names the same bytes.
+    longer names the same bytes. Where the answer has `begun` before an image is known,
+    the first that failed is reported as all others are.
     """
 
     id: str
@@ -58,12 +59,13 @@ class Bundle:
     outcomes: Outcomes
     describe: Callable[[Exception], Mapping[str, Any]]
     flaw: Callable[[], None]
+    begun: bool = False
 
 
 def reported(bundle: Bundle) -> Outcomes:
     """Yield the outcomes; raise ImageFailed where the very first one failed."""
     # Until the first image no header has left: its failure can be the status.
-    first = True
+    first = not bundle.begun
     for outcome in bundle.outcomes:
         if isinstance(outcome, Failed):
             if first:

@@ -185,6 +185,23 @@ class Settings:
         parsers.whole(1 << 20, _BYTES),
         "Bytes that the store may hold of collections and their manifests.",
     )
+    jobs_bytes: int | None = _setting(
+        None,
+        parsers.whole(1 << 20, _BYTES),
+        "Bytes that the store may hold of jobs; nothing of them goes to make room. By "
+        "default 10 GiB in a folder, 256 MiB in memory, and no bound in a bucket.",
+    )
+    jobs_ttl_s: int = _setting(
+        604_800,
+        parsers.whole(60, 31_536_000),
+        "Seconds for which a job is kept after its end.",
+    )
+    max_job_rows: int = _setting(
+        10_000_000, parsers.whole(1, 100_000_000), "Images of one job."
+    )
+    max_job_bytes: int = _setting(
+        1 << 33, parsers.whole(1024, 1 << 40), "Bytes of a job's upload."
+    )
     lookahead_bytes: int = _setting(
         1 << 24,
         parsers.whole(1, 1 << 32),

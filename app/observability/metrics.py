@@ -135,6 +135,11 @@ _evicted = _counter(
 _evicted_bytes = _counter(
     "store_evicted_bytes", "Bytes of the entries that went to make room.", "room"
 )
+_chunks = _counter(
+    "job_chunks",
+    "Chunks of jobs by what became of them: done, duplicate or left.",
+    "outcome",
+)
 _ended = _counter(*multiprocess.ENDED)
 _recycled = _counter(
     "workers_recycled", "Workers that were replaced because they outgrew their memory."
@@ -256,6 +261,11 @@ def count_evicted(room: str, entries: int, size: int) -> None:
     _evicted_bytes.labels(room).inc(size)
 
 
+def count_chunk(outcome: str) -> None:
+    """Count a chunk of a job that was drawn or begun with, by what became of it."""
+    _chunks.labels(outcome).inc()
+
+
 def release() -> str:
     """Return the version of Mimeo that runs."""
     try:
@@ -279,6 +289,8 @@ def begin(slots: int, upstreams: Iterable[str] = ()) -> None:
     for room in ROOMS:
         _evicted.labels(room)
         _evicted_bytes.labels(room)
+    for outcome in ("done", "duplicate", "left"):
+        _chunks.labels(outcome)
     for room in ("media", "purchases"):
         for result in ("hit", "miss"):
             _lookups.labels(room, result)

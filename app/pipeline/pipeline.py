@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from app.access.caller import CALLER
+from app.access.caller import CALLER, Caller
 from app.access.errors import Exhausted
 from app.access.rates import Charge, Rates
 from app.config import Settings, allocator
@@ -222,9 +222,12 @@ class Pipeline:
             return production
         return replace(production, source=purchase.source)
 
-    def charge(self) -> Charge:
-        """Return what the images of one collection are put on, for its caller."""
-        return self._rates.charge()
+    def charge(self, admitted: Caller | None = None) -> Charge:
+        """Return what the images of one collection are put on, for its caller.
+
+        Who was `admitted` before is debited, and not refused.
+        """
+        return self._rates.charge(admitted)
 
     def submit(
         self,

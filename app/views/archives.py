@@ -1,5 +1,6 @@
 """A whole collection in one answer: `/collections/<id>.<form>`, and made at once."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
@@ -19,6 +20,7 @@ from app.renderer.errors import shorten
 from app.views.body import read_link, receive
 from app.views.images import spare
 
+Later = Callable[[Form], Response | None]
 # Beyond the length of any answer: whether a Range counts does not depend on it.
 _ANY_LENGTH = 1 << 62
 
@@ -28,8 +30,12 @@ def blueprint(
     drawing: CollectionDrawing,
     catalogue: Catalogue,
     settings: Settings,
+    later: Later,
 ) -> Blueprint:
-    """Return the routes of whole collections."""
+    """Return the routes of whole collections.
+
+    `later` answers where the request would rather not wait for one.
+    """
     bp = Blueprint("archives", __name__)
 
     def deliver(
@@ -47,7 +53,7 @@ def blueprint(
     @bp.get("/collections/<key>.<form>")
     def send(key: str, form: str) -> Response:
         """Send a collection that is kept."""
-        row = _form(form)
+        row = form_of(form)
         given, ignored = read_link(row.names, settings.tracking_names)
         options = read_options(row.options, given)
         collection = repository.open(key)
@@ -62,7 +68,10 @@ def blueprint(
     @bp.post("/collections.<form>")
     def create(form: str) -> Response:
         """Make a collection and send it at once."""
-        row = _form(form)
+        row = form_of(form)
+        answered = later(row)
+        if answered is not None:
+            return answered
         draft, given = receive(catalogue, settings, row.names)
         with ExitStack() as ending:
             ending.callback(draft.close)
@@ -115,9 +124,9 @@ def _deliver(
             if whole is None:
                 terms = _terms(export, pinned=False)
     if whole is not None:
-        return _send_known(export, terms, whole, ending, said)
+        return send_known(export.form, terms, whole, ending, said)
     # A stream that breaks off has told its status long before: not for good, then.
-    pairs = [*_pairs(export, terms._replace(pinned=False)), *said]
+    pairs = [*headers_of(export.form, terms._replace(pinned=False)), *said]
     if request.method == "HEAD":
         return Answer("200 OK", pairs, ())
     chunks = drawing.first_run(export)
@@ -136,9 +145,10 @@ def _terms(export: Export, *, pinned: bool) -> Terms:
     )
 
 
-def _pairs(export: Export, terms: Terms) -> list[tuple[str, str]]:
+def headers_of(form: Form, terms: Terms) -> list[tuple[str, str]]:
+    """Return the headers that an answer in a form has, drawn or not."""
     return [
-        ("Content-Type", export.form.media_type),
+        ("Content-Type", form.media_type),
         ("Content-Disposition", terms.disposition),
         *terms.validators(),
     ]
@@ -150,25 +160,26 @@ def _wants_range(terms: Terms) -> bool:
     return select_range(asked, current, _ANY_LENGTH).status != 200
 
 
-def _send_known(
-    export: Export,
+def send_known(
+    form: Form,
     terms: Terms,
     whole: Whole,
     ending: ExitStack,
-    said: tuple[tuple[str, str], ...],
+    said: tuple[tuple[str, str], ...] = (),
 ) -> Response:
     """Send what has a known length, or the range of it that was asked for."""
     status, place, start, stop = choose_part(
         request.environ, terms.representation, whole.length
     )
-    pairs = [*_pairs(export, terms), *said, ("Accept-Ranges", "bytes"), *place]
+    pairs = [*headers_of(form, terms), *said, ("Accept-Ranges", "bytes"), *place]
     if request.method == "HEAD":
         return Answer("200 OK", [*pairs, ("Content-Length", str(whole.length))], ())
     chunks = whole.cut(start, stop)
     return stream(status, pairs, chunks, stop - start, ending.pop_all().close)
 
 
-def _form(name: str) -> Form:
+def form_of(name: str) -> Form:
+    """Return a form by its name; raise NotFound."""
     if name not in FORMS:
         known = ", ".join(FORMS)
         raise NotFound(

@@ -1,5 +1,7 @@
 """Collections: created, described, one image of them, a sheet of all."""
 
+from collections.abc import Callable
+
 import orjson
 from flask import Blueprint, Response, request
 
@@ -31,8 +33,12 @@ def blueprint(
     catalogue: Catalogue,
     pipeline: Pipeline,
     settings: Settings,
+    later: Callable[[], Response | None],
 ) -> Blueprint:
-    """Return the routes of collections and of their single images."""
+    """Return the routes of collections and of their single images.
+
+    `later` answers where the request would rather have it drawn as a job.
+    """
     bp = Blueprint("collections", __name__, url_prefix="/collections")
 
     def described(collection: Collection) -> dict[str, object]:
@@ -45,6 +51,9 @@ def blueprint(
         wanted = read_query().get("preview")
         if wanted is not None:
             return _previewed(wanted)
+        answered = later()
+        if answered is not None:
+            return answered
         # Before the body is read: 64 MiB would be sent in vain.
         repository.check()
         draft, _ = receive(catalogue, settings)

@@ -54,6 +54,14 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "sheets.show": "read",
         "archives.create": "keep",
         "archives.send": "read",
+        "jobs.create": "jobs",
+        "jobs.index": "jobs",
+        "jobs.show": "jobs",
+        "jobs.cancel": "jobs",
+        "jobs.delete": "jobs",
+        "jobs.archive": "read",
+        "jobs.manifest": "read",
+        "jobs.errors": "read",
         "media.show": "media",
     }
 )

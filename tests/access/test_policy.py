@@ -17,13 +17,14 @@ from app.views.gate import ACTIONS
 from tests.test_services import serving
 from tests.upstream.pictures import PNG, b64
 from tests.upstream.wire_forms import Form
+from tests.waiting import wait_until
 
 MODES = ("open", "signed", "keys")
 CALLERS = (
     *("anonymous", "local", "wrong key", "key without scope", "right key"),
     *("bad signature", "expired", "right"),
 )
-RIGHT = ("draw:*", "read", "admin")
+RIGHT = ("draw:*", "read", "jobs", "admin")
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 PROMPT = {"prompt": "a lighthouse"}
 DOT = {"image_url": f"data:image/png;base64,{b64(PNG)}"}
@@ -72,6 +73,16 @@ ROWS = {
     "archives.create": Route(
         "POST", "/collections.zip", {"renderer": "solid", "items": [{"width": 7}]}
     ),
+    "jobs.create": Route(
+        "POST", "/jobs", {"renderer": "solid", "items": [{"width": 7}]}
+    ),
+    "jobs.index": Route("GET", "/jobs"),
+    "jobs.show": Route("GET", "{job}"),
+    "jobs.cancel": Route("POST", "{job}/cancel", None, 409),
+    "jobs.delete": Route("DELETE", "{job}", None, 409),
+    "jobs.archive": Route("GET", "{job}/archive.zip"),
+    "jobs.manifest": Route("GET", "{job}/manifest.json"),
+    "jobs.errors": Route("GET", "{job}/errors"),
     "media.show": Route("GET", "{media}"),
 }
 # By action and mode, what each caller gets; None is what the route says.
@@ -89,6 +100,9 @@ WANTED = {("look", mode): OPEN for mode in MODES} | {
     ("keep", "open"): OPEN,
     ("keep", "signed"): NEEDS_KEY,
     ("keep", "keys"): NEEDS_KEY,
+    ("jobs", "open"): OPEN,
+    ("jobs", "signed"): NEEDS_KEY,
+    ("jobs", "keys"): NEEDS_KEY,
     ("read", "open"): OPEN,
     ("read", "signed"): NEEDS_EITHER,
     ("read", "keys"): NEEDS_EITHER,
@@ -107,6 +121,7 @@ class World(NamedTuple):
     poor: str
     kept: str
     media: str
+    job: str
     service: Any
 
     def client(self) -> FlaskClient:
@@ -143,13 +158,18 @@ def world(
         asked = {**PROMPT, "model": "dream", "response_format": "url"}
         answer = local.post("/v1/images/generations", json=asked).get_json()
         media = answer["data"][0]["url"].removeprefix("http://localhost")
-        yield World(app, signer, right, poor, kept, media, service)
+        job = local.post("/jobs", json=made).headers["Location"]
+        wait_until(lambda: local.get(job).get_json()["finished"] is not None)
+        yield World(app, signer, right, poor, kept, media, job, service)
+        app.extensions["mimeo.jobs"].close()
         app.extensions["mimeo"].close()
 
 
 def ask(world: World, caller: str, route: Route) -> Any:
     """Ask as a caller of a kind; whoever is not local comes through a proxy."""
-    path = route.path.format(kept=world.kept, media=world.media.partition("?")[0])
+    path = route.path.format(
+        kept=world.kept, media=world.media.partition("?")[0], job=world.job
+    )
     headers = {} if caller == "local" else {"X-Forwarded-For": "203.0.113.7"}
     if caller == "wrong key":
         headers["Authorization"] = f"Bearer {world.right[:-1]}x"
@@ -186,13 +206,24 @@ def test_every_rule_for_every_caller(world: World, endpoint: str, caller: str) -
         wanted["wrong key"] = 401
     else:
         wanted = dict(WANTED[action, mode])
-    if route.method == "POST" and caller in ("bad signature", "expired", "right"):
+    if route.method in ("POST", "DELETE") and caller in (
+        "bad signature",
+        "expired",
+        "right",
+    ):
         # A signature is for GET and HEAD.
         wanted[caller] = 403
 
+    if endpoint in ("jobs.cancel", "jobs.delete"):
+        # It is the local caller's: of the others an operator may cancel it.
+        wanted["anonymous"] = 401
+        wanted["key without scope"] = 403
+
     answer = ask(world, caller, route)
 
-    assert answer.status_code == (wanted[caller] or route.status), answer.text
+    # A job is accepted, or done by the time of its answer.
+    status = 200 if answer.status_code == 202 else answer.status_code
+    assert status == (wanted[caller] or route.status), answer.text
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="mimeo"')
     if caller in ("right key", "right") and answer.status_code == 200:

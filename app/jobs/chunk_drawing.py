@@ -1,0 +1,251 @@
+"""Draw one chunk of a job, and find out what is left: the same for every engine.
+
+Chunks are drawn by what draws the rows of an export, so that the archive in a request
+and that of a job are the same bytes.
+"""
+
+import logging
+import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from threading import Event
+
+from app.access.caller import Caller
+from app.access.keys import KeyRing
+from app.archive.manifest import Manifest
+from app.collection.collection import Collection, Item
+from app.collection.errors import CollectionError, ExpiredCollection
+from app.collection.export.exports import FORMS
+from app.collection.export.zip import entry_of, failure_of
+from app.collection.lookahead import CollectionDrawing, Describe
+from app.collection.outcome import Drawn, Failed, Outcome
+from app.config import Settings
+from app.jobs.chunk import encode
+from app.jobs.errors import JobError, UnknownJob
+from app.jobs.job import Job
+from app.jobs.job_ledger import ChunkAttempt, JobLedger
+from app.observability import metrics
+from app.pipeline.pipeline import Pipeline
+from app.renderer.catalogue import Catalogue
+from app.renderer.errors import RendererError, Undrawable
+
+_LOG = logging.getLogger("mimeo.jobs")
+Draw = Callable[[Iterable[Item | Failed]], Generator[Outcome | None]]
+# Of a chunk so much is in memory until it is done; the rest is in a file.
+_HELD = 8 << 20
+# Between two looks whether somebody wants no more.
+_LOOK_S = 1.0
+# What failed and may not fail again is drawn anew after so many seconds.
+_PAUSES_S = (1.0, 5.0)
+# Where more began with a chunk and never ended, each of its rows is drawn alone.
+_MOST_UNCLEAN = 5
+# Jobs whose rows are open.
+_OPEN = 4
+# Jobs have limits of their own, and what all images take is bounded by their room.
+_ANY_PIXELS = 1 << 62
+
+
+class ChunkLeft(Exception):
+    """A chunk is left, because the process is to end or the job is cancelled."""
+
+
+def bounds_for_jobs(settings: Settings) -> Settings:
+    """Return the settings by which the rows of a job are read."""
+    return replace(
+        settings,
+        max_rows=settings.max_job_rows,
+        max_collection_bytes=settings.max_job_bytes,
+        max_collection_pixels=_ANY_PIXELS,
+    )
+
+
+class ChunkDrawing:
+    """Draws chunks in one process; may be used by several threads."""
+
+    def __init__(
+        self,
+        ledger: JobLedger,
+        drawing: CollectionDrawing,
+        pipeline: Pipeline,
+        catalogue: Catalogue,
+        settings: Settings,
+        keys: KeyRing,
+        describe: Describe,
+    ) -> None:
+        self._ledger = ledger
+        self._drawing = drawing
+        self._pipeline = pipeline
+        self._catalogue = catalogue
+        self._bounds = bounds_for_jobs(settings)
+        self._keys = keys
+        self._describe = describe
+        self._collections: OrderedDict[str, Collection] = OrderedDict()
+
+    def missing(self, job: Job) -> list[int]:
+        """Return the chunks that are to be drawn; write the end down where it is time.
+
+        Whoever calls this again and again finds whatever others left behind.
+        """
+        if self._ledger.end(job.id) is not None:
+            return []
+        if self._ledger.is_cancelled(job):
+            if self._ledger.is_idle(job):
+                self._ledger.finish(job, "cancelled")
+            return []
+        if self._ledger.rows(job) is None:
+            if self._ledger.abandoned(job):
+                self._fail(job, UnknownJob(job.id))
+            return []
+        done = self._ledger.done(job)
+        if len(done) == job.chunks:
+            self._ledger.finish(job, "succeeded")
+            return []
+        return [chunk for chunk in range(job.chunks) if chunk not in done]
+
+    def draw(self, job: Job, chunk: int, stopping: Event) -> bool:
+        """Draw a chunk, unless another does; return whether it was begun.
+
+        It is left where `stopping` is set or the job is cancelled. What is wrong with
+        all of the job ends it. Raises StoreError.
+        """
+        with self._ledger.attempt(job, chunk) as attempt:
+            if attempt is None:
+                return False
+            try:
+                self._draw(job, chunk, attempt, stopping)
+            except ChunkLeft:
+                metrics.count_chunk("left")
+                self._ledger.leave(attempt)
+            except (CollectionError, JobError, RendererError) as error:
+                # Whatever draws it again would find the same.
+                self._fail(job, error)
+            return True
+
+    def collection(self, job: Job) -> Collection:
+        """Open the rows of a job.
+
+        Raises UnknownJob, DamagedCollection, LimitExceeded, and ExpiredCollection
+        where other pixels are made by now than when it was submitted.
+        """
+        # By what it was written under: an id may come again after its time.
+        known = self._collections.get(job.id)
+        if known is None:
+            read = self._ledger.rows(job)
+            if read is None:
+                raise UnknownJob(job.id)
+            known = Collection.open(read, self._catalogue, self._bounds)
+            self._collections[job.id] = known
+            while len(self._collections) > _OPEN:
+                self._collections.popitem(last=False)
+        if not known.edition_is_current:
+            raise ExpiredCollection(known.id, known.relabel()[0])
+        return known
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        self._ledger.finish(job, "failed", self._describe(error))
+
+    def _draw(
+        self, job: Job, chunk: int, attempt: ChunkAttempt, stopping: Event
+    ) -> None:
+        charge = self._pipeline.charge(self._caller(job))
+        draw = partial(self._drawing.draw, charge=charge)
+        rows = _Rows(self.collection(job), draw, self._ledger, job, stopping)
+        first, last = job.rows(chunk)
+        manifest = Manifest(job.collection, last - first + 1)
+        suspicious = attempt.unclean > _MOST_UNCLEAN
+        outcomes = (rows.one_by_one if suspicious else rows.ahead)(first, last)
+        size = 0
+        with (
+            tempfile.SpooledTemporaryFile(_HELD, "w+b") as file,
+            closing(outcomes),
+        ):
+            for outcome in outcomes:
+                if isinstance(outcome, Failed):
+                    manifest.fail(failure_of(outcome, self._describe))
+                else:
+                    media = outcome.media
+                    manifest.add(entry_of(outcome.index, outcome.name, media))
+                    size += file.write(media.in_memory)
+            new = self._ledger.commit(job, chunk, encode(manifest, file, size))
+        metrics.count_chunk("done" if new else "duplicate")
+
+    def _caller(self, job: Job) -> Caller:
+        """Return whose drawings these are; what they may do was seen to before."""
+        key = self._keys.get(job.key_id) if job.key_id else None
+        return Caller(job.kind, job.address, key, endpoint="jobs.create")
+
+
+class _Rows:
+    """The rows of one job as they are drawn; raises ChunkLeft between two."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        draw: Draw,
+        ledger: JobLedger,
+        job: Job,
+        stopping: Event,
+    ) -> None:
+        self._collection = collection
+        self._format = FORMS[job.form].image_format
+        self._draw = draw
+        self._ledger = ledger
+        self._job = job
+        self._stopping = stopping
+        self._looked_s = 0.0
+
+    def ahead(self, first: int, last: int) -> Generator[Outcome]:
+        """Yield what becomes of the rows; once more of what may not fail again."""
+        for outcome in self._drawn(first, last):
+            if isinstance(outcome, Failed) and outcome.error.transient:
+                yield self._again(outcome)
+            else:
+                yield outcome
+
+    def one_by_one(self, first: int, last: int) -> Generator[Outcome]:
+        """Yield the same, and give up the row that ends whoever draws it."""
+        for row in range(first, last + 1):
+            fault = Undrawable("Drawing it ended the process, again and again.")
+            outcome: Outcome = Failed(row, self._collection.name(row), fault)
+            if self._ledger.suspect(self._job, row):
+                try:
+                    (outcome,) = self._drawn(row, row)
+                except (ChunkLeft, CollectionError):
+                    self._ledger.clear(self._job, row)
+                    raise
+                except Exception:
+                    # It is this row's fault alone, and the others are to be had.
+                    _LOG.exception("job %s: row %s", self._job.id[:12], row)
+            self._ledger.clear(self._job, row)
+            yield outcome
+
+    def _drawn(self, first: int, last: int) -> Generator[Outcome]:
+        items = self._collection.items(first, last, self._format)
+        with closing(self._draw(items)) as outcomes:
+            for outcome in outcomes:
+                self._look()
+                if outcome is not None:
+                    yield outcome
+
+    def _again(self, failed: Failed) -> Outcome:
+        outcome: Outcome = failed
+        for pause_s in _PAUSES_S:
+            self._stopping.wait(pause_s)
+            self._look()
+            (outcome,) = self._drawn(failed.index, failed.index)
+            if isinstance(outcome, Drawn):
+                break
+        return outcome
+
+    def _look(self) -> None:
+        if self._stopping.is_set():
+            raise ChunkLeft
+        now_s = time.monotonic()
+        if now_s > self._looked_s + _LOOK_S:
+            self._looked_s = now_s
+            if self._ledger.is_cancelled(self._job):
+                raise ChunkLeft

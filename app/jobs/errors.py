@@ -1,0 +1,87 @@
+"""What can go wrong with jobs; the tree is free of HTTP."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from app.errors import with_fields
+from app.renderer.errors import RendererError, shorten
+
+_UNFINISHED_RETRY_S = "5"
+
+
+class JobError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class JobsNotKept(JobError):
+    """This server cannot keep jobs; the text says why and what works."""
+
+    def __str__(self) -> str:
+        return (
+            "Jobs are not kept here: MIMEO_STORE is none, or memory of several"
+            " workers. POST to /collections.zip makes and delivers at once."
+        )
+
+
+@with_fields
+class UnknownJob(JobError):
+    """No job has this id, or its time is over."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"No job has the id {shorten(self.key)!r}, or it is no longer kept."
+
+
+@with_fields
+class JobsFull(JobError):
+    """What a job is expected to need is more than is left for all of them."""
+
+    limit: str
+    allowed: int
+    value: int
+
+    def __str__(self) -> str:
+        return (
+            f"The job is expected to take {self.value:,} bytes, and what is left of"
+            f" {self.limit} ({self.allowed:,}) for it is less."
+        )
+
+
+@with_fields
+class JobEnded(JobError):
+    """A job that has ended cannot be cancelled."""
+
+    state: str
+
+    def __str__(self) -> str:
+        return f"The job has {self.state} and cannot be cancelled."
+
+
+@with_fields
+class JobUnfinished(JobError):
+    """The result of a job is asked for before its end, or it has none."""
+
+    state: str
+
+    def __post_init__(self) -> None:
+        waits = self.state in ("queued", "running")
+        self.headers = (("Retry-After", _UNFINISHED_RETRY_S),) if waits else ()
+
+    def __str__(self) -> str:
+        return f"There is no result: the job is {self.state}."
+
+
+class DamagedJob(JobError):
+    """What was kept of a job is not whole."""
+
+
+@with_fields
+class RecordedFailure(RendererError):
+    """An image of a job could not be drawn when it was its turn; `problem` says why."""
+
+    problem: Mapping[str, Any]
+    transient: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return str(self.problem.get("detail", "The image could not be drawn."))

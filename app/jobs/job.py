@@ -1,0 +1,92 @@
+"""What a job is: written once when it is submitted, and never changed."""
+
+import hashlib
+from dataclasses import asdict, dataclass, fields
+from math import ceil
+
+import orjson
+
+from app.access.caller import Kind
+from app.collection.collection import Header
+from app.jobs.errors import DamagedJob
+
+# Rows of a chunk: some seconds of drawing. What a killed process had begun with is
+# drawn again, so that a small job has small ones.
+_MOST_ROWS = 500
+_FEWEST_ROWS = 50
+_CHUNKS = 200
+# Of large pictures fewer: a bucket gets the bytes of a chunk with one request.
+_MOST_PIXELS = 100_000_000
+# A service may take a minute for each.
+_BOUGHT_ROWS = 20
+# What an image takes beside its pixels, and each pixel of it: a card 0.03 to 0.06.
+_IMAGE_BYTES = 768
+_PIXEL_BYTES = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Rows to be drawn in chunks of `size`, the last one smaller.
+
+    `collection` is the id of the rows, `content` a digest of all that decides the
+    result; `form` and `query` say how the whole is delivered. `kind`, `key_id` and
+    `address` are who asked, `account` whose it is. `created` is in seconds since the
+    epoch; `reserved` the bytes that it is expected to take.
+    """
+
+    id: str
+    content: str
+    collection: str
+    count: int
+    size: int
+    form: str
+    query: str
+    format: str
+    kind: Kind
+    account: str
+    key_id: str
+    address: str
+    created: float
+    reserved: int
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return ceil(self.count / self.size)
+
+    def rows(self, chunk: int) -> tuple[int, int]:
+        """Return the numbers of a chunk's first and last row, from 1."""
+        return chunk * self.size + 1, min((chunk + 1) * self.size, self.count)
+
+    def encode(self) -> bytes:
+        """Return it as JSON."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, data: bytes | memoryview) -> "Job":
+        """Reverse `encode`; raise DamagedJob."""
+        try:
+            values = orjson.loads(data)
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedJob("The head of a job is damaged.") from error
+
+
+def chunk_size(header: Header, *, bought: bool) -> int:
+    """Return how many rows a chunk has; `bought` says that a service makes some."""
+    if bought:
+        return _BOUGHT_ROWS
+    few = min(max(_FEWEST_ROWS, header.count // _CHUNKS), _MOST_ROWS)
+    pixels = max(1, header.pixels // header.count)
+    return max(1, min(few, _MOST_PIXELS // pixels))
+
+
+def expected_bytes(header: Header, rows_bytes: int) -> int:
+    """Return what a job is expected to take in the store, rows and images."""
+    images = header.count * _IMAGE_BYTES + int(header.pixels * _PIXEL_BYTES)
+    return rows_bytes + images
+
+
+def digest(*parts: str) -> str:
+    """Return 64 hexadecimal digits that name the parts, in their order."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,469 @@
+"""What is true of jobs, in the store: entries are created where there are none.
+
+    <id>/job.json          what is asked for; the job is there when this is
+    <id>/rows              the collection, so that nobody can push it out
+    <id>/started           when the first chunk was begun
+    <id>/attempts/<n>/<k>  somebody began with chunk n for the k-th time; `<k>.clean`
+                           says that they left it because they were told to
+    <id>/suspects/<row>/<k>  a row was begun with alone, for the k-th time
+    <id>/chunks/<n>        the result of chunk n: it is done when this is there
+    <id>/cancelled         somebody wants no more
+    <id>/finished          the end, and what it came to
+
+Whatever dies in between leaves entries from which anybody can go on.
+"""
+
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any, TypeVar
+
+import orjson
+
+from app.access.errors import QuotaExceeded
+from app.collection.collection import Read
+from app.config import Settings
+from app.jobs.chunk import Tally, read_tally
+from app.jobs.errors import (
+    DamagedJob,
+    JobEnded,
+    JobsFull,
+    JobsNotKept,
+    UnknownJob,
+)
+from app.jobs.job import Job, digest
+from app.pipeline.idempotency import KeyReused
+from app.store import Locked, Store, key_for, sees_all
+
+_LOG = logging.getLogger("mimeo.jobs")
+# Where the store has no locks: no chunk takes as long, so its drawer is dead.
+_LEASE_S = 600.0
+# An upload that is not whole by then never will be.
+_UPLOAD_S = 3600.0
+# One caller may have a quarter of the room, those without a key a half together.
+_SHARE, _ANONYMOUS_SHARE = 4, 2
+_QUOTA_RETRY_S = 3600
+# A row that its process ended with as often is given up.
+_TRIES = 2
+# Jobs whose chunks are remembered, and ends.
+_TALLIED, _REMEMBERED = 8, 4096
+_ID = re.compile(r"[0-9a-f]{64}\Z")
+_SUBMITTING = key_for("submitting jobs")
+_IN_FOLDER, _IN_MEMORY = 10 << 30, 256 << 20
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job ended: `succeeded`, `failed` or `cancelled`, when, and with what.
+
+    `bytes` are those of its entries in the store; `error` is a problem.
+    """
+
+    state: str
+    at: float
+    done: int
+    failed: int
+    bytes: int
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkAttempt:
+    """Leave to draw a chunk: its key, and how many began before and never ended."""
+
+    key: str
+    unclean: int
+
+
+def room_bytes(settings: Settings) -> int | None:
+    """Return how many bytes jobs may have together; None without a bound."""
+    if settings.jobs_bytes is not None or "://" in settings.store:
+        return settings.jobs_bytes
+    return _IN_MEMORY if settings.store == "memory:" else _IN_FOLDER
+
+
+class JobLedger:
+    """The jobs of a store, as all workers see them; raises StoreError.
+
+    `limit` are bytes for all, None where there is no bound; what has ended is kept
+    for `ttl_s` seconds.
+    """
+
+    def __init__(
+        self, store: Store, limit: int | None, ttl_s: int, workers: int
+    ) -> None:
+        self._store = store
+        self._limit = limit
+        self._ttl_s = ttl_s
+        self.keeps = sees_all(store, workers)
+        self._guard = Lock()
+        self._submitting = Lock()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._ends: OrderedDict[str, JobEnd] = OrderedDict()
+        self._tallies: OrderedDict[str, dict[int, Tally]] = OrderedDict()
+
+    def check(self) -> None:
+        """Raise JobsNotKept where nothing can be kept."""
+        if not self.keeps:
+            raise JobsNotKept
+
+    def submit(
+        self, job: Job, key: str | None, rows: Callable[[], Iterator[bytes]]
+    ) -> Job:
+        """Keep a job and its rows; return it, or the one that it repeats.
+
+        A `key` of the caller's says which are one; without it, equal content does,
+        unless that was cancelled or failed. Raises JobsNotKept, JobsFull,
+        QuotaExceeded, and KeyReused where the key was for other content.
+        """
+        self.check()
+        for id in _ids(job, key):
+            made = replace(job, id=id)
+            kept = self._find(id)
+            if kept is None:
+                kept = self._create(made)
+            if kept.content != job.content:
+                raise KeyReused
+            if key is None and self._in_vain(kept):
+                continue
+            # Also of one whose first caller was cut off before they were all there.
+            if not self._store.has(f"{id}/rows"):
+                self._store.put(f"{id}/rows", rows())
+            return kept
+        raise AssertionError("ids have no end")
+
+    def _in_vain(self, job: Job) -> bool:
+        end = self.end(job.id)
+        if end is not None:
+            return end.state != "succeeded"
+        return self._store.has(f"{job.id}/cancelled")
+
+    def _create(self, job: Job) -> Job:
+        # Two submitters at once would both find the same room. Other machines at a
+        # bucket may: it has no bound.
+        patience = (0.05 for _ in range(200))
+        with self._submitting, self._store.lock(_SUBMITTING, patience):
+            self._reserve(job)
+            if self._store.create(f"{job.id}/job.json", job.encode()):
+                return job
+        return self.job(job.id)
+
+    def _reserve(self, job: Job) -> None:
+        """Refuse what there is no room for: nothing of a job that began goes."""
+        if self._limit is None:
+            return
+        own = anonymous = total = 0
+        for other in self.jobs():
+            end = self.end(other.id)
+            size = other.reserved if end is None else end.bytes
+            total += size
+            own += size if other.account == job.account else 0
+            anonymous += size if other.kind == "anonymous" else 0
+        if total + job.reserved > self._limit:
+            raise JobsFull("MIMEO_JOBS_BYTES", self._limit, job.reserved)
+        bounds = [(self._limit // _SHARE, own)]
+        if job.kind == "anonymous":
+            bounds.append((self._limit // _ANONYMOUS_SHARE, anonymous))
+        for most, used in bounds:
+            if job.kind != "local" and used + job.reserved > most:
+                left = max(0, most - used)
+                raise QuotaExceeded(most, left, "bytes", _QUOTA_RETRY_S)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all jobs, in no order."""
+        return self._store.folders()
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield all jobs, in no order."""
+        for id in self.ids():
+            with suppress(UnknownJob, DamagedJob):
+                yield self.job(id)
+
+    def job(self, id: str) -> Job:
+        """Return a job; raise JobsNotKept, UnknownJob, DamagedJob."""
+        self.check()
+        # Callers make ids up; a store takes another form of key for a mistake of ours.
+        job = self._find(id) if _ID.match(id) else None
+        if job is None:
+            raise UnknownJob(id)
+        return job
+
+    def _find(self, id: str) -> Job | None:
+        if id in self._jobs:
+            # Another worker may have deleted it since.
+            return self._jobs[id] if self._store.has(f"{id}/job.json") else None
+        data = self._store.get(f"{id}/job.json")
+        if data is None:
+            return None
+        return _remember(self._guard, self._jobs, id, Job.decode(data))
+
+    def end(self, id: str) -> JobEnd | None:
+        """Return how a job ended; None while it has not."""
+        known = self._ends.get(id)
+        # Later another worker may have deleted it, and somebody submitted it again.
+        if known is not None and not self._is_past(known):
+            return known
+        data = self._store.get(f"{id}/finished")
+        if data is None:
+            return None
+        try:
+            end = JobEnd(**orjson.loads(data))
+        except (ValueError, TypeError) as error:
+            raise DamagedJob("The end of a job is damaged.") from error
+        return _remember(self._guard, self._ends, id, end)
+
+    def rows(self, job: Job) -> Read | None:
+        """Return what reads the rows; None where they are not there yet."""
+        key = f"{job.id}/rows"
+        if not self._store.has(key):
+            return None
+
+        def read(start: int, stop: int) -> bytes:
+            block = self._store.read(key, start, stop)
+            if block is None:
+                raise UnknownJob(job.id)
+            return block
+
+        return read
+
+    def abandoned(self, job: Job) -> bool:
+        """Tell whether whoever submitted a job was cut off, long ago."""
+        return time.time() > job.created + _UPLOAD_S
+
+    def done(self, job: Job) -> set[int]:
+        """Return the numbers of the chunks that are done."""
+        return {int(key.rpartition("/")[2]) for key, _ in self._chunks(job)}
+
+    def _chunks(self, job: Job) -> Iterable[tuple[str, int]]:
+        return self._store.below(f"{job.id}/chunks")
+
+    def read_chunk(self, job: Job, chunk: int) -> Read:
+        """Return what reads the result of a chunk."""
+        key = f"{job.id}/chunks/{chunk}"
+
+        def read(start: int, stop: int) -> bytes:
+            block = self._store.read(key, start, stop)
+            if block is None:
+                raise UnknownJob(job.id)
+            return block
+
+        return read
+
+    def tallies(self, job: Job) -> Mapping[int, Tally]:
+        """Return what each chunk came to that is done."""
+        with self._guard:
+            known = self._tallies.setdefault(job.id, {})
+            self._tallies.move_to_end(job.id)
+            while len(self._tallies) > _TALLIED:
+                self._tallies.popitem(last=False)
+        done = self.done(job)
+        for chunk in done - known.keys():
+            known[chunk] = read_tally(self.read_chunk(job, chunk))
+        return {chunk: known[chunk] for chunk in done}
+
+    @contextmanager
+    def attempt(self, job: Job, chunk: int) -> Iterator[ChunkAttempt | None]:
+        """Let the body draw a chunk; None where it is done, or another draws it."""
+        folder = f"{job.id}/attempts/{chunk}"
+        with ExitStack() as stack:
+            try:
+                held = stack.enter_context(self._store.lock(folder, _at_once()))
+            except Locked:
+                yield None
+                return
+            yield self._begin(job, chunk, folder, held=held)
+
+    def _begin(
+        self, job: Job, chunk: int, folder: str, *, held: bool
+    ) -> ChunkAttempt | None:
+        if self._store.has(f"{job.id}/chunks/{chunk}"):
+            return None
+        begun, unclean = self._attempts(folder)
+        # Who holds the lock knows that whoever had it before is dead.
+        if not held and unclean and self._is_recent(f"{folder}/{max(unclean)}"):
+            return None
+        key = f"{folder}/{begun}"
+        if not self._store.create(key, orjson.dumps(time.time())):
+            return None
+        self._start(job)
+        return ChunkAttempt(key, len(unclean))
+
+    def _attempts(self, folder: str) -> tuple[int, list[int]]:
+        """Return how many there were, and the numbers of those that never ended."""
+        names = {key.rpartition("/")[2] for key, _ in self._store.below(folder)}
+        begun = [int(name) for name in names if name.isdigit()]
+        return len(begun), [k for k in begun if f"{k}.clean" not in names]
+
+    def _is_recent(self, attempt: str) -> bool:
+        data = self._store.get(attempt)
+        return data is not None and time.time() < orjson.loads(data) + _LEASE_S
+
+    def _start(self, job: Job) -> None:
+        key = f"{job.id}/started"
+        if not self._store.has(key):
+            self._store.create(key, orjson.dumps(time.time()))
+
+    def leave(self, attempt: ChunkAttempt) -> None:
+        """Note that a chunk was left on purpose: another may begin with it at once."""
+        self._store.create(f"{attempt.key}.clean", b"")
+
+    def commit(self, job: Job, chunk: int, result: Iterator[bytes]) -> bool:
+        """Keep the result of a chunk; False where it was there already."""
+        return self._store.create(f"{job.id}/chunks/{chunk}", result)
+
+    def suspect(self, job: Job, row: int) -> bool:
+        """Note that a row is drawn alone; False where that ended too many."""
+        folder = f"{job.id}/suspects/{row}"
+        return any(self._store.create(f"{folder}/{k}", b"") for k in range(_TRIES))
+
+    def clear(self, job: Job, row: int) -> None:
+        """Note that a row ended nobody."""
+        for k in range(_TRIES):
+            self._store.delete(f"{job.id}/suspects/{row}/{k}")
+
+    def is_cancelled(self, job: Job) -> bool:
+        """Tell whether somebody wants no more of a job."""
+        return self._store.has(f"{job.id}/cancelled")
+
+    def cancel(self, job: Job) -> bool:
+        """Want no more of a job; False where somebody did before.
+
+        Raises JobEnded where it has succeeded or failed.
+        """
+        end = self.end(job.id)
+        if end is not None and end.state != "cancelled":
+            raise JobEnded(end.state)
+        return self._store.create(f"{job.id}/cancelled", orjson.dumps(time.time()))
+
+    def is_idle(self, job: Job) -> bool:
+        """Tell whether nobody draws a chunk of a job."""
+        folder = f"{job.id}/attempts"
+        begun = {int(key.split("/")[2]) for key, _ in self._store.below(folder)}
+        return not any(self._is_drawn(job, n) for n in begun - self.done(job))
+
+    def _is_drawn(self, job: Job, chunk: int) -> bool:
+        folder = f"{job.id}/attempts/{chunk}"
+        _, unclean = self._attempts(folder)
+        if not unclean:
+            return False
+        try:
+            with self._store.lock(folder, _at_once()) as held:
+                return not held and self._is_recent(f"{folder}/{max(unclean)}")
+        except Locked:
+            return True
+
+    def finish(
+        self, job: Job, state: str, error: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Write the end down, once; return whether it is this one."""
+        done, failed = self._counts(job)
+        size = sum(size for _, size in self._store.below(job.id))
+        end = JobEnd(state, time.time(), done, failed, size, error)
+        if not self._store.create(f"{job.id}/finished", orjson.dumps(end)):
+            return False
+        _LOG.info("job %s %s: %s images, %s failed", job.id[:12], state, done, failed)
+        return True
+
+    def _counts(self, job: Job) -> tuple[int, int]:
+        tallies = self.tallies(job).values()
+        return sum(t.images for t in tallies), sum(t.failures for t in tallies)
+
+    def is_over(self, id: str) -> bool:
+        """Tell whether a job ended so long ago that it is kept no longer."""
+        end = self.end(id)
+        return end is not None and self._is_past(end)
+
+    def _is_past(self, end: JobEnd) -> bool:
+        return time.time() > end.at + self._ttl_s
+
+    def delete(self, id: str) -> None:
+        """Forget a job, its head last: until then it can be tried again."""
+        head = f"{id}/job.json"
+        for key, _ in self._store.below(id):
+            if key != head:
+                self._store.delete(key)
+        self._store.delete(head)
+        with self._guard:
+            for known in (self._jobs, self._ends, self._tallies):
+                known.pop(id, None)
+
+    def state(self, job: Job) -> str:
+        """Return the state of a job, as `document` says it."""
+        end = self.end(job.id)
+        if end is not None:
+            return end.state
+        if self.is_cancelled(job):
+            return "cancelling"
+        return "running" if self._store.has(f"{job.id}/started") else "queued"
+
+    def document(self, job: Job) -> dict[str, Any]:
+        """Say a job as JSON: the same to whoever asks and to whoever is told."""
+        # First: what has ended may be deleted, and what is counted only grows.
+        state, end = self.state(job), self.end(job.id)
+        if end is None:
+            done, failed = self._counts(job)
+        else:
+            done, failed = end.done, end.failed
+        place = f"/jobs/{job.id}"
+        return {
+            "id": job.id,
+            "state": state,
+            "counts": {"total": job.count, "done": done, "failed": failed},
+            "form": job.form,
+            "format": job.format,
+            "bytes": None if end is None else end.bytes,
+            "created": _spelt(job.created),
+            "started": _spelt(self._moment(f"{job.id}/started")),
+            "cancelled": _spelt(self._moment(f"{job.id}/cancelled")),
+            "finished": None if end is None else _spelt(end.at),
+            "expires": None if end is None else _spelt(end.at + self._ttl_s),
+            "error": None if end is None else end.error,
+            "links": {
+                "self": place,
+                "cancel": f"{place}/cancel",
+                "archive": f"{place}/archive.{job.form}{job.query}",
+                "manifest": f"{place}/manifest.json",
+                "errors": f"{place}/errors",
+            },
+        }
+
+    def _moment(self, key: str) -> float | None:
+        data = self._store.get(key)
+        return None if data is None else float(orjson.loads(data))
+
+
+def _ids(job: Job, key: str | None) -> Iterator[str]:
+    if key is not None:
+        yield digest("key", job.account, key)
+        return
+    generation = 0
+    while True:
+        yield digest("content", job.account, job.content, str(generation))
+        generation += 1
+
+
+def _at_once() -> Any:
+    """Return the pauses of who does not wait."""
+    return (0.0 for _ in ())
+
+
+def _remember(guard: Lock, known: OrderedDict[str, T], id: str, value: T) -> T:
+    with guard:
+        known[id] = value
+        while len(known) > _REMEMBERED:
+            known.popitem(last=False)
+    return value
+
+
+def _spelt(moment: float | None) -> str | None:
+    """Spell a moment by RFC 3339, to the second."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

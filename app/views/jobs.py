@@ -1,0 +1,358 @@
+"""Jobs: submitted, watched, cancelled, and what they made."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from threading import BoundedSemaphore
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from app.access.caller import CALLER
+from app.access.policy import administers, require_cancel, require_jobs
+from app.collection.export.exports import FORMS, ExportOptions, Form, read_options
+from app.collection.lookahead import CollectionDrawing
+from app.config import Settings
+from app.delivery.answer import Answer, Pair, send_json, send_page, stream
+from app.delivery.image import warn
+from app.delivery.terms import Terms, answer_early, say_ignored
+from app.jobs.chunk_drawing import ChunkDrawing, bounds_for_jobs
+from app.jobs.errors import JobUnfinished
+from app.jobs.job import Job, chunk_size, digest, expected_bytes
+from app.jobs.job_ledger import JobLedger
+from app.jobs.local_engine import LocalEngine
+from app.jobs.results import JobResults
+from app.parsing.accept import JSON
+from app.parsing.image import BodyTooLarge
+from app.parsing.prefer import Preference, read_prefer
+from app.renderer.catalogue import Catalogue
+from app.renderer.errors import LimitExceeded
+from app.views.archives import form_of, headers_of, send_known
+from app.views.body import read_link, receive
+
+_ENDED = ("succeeded", "failed", "cancelled")
+# Seconds after which it is worth asking again.
+_RETRY_S = 2
+# Less than platforms and proxies wait for an answer.
+_MOST_WAIT_S = 20
+# Between two looks at a job that somebody waits for.
+_GLANCE_S = 0.1
+_MOST_LISTED = 100
+_KEPT = "private, no-cache"
+_NDJSON = "application/x-ndjson"
+# What limits of collections are called where they are those of jobs.
+_LIMITS = {
+    "MIMEO_MAX_ROWS": "MIMEO_MAX_JOB_ROWS",
+    "MIMEO_MAX_COLLECTION_BYTES": "MIMEO_MAX_JOB_BYTES",
+}
+
+
+class JobAnswers:
+    """Takes uploads as jobs, and answers with how far they are or what they made."""
+
+    def __init__(
+        self,
+        ledger: JobLedger,
+        engine: LocalEngine,
+        chunks: ChunkDrawing,
+        results: JobResults,
+        drawing: CollectionDrawing,
+        catalogue: Catalogue,
+        settings: Settings,
+    ) -> None:
+        self._ledger = ledger
+        self._engine = engine
+        self._chunks = chunks
+        self._results = results
+        self._drawing = drawing
+        self._catalogue = catalogue
+        self._settings = settings
+        self._bounds = bounds_for_jobs(settings)
+        # Whoever waits holds a thread of the server.
+        self._seats = BoundedSemaphore(max(1, settings.threads // 4))
+
+    def later(self, form: Form, *, whole: bool = True) -> Response | None:
+        """Answer with a job where the request prefers that; None elsewhere.
+
+        What it made is the answer, where it is to be had `whole` and is there within
+        the time that the request would rather wait.
+        """
+        preference = _preference()
+        if not preference.respond_async or not self._ledger.keeps:
+            return None
+        job, options, warnings = self.submit(form)
+        document, waited = self._awaited(job)
+        if not (whole and waited and document["state"] == "succeeded"):
+            return self._described(document, waited, warnings)
+        with ExitStack() as ending:
+            answer = self.deliver(job, form, options, ending)
+        answer.headers["Content-Location"] = document["links"]["archive"]
+        for name, value in (_applied(waited), *warn(warnings)):
+            answer.headers[name] = value
+        return answer
+
+    def submit(
+        self, form: Form, *own: str
+    ) -> tuple[Job, ExportOptions, tuple[str, ...]]:
+        """Submit the upload of the request; return the job, and what was assumed.
+
+        `own` are names in the query that are the route's. Raises what `receive` and
+        `JobLedger.submit` raise.
+        """
+        require_jobs()
+        # Before the body is read: it would be sent in vain.
+        self._ledger.check()
+        with _limits_of_jobs():
+            draft, given = receive(self._catalogue, self._bounds, (*form.names, *own))
+        with closing(draft):
+            given = {name: each for name, each in given.items() if name not in own}
+            options = read_options(form.options, given)
+            collection = draft.collection(self._catalogue, self._bounds)
+            assumed = form.check(collection, options, self._settings)
+            self._drawing.charge().check()
+            caller, query = CALLER.get(), form.query(options)
+            job = Job(
+                id="",
+                content=digest(collection.id, form.name, query),
+                collection=collection.id,
+                count=collection.count,
+                size=chunk_size(draft.header, bought=bool(collection.services)),
+                form=form.name,
+                query=query,
+                format=form.image_format or collection.output.format,
+                kind=caller.kind,
+                account=caller.id,
+                key_id="" if caller.key is None else caller.key.id,
+                address=caller.address,
+                created=time.time(),
+                reserved=expected_bytes(draft.header, draft.size),
+            )
+            key = request.headers.get("Idempotency-Key")
+            kept = self._ledger.submit(job, key, draft.chunks)
+            warnings = (*draft.warnings, *assumed)
+        self._engine.enqueue(kept.id)
+        return kept, options, warnings
+
+    def answer(self, job: Job, warnings: tuple[str, ...]) -> Response:
+        """Answer with a job, after the time that the request would rather wait."""
+        return self._described(*self._awaited(job), warnings)
+
+    def _described(
+        self, document: dict[str, Any], waited: str, warnings: tuple[str, ...]
+    ) -> Response:
+        pairs = [("Location", document["links"]["self"]), *_again(document)]
+        if waited or _preference().respond_async:
+            pairs.append(_applied(waited))
+        status = "200 OK" if document["state"] in _ENDED else "202 ACCEPTED"
+        return send_json(document, status, (*pairs, *warn(warnings)))
+
+    def _awaited(self, job: Job) -> tuple[dict[str, Any], str]:
+        """Return a job's document once it has ended, and what was applied of a wait."""
+        waited, looks = self.looks()
+        document = self._ledger.document(job)
+        for _ in looks:
+            if document["state"] in _ENDED:
+                break
+            document = self._ledger.document(job)
+        return document, waited
+
+    def deliver(
+        self, job: Job, form: Form, options: ExportOptions, ending: ExitStack
+    ) -> Response:
+        """Send what a job made, or the range of it that was asked for.
+
+        `ending` holds what has to be closed when the last byte is sent.
+        """
+        terms = Terms(
+            f"{digest(job.id, str(job.created))}-{form.tag(options)}",
+            job.collection[:12],
+            (form.name,),
+            shared=False,
+            download=options.download,
+            attachment=form.attachment,
+        )
+        early = answer_early(request.environ, terms)
+        if early is not None:
+            return early
+        if request.method != "HEAD":
+            ending.enter_context(self._drawing.admit())
+        if form.make is None:
+            return send_known(form, terms, self._results.archive(job), ending)
+        pairs = headers_of(form, terms)
+        if request.method == "HEAD":
+            return Answer("200 OK", pairs, ())
+        made = self._results.make(job, form, options, self._chunks.collection(job))
+        return stream("200 OK", pairs, made, None, ending.pop_all().close)
+
+    def looks(self) -> tuple[str, Iterator[None]]:
+        """Return what is applied of a wait, and an iterator that lasts as long."""
+        wait_s = _preference().wait_s
+        if not wait_s:
+            return "", iter(())
+        wait_s = min(wait_s, _MOST_WAIT_S)
+        return f"wait={wait_s}", self._glances(time.monotonic() + wait_s)
+
+    def _glances(self, end: float) -> Iterator[None]:
+        # Where too many wait, the others are answered at once.
+        if not self._seats.acquire(blocking=False):
+            return
+        try:
+            pause_s = _GLANCE_S
+            while time.monotonic() < end and not self._engine.stopping():
+                time.sleep(min(pause_s, max(0.0, end - time.monotonic())))
+                yield
+                pause_s = min(1.0, pause_s * 1.5)
+        finally:
+            self._seats.release()
+
+
+def blueprint(
+    answers: JobAnswers,
+    ledger: JobLedger,
+    engine: LocalEngine,
+    results: JobResults,
+    drawing: CollectionDrawing,
+    settings: Settings,
+) -> Blueprint:
+    """Return the routes of jobs."""
+    bp = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+    @bp.post("")
+    def create() -> Response:
+        """Submit a collection."""
+        form = form_of(request.args.get("form", "zip"))
+        job, _, warnings = answers.submit(form, "form")
+        return answers.answer(job, warnings)
+
+    @bp.get("")
+    def index() -> Response:
+        """List the caller's jobs, the newest first; an operator's are all."""
+        ledger.check()
+        caller = CALLER.get()
+        everything = administers()
+        # Who has no address shares an account with all others who have none.
+        known = caller.kind != "anonymous" or bool(caller.address)
+        own = [
+            job
+            for job in ledger.jobs()
+            if everything or (known and job.account == caller.id)
+        ]
+        own.sort(key=lambda job: job.created, reverse=True)
+        return send_json({"jobs": list(map(ledger.document, own[:_MOST_LISTED]))})
+
+    @bp.get("/<string(length=64):key>")
+    def show(key: str) -> Response:
+        """Say how far a job is; with `Prefer: wait` once that has changed."""
+        job = ledger.job(key)
+        waited, looks = answers.looks()
+        answer, document = _page(ledger, job)
+        conditional = "If-None-Match" in request.headers
+        for _ in looks:
+            news = answer.status_code != 304 if conditional else False
+            if news or document["state"] in _ENDED:
+                break
+            answer, document = _page(ledger, job)
+        for name, value in _again(document):
+            answer.headers[name] = value
+        if waited:
+            answer.headers["Preference-Applied"] = waited
+        return answer
+
+    def cancelled(key: str) -> Response:
+        job = ledger.job(key)
+        require_cancel(job.account)
+        first = ledger.cancel(job)
+        engine.enqueue(job.id)
+        status = "202 ACCEPTED" if first else "200 OK"
+        return send_json(ledger.document(job), status)
+
+    @bp.delete("/<string(length=64):key>")
+    def delete(key: str) -> Response:
+        """Cancel a job."""
+        return cancelled(key)
+
+    @bp.post("/<string(length=64):key>/cancel")
+    def cancel(key: str) -> Response:
+        """Cancel a job."""
+        return cancelled(key)
+
+    @bp.get("/<string(length=64):key>/archive.<form>")
+    def archive(key: str, form: str) -> Response:
+        """Send what a job made."""
+        row = form_of(form)
+        given, ignored = read_link(row.names, settings.tracking_names)
+        job = _succeeded(ledger, key)
+        if FORMS[job.form].image_format != row.image_format:
+            raise NotFound(f"The images of this job are not drawn for {row.name}.")
+        with ExitStack() as ending:
+            options = read_options(row.options, given)
+            answer = answers.deliver(job, row, options, ending)
+            for name, value in say_ignored(ignored):
+                answer.headers[name] = value
+            return answer
+
+    @bp.get("/<string(length=64):key>/manifest.json")
+    def manifest(key: str) -> Response:
+        """Send what became of each image: the last member of the archive."""
+        job = _succeeded(ledger, key)
+        return _streamed(JSON, results.manifest(job).text())
+
+    @bp.get("/<string(length=64):key>/errors")
+    def errors(key: str) -> Response:
+        """Send a line for each image that failed so far."""
+        return _streamed(_NDJSON, results.failures(ledger.job(key)))
+
+    def _streamed(media_type: str, chunks: Iterator[bytes]) -> Response:
+        pairs = [("Content-Type", media_type), ("Cache-Control", _KEPT)]
+        with ExitStack() as ending:
+            ending.enter_context(drawing.admit())
+            return stream("200 OK", pairs, chunks, None, ending.pop_all().close)
+
+    return bp
+
+
+def _succeeded(ledger: JobLedger, key: str) -> Job:
+    job = ledger.job(key)
+    state = ledger.state(job)
+    if state != "succeeded":
+        raise JobUnfinished(state)
+    return job
+
+
+def _page(ledger: JobLedger, job: Job) -> tuple[Response, dict[str, Any]]:
+    document = ledger.document(job)
+    page = send_page(request.environ, orjson.dumps(document), JSON, _KEPT)
+    return page, document
+
+
+def _applied(waited: str) -> Pair:
+    """Return what was applied of the request's preferences (RFC 7240, section 3)."""
+    given = "respond-async" if _preference().respond_async else ""
+    return "Preference-Applied", ", ".join(filter(None, (given, waited)))
+
+
+def _again(document: dict[str, Any]) -> tuple[Pair, ...]:
+    if document["state"] in _ENDED:
+        return ()
+    return (("Retry-After", str(_RETRY_S)),)
+
+
+def _preference() -> Preference:
+    return read_prefer(request.headers.getlist("Prefer"))
+
+
+@contextmanager
+def _limits_of_jobs() -> Iterator[None]:
+    """Name the settings that bound jobs where the body of one is too much."""
+    try:
+        yield
+    except LimitExceeded as error:
+        if error.limit not in _LIMITS:
+            raise
+        about = (error.field, _LIMITS[error.limit], error.allowed, error.value)
+        raise LimitExceeded(*about) from error
+    except BodyTooLarge as error:
+        limit = _LIMITS.get(error.limit, error.limit)
+        raise BodyTooLarge(limit, error.allowed) from error

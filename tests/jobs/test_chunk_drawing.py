@@ -1,0 +1,295 @@
+"""Chunks whose drawers die, stop, or fail; the ledger says what is left."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from app import create_app
+from app.config import Settings
+from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.job import Job
+from app.jobs.job_ledger import JobLedger
+from app.jobs.results import JobResults
+from app.renderer.errors import RenderTimeout
+
+
+class Work:
+    """A job that is submitted and that no thread draws."""
+
+    def __init__(self, store: str, count: int) -> None:
+        settings = Settings(
+            store=store,
+            system_fonts=False,
+            access_log=False,
+            local_callers=True,
+            workers=1,
+        )
+        self.app = create_app(settings, {})
+        engine = self.app.extensions["mimeo.jobs"]
+        engine.start = lambda: None
+        self.engine = engine
+        self.ledger: JobLedger = engine._ledger
+        self.chunks: ChunkDrawing = engine._drawing
+        items = [{"seed": f"row {number}", "size": 32} for number in range(count)]
+        body = {"renderer": "identicon", "items": items}
+        answer = self.app.test_client().post("/jobs", json=body)
+        self.job: Job = self.ledger.job(answer.get_json()["id"])
+
+    def die(self, chunk: int, times: int) -> None:
+        """Leave attempts behind as a killed process does."""
+        for _ in range(times):
+            with self.ledger.attempt(self.job, chunk) as attempt:
+                assert attempt is not None
+
+    def finish(self) -> dict[str, Any]:
+        for _ in range(100):
+            for chunk in self.chunks.missing(self.job):
+                self.chunks.draw(self.job, chunk, Event())
+            document = self.ledger.document(self.job)
+            if document["finished"]:
+                return document
+        raise AssertionError("it has no end")
+
+
+@pytest.fixture(params=["folder", "memory:"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "store") if request.param == "folder" else request.param
+
+
+@pytest.fixture
+def work(store: str) -> Iterator[Work]:
+    made = Work(store, 120)
+    yield made
+    made.engine.close()
+    made.app.extensions["mimeo"].close()
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path) -> Iterator[Work]:
+    made = Work(str(tmp_path / "store"), 120)
+    yield made
+    made.engine.close()
+    made.app.extensions["mimeo"].close()
+
+
+def test_chunks_may_be_drawn_in_any_order(work: Work) -> None:
+    for chunk in (2, 0, 1):
+        assert work.chunks.draw(work.job, chunk, Event())
+
+    document = work.finish()
+
+    assert work.job.chunks == 3
+    assert document["counts"] == {"total": 120, "done": 120, "failed": 0}
+    entries = JobResults(work.ledger).manifest(work.job).entries()
+    assert [entry.index for entry in entries] == list(range(1, 121))
+
+
+def test_a_chunk_that_is_done_is_not_drawn_again(work: Work) -> None:
+    first = work.chunks.draw(work.job, 0, Event())
+    again = work.chunks.draw(work.job, 0, Event())
+
+    assert (first, again) == (True, False)
+
+
+def test_a_chunk_that_another_draws_is_left_to_it(work: Work) -> None:
+    with work.ledger.attempt(work.job, 0) as held:
+        drawn = work.chunks.draw(work.job, 0, Event())
+
+    assert held is not None
+    assert drawn is False
+
+
+def test_of_two_results_one_is_kept(work: Work) -> None:
+    assert work.ledger.commit(work.job, 0, iter((b"first",)))
+
+    assert not work.ledger.commit(work.job, 0, iter((b"second",)))
+    assert work.ledger.read_chunk(work.job, 0)(0, 9) == b"first"
+
+
+def test_who_is_told_to_stop_leaves_the_chunk_to_others_at_once(work: Work) -> None:
+    stopping = Event()
+    stopping.set()
+
+    begun = work.chunks.draw(work.job, 0, stopping)
+
+    assert begun and work.ledger.done(work.job) == set()
+    with work.ledger.attempt(work.job, 0) as attempt:
+        assert attempt is not None
+        assert attempt.unclean == 0
+
+
+def test_a_dead_drawers_chunk_is_begun_anew_at_once_in_a_folder(
+    in_folder: Work,
+) -> None:
+    in_folder.die(0, 3)
+
+    with in_folder.ledger.attempt(in_folder.job, 0) as attempt:
+        assert attempt is not None
+        assert attempt.unclean == 3
+
+
+def test_without_locks_a_dead_drawers_chunk_waits_for_the_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = Work("memory:", 60)
+    with work.ledger.attempt(work.job, 0) as first:
+        pass
+
+    with work.ledger.attempt(work.job, 0) as soon:
+        pass
+    monkeypatch.setattr("app.jobs.job_ledger._LEASE_S", 0)
+    with work.ledger.attempt(work.job, 0) as late:
+        pass
+
+    work.app.extensions["mimeo"].close()
+    assert first is not None and soon is None and late is not None
+
+
+def test_a_row_that_ends_its_process_is_given_up_alone(
+    in_folder: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_folder.die(1, 6)
+    # Two processes ended with this row, drawn alone; one with that, by chance.
+    for _ in range(2):
+        assert in_folder.ledger.suspect(in_folder.job, 60)
+    assert in_folder.ledger.suspect(in_folder.job, 61)
+
+    document = in_folder.finish()
+
+    assert document["counts"] == {"total": 120, "done": 119, "failed": 1}
+    [failure] = JobResults(in_folder.ledger).manifest(in_folder.job).failures
+    assert (failure.index, failure.problem["type"]) == (60, "/problems/undrawable")
+    below = in_folder.ledger._store.below(f"{in_folder.job.id}/suspects")
+    assert below == []
+
+
+def test_what_is_no_rows_fault_is_seen_and_tried_again(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = work.chunks._drawing.draw
+    failures = iter([ZeroDivisionError("a mistake")])
+
+    def fail_once(*given: Any, **named: Any) -> Any:
+        for error in failures:
+            raise error
+        return real(*given, **named)
+
+    monkeypatch.setattr(work.chunks._drawing, "draw", fail_once)
+    with pytest.raises(ZeroDivisionError):
+        work.chunks.draw(work.job, 0, Event())
+    monkeypatch.setattr("app.jobs.job_ledger._LEASE_S", 0)
+
+    assert work.finish()["counts"]["done"] == 120
+
+
+def test_what_may_not_fail_again_is_drawn_once_more(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = work.chunks._pipeline.submit
+    slow = {7: 1, 30: 9}
+    asked = 0
+
+    def submit(request: Any, *given: Any, **named: Any) -> Any:
+        nonlocal asked
+        number = int(request.parameters.seed.split()[1])
+        if slow.get(number, 0) > 0:
+            slow[number] -= 1
+            asked += 1
+            raise_later = real(request, *given, **named)
+            raise_later.result()
+            failed: Any = type(raise_later)()
+            failed.set_exception(RenderTimeout("MIMEO_RENDER_TIMEOUT_S", 1.0))
+            return failed
+        return real(request, *given, **named)
+
+    monkeypatch.setattr("app.jobs.chunk_drawing._PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(work.chunks._pipeline, "submit", submit)
+
+    document = work.finish()
+
+    assert document["counts"] == {"total": 120, "done": 119, "failed": 1}
+    assert asked == 1 + 3
+
+
+def test_a_job_of_other_pixels_fails_and_says_why(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.chunks.draw(work.job, 0, Event())
+    opened = type(work.chunks.collection(work.job))
+    monkeypatch.setattr(opened, "edition_is_current", False)
+
+    document = work.finish()
+
+    assert document["state"] == "failed"
+    assert document["error"]["type"] == "/problems/expired-collection"
+    assert document["counts"]["done"] == 50
+
+
+def test_a_cancelled_job_ends_when_nobody_draws_it_any_more(work: Work) -> None:
+    with work.ledger.attempt(work.job, 1) as attempt:
+        assert attempt is not None
+        assert work.ledger.cancel(work.job)
+        between = work.chunks.missing(work.job), work.ledger.state(work.job)
+        work.ledger.leave(attempt)
+    after = work.chunks.missing(work.job), work.ledger.state(work.job)
+
+    assert between == ([], "cancelling")
+    assert after == ([], "cancelled")
+
+
+def test_drawing_stops_within_a_chunk_that_is_cancelled(
+    in_folder: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.chunk_drawing._LOOK_S", 0)
+    in_folder.ledger.cancel(in_folder.job)
+
+    assert in_folder.chunks.draw(in_folder.job, 0, Event())
+
+    assert in_folder.ledger.done(in_folder.job) == set()
+
+
+def test_the_end_is_written_once_by_whoever_comes_first(work: Work) -> None:
+    won = []
+    threads = [
+        threading.Thread(
+            target=lambda: won.append(work.ledger.finish(work.job, "failed"))
+        )
+        for _ in range(8)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert won.count(True) == 1
+
+
+def test_an_upload_that_was_cut_off_is_completed_by_the_next_like_it(
+    in_folder: Work, tmp_path: Path
+) -> None:
+    rows = tmp_path / "store/jobs" / in_folder.job.id / "rows"
+    os.unlink(rows)
+    waiting = in_folder.chunks.missing(in_folder.job)
+    items = [{"seed": f"row {number}", "size": 32} for number in range(120)]
+    body = {"renderer": "identicon", "items": items}
+
+    answer = in_folder.app.test_client().post("/jobs", json=body)
+
+    assert waiting == []
+    assert answer.get_json()["id"] == in_folder.job.id
+    assert in_folder.finish()["counts"]["done"] == 120
+
+
+def test_an_upload_that_nobody_completes_fails_after_an_hour(
+    in_folder: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.unlink(tmp_path / "store/jobs" / in_folder.job.id / "rows")
+    monkeypatch.setattr("app.jobs.job_ledger._UPLOAD_S", 0)
+
+    assert in_folder.finish()["state"] == "failed"

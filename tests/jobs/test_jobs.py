@@ -1,0 +1,451 @@
+"""A job outlives its request, and makes what the request would have made."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.access.keys import digest_of, new_key
+from app.config import Settings
+from tests.waiting import wait_until
+
+ASYNC = {"Prefer": "respond-async"}
+FAR = {"X-Forwarded-For": "203.0.113.7"}
+Open = Callable[..., Flask]
+
+
+class WholeClient(FlaskClient):
+    """Takes each answer whole, and closes it."""
+
+    def open(self, *given: Any, **named: Any) -> Any:
+        return super().open(*given, **{"buffered": True} | named)
+
+
+def rows(count: int, **more: Any) -> dict[str, Any]:
+    items = [{"seed": f"row {number}", "size": 32} for number in range(count)]
+    return {"renderer": "identicon", "items": items, **more}
+
+
+@pytest.fixture
+def open_app(tmp_path: Path) -> Iterator[Open]:
+    """Builds apps over one store, as workers or restarts are."""
+    made: list[Flask] = []
+
+    def build(**settings: Any) -> Flask:
+        given = {"store": str(tmp_path / "store"), "workers": 1} | settings
+        fixed = {"system_fonts": False, "access_log": False, "local_callers": True}
+        made.append(create_app(Settings(**fixed, **given), {}))
+        made[-1].test_client_class = WholeClient
+        return made[-1]
+
+    yield build
+    for app in made:
+        close(app)
+
+
+def close(app: Flask) -> None:
+    app.extensions["mimeo.jobs"].close()
+    app.extensions["mimeo"].close()
+
+
+def hold(app: Flask) -> None:
+    """Let an app draw no chunk: others, or nobody, do."""
+    app.extensions["mimeo.jobs"].start = lambda: None
+
+
+def ended(client: FlaskClient, place: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def look() -> bool:
+        found.update(client.get(place).get_json())
+        return found["state"] in ("succeeded", "failed", "cancelled")
+
+    wait_until(look, 60)
+    return found
+
+
+def test_a_job_is_accepted_at_once_and_succeeds(open_app: Open) -> None:
+    client = open_app().test_client()
+
+    answer = client.post("/collections.zip", json=rows(120), headers=ASYNC)
+    job = ended(client, answer.headers["Location"])
+
+    assert answer.status_code == 202
+    assert answer.headers["Preference-Applied"] == "respond-async"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Location"] == job["links"]["self"]
+    assert job["state"] == "succeeded"
+    assert job["counts"] == {"total": 120, "done": 120, "failed": 0}
+    assert job["created"] <= job["started"] <= job["finished"] < job["expires"]
+
+
+@pytest.mark.parametrize("form", ["zip", "json", "ndjson", "pdf", "gif"])
+def test_a_job_makes_what_the_request_makes(open_app: Open, form: str) -> None:
+    client = open_app().test_client()
+    here = client.post(f"/collections.{form}", json=rows(60)).data
+
+    answer = client.post(f"/collections.{form}", json=rows(60), headers=ASYNC)
+    job = ended(client, answer.headers["Location"])
+
+    assert client.get(job["links"]["archive"]).data == here
+
+
+def test_options_of_a_form_go_along(open_app: Open) -> None:
+    client = open_app().test_client()
+    path = "/collections.pdf?sheet[page]=A4&sheet[grid]=2x4"
+    here = client.post(path, json=rows(9)).data
+
+    answer = client.post(path, json=rows(9), headers=ASYNC)
+    job = ended(client, answer.headers["Location"])
+
+    assert client.get(job["links"]["archive"]).data == here
+
+
+def test_a_row_that_fails_is_told_apart(open_app: Open) -> None:
+    first = open_app()
+    hold(first)
+    sizes = [{"width": side, "height": 40} for side in (60, 40, 60, 40)]
+    sent = {"renderer": "solid", "items": sizes}
+    # Of the collection's own archive the first image would have to be there.
+    place = first.test_client().post("/jobs", json=sent).headers["Location"]
+    lower = open_app(max_side=50)
+    lower.extensions["mimeo.jobs"].start()
+    client = lower.test_client()
+
+    job = ended(client, place)
+    archive = zipfile.ZipFile(io.BytesIO(client.get(job["links"]["archive"]).data))
+    told = [
+        json.loads(line) for line in client.get(f"{place}/errors").data.splitlines()
+    ]
+    whole = client.get(f"{place}/archive.json").get_json()
+
+    assert job["state"] == "succeeded"
+    assert job["counts"] == {"total": 4, "done": 2, "failed": 2}
+    assert archive.namelist() == ["00002.png", "00004.png", "manifest.json"]
+    assert [(line["row"], line["code"]) for line in told] == [
+        (1, "limit-exceeded"),
+        (3, "limit-exceeded"),
+    ]
+    assert ["error" in image for image in whole["images"]] == [True, False, True, False]
+    assert whole["images"][0]["error"]["limit"] == "MIMEO_MAX_SIDE"
+
+
+def test_the_archive_is_sent_by_ranges_and_by_head(open_app: Open) -> None:
+    client = open_app().test_client()
+    answer = client.post("/jobs", json=rows(130))
+    place = ended(client, answer.headers["Location"])["links"]["archive"]
+    whole = client.get(place)
+
+    head = client.head(place)
+    etag = whole.headers["ETag"]
+    parts = [
+        client.get(place, headers={"Range": f"bytes={a}-{b}", "If-Range": etag})
+        for a, b in ((0, 999), (1000, 20_000), (20_001, len(whole.data) - 1))
+    ]
+    fresh = client.get(place, headers={"If-None-Match": etag})
+
+    assert {part.status_code for part in parts} == {206}
+    assert b"".join(part.data for part in parts) == whole.data
+    assert int(head.headers["Content-Length"]) == len(whole.data)
+    assert (fresh.status_code, fresh.data) == (304, b"")
+    with zipfile.ZipFile(io.BytesIO(whole.data)) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == 131
+        manifest = client.get(place.replace("archive.zip", "manifest.json"))
+        assert manifest.data == archive.read("manifest.json")
+
+
+def test_whoever_waits_long_enough_gets_the_archive(open_app: Open) -> None:
+    client = open_app().test_client()
+    here = client.post("/collections.zip", json=rows(10)).data
+    headers = {"Prefer": "respond-async, wait=20"}
+
+    answer = client.post("/collections.zip", json=rows(10), headers=headers)
+
+    assert (answer.status_code, answer.data) == (200, here)
+    assert answer.headers["Preference-Applied"] == "respond-async, wait=20"
+    assert client.get(answer.headers["Content-Location"]).data == here
+
+
+def test_equal_content_is_one_job_and_a_key_makes_another(open_app: Open) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+
+    def submit(count: int, **headers: str) -> tuple[int, str]:
+        answer = client.post("/jobs", json=rows(count), headers=headers)
+        return answer.status_code, answer.headers.get("Location", "")
+
+    first, again, other = submit(5), submit(5), submit(6)
+    keyed = submit(5, **{"Idempotency-Key": "a"})
+    repeated = submit(5, **{"Idempotency-Key": "a"})
+    misused = submit(6, **{"Idempotency-Key": "a"})
+
+    assert first == again != other
+    assert keyed == repeated and keyed[1] not in (first[1], other[1])
+    assert misused == (422, "")
+    listed = client.get("/jobs").get_json()["jobs"]
+    assert {job["links"]["self"] for job in listed} == {first[1], other[1], keyed[1]}
+
+
+def test_the_form_is_part_of_what_is_equal(open_app: Open) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+
+    places = {
+        client.post(path, json=rows(5), headers=ASYNC).headers["Location"]
+        for path in (
+            "/jobs?form=zip",
+            "/collections.zip",
+            "/collections",
+            "/jobs?form=pdf",
+        )
+    }
+
+    assert len(places) == 2
+
+
+def test_a_cancelled_job_ends_and_its_like_is_a_new_one(open_app: Open) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    place = client.post("/jobs", json=rows(100)).headers["Location"]
+
+    first, again = client.delete(place), client.post(f"{place}/cancel")
+    between = client.get(place).get_json()["state"]
+    del app.extensions["mimeo.jobs"].start
+    app.extensions["mimeo.jobs"].start()
+    job = ended(client, place)
+    after = client.delete(place)
+    fresh = client.post("/jobs", json=rows(100)).headers["Location"]
+
+    assert [first.status_code, again.status_code, after.status_code] == [202, 200, 200]
+    assert between == "cancelling"
+    assert (job["state"], job["counts"]["done"]) == ("cancelled", 0)
+    assert job["cancelled"] <= job["finished"]
+    assert client.get(job["links"]["archive"]).status_code == 409
+    assert fresh != place and ended(client, fresh)["state"] == "succeeded"
+    assert client.delete(fresh).status_code == 409
+
+
+def test_what_is_not_done_has_no_archive_yet(open_app: Open) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    place = client.post("/jobs", json=rows(5)).headers["Location"]
+
+    answer = client.get(f"{place}/archive.zip")
+
+    assert answer.status_code == 409
+    assert answer.get_json()["type"] == "/problems/job-unfinished"
+    assert answer.get_json()["state"] == "queued"
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_long_poll_ends_with_the_job(open_app: Open) -> None:
+    client = open_app().test_client()
+    place = client.post("/jobs", json=rows(200)).headers["Location"]
+
+    answer = client.get(place, headers={"Prefer": "wait=20"})
+    tag = answer.headers["ETag"]
+    same = client.get(place, headers={"If-None-Match": tag, "Prefer": "wait=20"})
+
+    assert answer.get_json()["state"] == "succeeded"
+    assert answer.headers["Preference-Applied"] == "wait=20"
+    assert "Retry-After" not in answer.headers
+    assert same.status_code == 304
+
+
+def test_a_restart_goes_on_where_the_last_one_stopped(open_app: Open) -> None:
+    first = open_app()
+    client = first.test_client()
+    here = client.post("/collections.zip", json=rows(2000)).data
+    place = client.post("/jobs", json=rows(2000)).headers["Location"]
+    wait_until(lambda: client.get(place).get_json()["counts"]["done"] > 0, 60)
+
+    close(first)
+    left = client.get(place).get_json()
+    second = open_app()
+    second.extensions["mimeo.jobs"].start()
+    again = second.test_client()
+    job = ended(again, place)
+
+    assert left["state"] == "running"
+    assert 0 < left["counts"]["done"] < 2000
+    assert job["counts"]["done"] == 2000
+    assert again.get(job["links"]["archive"]).data == here
+
+
+def test_a_full_room_refuses_at_submit(open_app: Open) -> None:
+    app = open_app(jobs_bytes=1 << 20)
+    hold(app)
+    client = app.test_client()
+
+    answers = [client.post("/jobs", json=rows(count)) for count in (500, 501, 502)]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 507]
+    assert answers[2].get_json()["type"] == "/problems/jobs-full"
+    assert answers[2].get_json()["limit"] == "MIMEO_JOBS_BYTES"
+    assert len(client.get("/jobs").get_json()["jobs"]) == 2
+
+
+def test_one_address_gets_a_part_of_the_room(open_app: Open) -> None:
+    app = open_app(jobs_bytes=1 << 21, proxies=1)
+    hold(app)
+    client = app.test_client()
+
+    answers = [
+        client.post("/jobs", json=rows(count), headers=FAR) for count in (500, 501)
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 429]
+    assert answers[1].get_json()["type"] == "/problems/quota-exceeded"
+
+
+def test_nothing_of_a_job_goes_where_other_rooms_are_full(open_app: Open) -> None:
+    client = open_app(store_bytes=1 << 20, collections_bytes=1 << 20).test_client()
+    place = client.post("/jobs", json=rows(60)).headers["Location"]
+    archive = client.get(ended(client, place)["links"]["archive"]).data
+
+    for number in range(40):
+        path = f"/images/solid.png?width={400 + number}&height=400&compression=none"
+        assert client.get(path).status_code in (200, 422)
+        client.post("/collections", json=rows(300, title=None) | rows(300 + number))
+
+    assert client.get(f"{place}/archive.zip").data == archive
+
+
+def test_what_is_past_its_time_is_gone(open_app: Open, monkeypatch) -> None:
+    app = open_app(jobs_ttl_s=60)
+    client = app.test_client()
+    place = client.post("/jobs", json=rows(5)).headers["Location"]
+    ended(client, place)
+    ledger = app.extensions["mimeo.jobs"]._ledger
+
+    monkeypatch.setattr(ledger, "_ttl_s", -1)
+    app.extensions["mimeo.jobs"].enqueue("")
+
+    wait_until(lambda: client.get(place).status_code == 404)
+    assert ledger.ids() == []
+
+
+def test_limits_of_jobs_have_their_own_names(open_app: Open) -> None:
+    app = open_app(max_rows=3, max_job_rows=5, max_job_bytes=2048)
+    hold(app)
+    client = app.test_client()
+
+    allowed = client.post("/jobs", json=rows(5))
+    many = client.post("/jobs", json=rows(6))
+    large = client.post("/jobs", json=rows(100))
+
+    assert allowed.status_code == 202
+    assert (many.status_code, many.get_json()["limit"]) == (422, "MIMEO_MAX_JOB_ROWS")
+    assert large.status_code == 413
+    assert large.get_json()["limit"] == "MIMEO_MAX_JOB_BYTES"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"store": "none"}, {"store": "memory:", "workers": 2}]
+)
+def test_where_nothing_is_kept_there_are_no_jobs(open_app: Open, settings) -> None:
+    client = open_app(**settings).test_client()
+
+    refused = client.post("/jobs", json=rows(3))
+    at_once = client.post("/collections.zip", json=rows(3), headers=ASYNC)
+
+    assert refused.status_code == 501
+    assert refused.get_json()["type"] == "/problems/no-jobs"
+    # A preference may be passed over.
+    assert at_once.status_code == 200
+    assert "Preference-Applied" not in at_once.headers
+
+
+def test_memory_of_one_worker_keeps_jobs(open_app: Open) -> None:
+    client = open_app(store="memory:").test_client()
+
+    place = client.post("/jobs", json=rows(60)).headers["Location"]
+
+    assert ended(client, place)["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/jobs/" + "0" * 64,
+        "/jobs/" + "g" * 64,
+        f"/jobs/{'0' * 64}/archive.zip",
+        f"/jobs/{'0' * 64}/errors",
+    ],
+)
+def test_an_id_that_nobody_has_is_unknown(open_app: Open, path: str) -> None:
+    answer = open_app().test_client().get(path)
+
+    assert answer.status_code == 404
+    assert answer.get_json()["type"] == "/problems/unknown-job"
+
+
+def test_a_form_that_needs_other_images_is_not_there(open_app: Open) -> None:
+    client = open_app().test_client()
+    place = client.post("/jobs", json=rows(5)).headers["Location"]
+    ended(client, place)
+
+    assert client.get(f"{place}/archive.pdf").status_code == 404
+    assert client.get(f"{place}/archive.json").status_code == 200
+
+
+def test_jobs_are_their_callers_own(open_app: Open) -> None:
+    tokens, lines = [], ""
+    for _ in range(2):
+        id, token = new_key()
+        scopes = '["draw:*", "jobs", "read"]'
+        lines += f'[keys.{id}]\nsha256 = "{digest_of(token)}"\nscopes = {scopes}\n'
+        tokens.append({"X-API-Key": token})
+    app = open_app(access="keys", keys=lines)
+    hold(app)
+    client = app.test_client()
+
+    first, second = (
+        client.post("/jobs", json=rows(5), headers=token).headers["Location"]
+        for token in tokens
+    )
+    listed = client.get("/jobs", headers=tokens[0]).get_json()["jobs"]
+    refused = client.delete(first, headers=tokens[1])
+    cancelled = client.delete(first, headers=tokens[0])
+
+    assert first != second
+    assert [job["links"]["self"] for job in listed] == [first]
+    assert (refused.status_code, cancelled.status_code) == (403, 202)
+
+
+def test_open_jobs_take_turns(open_app: Open) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    large = client.post("/jobs", json=rows(3000)).headers["Location"]
+    small = client.post("/jobs", json=rows(40)).headers["Location"]
+    del app.extensions["mimeo.jobs"].start
+    app.extensions["mimeo.jobs"].start()
+
+    done = ended(client, small)
+    behind = client.get(large).get_json()
+
+    assert done["state"] == "succeeded"
+    assert behind["counts"]["done"] < 1500
+
+
+def test_a_single_image_does_not_wait_for_a_job(open_app: Open) -> None:
+    client = open_app().test_client()
+    place = client.post("/jobs", json=rows(3000)).headers["Location"]
+
+    answer = client.get("/images/identicon.png?seed=alone")
+
+    assert answer.status_code == 200
+    assert client.get(place).get_json()["state"] in ("queued", "running")

@@ -1,0 +1,97 @@
+"""A server that is killed at any moment, again and again, loses nothing of a job."""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.gunicorn_server import Server, serve
+from tests.waiting import wait_until
+
+# By hand: TEST_KILLS=20 and more, of a job that lasts as long.
+KILLS = int(os.environ.get("TEST_KILLS", "3"))
+CHUNKS = 80 if KILLS <= 3 else 200
+ROWS = 50 * CHUNKS
+BODY = json.dumps(
+    {
+        "renderer": "identicon",
+        "items": [{"seed": f"row {number}", "size": 32} for number in range(ROWS)],
+    }
+).encode()
+JSON = {"Content-Type": "application/json"}
+
+
+def family(pid: int) -> Iterator[int]:
+    """Yield a process and all below it."""
+    yield pid
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from family(int(child))
+
+
+def kill_all(server: Server) -> None:
+    for pid in list(family(server.pid)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def document(server: Server, place: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(server.ask(place).body)
+    return found
+
+
+def test_every_image_is_there_once_whoever_was_killed(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    settings = {"MIMEO_STORE": str(tmp_path / "store")}
+    with serve(settings=settings) as server:
+        reply = server.ask("/jobs", "POST", BODY, JSON)
+        assert reply.status == 202, reply.body
+        place = reply.headers["Location"]
+        kill_all(server)
+    for _ in range(KILLS):
+        with serve(settings=settings) as server:
+            time.sleep(chance.random())
+            kill_all(server)
+    with serve(settings=settings) as server:
+        wait_until(lambda: document(server, place)["state"] == "succeeded", 120)
+        job = document(server, place)
+        archive = server.ask(job["links"]["archive"]).body
+        alone = server.ask("/collections.zip", "POST", BODY, JSON).body
+
+    assert job["counts"] == {"total": ROWS, "done": ROWS, "failed": 0}
+    assert archive == alone
+    entries = tmp_path / "store" / place[1:]
+    chunks = len(list((entries / "chunks").iterdir()))
+    attempts = sum(
+        1 for folder in (entries / "attempts").iterdir() for _ in folder.iterdir()
+    )
+    # Two workers: each kill costs what two had begun with.
+    assert chunks == CHUNKS
+    assert chunks <= attempts <= chunks + 2 * (KILLS + 1)
+
+
+def test_a_worker_that_is_told_to_stop_leaves_its_chunk_to_others(
+    tmp_path: Path,
+) -> None:
+    settings = {"MIMEO_STORE": str(tmp_path / "store"), "WEB_CONCURRENCY": "1"}
+    with serve(settings=settings) as server:
+        place = server.ask("/jobs", "POST", BODY, JSON).headers["Location"]
+        wait_until(lambda: document(server, place)["counts"]["done"] > 0, 60)
+        [first] = server.workers()
+        os.kill(first, signal.SIGTERM)
+        wait_until(lambda: document(server, place)["state"] == "succeeded", 120)
+        assert first not in server.workers()
+
+    entries = tmp_path / "store" / place[1:]
+    clean = [p for p in (entries / "attempts").rglob("*") if p.suffix == ".clean"]
+    attempts = [
+        p for p in (entries / "attempts").rglob("*") if p.name.isdigit() and p.is_file()
+    ]
+    # Each chunk was begun with once, but the one that was left in order.
+    assert len(attempts) - len(clean) == CHUNKS
