@@ -23,7 +23,7 @@ from app.renderer.produce import ENCODERS, formats, image_fields
 
 # gunicorn takes request lines of up to 8,190 bytes.
 _MAX_URL = 8000
-_LATER = ("sizes", "dpi")
+_LATER = ("sizes", "dpi", "bleed")
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -46,7 +46,7 @@ class ImageRequest:
         """SHA-256, 64 hexadecimal digits, of whatever decides the bytes."""
         occasion = (self.occasion,) if self.occasion else ()
         # An option that came later would change the fingerprint of all others.
-        later = {name for name in _LATER if getattr(self.output, name) is None}
+        later = {name for name in _LATER if not getattr(self.output, name)}
         options = self.output.model_dump(exclude=later)
         return _digest(*self._subject, options, ENCODERS, *occasion)
 
@@ -119,14 +119,17 @@ def from_parts(
     return _build(renderer, parameters, output, bounds, strict=True)
 
 
-def in_format(request: ImageRequest, name: str) -> ImageRequest:
+def in_format(request: ImageRequest, name: str, *, bleed: bool = False) -> ImageRequest:
     """Return the request for another format, with the options that it honours.
+
+    With its `bleed`, if that is wanted, whatever the request says.
 
     Raises BadParameter where the picture cannot be had in it.
     """
     options = encode.FORMATS[name].options if name in encode.FORMATS else frozenset()
     given = request.output.model_dump(include=set(options), exclude_unset=True)
-    output = Output.model_validate({**given, "format": name})
+    wanted = {"bleed": True} if bleed else {}
+    output = Output.model_validate({**given, **wanted, "format": name})
     _check_format(request.renderer, output)
     produce.check_size(request.renderer, request.parameters, output)
     return replace(request, output=output)

@@ -65,7 +65,7 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
   --bind NAME=TEMPLATE  what a parameter is made of, such as 'name={First} {Last}'
   --sheet NAME          the sheet of a workbook; else the first one that is visible
   --sheet-page A4       of a PDF: several on a page; also --sheet-grid, -gap, -margin,
-                        -marks, -fold, -duplex, -preset
+                        -bleed, -marks, -fold, -duplex, -preset
   --ignore COLUMN,...   columns to pass over without a word
   --dry-run             write nothing; draw the three worst rows, and say what is wrong
                         with any, and with --sheet-...

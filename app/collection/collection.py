@@ -187,10 +187,14 @@ class Collection:
         return cls(header, length, read, catalogue, bounds)
 
     @property
+    def renderers(self) -> tuple[Renderer, ...]:
+        """What draws the images; raises UnknownRenderer where one is gone."""
+        return tuple(map(self._catalogue.get, self.header.renderers))
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The services that make some of the images."""
-        names = self.header.renderers
-        return tuple(n for n in names if self._catalogue.get(n).remote is not None)
+        return tuple(each.name for each in self.renderers if each.remote is not None)
 
     @property
     def edition_is_current(self) -> bool:
@@ -217,11 +221,17 @@ class Collection:
             yield self._read(start, min(_PIECE, self.header.size - start))
 
     def items(
-        self, first: int = 1, last: int | None = None, format_name: str | None = None
+        self,
+        first: int = 1,
+        last: int | None = None,
+        format_name: str | None = None,
+        *,
+        bleed: bool = False,
     ) -> Iterator[Item | Failed]:
         """Iterate over the images from `first` to `last`, both included.
 
-        They are in the collection's format unless another is named. A row that is no
+        They are in the collection's format unless another is named, which may have
+        their `bleed` even where they do not ask for it. A row that is no
         longer valid, or over a limit that is lower now, is Failed in its place. Raises
         NoSuchIndex at once, and DamagedCollection in its turn.
         """
@@ -232,13 +242,15 @@ class Collection:
         def made() -> Iterator[Item | Failed]:
             for index in range(first, last + 1):
                 try:
-                    yield self.item(index, format_name)
+                    yield self.item(index, format_name, bleed=bleed)
                 except RendererError as error:
                     yield Failed(index, self.name(index), error)
 
         return made()
 
-    def item(self, index: int, format_name: str | None = None) -> Item:
+    def item(
+        self, index: int, format_name: str | None = None, *, bleed: bool = False
+    ) -> Item:
         """Return one image; raise NoSuchIndex or a RendererError."""
         number, name, values, images = self._row(index)
         renderer = self._renderer(number)
@@ -250,8 +262,8 @@ class Collection:
             request = ImageRequest(renderer, made, self.output)
         else:
             request = request_of(renderer, made, self.output, self._bounds)
-        if format_name is not None and format_name != self.output.format:
-            request = in_format(request, format_name)
+        if format_name is not None and (bleed or format_name != self.output.format):
+            request = in_format(request, format_name, bleed=bleed)
         return Item(index, name + self._ending, request)
 
     def name(self, index: int) -> str:

@@ -154,8 +154,8 @@ class CollectionRepository:
         """
         collection = self.open(key)
         # Whatever it was sent in, a sheet's thumbnails and a PDF's pages too.
-        for name in FORMATS:
-            for item in collection.items(format_name=name):
+        for name, bleed in (*((name, False) for name in FORMATS), ("pdf", True)):
+            for item in collection.items(format_name=name, bleed=bleed):
                 if isinstance(item, Item):
                     forget(item.request)
         # Last: until then it can be tried again.

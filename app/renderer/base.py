@@ -113,6 +113,11 @@ class Output(BaseModel):
         description="CSS pixels per inch on paper, 1 to 2400; a file has `scale` times"
         " as many. Left out, it is what a template declares.",
     )
+    bleed: bool = Field(
+        False,
+        description="PDF only: with what lies beyond the edge, and a TrimBox where to"
+        " cut; for templates that declare a bleed.",
+    )
     sizes: Annotated[str, AfterValidator(_sides)] | None = Field(
         None,
         description="ICO only: sides in pixels, 1 to 256, such as 16,32,48; the picture"
@@ -229,7 +234,8 @@ class Renderer:
     long without taking time.
     `preflight` tells facts of a drawing without it: characters that no font has, and
     what is clipped only if it may lay texts out, which takes some milliseconds.
-    `images` reads what callers name by URL, where that is allowed.
+    `images` reads what callers name by URL, where that is allowed. `bled` draws the
+    same on a canvas that is larger by the bleed on each side, where one is declared.
     `example` holds parameters as query strings.
     """
 
@@ -247,5 +253,6 @@ class Renderer:
     prompted: bool = False
     check: Callable[[Any], None] | None = None
     paper: Paper | None = None
+    bled: "Renderer | None" = None
     preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
     example: Mapping[str, str] = field(default_factory=dict)

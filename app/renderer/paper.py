@@ -4,6 +4,7 @@ CSS says how they are spelt, and that 96 pixels are an inch where nobody says ot
 (CSS Values and Units 4, section 6.2).
 """
 
+import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -44,11 +45,21 @@ Sides = tuple[float, float]
 
 
 class Paper(NamedTuple):
-    """A picture's size on paper: width and height in points, and CSS pixels an inch."""
+    """A picture's size on paper, cut: points, and CSS pixels an inch.
+
+    `bleed` are points of artwork on each side beyond, where the cut may slip to.
+    """
 
     width: float
     height: float
     dpi: float
+    bleed: float = 0.0
+
+    @property
+    def overhang(self) -> int:
+        """CSS pixels in which the bleed of a side has room."""
+        # Less than that of a pixel is rounding.
+        return math.ceil(self.bleed * self.dpi / POINTS - 1e-6)
 
 
 def parse_length(text: str, dpi: float) -> float:
@@ -145,4 +156,7 @@ def resolve(
     if declared is not None and dpi in (None, declared.dpi):
         return declared
     pixels = round(size[0] / scale), round(size[1] / scale)
-    return at(pixels, dpi or CSS_DPI)
+    paper = at(pixels, dpi or CSS_DPI)
+    if declared is None:
+        return paper
+    return paper._replace(bleed=declared.bleed * declared.dpi / paper.dpi)

@@ -14,7 +14,7 @@ from app.renderer.base import Encoded, Output, Renderer, Vector
 from app.renderer.encode.pdf.document import PdfPage, pages
 from app.renderer.encode.pdf.page import pictured_page, vector_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
-from app.renderer.paper import Sides, resolve
+from app.renderer.paper import Paper, resolve
 from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
@@ -43,6 +43,18 @@ def device_size(
     return scaled(size if isinstance(size, tuple) else size(parameters), scale)
 
 
+def drawn_by(renderer: Renderer, output: Output) -> Renderer:
+    """Return what draws an output: with the bleed, where that is wanted.
+
+    Raises BadParameter where none is declared.
+    """
+    if not output.bleed:
+        return renderer
+    if renderer.bled is None:
+        raise BadParameter(Fault("bleed", f"is not declared by {renderer.name!r}"))
+    return renderer.bled
+
+
 def check(
     renderer: Renderer, parameters: Parameters, output: Output, limits: Settings
 ) -> None:
@@ -50,7 +62,7 @@ def check(
 
     Raises BadParameter where the format cannot hold the canvas.
     """
-    size = device_size(renderer, parameters, output.scale)
+    size = device_size(drawn_by(renderer, output), parameters, output.scale)
     names = [size_field(renderer, name, "scale") for name in ("width", "height")]
     for name, side in zip(names, size, strict=True):
         if side > limits.max_side:
@@ -98,6 +110,7 @@ def check_size(renderer: Renderer, parameters: Parameters, output: Output) -> No
         }
         renamed = [Fault(sides.get(name, name), why) for name, why in error.faults]
         raise BadParameter(*renamed) from error
+    drawn_by(renderer, output)
 
 
 def size_field(renderer: Renderer, side: str, otherwise: str) -> str:
@@ -140,7 +153,7 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
     fault shows only while drawing (a text too long for a QR code).
     """
     started, began_cpu = time.perf_counter(), time.thread_time()
-    size = device_size(renderer, parameters, output.scale)
+    size = device_size(drawn_by(renderer, output), parameters, output.scale)
     media_type = encode.FORMATS[output.format].media_type
     if output.format == "svg":
         drawing = vector(renderer, parameters, 1)
@@ -171,11 +184,10 @@ def vector(renderer: Renderer, parameters: Parameters, scale: float) -> Vector:
     return renderer.vector(parameters, scale)
 
 
-def page_size(renderer: Renderer, parameters: Parameters, output: Output) -> Sides:
-    """Return width and height of the PDF of a drawing, in points."""
+def paper_for(renderer: Renderer, parameters: Parameters, output: Output) -> Paper:
+    """Return the size on paper of a drawing, and the bleed that it could have."""
     pixels = device_size(renderer, parameters, 1)
-    paper = resolve(renderer.paper, pixels, 1, output.dpi)
-    return paper.width, paper.height
+    return resolve(renderer.paper, pixels, 1, output.dpi)
 
 
 def _of_one_page(facts: Mapping[str, Any], parameters: Parameters) -> Mapping[str, Any]:
@@ -200,9 +212,13 @@ def _pdf(
     What is said of several is said once.
     """
     started, began_cpu = time.perf_counter(), time.thread_time()
+    paper = paper_for(renderer, parameters, output)
+    if not output.bleed:
+        paper = paper._replace(bleed=0.0)
+    renderer = drawn_by(renderer, output)
     drawing = vector(renderer, parameters, output.scale)
     drawn_s, fonts_s = time.perf_counter() - started, drawing.fonts_s
-    made, facts = _page(renderer, parameters, output, drawing)
+    made, facts = _page(renderer, parameters, output, paper, drawing)
     leaves = [made]
     chosen = getattr(parameters, "page", None) is not None
     for number in range(2, 1 if chosen else facts.get("pages", 1) + 1):
@@ -211,7 +227,7 @@ def _pdf(
         drawing = vector(renderer, another, output.scale)
         drawn_s += time.perf_counter() - began
         fonts_s += drawing.fonts_s
-        made, said = _page(renderer, another, output, drawing)
+        made, said = _page(renderer, another, output, paper, drawing)
         leaves.append(made)
         facts = _both(facts, said)
     data = b"".join(pages(iter(leaves)))
@@ -235,19 +251,22 @@ def _both(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _page(
-    renderer: Renderer, parameters: Parameters, output: Output, drawing: Vector
+    renderer: Renderer,
+    parameters: Parameters,
+    output: Output,
+    paper: Paper,
+    drawing: Vector,
 ) -> tuple[PdfPage, Mapping[str, Any]]:
     """Return a page of outlines and text, or of text over a picture, and its facts."""
     pixels = device_size(renderer, parameters, 1)
-    sides = page_size(renderer, parameters, output)
-    made = vector_page(drawing, pixels, sides, output, renderer.title)
+    made = vector_page(drawing, pixels, paper, output, renderer.title)
     if made is not None:
         page, painted = made
         warnings = (_PAINTED % painted,) if painted else ()
         return page, _warned(drawing.facts, *warnings)
     picture = encode.flatten(renderer.draw(parameters, output.scale), output.background)
     png = encode.encode_png(picture)
-    page = pictured_page(drawing, png, pixels, sides, renderer.title)
+    page = pictured_page(drawing, png, pixels, paper, renderer.title)
     return page, _warned(drawing.facts, _PICTURED)
 
 

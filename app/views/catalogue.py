@@ -90,8 +90,12 @@ def _paper(paper: Paper | None) -> dict[str, float | None] | None:
     """Return a declared size on paper, in millimetres, as JSON."""
     if paper is None:
         return None
-    width, height = (round(side / POINTS * 25.4, 3) for side in paper[:2])
-    return {"width_mm": width, "height_mm": height, "dpi": paper.dpi}
+    width, height, bleed = (
+        round(side / POINTS * 25.4, 3)
+        for side in (paper.width, paper.height, paper.bleed)
+    )
+    sides = {"width_mm": width, "height_mm": height, "bleed_mm": bleed}
+    return {**sides, "dpi": paper.dpi}
 
 
 def example_url(renderer: Renderer) -> str:

@@ -101,7 +101,7 @@ def test_a_template_knows_its_pixels_and_its_paper(
     found = declared(tmp_path, text)
 
     assert found.pixels == pixels
-    assert found.canvas[1] == (paper and pytest.approx(paper))
+    assert found.paper == (paper and pytest.approx((*paper, 0)))
 
 
 def test_a_resolution_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
@@ -139,6 +139,15 @@ def test_a_resolution_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
         ('size = "0.001mm x 6in"', 2, "'size': is 0x576 pixels"),
         ('dpi = "150"\nwidth = 6\nheight = 9', 2, "'dpi'"),
         ("dpi = 0\nwidth = 6\nheight = 9", 2, "'dpi'"),
+        (
+            'width = 6\nheight = 9\nbleed = "3mm"',
+            4,
+            "'bleed': is for paper, and needs a size, page or dpi",
+        ),
+        ('page = "A4"\nbleed = "3"', 3, "'bleed': is no length"),
+        ('page = "A4"\nbleed = "0mm"', 3, "'bleed': must be more than 0"),
+        ('page = "A4"\nbleed = "3cm"', 3, "'bleed': is over 1in"),
+        ('page = "A4"\nbleed = 3', 3, "'bleed': Input should be a valid string"),
     ],
 )
 def test_a_size_that_cannot_be_is_refused_by_name(
@@ -151,12 +160,31 @@ def test_a_size_that_cannot_be_is_refused_by_name(
     assert caught.value.reason.startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("bleed", "points", "pixels"),
+    [("3mm", 3 / 25.4 * 72, 18), ("20px", 9.6, 20), ("0.12in", 8.64, 18)],
+)
+def test_a_bleed_has_room_in_whole_pixels(
+    tmp_path: Path, bleed: str, points: float, pixels: int
+) -> None:
+    found = declared(tmp_path, f'size = "4in x 6in"\ndpi = 150\nbleed = "{bleed}"')
+
+    assert found.pixels == (600, 900)
+    assert found.paper is not None
+    assert found.paper.bleed == pytest.approx(points)
+    assert found.paper.overhang == pixels
+    # As many pixels are less of another paper.
+    finer = resolve(found.paper, (600, 900), 1, 300)
+    assert (finer.width, finer.bleed) == pytest.approx((144, points / 2))
+    assert finer.overhang == pixels
+
+
 def test_a_callers_resolution_goes_before_the_declared_one() -> None:
     paper = Paper(*A4, 96)
 
     assert resolve(paper, (1123, 794), 1, None) == paper
     assert resolve(paper, (1123, 794), 1, 96) == paper
-    assert resolve(paper, (3369, 2382), 3, 1123) == (72, 794 / 1123 * 72, 1123)
+    assert resolve(paper, (3369, 2382), 3, 1123) == (72, 794 / 1123 * 72, 1123, 0)
 
 
 @pytest.mark.parametrize("scale", [1, 1.25, 1.337, 2, 2.9, 3])
@@ -164,4 +192,4 @@ def test_a_scale_moves_no_edge(scale: float) -> None:
     size = round(301 * scale), round(77 * scale)
 
     assert resolve(None, size, scale, 96)[:2] == (301 * 0.75, 77 * 0.75)
-    assert resolve(None, size, scale, None) == (301 * 0.75, 77 * 0.75, 96)
+    assert resolve(None, size, scale, None) == (301 * 0.75, 77 * 0.75, 96, 0)

@@ -18,17 +18,24 @@ from app.collection.export.print_sheet import NAME as SHEET
 from app.collection.export.print_sheet import PrintOptions, assumed, sheets
 from app.collection.outcome import Bundle, Failed, drawn
 from app.config import Settings
+from app.renderer.base import Renderer
 from app.renderer.encode.animation import ANIMATIONS, Animation
 from app.renderer.encode.pdf.document import PdfPage, pages, read_pages
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.paper import Paper, resolve
 from app.renderer.params import Parameters, validate
-from app.renderer.produce import device_size, page_size
+from app.renderer.produce import device_size, paper_for
 
 
 class ExportOptions(Parameters):
     """What a caller can say of the delivery of any form."""
 
     download: str | None = Field(None, description="File name of an attachment.")
+
+    @property
+    def bled(self) -> bool:
+        """Whether images are drawn with their bleed, whatever they say themselves."""
+        return False
 
 
 class PdfOptions(ExportOptions):
@@ -39,6 +46,11 @@ class PdfOptions(ExportOptions):
         description="Several images on a page, to be cut; in a query each option as"
         " sheet[page], in JSON one object.",
     )
+
+    @property
+    def bled(self) -> bool:
+        """Whether a sheet shows any bleed."""
+        return self.sheet is not None and self.sheet.bleed is not None
 
 
 class Motion(ExportOptions):
@@ -135,15 +147,29 @@ def _leaves(bundle: Bundle) -> Iterator[PdfPage | None]:
 def _check_sheet(
     collection: Collection, options: PdfOptions, settings: Settings
 ) -> tuple[str, ...]:
-    """Refuse a sheet that the first image has no room on; say what is assumed."""
+    """Refuse a sheet that images have no room or no bleed for; say what is assumed.
+
+    The first image decides the room.
+    """
     if options.sheet is None:
         return ()
+    renderers = collection.renderers if options.bled else ()
+    papers = {each.name: _paper(each, collection.output.dpi) for each in renderers}
     for item in collection.items(format_name="pdf"):
         if isinstance(item, Item):
             made = item.request
-            size = page_size(made.renderer, made.parameters, made.output)
-            return assumed(options.sheet, size)
+            paper = paper_for(made.renderer, made.parameters, made.output)
+            return assumed(options.sheet, (paper.width, paper.height), papers)
     return ()
+
+
+def _paper(renderer: Renderer, dpi: float | None) -> Paper:
+    """Return the size on paper and the bleed that a renderer declares, at a resolution.
+
+    What has a bleed has a size of its own; the size of others is not said.
+    """
+    size = renderer.size if isinstance(renderer.size, tuple) else (1, 1)
+    return resolve(renderer.paper, size, 1, dpi)
 
 
 def _animate(
@@ -235,7 +261,8 @@ class Export:
 
     def items(self, first: int = 1, last: int | None = None) -> Iterator[Item | Failed]:
         """Iterate over the images of these numbers, all by default."""
-        return self.collection.items(first, last, self.form.image_format)
+        kind = self.form.image_format
+        return self.collection.items(first, last, kind, bleed=self.options.bled)
 
 
 def read_options(model: type[Chosen], given: Mapping[str, Any]) -> Chosen:

@@ -15,11 +15,12 @@ from pydantic import AfterValidator, Field
 
 from app.renderer import params
 from app.renderer.encode.pdf.document import PdfPage
-from app.renderer.encode.pdf.sheet import Mark, Placed, impose, size_of
+from app.renderer.encode.pdf.sheet import Cell, Mark, Placed, impose, size_of
 from app.renderer.errors import BadParameter, Fault, Undrawable
 from app.renderer.paper import (
     CSS_DPI,
     POINTS,
+    Paper,
     Sides,
     parse_length,
     parse_page,
@@ -124,10 +125,16 @@ class PrintOptions(params.Parameters):
         " own size.",
     )
     gap: _Length | None = Field(
-        None, description="Between two pieces, such as 3mm; nothing if left out."
+        None,
+        description="Between two pieces, such as 3mm; if left out, twice the bleed.",
     )
     margin: _Length | None = Field(
-        None, description="Kept free around all, such as 10mm."
+        None, description="Kept free around all and its bleed, such as 10mm."
+    )
+    bleed: _Length | None = Field(
+        None,
+        description="Of the artwork beyond every cut, such as 3mm: at most what the"
+        " template declares, and half the gap. Nothing if left out.",
     )
     marks: Literal["none", "crop", "cut"] = Field(
         "none",
@@ -151,20 +158,12 @@ class PrintOptions(params.Parameters):
     )
 
 
-class Cell(NamedTuple):
-    """A rectangle: its lower left corner, and its sides."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
 @dataclass(frozen=True, slots=True)
 class PrintSheet:
     """The measures of a page, and the cells in which pieces lie, row by row.
 
-    `scale` is what the first image's own size is multiplied with to fit.
+    `scale` is what the first image's own size is multiplied with to fit. Artwork is
+    seen to the `bleed` beyond its cell.
     """
 
     page: Sides
@@ -173,6 +172,7 @@ class PrintSheet:
     duplex: str
     marks: str
     scale: float
+    bleed: float = 0.0
 
     def place(self, sizes: Sequence[Sides], *, back: bool = False) -> Iterator[Placed]:
         """Yield where images of these sizes lie, at most as many as there are cells.
@@ -185,8 +185,12 @@ class PrintSheet:
             turned = False
             if back:
                 cell, turned = self._behind(cell)
-            for part, upside_down in self._parts(cell):
-                yield self._placed(index, size, part, upside_down != turned)
+            # Both are folded in the middle, and there no artwork is seen beyond.
+            parts = zip(
+                self._parts(cell), self._parts(_grown(cell, self.bleed)), strict=True
+            )
+            for (part, upside_down), (reach, _) in parts:
+                yield self._placed(index, size, part, reach, upside_down != turned)
 
     def lines(self, count: int, *, back: bool = False) -> Iterator[Mark]:
         """Yield the marks for the first `count` pieces, and for folds."""
@@ -203,9 +207,27 @@ class PrintSheet:
                 _apart(folds), int(self.fold == "top"), around, dashed=True
             )
 
-    def _placed(self, index: int, size: Sides, part: Cell, upside_down: bool) -> Placed:
-        """Put an image into the middle of its part of a cell."""
-        scale, turned = _fit(size, (part.width, part.height), turns=self.fold == "none")
+    def check_bleed(self, name: str, paper: Paper) -> None:
+        """Raise BadParameter where an image of a renderer has not the sheet's bleed."""
+        if not self.bleed:
+            return
+        if not paper.bleed:
+            raise _bad_bleed(self.bleed, f"{name!r} declares no bleed")
+        part, _ = next(self._parts(self.cells[0]))
+        scale, _ = self._fitted((paper.width, paper.height), part)
+        if self.bleed > paper.bleed * scale + _EQUAL:
+            at = "" if scale == 1 else f" at {scale:.0%} of its size"
+            has = f"{name!r} has {_millimetres(paper.bleed * scale)}{at}"
+            raise _bad_bleed(self.bleed, has)
+
+    def _fitted(self, size: Sides, part: Cell) -> tuple[float, bool]:
+        return _fit(size, (part.width, part.height), turns=self.fold == "none")
+
+    def _placed(
+        self, index: int, size: Sides, part: Cell, reach: Cell, upside_down: bool
+    ) -> Placed:
+        """Put an image into the middle of its part, to be seen as far as `reach`."""
+        scale, turned = self._fitted(size, part)
         # Turned to the left: what was right of it is above.
         right = (0.0, scale) if turned else (scale, 0.0)
         if upside_down:
@@ -216,7 +238,9 @@ class PrintSheet:
             at - (size[0] * a + size[1] * b) / 2
             for at, a, b in zip(middle, right, up, strict=True)
         )
-        return Placed(index, (*right, *up, x, y))
+        shown = _centred(_scaled(size, scale, turned=turned), part)
+        seen = _common(_grown(shown, self.bleed), reach)
+        return Placed(index, (*right, *up, x, y), seen)
 
     def _marks(
         self, places: Sequence[float], axis: int, around: Cell, *, dashed: bool
@@ -227,7 +251,8 @@ class PrintSheet:
         if self.marks == "cut" and not dashed:
             spans = [(0.0, end)]
         else:
-            before, after = low - _OFFSET, high + _OFFSET
+            away = self.bleed + _OFFSET
+            before, after = low - away, high + away
             spans = [
                 (max(0.0, before - _LENGTH), before),
                 (after, min(end, after + _LENGTH)),
@@ -278,11 +303,15 @@ def plan(options: PrintOptions, size: Sides) -> PrintSheet:
         size[0] * (2 if options.fold == "left" else 1),
         size[1] * (2 if options.fold == "top" else 1),
     )
-    page, cells = _stocked(options) if options.preset else _divided(options, piece)
+    page, cells, gap = _stocked(options) if options.preset else _divided(options, piece)
+    bleed = _length(options.bleed, 0.0)
+    if 2 * bleed > gap + _EQUAL:
+        between = f"pieces are {_millimetres(gap)} apart, which has to be twice as much"
+        raise _bad_bleed(bleed, between)
     turns = options.fold == "none"
     scale, _ = _fit(piece, (cells[0].width, cells[0].height), turns=turns)
     chosen = options.fold, options.duplex, options.marks
-    return PrintSheet(page, cells, *chosen, scale)
+    return PrintSheet(page, cells, *chosen, scale, bleed)
 
 
 def sheets(
@@ -319,15 +348,25 @@ def _imposed(planned: PrintSheet, held: Sequence[PdfPage]) -> Iterator[PdfPage]:
         yield impose(held, placed, planned.lines(len(held), back=back), planned.page)
 
 
-def assumed(options: PrintOptions, size: Sides) -> tuple[str, ...]:
-    """Return what a caller should know of the sheet; raise what `plan` raises."""
-    scale = plan(options, size).scale
+def assumed(
+    options: PrintOptions, size: Sides, papers: Mapping[str, Paper]
+) -> tuple[str, ...]:
+    """Return what a caller should know of the sheet; raise what `plan` raises.
+
+    `size` is that of the first image. Raises BadParameter, too, where one of the
+    `papers`, by renderer, has not the bleed that is asked for.
+    """
+    planned = plan(options, size)
+    for name, paper in papers.items():
+        planned.check_bleed(name, paper)
+    scale = planned.scale
     if scale == 1:
         return ()
     return (f"sheet: printed at {scale:.0%} of their own size, to fit",)
 
 
-def _stocked(options: PrintOptions) -> tuple[Sides, tuple[Cell, ...]]:
+def _stocked(options: PrintOptions) -> tuple[Sides, tuple[Cell, ...], float]:
+    """Return a preset's page, its cells, and the least that two of them are apart."""
     name = str(options.preset).lower()
     if name not in PRESETS:
         known = ", ".join(PRESETS)
@@ -341,17 +380,22 @@ def _stocked(options: PrintOptions) -> tuple[Sides, tuple[Cell, ...]]:
     label, corner, gap = (
         (x * POINTS, y * POINTS) for x, y in (stock.label, stock.corner, stock.gap)
     )
-    return page, _cells(page, (stock.columns, stock.rows), label, corner, gap)
+    cells = _cells(page, (stock.columns, stock.rows), label, corner, gap)
+    return page, cells, min(gap)
 
 
-def _divided(options: PrintOptions, piece: Sides) -> tuple[Sides, tuple[Cell, ...]]:
-    """Return the page and its cells: of a piece's size where so many fit."""
+def _divided(
+    options: PrintOptions, piece: Sides
+) -> tuple[Sides, tuple[Cell, ...], float]:
+    """Return the page, its cells, of a piece's size where so many fit, and the gap."""
     page = _page(options.page or "A4")
-    gap = _length(options.gap, 0.0)
-    least = _length(options.margin, 0.0)
+    bleed = _length(options.bleed, 0.0)
+    gap = _length(options.gap, 2 * bleed)
+    least = _length(options.margin, 0.0) + bleed
     room = page[0] - 2 * least, page[1] - 2 * least
     if min(room) <= 0:
-        raise BadParameter(Fault(f"{NAME}[margin]", "leaves nothing of the page"))
+        blamed = "bleed" if options.margin is None else "margin"
+        raise BadParameter(Fault(f"{NAME}[{blamed}]", "leaves nothing of the page"))
     fitting = [
         int((side + gap + _EQUAL) // (own + gap))
         for side, own in zip(room, piece, strict=True)
@@ -363,9 +407,9 @@ def _divided(options: PrintOptions, piece: Sides) -> tuple[Sides, tuple[Cell, ..
     else:
         counts = max(1, fitting[0]), max(1, fitting[1])
     if counts[0] <= fitting[0] and counts[1] <= fitting[1]:
-        cell = piece
+        space = piece
     else:
-        around = _length(options.margin, _MARGIN)
+        around = _length(options.margin, _MARGIN) + bleed
         sides = [
             (side - 2 * around - (count - 1) * gap) / count
             for side, count in zip(page, counts, strict=True)
@@ -373,13 +417,17 @@ def _divided(options: PrintOptions, piece: Sides) -> tuple[Sides, tuple[Cell, ..
         if min(sides) < 1:
             blamed = "page" if options.grid is None else "grid"
             raise BadParameter(Fault(f"{NAME}[{blamed}]", "leaves no room for a piece"))
-        cell = sides[0], sides[1]
+        space = _pair(sides)
     total = [
         count * side + (count - 1) * gap
-        for count, side in zip(counts, cell, strict=True)
+        for count, side in zip(counts, space, strict=True)
     ]
     corner = (page[0] - total[0]) / 2, (page[1] - total[1]) / 2
-    return page, _cells(page, counts, cell, corner, (gap, gap))
+    scale, turned = _fit(piece, space, turns=options.fold == "none")
+    cut = _scaled(piece, scale, turned=turned)
+    # It is cut where the piece ends, and not where it had room.
+    spaces = _cells(page, counts, space, corner, (gap, gap))
+    return page, tuple(_centred(cut, each) for each in spaces), gap
 
 
 def _cells(
@@ -399,6 +447,34 @@ def _cells(
         for row in range(rows)
         for column in range(columns)
     )
+
+
+def _bad_bleed(bleed: float, reason: str) -> BadParameter:
+    return BadParameter(
+        Fault(f"{NAME}[bleed]", f"is {_millimetres(bleed)}, and {reason}")
+    )
+
+
+def _millimetres(points: float) -> str:
+    return f"{round(points / POINTS * 25.4, 2):g}mm"
+
+
+def _centred(sides: Sides, within: Cell) -> Cell:
+    (width, height), (x, y, *room) = sides, within
+    return Cell(x + (room[0] - width) / 2, y + (room[1] - height) / 2, width, height)
+
+
+def _grown(cell: Cell, by: float) -> Cell:
+    x, y, width, height = cell
+    return Cell(x - by, y - by, width + 2 * by, height + 2 * by)
+
+
+def _common(one: Cell, other: Cell) -> Cell:
+    """Return what two rectangles that overlap have in common."""
+    left, bottom = max(one.x, other.x), max(one.y, other.y)
+    right = min(one.x + one.width, other.x + other.width)
+    top = min(one.y + one.height, other.y + other.height)
+    return Cell(left, bottom, right - left, top - bottom)
 
 
 def _length(text: str | None, default: float) -> float:
@@ -439,5 +515,10 @@ def _apart(places: set[float]) -> list[float]:
     return ordered[:1] + [b for a, b in pairwise(ordered) if b - a > _EQUAL]
 
 
-def _pair(ends: tuple[float, ...]) -> Sides:
+def _scaled(size: Sides, scale: float, *, turned: bool) -> Sides:
+    width, height = size[::-1] if turned else size
+    return width * scale, height * scale
+
+
+def _pair(ends: Sequence[float]) -> Sides:
     return ends[0], ends[1]

@@ -21,7 +21,7 @@ from app.renderer.params import rgba
 Save = Callable[[Picture, Output, Paper | None], bytes]
 
 # What a caller may set beside the format.
-_OPTIONS = ("quality", "scale", "compression", "background", "dpi", "sizes")
+_OPTIONS = ("quality", "scale", "compression", "background", "dpi", "bleed", "sizes")
 # From this quality up a caller asks for detail, so colour keeps its full resolution.
 # Below, halving it saves a fifth of the bytes, at the price of fringes on coloured
 # text: 39.7 against 41.4 dB for a card at quality 85 (docs/decisions/png-encoder.md
@@ -204,7 +204,9 @@ _ROWS = (
     Format("avif", "image/avif", ("avif",), _save_avif, _LOSSY, quality=65, side=32768),
     Format("gif", "image/gif", ("gif",), _save_gif, _RASTER, side=65535),
     Format("tiff", "image/tiff", ("tiff", "tif"), _save_tiff, _RASTER | _PRINTED),
-    Format("pdf", "application/pdf", ("pdf",), _save_pdf, _RASTER | _PRINTED),
+    Format(
+        "pdf", "application/pdf", ("pdf",), _save_pdf, _RASTER | _PRINTED | {"bleed"}
+    ),
     Format(
         "ico",
         "image/vnd.microsoft.icon",

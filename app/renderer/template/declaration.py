@@ -12,9 +12,11 @@ from pydantic import Field, ValidationError, create_model
 from app.renderer.errors import BadParameter, BrokenTemplate, Fault
 from app.renderer.paper import (
     CSS_DPI,
+    POINTS,
     Paper,
     at,
     paper_of,
+    parse_length,
     parse_page,
     parse_sides,
     pixels_of,
@@ -24,6 +26,8 @@ from app.renderer.template.parameter_types import NAME, Entry, FontEntry, Strict
 
 FILE = "parameters.toml"
 _MOST = 65_535
+# Inches: more is a mistake in the unit.
+_MOST_BLEED = 1
 
 # Before Python 3.14 tomllib tells the place only in its message.
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)\Z")
@@ -45,8 +49,9 @@ class Declaration(Strict):
     """The content of `parameters.toml`.
 
     `width` and `height` are in CSS pixels, `dpi` are CSS pixels an inch. `page` (`A4
-    landscape`) or `size` (`4in x 6in`) is what the picture is on paper. With
-    `pages` it may be several, all of this size.
+    landscape`) or `size` (`4in x 6in`) is what the picture is on paper, `bleed` (`3mm`)
+    what is drawn beyond it on each side. With `pages` it may be several, all of this
+    size.
     """
 
     title: str = Field(min_length=1)
@@ -56,6 +61,7 @@ class Declaration(Strict):
     page: str | None = None
     size: str | None = None
     pages: bool = False
+    bleed: str | None = None
     version: str = ""
     parameters: dict[str, Entry] = Field(default_factory=dict)
 
@@ -90,6 +96,23 @@ class Declaration(Strict):
             return pixels, paper_of(sides, pixels, dpi)
         except ValueError as error:
             raise BadParameter(Fault(key, str(error))) from error
+
+    @cached_property
+    def paper(self) -> Paper | None:
+        """The size on paper and the bleed, where declared; raises as `canvas`."""
+        paper = self.canvas[1]
+        if self.bleed is None:
+            return paper
+        if paper is None:
+            reason = "is for paper, and needs a size, page or dpi"
+            raise BadParameter(Fault("bleed", reason))
+        try:
+            bleed = parse_length(self.bleed, paper.dpi)
+        except ValueError as error:
+            raise BadParameter(Fault("bleed", str(error))) from error
+        if bleed > _MOST_BLEED:
+            raise BadParameter(Fault("bleed", f"is over {_MOST_BLEED}in"))
+        return paper._replace(bleed=bleed * POINTS)
 
     def _sides(self) -> tuple[float, float] | None:
         """Return the sides on paper in inches; raise BadParameter."""
@@ -173,7 +196,7 @@ def read(folder: Path, reserved: frozenset[str]) -> Declaration:
     except ValidationError as error:
         raise _fault(folder, source, error) from error
     try:
-        _ = declaration.canvas
+        _ = declaration.paper
     except BadParameter as error:
         key, reason = error.faults[0]
         at_fault = _line(source, None, key)

@@ -71,6 +71,14 @@ _IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "lang"})
 _CODE_NAME = "<template>"
 # CSS pixels; readers fail at less.
 _LEAST_MODULE = 2
+# Around the canvas: a name of its own, which no style of a template's means.
+_AROUND = (
+    '<x-bleed style="display:block;position:relative;width:%dpx;height:%dpx">'
+    '<x-bleed style="display:block;position:absolute;left:%dpx;top:%dpx;'
+    'width:%dpx;height:%dpx">%s</x-bleed></x-bleed>'
+)
+# Lengths that are shares of all that is drawn.
+_OF_ALL = re.compile(r"\d[dls]?v(?:[whib]|min|max)\b", re.IGNORECASE)
 _TOO_LONG = "is too long for a QR code"
 
 _FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
@@ -163,8 +171,8 @@ def _encode(data: str, level: str) -> segno.QRCode:
 
 _ENVIRONMENT = _environment()
 
-# Names that templates can call and so cannot give to parameters.
-HELPERS = frozenset(_ENVIRONMENT.globals) | {"fit", "bar_code"}
+# Names that templates can use and so cannot give to parameters.
+HELPERS = frozenset(_ENVIRONMENT.globals) | {"fit", "bar_code", "bleed"}
 
 
 class Bars(NamedTuple):
@@ -189,6 +197,8 @@ class Template:
         self.declaration: Declaration = declaration.read(folder, HELPERS | RESERVED)
         self.model = self.declaration.model(folder.name, engine.families)
         self._size = self.declaration.pixels
+        paper = self.declaration.paper
+        self._overhang = 0 if paper is None else paper.overhang
         self._image_names = self.declaration.images
         self._tables = {
             name: entry
@@ -215,27 +225,39 @@ class Template:
             _ENVIRONMENT, code, _ENVIRONMENT.make_globals({})
         )
 
-    def draw(self, parameters: Parameters, scale: float) -> Picture:
+    def size(self, *, bleed: bool = False) -> tuple[int, int]:
+        """Width and height in CSS pixels, if wanted with the bleed."""
+        more = 2 * self._overhang if bleed else 0
+        return self._size[0] + more, self._size[1] + more
+
+    def draw(
+        self, parameters: Parameters, scale: float, *, bleed: bool = False
+    ) -> Picture:
         """Paint the template with these parameters."""
-        page = self.page(parameters, scale)
-        return self._engine.draw(page, self._size, scale)
+        page = self.page(parameters, scale, bleed=bleed)
+        return self._engine.draw(page, self.size(bleed=bleed), scale)
 
-    def draw_svg(self, parameters: Parameters, scale: float) -> Vector:
+    def draw_svg(
+        self, parameters: Parameters, scale: float, *, bleed: bool = False
+    ) -> Vector:
         """Return the template with these parameters as an SVG document."""
-        return self._engine.draw_svg(self.page(parameters, scale), self._size)
+        page = self.page(parameters, scale, bleed=bleed)
+        return self._engine.draw_svg(page, self.size(bleed=bleed))
 
-    def page(self, parameters: Parameters, scale: float) -> Page:
+    def page(
+        self, parameters: Parameters, scale: float, *, bleed: bool = False
+    ) -> Page:
         """Fill the markup in.
 
         An image parameter reads as a name for `<img src>`, a number without
-        fraction as an integer. Raises BadParameter for an image that cannot be
-        used or a text too long for its QR code, BrokenTemplate where the markup
-        cannot cope with the values.
+        fraction as an integer, and `bleed` as the pixels of it that are drawn. Raises
+        BadParameter for an image that cannot be used or a text too long for its QR
+        code, BrokenTemplate where the markup cannot cope with the values.
         """
         sent = self._images(dict(parameters), scale)
         images = {**self._files, **{name: each.data for name, each in sent.items()}}
         notes = [f"{name}: {note}" for name in sent for note in sent[name].notes]
-        page = self._laid_out(parameters)
+        page = self._laid_out(parameters, bleed=bleed)
         if notes:
             facts = {
                 **page.facts,
@@ -256,7 +278,7 @@ class Template:
         body = html.escape("\n".join(texts))
         return self._engine.preflight(Page(body, emoji=options.emoji))
 
-    def _laid_out(self, parameters: Parameters) -> Page:
+    def _laid_out(self, parameters: Parameters, *, bleed: bool = False) -> Page:
         values, options = self._split(parameters)
         words = {name: _shown(name, value) for name, value in values.items()}
         rows = {name: each.rows(values[name]) for name, each in self._tables.items()}
@@ -265,6 +287,7 @@ class Template:
         try:
             helpers = self._helpers(options, clipped, notes)
             names = {"lang": options.lang or "", **words, **rows, **helpers}
+            names["bleed"] = self._overhang if bleed else 0
             markup, pages = WATCHDOG.run(
                 partial(self._filled_in, names, values.get(PAGE)), self._limit_s
             )
@@ -277,6 +300,9 @@ class Template:
             raise self._broken(_line_of(error), reason) from error
         styles = tuple(_STYLE.findall(markup))
         body = _STYLE.sub("", markup)
+        if bleed:
+            corner = self._overhang, self._overhang
+            body = _AROUND % (*self.size(bleed=True), *corner, *self._size, body)
         named = {_owner(text, words): how for text, how in sorted(clipped, key=_grade)}
         facts: dict[str, Any] = {"text_clipped": named} if named else {}
         if pages is not None:
@@ -319,19 +345,22 @@ class Template:
     def check(self, parameters: Parameters) -> None:
         """Draw once; raise BrokenTemplate where that is not possible."""
         try:
-            page = self.page(parameters, 1)
-            # The engine draws nothing where it does not know an image, and says
-            # nothing.
-            for _, name in _SOURCE.findall(page.body):
-                if not name.startswith("data:") and name not in page.images:
-                    reason = f"image {name!r} is neither in the folder nor a parameter"
-                    before, found, _ = self._source.partition(name)
-                    raise self._broken(
-                        before.count("\n") + 1 if found else None, reason
-                    )
-            self._engine.draw(page, self._size, 1)
+            for bleed in (False, True) if self._overhang else (False,):
+                page = self.page(parameters, 1, bleed=bleed)
+                self._check_sources(page)
+                self._engine.draw(page, self.size(bleed=bleed), 1)
         except (Undrawable, BadParameter, RenderTimeout) as error:
             raise self._broken(None, str(error)) from error
+
+    def _check_sources(self, page: Page) -> None:
+        """Raise BrokenTemplate for an image that is not there.
+
+        The engine draws nothing in its place, and says nothing.
+        """
+        for _, name in _SOURCE.findall(page.body):
+            if not name.startswith("data:") and name not in page.images:
+                reason = f"image {name!r} is neither in the folder nor a parameter"
+                raise self._broken(self._line(self._source.find(name)), reason)
 
     def _refuse(self, tree: nodes.Template) -> None:
         """Raise BrokenTemplate for other files, and for names that nothing sets.
@@ -340,6 +369,10 @@ class Template:
         """
         for node in tree.find_all(_FOREIGN):
             raise self._broken(node.lineno, "a template cannot use other files")
+        of_all = _OF_ALL.search(self._source) if self._overhang else None
+        if of_all is not None:
+            reason = "vw, vh and their like change with a bleed: use px or %"
+            raise self._broken(self._line(of_all.start()), reason)
         known = {*self.declaration.parameters, *HELPERS, *_IMPLIED}
         if self.declaration.pages:
             known.add(PAGE)
@@ -431,6 +464,10 @@ class Template:
             own[PAGE] = given.pop(PAGE)
         return own, Typeset.model_construct(**given)
 
+    def _line(self, place: int) -> int | None:
+        """Return the line of a place in the markup, of which -1 is none."""
+        return None if place < 0 else self._source.count("\n", 0, place) + 1
+
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
         return broken(self._folder, MARKUP, line, reason)
 
@@ -484,18 +521,27 @@ def load_template(
     least = {name: text for name, text in full.items() if entries[name].required}
     for values in (full, least):
         template.check(declaration.check_values(folder, template.model, values))
-    return Renderer(
+    renderer = Renderer(
         name=folder.name,
         title=declared.title,
         parameters=template.model,
         size=declared.pixels,
-        paper=declared.canvas[1],
+        paper=declared.paper,
         draw=template.draw,
         vector=template.draw_svg,
         preflight=template.preflight,
         version=f"{_digest(folder)} {_TOOLS} {engine.version}",
         example=MappingProxyType(full),
     )
+    if declared.bleed is None:
+        return renderer
+    bled = replace(
+        renderer,
+        size=template.size(bleed=True),
+        draw=partial(template.draw, bleed=True),
+        vector=partial(template.draw_svg, bleed=True),
+    )
+    return replace(renderer, bled=bled)
 
 
 def _pictures(folder: Path) -> dict[str, bytes]:

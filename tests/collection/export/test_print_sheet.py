@@ -166,6 +166,35 @@ def test_lines_to_cut_along_go_from_edge_to_edge_once() -> None:
     assert {line.end[1] - line.start[1] for line in lines} == {0.0, sheet.page[1]}
 
 
+@pytest.mark.parametrize("marks", ["crop", "cut"])
+def test_a_bleed_widens_gaps_and_keeps_marks_and_margins_away(marks: str) -> None:
+    sheet = planned(BUSINESS_CARD, bleed="3mm", margin="5mm", marks=marks)
+
+    # 85 x 55 mm each with 6 between, and 8 to the edge of the page: two by four.
+    assert len(sheet.cells) == 8
+    seen = [placed.seen for placed in sheet.place([BUSINESS_CARD] * 8)]
+    first, second, *_, last = seen
+    assert (first.width, first.height) == pytest.approx((91 * MM, 61 * MM))
+    assert second.x == pytest.approx(first.x + 91 * MM)
+    around = first.x, last.y, last.x + 91 * MM, first.y + 61 * MM
+    assert min(around) >= 5 * MM
+    for (x, y), (to_x, to_y), _ in sheet.lines(8):
+        mark = Cell(x, y, to_x - x + 0.1, to_y - y + 0.1)
+        assert marks == "cut" or not any(overlap(each, mark) for each in seen)
+
+
+def test_a_tent_has_no_bleed_at_its_fold() -> None:
+    sheet = planned(BUSINESS_CARD, fold="top", grid="1x1", bleed="3mm")
+
+    (cell,) = sheet.cells
+    lower, upper = (placed.seen for placed in sheet.place([BUSINESS_CARD]))
+    fold = cell.y + cell.height / 2
+    assert lower.y + lower.height == pytest.approx(fold)
+    assert upper.y == pytest.approx(fold)
+    assert (lower.y, lower.height) == pytest.approx((cell.y - 3 * MM, 58 * MM))
+    assert (lower.x, lower.width) == pytest.approx((cell.x - 3 * MM, 91 * MM))
+
+
 def test_folds_are_marked_beside_the_pieces_dashed() -> None:
     sheet = planned(BUSINESS_CARD, fold="top", marks="crop", grid="1x1")
 
@@ -188,6 +217,10 @@ def test_fewer_pieces_than_cells_have_marks_of_their_own_alone() -> None:
         ({"grid": "1x900"}, "grid"),
         ({"grid": "16x16"}, "grid"),
         ({"page": "12mm x 12mm"}, "page"),
+        ({"bleed": "2mm", "gap": "3.9mm"}, "bleed"),
+        ({"bleed": "2mm", "preset": "avery-5160"}, "bleed"),
+        ({"bleed": "150mm"}, "bleed"),
+        ({"bleed": "90mm", "margin": "30mm"}, "margin"),
     ],
 )
 def test_what_leaves_no_room_or_contradicts_is_refused_by_its_name(said, field) -> None:
@@ -242,6 +275,35 @@ def test_any_piece_lies_on_the_page_within_its_cell(
     assert not any(
         overlap(one, other) for at, one in enumerate(boxes) for other in boxes[at + 1 :]
     )
+
+
+@given(
+    size=st.tuples(sides, sides),
+    columns=st.integers(1, 4),
+    rows=st.integers(1, 5),
+    bleed=st.integers(1, 5),
+    more=st.integers(0, 3),
+    fold=st.sampled_from(["none", "top", "left"]),
+    back=st.booleans(),
+)
+def test_no_bleed_lies_on_another_piece_or_beyond_the_page(
+    size, columns, rows, bleed, more, fold, back
+) -> None:
+    said = {"grid": f"{columns}x{rows}", "fold": fold, "bleed": f"{bleed}mm"}
+    sheet = planned(size, **said, gap=f"{2 * bleed + more}mm", duplex="short")
+
+    count = columns * rows
+    seen = [placed.seen for placed in sheet.place([size] * count, back=back)]
+    for box in seen:
+        assert min(box.x, box.y) > -0.02
+        assert box.x + box.width < sheet.page[0] + 0.02
+        assert box.y + box.height < sheet.page[1] + 0.02
+    assert not any(
+        overlap(one, other) for at, one in enumerate(seen) for other in seen[at + 1 :]
+    )
+    for box, image in zip(seen, shown(sheet, size, count, back=back), strict=True):
+        assert box.x <= image.x + 0.02
+        assert box.y + box.height >= image.y + image.height - 0.02
 
 
 def test_a_page_of_pictures_that_are_too_large_together_is_refused() -> None:

@@ -93,6 +93,41 @@ def test_template_becomes_a_renderer(write: Write, engine: Engine) -> None:
     assert picture.image.size == (400, 200)
 
 
+def test_bleed_is_nothing_but_where_it_is_drawn(write: Write, engine: Engine) -> None:
+    declared = DECLARATION.replace("[param", 'dpi = 96\nbleed = "10px"\n[param', 1)
+    markup = '<b style="position:absolute;left:-{{ bleed }}px">{{ bleed }}</b>'
+    template = Template(write(declared, markup), engine, LIMITS)
+    parameters = template.model(words="Hi")
+
+    assert ">0</b>" in template.page(parameters, 1).body
+    assert ">10</b>" in template.page(parameters, 1, bleed=True).body
+    assert template.draw(parameters, 2, bleed=True).image.size == (440, 240)
+
+
+def test_what_changes_with_a_bleed_is_refused(write: Write, engine: Engine) -> None:
+    declared = DECLARATION.replace("[param", 'dpi = 96\nbleed = "10px"\n[param', 1)
+    wide = MARKUP.replace("width: 200px", "width: 100vw")
+
+    assert load_template(write(DECLARATION, wide), engine, LIMITS).bled is None
+    with pytest.raises(BrokenTemplate) as caught:
+        load_template(write(declared, wide), engine, LIMITS)
+    assert caught.value.line == 2
+    assert "use px or %" in caught.value.reason
+
+
+def test_what_is_drawn_in_the_bleed_alone_is_tried(
+    write: Write, engine: Engine
+) -> None:
+    declared = DECLARATION.replace("[param", 'dpi = 96\nbleed = "10px"\n[param', 1)
+    hidden = MARKUP + '{% if bleed %}<img src="ground.png">{% endif %}\n'
+
+    with pytest.raises(BrokenTemplate) as caught:
+        load_template(write(declared, hidden), engine, LIMITS)
+
+    assert caught.value.line == 5
+    assert "'ground.png' is neither in the folder" in caught.value.reason
+
+
 def test_template_draws_svg(write: Write, engine: Engine) -> None:
     renderer = load_template(write(), engine, LIMITS)
 

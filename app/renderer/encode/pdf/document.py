@@ -291,15 +291,22 @@ class _PdfFile:
         return data
 
 
-def box(points: Sides) -> tuple[bytes, Sides]:
-    """Return what begins a page of a size, and its sides in units of it.
+def box(points: Sides, bleed: float = 0) -> tuple[bytes, Sides, float]:
+    """Return what begins a page that is cut to a size; sides and bleed in its units.
 
+    The sides are those of the page with its bleed, which section 14.11.2 says in boxes.
     A unit is a point, unless the page is very large.
     """
-    unit = math.ceil(max(*points, 1) / _MOST_UNITS)
-    sides = points[0] / unit, points[1] / unit
+    whole = points[0] + 2 * bleed, points[1] + 2 * bleed
+    unit = math.ceil(max(*whole, 1) / _MOST_UNITS)
+    sides, bleed = (whole[0] / unit, whole[1] / unit), bleed / unit
+    boxes = b"/MediaBox[0 0 %b %b]" % (*map(decimal, sides),)
+    if bleed:
+        cut = bleed, bleed, sides[0] - bleed, sides[1] - bleed
+        boxes += b"/BleedBox" + boxes.removeprefix(b"/MediaBox")
+        boxes += b"/TrimBox[%b]" % b" ".join(map(decimal, cut))
     units = b"/UserUnit %d" % unit if unit > 1 else b""
-    return b"/MediaBox[0 0 %b %b]%b" % (*map(decimal, sides), units), sides
+    return boxes + units, sides, bleed
 
 
 def decimal(value: float) -> bytes:

@@ -9,15 +9,18 @@ from app.renderer.encode.pdf.drawing import Painter, TooMuch
 from app.renderer.encode.pdf.outline import Unsupported, number
 from app.renderer.encode.pdf.picture import add_image
 from app.renderer.encode.pdf.text_layer import write_text
-from app.renderer.paper import Sides
+from app.renderer.paper import Paper
 from app.renderer.params import rgba
 
 
 def pictured_page(
-    vector: Vector, png: bytes, size: tuple[int, int], points: Sides, title: str
+    vector: Vector, png: bytes, size: tuple[int, int], paper: Paper, title: str
 ) -> PdfPage:
-    """Return a picture of a drawing of `size` CSS pixels as a page, with its text."""
-    out, page = _begun(size, points)
+    """Return a picture of a drawing of `size` CSS pixels as a page, with its text.
+
+    The size is that with the paper's bleed.
+    """
+    out, page = _begun(size, paper)
     width, height = size
     name = out.use(b"XObject", add_image(out.objects, png))
     out.write(f"q\n{width} 0 0 -{height} 0 {height} cm\n/".encode(), name, b" Do\nQ\n")
@@ -25,18 +28,18 @@ def pictured_page(
 
 
 def vector_page(
-    vector: Vector, size: tuple[int, int], points: Sides, output: Output, title: str
+    vector: Vector, size: tuple[int, int], paper: Paper, output: Output, title: str
 ) -> tuple[PdfPage, int] | None:
     """Return a drawing of `size` CSS pixels as a page, and how many parts are pictures.
 
-    The page has its sides in points. Those parts have `output.scale` device pixels
-    for each CSS pixel, or 2 if that is less. None where the page is better a picture
-    as a whole.
+    The size is that with the paper's bleed. Those parts have `output.scale` device
+    pixels for each CSS pixel, or 2 if that is less. None where the page is better a
+    picture as a whole.
     """
     if not vector.exact:
         return None
     root = fromstring(vector.svg)
-    out, page = _begun(size, points)
+    out, page = _begun(size, paper)
     if output.background is not None:
         red, green, blue, alpha = rgba(output.background)
         state = b"<</ca %b>>" % number(alpha / 255, 3).encode()
@@ -57,16 +60,18 @@ def vector_page(
     return _ended(out, page, root, vector, title), painter.painted
 
 
-def _begun(size: tuple[int, int], points: Sides) -> tuple[ContentStream, bytes]:
-    """Return a stream in which CSS pixels run down the page, and the page's box."""
+def _begun(size: tuple[int, int], paper: Paper) -> tuple[ContentStream, bytes]:
+    """Return a stream in which CSS pixels run down the page, and the page's boxes."""
     out = ContentStream(Objects())
-    page, (width, height) = box(points)
-    across, down = width / size[0], height / size[1]
+    page, (width, height), bleed = box((paper.width, paper.height), paper.bleed)
+    over = paper.overhang
+    across = (width - 2 * bleed) / (size[0] - 2 * over)
+    down = (height - 2 * bleed) / (size[1] - 2 * over)
+    # The bleed need not be whole pixels: what is too much lies beyond the page.
+    left, top = bleed - over * across, height - bleed + over * down
+    begin = (number(each, 5) for each in (across, down, left, top))
     # Section 8.4.3.5 begins with another limit of mitres than SVG.
-    out.write(
-        f"{number(across, 5)} 0 0 -{number(down, 5)} 0 {number(height, 5)} cm\n"
-        "4 M\n".encode()
-    )
+    out.write("{} 0 0 -{} {} {} cm\n4 M\n".format(*begin).encode())
     return out, page
 
 

@@ -36,7 +36,7 @@ def picture_page(
     image = _read(png)
     number = _add(objects, image)
     name = objects.name(number)
-    page, sides = box(points)
+    page, sides, _ = box(points)
     drawing = b"%b 0 0 %b 0 0 cm/%b Do" % (*map(decimal, sides), name)
     content = objects.add(b"<<", drawing)
     resources = b"/XObject<</%b %d 0 R>>" % (name, number)

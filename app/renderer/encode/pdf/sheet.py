@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from app.renderer.encode.pdf.content import entries_of
+from app.renderer.encode.pdf.content import entries_of, packed
 from app.renderer.encode.pdf.document import (
     Objects,
     PdfPage,
@@ -19,7 +19,8 @@ from app.renderer.encode.pdf.document import (
 )
 from app.renderer.paper import Sides
 
-_BOX = re.compile(rb"/MediaBox\[0 0 ([0-9.]+) ([0-9.]+)\]")
+_MEDIA = re.compile(rb"/MediaBox\[([0-9. ]+)\]")
+_TRIM = re.compile(rb"/TrimBox\[([0-9. ]+)\]")
 _UNIT = re.compile(rb"/UserUnit (\d+)")
 _KIND = re.compile(rb"/(\w+)<<((?:/\w+ \d+ 0 R)*)>>")
 _NAMED = re.compile(rb"/(\w+) (\d+) 0 R")
@@ -32,14 +33,25 @@ _MARKS = b"q\n0.35 G %b w\n" % decimal(_LINE)
 Matrix = tuple[float, float, float, float, float, float]
 
 
+class Cell(NamedTuple):
+    """A rectangle: its lower left corner, and its sides."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
 class Placed(NamedTuple):
     """A page in its place: the matrix of `cm` (section 8.3.4) of its points.
 
-    `number` is its place among the pages, from 0.
+    They are counted from the corner where it is cut. `number` is its place among the
+    pages, from 0; what of it is `seen` is a part of the sheet.
     """
 
     number: int
     matrix: Matrix
+    seen: Cell
 
 
 class Mark(NamedTuple):
@@ -51,8 +63,8 @@ class Mark(NamedTuple):
 
 
 def size_of(page: PdfPage) -> Sides:
-    """Return a page's sides in points."""
-    (width, height), unit = _box_of(page.objects[-1].value)
+    """Return a page's sides in points, cut."""
+    (_, _, width, height), unit = _box_of(page.objects[-1].value)
     return width * unit, height * unit
 
 
@@ -67,15 +79,15 @@ def impose(
     It has the title and the language that all its pages have.
     """
     objects = Objects()
-    sheet, sides = box(size)
+    sheet, sides, _ = box(size)
     # Of a sheet that is so large that its unit is.
     shrink = sides[0] / size[0]
     parts = [_Piece(objects, page) for page in pages]
     named: dict[bytes, dict[bytes, int]] = {}
     contents: list[int] = []
-    for number, matrix in placed:
-        part = parts[number]
-        begin = _begin(matrix, part, shrink)
+    for each in placed:
+        part = parts[each.number]
+        begin = _begin(each, part, shrink)
         contents += (
             objects.add(b"<<", begin),
             *part.contents,
@@ -85,7 +97,7 @@ def impose(
             named.setdefault(kind, {}).update(names)
     marks = b"".join(_drawn(line, shrink) for line in lines)
     if marks:
-        contents.append(objects.add(b"<<", b"%b%bQ\n" % (_MARKS, marks)))
+        contents.append(objects.add(*packed(b"<<", b"%b%bQ\n" % (_MARKS, marks))))
     group = any(part.group for part in parts)
     entries = entries_of(named)
     built = page_objects(objects, sheet, contents, entries, group=group)
@@ -118,23 +130,29 @@ class _Piece:
             for kind, names in _KIND.findall(before)
         }
         self.group = b"/Group" in value[found.end() :]
-        self.sides, self.unit = _box_of(leaf.value)
+        (*corner, _, _), self.unit = _box_of(leaf.value)
+        self.corner = corner[0] * self.unit, corner[1] * self.unit
 
 
-def _box_of(leaf: bytes) -> tuple[Sides, int]:
-    """Return a page's sides in its units, and a unit's points."""
-    found, unit = _BOX.search(leaf), _UNIT.search(leaf)
+def _box_of(leaf: bytes) -> tuple[Cell, int]:
+    """Return where a page is cut, in its units, and a unit's points."""
+    found, unit = _TRIM.search(leaf) or _MEDIA.search(leaf), _UNIT.search(leaf)
     assert found is not None
-    return (float(found[1]), float(found[2])), int(unit[1]) if unit else 1
+    left, bottom, right, top = map(float, found[1].split())
+    return Cell(left, bottom, right - left, top - bottom), int(unit[1]) if unit else 1
 
 
-def _begin(matrix: Matrix, part: _Piece, shrink: float) -> bytes:
-    """Return what puts the streams of a page in their place, and cuts at its edge."""
-    a, b, c, d, e, f = matrix
-    unit = part.unit
-    put = [each * shrink for each in (a * unit, b * unit, c * unit, d * unit, e, f)]
-    edge = b" ".join(map(decimal, part.sides))
-    return b"q\n%b cm\n0 0 %b re W n\n" % (b" ".join(map(decimal, put)), edge)
+def _begin(placed: Placed, part: _Piece, shrink: float) -> bytes:
+    """Return what puts the streams of a page in their place, and cuts them off."""
+    a, b, c, d, e, f = placed.matrix
+    left, bottom = part.corner
+    place = e - a * left - c * bottom, f - b * left - d * bottom
+    put = [*(each * part.unit for each in (a, b, c, d)), *place]
+    seen, matrix = (
+        b" ".join(decimal(each * shrink) for each in each_of)
+        for each_of in (placed.seen, put)
+    )
+    return b"q\n%b re W n\n%b cm\n" % (seen, matrix)
 
 
 def _drawn(line: Mark, shrink: float) -> bytes:
