@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from app.config import Settings
+from app.renderer.catalogue import Catalogue
 from benchmarks import (
     against,
     budget,
@@ -21,6 +23,7 @@ from benchmarks import (
     machine,
     memory,
     nginx,
+    pdf,
     pictures,
     render,
     segments,
@@ -52,7 +55,7 @@ MODULES = (
         "titles",
     ),
     *("inprocess", "lines", "load", "machine", "memory"),
-    *("nginx", "render", "segments", "soak", "tree", "walks"),
+    *("nginx", "pdf", "render", "segments", "soak", "tree", "walks"),
 )
 
 
@@ -217,6 +220,18 @@ def test_a_failed_request_spoils_the_comparison() -> None:
 
     with pytest.raises(RuntimeError, match="2 of 9 requests failed"):
         over_http._clean(contender, Load(9, 1, failures=2))
+
+
+def test_the_pdf_benchmark_has_pages_of_both_kinds() -> None:
+    catalogue = Catalogue(Settings(store="none", system_fonts=False))
+    badge = catalogue.get("badge")
+
+    rows = [*pdf.single(badge, 1, 2), pdf.over_http(badge, 1, 2)]
+
+    assert [row.name.partition(",")[0] for row in rows] == ["badge"] * 3
+    for row in rows:
+        assert 0 < row.time < 50
+        assert row.size < 1
 
 
 def test_the_render_benchmark_times_both_steps_and_counts_faults() -> None:

@@ -20,7 +20,7 @@ from app.renderer.params import Parameters
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
 ENCODERS = (
-    "mimeo 6",
+    "mimeo 7",
     *(f"{package} {version(package)}" for package in ("pillow", "zlib-ng", "deflate")),
 )
 _CONTENT = ("contentEncoding", "contentMediaType")

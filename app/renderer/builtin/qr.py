@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.builtin.qr_matrix import Matrix, matrix_of
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.input_image import DrawSvg, prepare
@@ -21,7 +22,6 @@ from app.renderer.params import Parameters as Base
 from app.renderer.produce import scaled
 
 Level = Literal["L", "M", "Q", "H"]
-Matrix = tuple[bytes, ...]
 _DARK = re.compile(b"\x01+")
 _LEVEL: Literal["M"] = "M"
 _LEVEL_UNDER_LOGO: Literal["H"] = "H"
@@ -105,7 +105,7 @@ def encode(data: str, level: Level, version: int | None = None) -> Matrix:
     beyond = not data.isascii()
     try:
         # Without boost the code has the level that was asked for, and no better one.
-        code = segno.make_qr(
+        return matrix_of(
             data,
             error=level,
             version=version,
@@ -117,7 +117,6 @@ def encode(data: str, level: Level, version: int | None = None) -> Matrix:
     except segno.DataOverflowError as error:
         reason = f"is too long for a QR code with error correction {level}"
         raise BadParameter(Fault("data", reason)) from error
-    return tuple(bytes(row) for row in code.matrix)
 
 
 def grid(parameters: Parameters, matrix: Matrix, scale: float) -> Cells:
@@ -306,20 +305,24 @@ def draw_cells(
     return Picture(image)
 
 
+def cells_path(rows: Matrix) -> str:
+    """Return what is 1 in a square of cells as the data of a path, in cells."""
+    return "".join(
+        f"M{x} {y}h{run}v1h-{run}z"
+        for y, row in enumerate(rows)
+        for x, run in dark_runs(row)
+    )
+
+
 def cells_svg(rows: Matrix, grid: Cells, side: int, colors: tuple[str, str]) -> Vector:
     """Return the same square as an SVG document."""
     ground, ink = map(fill, colors)
-    path = "".join(
-        f"M{x} {y}h{run}v1h-{run}z"
-        for y, row in enumerate(rows)
-        for x, run in dark_runs(bytes(row))
-    )
     return Vector(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}"'
         f' viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
         f'<rect width="{side}" height="{side}" {ground}/>'
         f'<path transform="translate({grid.margin} {grid.margin}) scale({grid.module})"'
-        f' {ink} d="{path}"/></svg>\n'
+        f' {ink} d="{cells_path(rows)}"/></svg>\n'
     )
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import segno
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from segno.encoder import DataOverflowError
@@ -25,6 +24,9 @@ from app.renderer import input_image
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin import barcode_parameters
 from app.renderer.builtin.barcode import BarcodePainter
+from app.renderer.builtin.qr import cells_path
+from app.renderer.builtin.qr_matrix import Matrix, matrix_of
+from app.renderer.builtin.solid import fill
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import (
     Clipped,
@@ -43,7 +45,7 @@ from app.renderer.errors import (
 from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
 from app.renderer.input_image import DrawSvg
-from app.renderer.params import RESERVED, Parameters, Typeset, validate
+from app.renderer.params import RESERVED, Parameters, Typeset, parse_color, validate
 from app.renderer.template import declaration
 from app.renderer.template.amounts import (
     format_currency,
@@ -66,6 +68,9 @@ MARKUP = "template.html"
 _FOREIGN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
 _SOURCE = re.compile(r"<img\b[^>]*?\ssrc=([\"'])(.*?)\1", re.DOTALL | re.IGNORECASE)
+# What a caller sends has no such quotes. A first tag is in so many of its letters.
+_DRAWING = re.compile(r'(\ssrc="data:image/svg\+xml;base64,)([A-Za-z0-9+/=]+)"')
+_HEAD = 400
 # Names that Jinja itself defines inside loops and macros, and the text's language.
 _IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "lang"})
 _CODE_NAME = "<template>"
@@ -142,9 +147,46 @@ def _qr_code(
     level: str = "M",
 ) -> str:
     """Return a QR code as a data URI for `<img src>`; `margin` is in modules."""
-    return _encode(data, level).svg_data_uri(
-        border=margin, dark=dark, light=light, omitsize=True, xmldecl=False
+    rows = _encode(data, level)
+    side = len(rows) + 2 * margin
+    ground = moved = ""
+    if light:
+        ground = f'<rect width="{side}" height="{side}" {fill(parse_color(light))}/>'
+    if margin:
+        moved = f' transform="translate({margin} {margin})"'
+    return _data_uri(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}">'
+        f'{ground}<path {fill(parse_color(dark))}{moved} d="{cells_path(rows)}"/></svg>'
     )
+
+
+def _data_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _emptied(body: str) -> tuple[str, dict[str, str]]:
+    """Empty the drawings in markup, in base64; return it, and which was which.
+
+    The engine copies them into its SVG as they are, and reads all of each twice to
+    know its sides, which the first tag says.
+    """
+    drawings: dict[str, str] = {}
+
+    def empty(image: re.Match[str]) -> str:
+        head, end, _ = base64.b64decode(image[2][:_HEAD]).partition(b">")
+        if (
+            not head.startswith(b"<svg ")
+            or b"/" in head[-1:]
+            or b" id=" in head
+            or not end
+        ):
+            return image[0]
+        tag = b'<svg id="%d" %b/>' % (len(drawings), head.removeprefix(b"<svg "))
+        kept = base64.b64encode(tag).decode()
+        drawings[kept] = image[2]
+        return f'{image[1]}{kept}"'
+
+    return _DRAWING.sub(empty, body), drawings
 
 
 def _qr_side(data: str, side: int, most: int = 0, level: str = "M") -> int:
@@ -153,7 +195,7 @@ def _qr_side(data: str, side: int, most: int = 0, level: str = "M") -> int:
     A module is a whole number of pixels and no smaller than readers can tell
     apart, for which a long code may grow to `most`. Raises Unencodable beyond.
     """
-    modules = len(_encode(data, level).matrix)
+    modules = len(_encode(data, level))
     found = modules * max(side // modules, _LEAST_MODULE)
     if found > max(side, most):
         raise Unencodable(data, _TOO_LONG)
@@ -161,10 +203,10 @@ def _qr_side(data: str, side: int, most: int = 0, level: str = "M") -> int:
 
 
 @lru_cache(256)
-def _encode(data: str, level: str) -> segno.QRCode:
+def _encode(data: str, level: str) -> Matrix:
     try:
-        # Few readers know Micro QR. A higher level comes free where the code has room.
-        return segno.make(data, error=level, micro=False, boost_error=True)
+        # A higher level comes free where the code has room.
+        return matrix_of(data, error=level)
     except DataOverflowError as error:
         raise Unencodable(data, _TOO_LONG) from error
 
@@ -242,7 +284,13 @@ class Template:
     ) -> Vector:
         """Return the template with these parameters as an SVG document."""
         page = self.page(parameters, scale, bleed=bleed)
-        return self._engine.draw_svg(page, self.size(bleed=bleed))
+        body, drawings = _emptied(page.body)
+        page = replace(page, body=body)
+        drawn = self._engine.draw_svg(page, self.size(bleed=bleed))
+        svg = drawn.svg
+        for empty, drawing in drawings.items():
+            svg = svg.replace(empty, drawing)
+        return replace(drawn, svg=svg)
 
     def page(
         self, parameters: Parameters, scale: float, *, bleed: bool = False
@@ -450,10 +498,7 @@ class Template:
                 reason = f"has no room as a barcode: its {fault.field} {fault.reason}"
                 raise Unencodable(data, reason) from error
             raise
-        encoded = base64.b64encode(svg.encode()).decode()
-        bars = Bars(
-            f"data:image/svg+xml;base64,{encoded}", *barcode_parameters.size(parameters)
-        )
+        bars = Bars(_data_uri(svg), *barcode_parameters.size(parameters))
         return bars, parameters.symbol.content.notes
 
     def _split(self, parameters: Parameters) -> tuple[dict[str, Any], Typeset]:

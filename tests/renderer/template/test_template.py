@@ -562,6 +562,59 @@ def test_text_too_long_for_its_qr_code_is_named(write: Write, engine: Engine) ->
     assert caught.value.faults[0].field == "words"
 
 
+CODES = """\
+<div style="display:flex;background:white;color:{{ ink }}">
+<img src="{{ qr_code(words, dark='navy', light='#fff', margin=4) }}"
+ style="width:150px;height:150px"><img src="{{ qr_code(words ~ '2', light='white',
+ margin=4) }}" style="width:150px;height:150px">{{ words }}</div>
+"""
+
+
+def test_codes_stand_in_the_svg_as_in_pixels(write: Write, engine: Engine) -> None:
+    big = DECLARATION.replace("width = 200", "width = 400").replace(
+        "height = 100", "height = 150"
+    )
+    renderer = load_template(write(big, CODES), engine, LIMITS)
+    # The sides of both codes are equal, and a text may look like one of them.
+    words = 'src="data:image/svg'
+    parameters = renderer.parameters(words=words)
+
+    picture = renderer.draw(parameters, 1)
+    vector = renderer.vector(parameters, 1)
+
+    found = zxingcpp.read_barcodes(picture.image.convert("L"))
+    assert sorted(code.text for code in found) == [words, f"{words}2"]
+    painted = vector.paint(vector.svg, picture.image.size)
+    again = zxingcpp.read_barcodes(painted.convert("L"))
+    assert sorted(code.text for code in again) == [words, f"{words}2"]
+    assert b"#000080" in base64.b64decode(re.findall('base64,([^"]*)', vector.svg)[0])
+
+
+def test_a_drawing_of_the_templates_own_is_left_as_it_is(
+    write: Write, engine: Engine
+) -> None:
+    drawings = [
+        b'<svg id="0" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+        b'<path d="M0 0h9v9z"/></svg>',
+        b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>',
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="5"'
+        b' height="5"><rect width="5" height="5"/></svg>',
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="5" height="5">'
+        b'<rect width="5" height="5"/></svg>',
+    ]
+    sources = [base64.b64encode(drawing).decode() for drawing in drawings]
+    images = "".join(
+        f'<img src="data:image/svg+xml;base64,{source}">' for source in sources
+    )
+    renderer = load_template(
+        write(DECLARATION, images + "{{ words }}{{ ink }}"), engine, LIMITS
+    )
+
+    svg = renderer.vector(renderer.parameters(words="x"), 1).svg
+
+    assert all(source in svg for source in sources)
+
+
 BARS = """\
 {% set bars = bar_code(words, kind, 180, 90) %}
 <div style="width:200px;height:100px;background:white"><img src="{{ bars.src }}"

@@ -8,7 +8,7 @@ import hashlib
 import math
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _MOST_UNITS = 14_400
 _CATALOG, _ROOT, _INFO = 1, 2, 3
 # Objects that are remembered, 200 bytes each.
 _MOST_KNOWN = 10_000
-_DIGEST = 16
+_DIGEST = 32
 _REFERENCE = re.compile(rb"\b(\d+) 0 R\b")
 _PARENT = re.compile(rb"/Parent \d+ 0 R")
 _STREAM = b">>stream\n"
@@ -39,11 +39,13 @@ _LANG = re.compile(rb"/Lang\(([^)]*)\)")
 class Object(NamedTuple):
     """An object: a dictionary or another value, and the data of a stream or None.
 
-    References in it are numbers of objects of its page, from 1.
+    References in it are numbers of objects of its page, from 1. Objects of one digest
+    are equal, with all that they refer to; the page itself has none.
     """
 
     value: bytes
     data: bytes | None = None
+    digest: bytes = b""
 
 
 class Objects:
@@ -51,7 +53,6 @@ class Objects:
 
     def __init__(self) -> None:
         self.all: list[Object] = []
-        self._digests: list[bytes] = []
         self._known: dict[bytes, int] = {}
 
     def add(self, value: bytes, data: bytes | None = None) -> int:
@@ -59,20 +60,22 @@ class Objects:
         digest = self._digest(value, data)
         known = self._known.get(digest)
         if known is None:
-            self.all.append(Object(value, data))
-            self._digests.append(digest)
+            self.all.append(Object(value, data, digest))
             known = self._known[digest] = len(self.all)
         return known
 
     def name(self, number: int) -> bytes:
         """Return a name for an object that it has on every page."""
-        return b"N" + self._digests[number - 1][:6].hex().encode()
+        return b"N" + self.all[number - 1].digest[:12]
 
     def _digest(self, value: bytes, data: bytes | None) -> bytes:
-        resolved = _REFERENCE.sub(
-            lambda found: self._digests[int(found[1]) - 1].hex().encode(), value
+        digest = hashlib.sha256(
+            _referring(value, lambda number: self.all[number - 1].digest)
         )
-        return _digest(resolved, data)
+        if data is not None:
+            digest.update(b"\0")
+            digest.update(data)
+        return digest.hexdigest()[:_DIGEST].encode()
 
 
 class PdfPage(NamedTuple):
@@ -173,11 +176,12 @@ def _parts(objects: Mapping[int, Object], page: int) -> tuple[Object, ...]:
         found |= new
         wanted += new
     # In a file nothing comes before what it refers to.
-    numbers = {number: at for at, number in enumerate(sorted(found), 1)}
-    return tuple(
-        Object(renumbered(objects[number].value, numbers), objects[number].data)
-        for number in numbers
-    )
+    parts = Objects()
+    numbers: dict[int, int] = {}
+    for number in sorted(found):
+        value, data, _ = objects[number]
+        numbers[number] = parts.add(renumbered(value, numbers), data)
+    return tuple(parts.all)
 
 
 class _PdfFile:
@@ -213,13 +217,12 @@ class _PdfFile:
         numbers: dict[int, int] = {}
         *parts, leaf = page.objects
         for at, part in enumerate(parts, 1):
-            value = renumbered(part.value, numbers)
-            key = _digest(value, part.data)
-            number = self._known.pop(key, 0)
+            number = self._known.pop(part.digest, 0)
             if not number:
                 number = self._reserve()
+                value = renumbered(part.value, numbers)
                 yield self._object(number, *_stream(value, part.data))
-            numbers[at] = self._known[key] = number
+            numbers[at] = self._known[part.digest] = number
         for key in list(islice(self._known, max(0, len(self._known) - _MOST_KNOWN))):
             del self._known[key]
         number = self._reserve()
@@ -314,16 +317,16 @@ def decimal(value: float) -> bytes:
     return f"{value:.5f}".rstrip("0").rstrip(".").encode()
 
 
-def _digest(value: bytes, data: bytes | None) -> bytes:
-    digest = hashlib.sha256(value)
-    if data is not None:
-        digest.update(b"\0")
-        digest.update(data)
-    return digest.digest()[:_DIGEST]
-
-
 def renumbered(value: bytes, numbers: dict[int, int]) -> bytes:
-    return _REFERENCE.sub(lambda found: b"%d 0 R" % numbers[int(found[1])], value)
+    """Return an object's value with other numbers in its references."""
+    return _referring(value, lambda number: b"%d 0 R" % numbers[number])
+
+
+def _referring(value: bytes, write: Callable[[int], bytes]) -> bytes:
+    # Most objects refer to none, and the pattern looks at each digit.
+    if b" 0 R" not in value:
+        return value
+    return _REFERENCE.sub(lambda found: write(int(found[1])), value)
 
 
 def _tree(kids: "array[int]", count: int, parent: bytes = b"") -> bytes:

@@ -5,10 +5,9 @@ engine paints a picture in its place.
 """
 
 import math
-import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import zip_longest
 from types import MappingProxyType
 from urllib.parse import unquote_to_bytes
@@ -23,7 +22,15 @@ from xml.etree.ElementTree import (
 from PIL import Image
 
 from app.renderer.encode.pdf.content import FINE, ContentStream, colored
-from app.renderer.encode.pdf.document import Objects
+from app.renderer.encode.pdf.document import Object, Objects, renumbered
+from app.renderer.encode.pdf.lines import (
+    SHADOW,
+    Line,
+    is_line,
+    is_shadow,
+    line_of,
+    lines_of,
+)
 from app.renderer.encode.pdf.matrix import (
     IDENTITY,
     NUMBER,
@@ -40,7 +47,6 @@ from app.renderer.encode.pdf.outline import (
     Unsupported,
     ellipse,
     glyph,
-    horizontals,
     number,
     outline,
     rectangle,
@@ -71,8 +77,7 @@ PASSIVE = frozenset(
     {"defs", "clipPath", "linearGradient", "radialGradient", "mask", "filter"}
     | {"pattern", "title", "desc", "metadata"}
 )
-# How the engine calls the blur of shadows.
-_SHADOW = "url(#bl"
+_IMAGE, _PATH = f"{SVG}image", f"{SVG}path"
 # More triangles around one point are a conic gradient.
 _WEDGES = 16
 _MOST_TILES = 4096
@@ -108,6 +113,8 @@ class Painter:
         self._density = density
         self._digits = digits
         self._painted = 0
+        self._lines: list[Line] = []
+        self._is_line = cache(is_line)
         self._ids = {
             name: each for each in root.iter() if (name := each.get("id")) is not None
         }
@@ -116,9 +123,9 @@ class Painter:
         """Write the whole document; raise Unsupported, TooMuch or BadPath."""
         style = inherit(Style(), self._root)
         for child, after in zip_longest(self._root, list(self._root)[1:]):
-            if child.get("filter", "").startswith(_SHADOW) and _is_bare(child, after):
+            if child.get("filter", "").startswith(SHADOW) and _is_bare(child, after):
                 raise TooMuch
-            apart = child.tag == f"{SVG}image" or is_line(child)
+            apart = child.tag == _IMAGE or self._is_line(child)
             if apart:
                 out.part()
             self._try(child, style, IDENTITY, out)
@@ -130,26 +137,32 @@ class Painter:
         """How many parts are pictures."""
         return self._painted
 
+    @property
+    def lines(self) -> list[Line]:
+        """The lines of glyphs in the order of painting, without shadows."""
+        return self._lines
+
     def _children(
         self, element: Element, style: Style, matrix: Matrix, out: ContentStream
     ) -> None:
         if _is_fan(element):
             raise TooMuch
         for child, after in zip_longest(element, list(element)[1:]):
-            if child.get("filter", "").startswith(_SHADOW) and _is_bare(child, after):
+            if child.get("filter", "").startswith(SHADOW) and _is_bare(child, after):
                 raise TooMuch
             self._try(child, style, matrix, out)
 
     def _try(
         self, element: Element, style: Style, matrix: Matrix, out: ContentStream
     ) -> None:
-        written = len(out.parts[-1])
+        written, seen = len(out.parts[-1]), len(self._lines)
         try:
             self._element(element, style, matrix, out)
         except Unsupported as error:
             if self._paint is None:
                 raise Unsupported(str(error)) from error
-            del out.parts[-1][written:]
+            del out.parts[-1][written:], self._lines[seen:]
+            self._lines += lines_of(element, matrix, self._ids)
             self._picture(element, style, matrix, out)
 
     def _element(
@@ -218,9 +231,16 @@ class Painter:
         mask = self._ids.get(name)
         if mask is None or mask.get("style") != "mask-type:alpha":
             raise Unsupported("mask")
-        inside = ContentStream(objects)
-        self._children(mask, Style(), matrix, inside)
-        return inside.form(bounds, group=True)
+        return self._apart(mask, matrix, objects).form(bounds, group=True)
+
+    def _apart(
+        self, element: Element, matrix: Matrix, objects: Objects
+    ) -> ContentStream:
+        """Return what is in a mask or a pattern, where glyphs are no text."""
+        inside, seen = ContentStream(objects), len(self._lines)
+        self._children(element, Style(), matrix, inside)
+        del self._lines[seen:]
+        return inside
 
     def _clip(self, name: str) -> bytes:
         clip = self._ids.get(name)
@@ -267,19 +287,6 @@ class Painter:
         self, element: Element, style: Style, matrix: Matrix, out: ContentStream
     ) -> None:
         tag = str(element.tag).removeprefix(SVG)
-        stroked = style.stroke != "none" and not style.dashes and not style.cap
-        if tag == "path" and stroked:
-            boxes = horizontals(element.get("d", ""), style.width, self._digits)
-            if boxes is not None:
-                # Lines have no area to be filled.
-                style = style._replace(
-                    fill=style.stroke,
-                    fill_alpha=style.stroke_alpha,
-                    stroke="none",
-                    even=False,
-                )
-                self._fill(boxes, style, matrix, out)
-                return
         found = self._outline(tag, element)
         if tag != "line":
             self._fill(found, style, matrix, out)
@@ -334,10 +341,13 @@ class Painter:
     def _g(
         self, element: Element, style: Style, matrix: Matrix, out: ContentStream
     ) -> None:
-        if is_line(element):
+        if self._is_line(element):
             self._line(list(element), style, matrix, out)
-        else:
-            self._children(element, style, matrix, out)
+            return
+        seen = len(self._lines)
+        self._children(element, style, matrix, out)
+        if is_shadow(element):
+            del self._lines[seen:]
 
     def _use(
         self, element: Element, style: Style, matrix: Matrix, out: ContentStream
@@ -359,14 +369,15 @@ class Painter:
         write = out.parts[-1].append
         if plain:
             write(b".01 0 0 .01 0 0 cm\n")
+        placed = []
         for use in uses:
             get = use.get
-            shape = self._ids.get(get("href", get(LINK, ""))[1:])
-            if shape is None or shape.tag != f"{SVG}path":
+            shape = self._ids.get((get("href") or get(LINK) or "")[1:])
+            if shape is None or shape.tag != _PATH:
                 raise Unsupported("use")
+            left, top = float(get("x", "0")), float(get("y", "0"))
             # Steps are told in hundredths, so that they add up.
-            dx = round((float(get("x", "0")) - x) * 100)
-            dy = round((float(get("y", "0")) - y) * 100)
+            dx, dy = round((left - x) * 100), round((top - y) * 100)
             x, y = x + dx / 100, y + dy / 100
             if plain:
                 found = glyph(shape.get("d", ""))
@@ -374,9 +385,11 @@ class Painter:
             else:
                 found = outline(shape.get("d", ""), self._digits)
                 write(b"1 0 0 1 %.7g %.7g cm\n" % (dx / 100, dy / 100))
-                placed = concatenate((1, 0, 0, 1, x, y), matrix)
-                self._fill(found, style, placed, out)
+                moved = concatenate((1, 0, 0, 1, x, y), matrix)
+                self._fill(found, style, moved, out)
                 self._stroke(found, style, out)
+            placed.append((left, top, found.bounds))
+        self._lines.append(line_of(matrix, placed))
         out.write(b"Q\n")
 
     def _image(
@@ -423,7 +436,7 @@ class Painter:
         document.set("preserveAspectRatio", "none")
         document.extend(each for each in self._ids.values() if _is_passive(each))
         known = Element(f"{SVG}defs")
-        known.extend(each for each in self._ids.values() if each.tag == f"{SVG}path")
+        known.extend(each for each in self._ids.values() if each.tag == _PATH)
         document.append(known)
         holder = Element(f"{SVG}g", attributes(style))
         holder.append(element)
@@ -462,8 +475,7 @@ class Painter:
         lower = math.ceil((bounds[3] - get("y")) / height)
         if (last - first) * (lower - upper) > _MOST_TILES:
             raise Unsupported("pattern")
-        inside = ContentStream(out.objects)
-        self._children(pattern, Style(), matrix, inside)
+        inside = self._apart(pattern, matrix, out.objects)
         out.blended |= inside.blended
         name = out.use(b"XObject", inside.form((0, 0, width, height), group=False))
         for row in range(upper, lower):
@@ -513,20 +525,6 @@ _ELEMENTS: Mapping[str, _Write] = MappingProxyType(
 )
 
 
-def is_line(element: Element) -> bool:
-    """Tell whether an element is a line of glyphs."""
-    if element.tag == f"{SVG}use":
-        return True
-    return (
-        element.tag == f"{SVG}g"
-        and len(element) > 0
-        and all(
-            each.tag == f"{SVG}use" and {"href", "x", "y"}.issuperset(each.keys())
-            for each in element
-        )
-    )
-
-
 def _is_fan(element: Element) -> bool:
     """Tell whether an element is a conic gradient: wedges, between which readers see.
 
@@ -571,13 +569,8 @@ def _drawing(data: bytes, objects: Objects) -> tuple[int, tuple[float, float]]:
     """
     parts, size = _converted(data)
     numbers: dict[int, int] = {}
-    for at, (value, stream) in enumerate(parts, 1):
-        resolved = re.sub(
-            rb"\b(\d+) 0 R\b",
-            lambda found: b"%d 0 R" % numbers[int(found[1])],
-            value,
-        )
-        numbers[at] = objects.add(resolved, stream)
+    for at, (value, stream, _) in enumerate(parts, 1):
+        numbers[at] = objects.add(renumbered(value, numbers), stream)
     return numbers[len(parts)], size
 
 
@@ -585,7 +578,7 @@ def _drawing(data: bytes, objects: Objects) -> tuple[int, tuple[float, float]]:
 @lru_cache(64)
 def _converted(
     data: bytes,
-) -> tuple[tuple[tuple[bytes, bytes | None], ...], tuple[float, float]]:
+) -> tuple[tuple[Object, ...], tuple[float, float]]:
     # Entities make much of little.
     if b"<!" in data:
         raise Unsupported("a document type")

@@ -2,8 +2,11 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
+from operator import add
+from types import MappingProxyType
 from typing import NamedTuple
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -14,11 +17,10 @@ _ARC = re.compile(
     rf"({_NUMBER})[\s,]*({_NUMBER})[\s,]*({_NUMBER})[\s,]*([01])[\s,]*([01])[\s,]*"
     rf"({_NUMBER})[\s,]*({_NUMBER})"
 )
-# Numbers without signs and exponents, as segno writes a QR code.
-_ROW = re.compile(r"([Mm])(-?\d+\.?\d*) (-?\d+\.?\d*)h(\d+)")
 # Rectangles, as we write cells.
-_BOX = re.compile(r"M(\d+\.?\d*) (\d+\.?\d*)h(\d+)v(\d+)h-\d+z")
+_BOX = re.compile(r"M(\d+) (\d+)h(\d+)v(\d+)h-\d+z")
 _BOXES = re.compile(rf"(?:{_BOX.pattern})+")
+_MOVE, _LINE, _CURVE = "%s %s m\n", "%s %s l\n", "%s %s %s %s %s %s c\n"
 _TAKEN = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2}
 # CSS pixels by which a curve may be off; a printer's dot has a sixth of one.
 _OFF = 0.03
@@ -26,6 +28,10 @@ _OFF = 0.03
 _LARGEST = 1e6
 
 Point = tuple[float, float]
+# Start, handle and end.
+_Quadratic = tuple[float, float, float, float, float, float]
+# Two handles and the end.
+_Cubic = tuple[float, float, float, float, float, float]
 # Left, top, right, bottom.
 Bounds = tuple[float, float, float, float]
 
@@ -41,6 +47,7 @@ class Unsupported(Exception):
     """This has no exact form in PDF."""
 
 
+@lru_cache(4096)
 def number(value: float, digits: int = 2) -> str:
     """Write a number as short as it can be; PDF has no exponents."""
     if not -_LARGEST < value < _LARGEST:
@@ -63,23 +70,17 @@ def outline(data: str, digits: int = 2) -> PathOutline:
     arcs curves that differ by 0.03 % of their radius. Raises Unsupported.
     """
     if _BOXES.fullmatch(data):
-        return _boxes(data, digits)
-    pen = _Pen(lambda value: number(value, digits))
-    for letter, rest in _COMMAND.findall(data):
-        pen.follow(letter, rest)
-    return pen.outline()
+        return _boxes(data)
+    return _Pen(lambda value: number(value, digits)).outline(data)
 
 
-def _boxes(data: str, digits: int) -> PathOutline:
-    found = [tuple(map(float, each)) for each in _BOX.findall(data)]
-    operators = b"".join(
-        rectangle(x, y, width, height, digits).operators
-        for x, y, width, height in found
-    )
-    left, top = min(x for x, *_ in found), min(y for _, y, *_ in found)
-    right = max(x + width for x, _, width, _ in found)
-    bottom = max(y + height for _, y, _, height in found)
-    return PathOutline(operators, (left, top, right, bottom))
+def _boxes(data: str) -> PathOutline:
+    """Convert rectangles in one step: a QR code has hundreds."""
+    numbers = tuple(map(int, chain.from_iterable(_BOX.findall(data))))
+    x, y, width, height = (numbers[at::4] for at in range(4))
+    operators = "%d %d %d %d re\n" * len(x) % numbers
+    right, bottom = max(map(add, x, width)), max(map(add, y, height))
+    return PathOutline(operators.encode(), (min(x), min(y), right, bottom))
 
 
 @lru_cache(4096)
@@ -88,10 +89,7 @@ def glyph(data: str) -> PathOutline:
 
     Without points they are a sixth shorter.
     """
-    pen = _Pen(lambda value: str(round(value * 100)))
-    for letter, rest in _COMMAND.findall(data):
-        pen.follow(letter, rest)
-    return pen.outline()
+    return _Pen(round, 100).outline(data)
 
 
 @lru_cache(4096)
@@ -123,190 +121,167 @@ def rounded(
     )
 
 
-def horizontals(data: str, width: float, digits: int) -> PathOutline | None:
-    """Return what strokes of horizontal lines cover, as rectangles; a QR code is such.
-
-    Readers that widen thin strokes to pixels leave rectangles alone. None where a line
-    is not horizontal.
-    """
-    boxes: list[str] = []
-    right = bottom = 0.0
-    left = top = math.inf
-    half, end = width / 2, f" {number(width, digits)} re\n"
-    x = y = 0.0
-    at = 0
-    for row in _ROW.finditer(data):
-        if row.start() != at:
-            return None
-        at = row.end()
-        letter, across, down, length = row.groups()
-        dx, dy, wide = float(across), float(down), float(length)
-        x, y = (x + dx, y + dy) if letter == "m" else (dx, dy)
-        boxes.append(f"{x:.7g} {y - half:.7g} {wide:.7g}{end}")
-        if x < left:
-            left = x
-        if y < top:
-            top = y
-        x += wide
-        right, bottom = max(right, x), y
-    if at != len(data):
-        return None
-    if max(right, bottom) > _LARGEST or not boxes:
-        return None
-    bounds = (left, top - half, right, bottom + half)
-    return PathOutline("".join(boxes).encode(), bounds)
-
-
 class _Pen:
-    """Follows commands, and writes where the point goes."""
+    """Follows commands, and writes where the point goes.
 
-    def __init__(self, write: Callable[[float], str]) -> None:
-        self._number = write
-        # A quadratic curve that may be one with the next: its start, handle and end.
-        self._waiting: tuple[Point, Point, Point] | None = None
-        self._parts: list[str] = []
-        self._at: Point = (0.0, 0.0)
+    It counts in `scale` of a unit; `write` says a number as operators have it.
+    """
+
+    def __init__(self, write: Callable[[float], object], scale: int = 1) -> None:
+        self._write = write
+        self._scale = scale
+        self._off = _OFF * scale
+        # A quadratic curve that may be one with the next.
+        self._waiting: _Quadratic | None = None
+        # Operators with gaps, and the numbers in these: x and y in turns.
+        self._operators: list[str] = []
+        self._numbers: list[float] = []
+        self._x = self._y = 0.0
         self._start: Point = (0.0, 0.0)
         # The last handle of a curve, for what continues it smoothly, and its kind.
         self._handle: Point = (0.0, 0.0)
         self._kind = ""
-        self._xs: list[float] = []
-        self._ys: list[float] = []
 
-    def outline(self) -> PathOutline:
-        """Return what was written."""
+    def outline(self, data: str) -> PathOutline:
+        """Follow the data of a path, and return what was written."""
+        for letter, rest in _COMMAND.findall(data):
+            self._follow(letter, rest)
         self._flush()
-        bounds = (
-            (min(self._xs), min(self._ys), max(self._xs), max(self._ys))
-            if self._xs
-            else (0.0, 0.0, 0.0, 0.0)
-        )
-        return PathOutline("".join(self._parts).encode(), bounds)
+        numbers, scale = self._numbers, self._scale
+        text = "".join(self._operators) % tuple(map(self._write, numbers))
+        xs, ys = numbers[::2] or (0.0,), numbers[1::2] or (0.0,)
+        bounds = min(xs) / scale, min(ys) / scale, max(xs) / scale, max(ys) / scale
+        return PathOutline(text.encode(), bounds)
 
-    def follow(self, letter: str, rest: str) -> None:
+    def _follow(self, letter: str, rest: str) -> None:
         """Follow one letter and all that is said behind it."""
         kind = letter.upper()
         if kind == "Z":
             self._flush()
-            self._parts.append("h\n")
-            self._at, self._kind = self._start, ""
+            self._operators.append("h\n")
+            (self._x, self._y), self._kind = self._start, ""
             return
         relative = letter != kind
         if kind == "A":
             for found in _ARC.findall(rest):
                 self._arc([float(each) for each in found], relative)
             return
-        values = [float(each) for each in _NUMBERS.findall(rest)]
+        scale = self._scale
+        values = [float(each) * scale for each in _NUMBERS.findall(rest)]
         taken = _TAKEN[kind]
         if not values or len(values) % taken:
             raise Unsupported(f"{letter} has {len(values)} numbers")
+        step = _STEPS[kind]
         for first in range(0, len(values), taken):
-            self._step(kind, values[first : first + taken], relative)
+            some = values[first : first + taken]
+            x, y = (self._x, self._y) if relative else (0.0, 0.0)
+            if kind == "H":
+                some = [some[0] + x, self._y]
+            elif kind == "V":
+                some = [self._x, some[0] + y]
+            elif relative:
+                some = [v + (y if at % 2 else x) for at, v in enumerate(some)]
+            step(self, *some)
             # What follows a start without a letter of its own are lines.
-            kind = "L" if kind == "M" else kind
+            step = _Pen._line if kind == "M" else step
 
-    def _step(self, kind: str, values: list[float], relative: bool) -> None:
-        x, y = self._at
-        if kind in "HV":
-            base = (x if kind == "H" else y) if relative else 0.0
-            moved = base + values[0]
-            self._line((moved, y) if kind == "H" else (x, moved))
-            return
-        dx, dy = (x, y) if relative else (0.0, 0.0)
-        points = [
-            (values[i] + dx, values[i + 1] + dy) for i in range(0, len(values), 2)
-        ]
-        if kind == "M":
-            self._write("m", points)
-            self._start, self._kind = points[0], ""
-        elif kind == "L":
-            self._line(points[0])
-        elif kind == "C":
-            self._curve(points, "C")
-        elif kind == "S":
-            self._curve([self._reflected("C"), *points], "C")
-        else:
-            control = self._reflected("Q") if kind == "T" else points[0]
-            self._quadratic(control, points[-1])
+    def _move(self, x: float, y: float) -> None:
+        self._flush()
+        self._put(_MOVE, x, y)
+        self._start, self._kind = (x, y), ""
 
-    def _reflected(self, kind: str) -> Point:
-        (x, y), (hx, hy) = self._at, self._handle
-        return (2 * x - hx, 2 * y - hy) if self._kind == kind else (x, y)
-
-    def _line(self, to: Point) -> None:
-        self._write("l", [to])
+    def _line(self, x: float, y: float) -> None:
+        self._flush()
+        self._put(_LINE, x, y)
         self._kind = ""
 
-    def _quadratic(self, control: Point, to: Point) -> None:
-        curve = (self._at, control, to)
+    def _curve(self, *points: float) -> None:
+        self._flush()
+        self._put(_CURVE, *points)
+        self._handle, self._kind = (points[2], points[3]), "C"
+
+    def _smooth(self, *points: float) -> None:
+        self._curve(*self._reflected("C"), *points)
+
+    def _quadratic(self, cx: float, cy: float, x: float, y: float) -> None:
+        curve = (self._x, self._y, cx, cy, x, y)
         waiting, self._waiting = self._waiting, None
-        if waiting is None:
-            self._waiting = curve
+        joined = waiting and _joined(waiting, curve, self._off)
+        if joined:
+            self._put(_CURVE, *joined)
         else:
-            joined = _joined(waiting, curve)
-            if joined is None:
-                self._put("c", [*_raised(waiting), waiting[2]])
-                self._waiting = curve
-            else:
-                self._put("c", [*joined, to])
-        self._at = to
-        self._handle, self._kind = control, "Q"
+            if waiting:
+                self._put(_CURVE, *_raised(*waiting))
+            self._waiting = curve
+            self._x, self._y = x, y
+        self._handle, self._kind = (cx, cy), "Q"
 
-    def _flush(self) -> None:
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            self._put("c", [*_raised(waiting), waiting[2]])
+    def _smooth_quadratic(self, x: float, y: float) -> None:
+        self._quadratic(*self._reflected("Q"), x, y)
 
-    def _curve(self, points: list[Point], kind: str) -> None:
-        self._write("c", points)
-        self._handle, self._kind = points[1], kind
+    def _reflected(self, kind: str) -> Point:
+        x, y = self._x, self._y
+        hx, hy = self._handle
+        return (2 * x - hx, 2 * y - hy) if self._kind == kind else (x, y)
 
     def _arc(self, values: list[float], relative: bool) -> None:
-        to = values[5], values[6]
+        scale = self._scale
+        rx, ry, turn, large, sweep, x, y = values
+        x, y = x * scale, y * scale
         if relative:
-            to = to[0] + self._at[0], to[1] + self._at[1]
-        for points in _curves(self._at, values[:5], to):
-            self._curve(list(points), "")
+            x, y = x + self._x, y + self._y
+        arc = [rx * scale, ry * scale, turn, large, sweep]
+        for one, two, to in _curves((self._x, self._y), arc, (x, y)):
+            self._curve(*one, *two, *to)
+            self._kind = ""
 
-    def _write(self, operator: str, points: list[Point]) -> None:
-        self._flush()
-        self._put(operator, points)
-        self._at = points[-1]
+    def _flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, None
+            self._put(_CURVE, *_raised(*waiting))
 
-    def _put(self, operator: str, points: list[Point]) -> None:
-        write = self._number
-        for x, y in points:
-            self._parts.append(f"{write(x)} {write(y)} ")
-            self._xs.append(x)
-            self._ys.append(y)
-        self._parts.append(f"{operator}\n")
+    def _put(self, operator: str, *numbers: float) -> None:
+        self._operators.append(operator)
+        self._numbers += numbers
+        self._x, self._y = numbers[-2:]
 
 
-def _raised(curve: tuple[Point, Point, Point]) -> tuple[Point, Point]:
-    """Return the handles of the cubic curve that is a quadratic one."""
-    (x, y), (cx, cy), (to_x, to_y) = curve
+_STEPS: Mapping[str, Callable[..., None]] = MappingProxyType(
+    {
+        "M": _Pen._move,
+        **dict.fromkeys("LHV", _Pen._line),
+        "C": _Pen._curve,
+        "S": _Pen._smooth,
+        "Q": _Pen._quadratic,
+        "T": _Pen._smooth_quadratic,
+    }
+)
+
+
+def _raised(
+    x: float, y: float, cx: float, cy: float, to_x: float, to_y: float
+) -> _Cubic:
+    """Return the handles and the end of the cubic curve that is a quadratic one."""
     return (
-        (x + 2 * (cx - x) / 3, y + 2 * (cy - y) / 3),
-        (to_x + 2 * (cx - to_x) / 3, to_y + 2 * (cy - to_y) / 3),
+        *(x + 2 * (cx - x) / 3, y + 2 * (cy - y) / 3),
+        *(to_x + 2 * (cx - to_x) / 3, to_y + 2 * (cy - to_y) / 3),
+        *(to_x, to_y),
     )
 
 
-def _joined(
-    one: tuple[Point, Point, Point], two: tuple[Point, Point, Point]
-) -> tuple[Point, Point] | None:
-    """Return the handles of a cubic curve that is both of two quadratic ones.
+def _joined(one: _Quadratic, two: _Quadratic, most: float) -> _Cubic | None:
+    """Return handles and end of a cubic curve that is both of two quadratic ones.
 
-    None where there is none: fonts have most cubic curves as such pairs.
+    None where there is none that is nowhere further off than `most`: fonts have most
+    cubic curves as such pairs.
     """
-    (x0, y0), (qx, qy), (x1, y1) = one
-    _, (rx, ry), (x2, y2) = two
-    before, after = math.hypot(x1 - qx, y1 - qy), math.hypot(rx - x1, ry - y1)
-    if not before or not after:
-        return None
+    x0, y0, qx, qy, x1, y1 = one
+    rx, ry, x2, y2 = two[2:]
+    ax, ay, bx, by = x1 - qx, y1 - qy, rx - x1, ry - y1
+    before, after = math.hypot(ax, ay), math.hypot(bx, by)
+    along = ax * bx + ay * by
     # They meet without a corner.
-    bend = (x1 - qx) * (ry - y1) - (y1 - qy) * (rx - x1)
-    along = (x1 - qx) * (rx - x1) + (y1 - qy) * (ry - y1)
-    if along <= 0 or abs(bend) > 0.05 * before * after:
+    if along <= 0 or abs(ax * by - ay * bx) > 0.05 * before * after:
         return None
     t = before / (before + after)
     s = 1 - t
@@ -315,35 +290,33 @@ def _joined(
     if abs(cross) < 1e-6:
         return None
     # The cubic curve begins and ends in the same directions, and passes the middle.
-    mx = x1 - (s * s * (s + 3 * t)) * x0 - (t * t * (t + 3 * s)) * x2
-    my = y1 - (s * s * (s + 3 * t)) * y0 - (t * t * (t + 3 * s)) * y2
+    near, far = s * s * (s + 3 * t), t * t * (t + 3 * s)
+    mx, my = x1 - near * x0 - far * x2, y1 - near * y0 - far * y2
     a = (mx * vy - my * vx) / (3 * s * s * t * cross)
     b = (ux * my - uy * mx) / (3 * s * t * t * cross)
     if not (0 < a < 3 and 0 < b < 3):
         return None
-    first, second = (x0 + a * ux, y0 + a * uy), (x2 + b * vx, y2 + b * vy)
-    cubic = ((x0, y0), first, second, (x2, y2))
-    for (px, py), (hx, hy), (ex, ey), at in (
-        ((x0, y0), (qx, qy), (x1, y1), t / 2),
-        ((x1, y1), (rx, ry), (x2, y2), (1 + t) / 2),
-    ):
-        # Half way a quadratic curve runs along its chord.
-        middle = (px + 2 * hx + ex) / 4, (py + 2 * hy + ey) / 4
-        cx, cy = _at(cubic, at)
-        chord = math.hypot(ex - px, ey - py)
-        off = (cx - middle[0]) * (ey - py) - (cy - middle[1]) * (ex - px)
-        if not chord or abs(off) > _OFF * chord:
+    cubic = (x0 + a * ux, y0 + a * uy, x2 + b * vx, y2 + b * vy, x2, y2)
+    for curve, at in ((one, t / 2), (two, (1 + t) / 2)):
+        if _apart(curve, cubic, (x0, y0), at) > most:
             return None
-    return first, second
+    return cubic
 
 
-def _at(cubic: tuple[Point, Point, Point, Point], t: float) -> Point:
+def _apart(curve: _Quadratic, cubic: _Cubic, start: Point, t: float) -> float:
+    """Return how far a cubic curve at `t` is from the middle of a quadratic one.
+
+    It is measured across the chord, along which that runs there.
+    """
+    px, py, hx, hy, ex, ey = curve
+    ax, ay, bx, by, to_x, to_y = cubic
     s = 1 - t
-    parts = (s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t)
-    return (
-        sum(part * point[0] for part, point in zip(parts, cubic, strict=True)),
-        sum(part * point[1] for part, point in zip(parts, cubic, strict=True)),
-    )
+    p, q, r, u = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+    x = p * start[0] + q * ax + r * bx + u * to_x - (px + 2 * hx + ex) / 4
+    y = p * start[1] + q * ay + r * by + u * to_y - (py + 2 * hy + ey) / 4
+    dx, dy = ex - px, ey - py
+    chord = math.hypot(dx, dy)
+    return abs(x * dy - y * dx) / chord if chord else math.inf
 
 
 def _curves(

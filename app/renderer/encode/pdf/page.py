@@ -6,6 +6,8 @@ from app.renderer.base import Output, Vector
 from app.renderer.encode.pdf.content import ContentStream, packed
 from app.renderer.encode.pdf.document import Objects, PdfPage, box, page_objects
 from app.renderer.encode.pdf.drawing import Painter, TooMuch
+from app.renderer.encode.pdf.lines import Line, lines_of
+from app.renderer.encode.pdf.matrix import IDENTITY
 from app.renderer.encode.pdf.outline import Unsupported, number
 from app.renderer.encode.pdf.picture import add_image
 from app.renderer.encode.pdf.text_layer import write_text
@@ -24,7 +26,10 @@ def pictured_page(
     width, height = size
     name = out.use(b"XObject", add_image(out.objects, png))
     out.write(f"q\n{width} 0 0 -{height} 0 {height} cm\n/".encode(), name, b" Do\nQ\n")
-    return _ended(out, page, fromstring(vector.svg), vector, title)
+    root = fromstring(vector.svg)
+    shapes = {each.get("id", ""): each for each in root.iter()}
+    lines = [line for each in root for line in lines_of(each, IDENTITY, shapes)]
+    return _ended(out, page, root, lines, vector, title)
 
 
 def vector_page(
@@ -57,7 +62,7 @@ def vector_page(
         painter.draw(out)
     except (TooMuch, Unsupported):
         return None
-    return _ended(out, page, root, vector, title), painter.painted
+    return _ended(out, page, root, painter.lines, vector, title), painter.painted
 
 
 def _begun(size: tuple[int, int], paper: Paper) -> tuple[ContentStream, bytes]:
@@ -76,10 +81,15 @@ def _begun(size: tuple[int, int], paper: Paper) -> tuple[ContentStream, bytes]:
 
 
 def _ended(
-    out: ContentStream, page: bytes, root: Element, vector: Vector, title: str
+    out: ContentStream,
+    page: bytes,
+    root: Element,
+    lines: list[Line],
+    vector: Vector,
+    title: str,
 ) -> PdfPage:
     if vector.texts is not None:
-        write_text(root, vector.texts(), out)
+        write_text(root, lines, vector.texts(), out)
     objects = out.objects
     contents = [
         objects.add(*packed(b"<<", b"".join(part))) for part in out.parts if part

@@ -105,6 +105,8 @@ def declared(element: Element) -> dict[str, str]:
 
 def inherit(style: Style, element: Element) -> Style:
     """Return the style of an element within another."""
+    if _INHERITED.isdisjoint(element.keys()):
+        return style
     given = element.attrib
     if "style" in given:
         given = {**given, **declared(element)}
@@ -147,6 +149,10 @@ _PROPERTIES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "color": ("color", str),
     }
 )
+
+
+# Of an element without them the style is that of its parent.
+_INHERITED = frozenset({"style", *_PROPERTIES})
 
 
 def attributes(style: Style) -> dict[str, str]:

@@ -18,9 +18,9 @@ from xml.etree.ElementTree import Element
 
 from app.renderer.base import Lettering, TextRun
 from app.renderer.encode.pdf.content import ContentStream, packed
-from app.renderer.encode.pdf.drawing import is_line
+from app.renderer.encode.pdf.lines import Line
 from app.renderer.encode.pdf.matrix import IDENTITY, Matrix, concatenate, transform
-from app.renderer.encode.pdf.outline import Bounds, Unsupported, glyph, number
+from app.renderer.encode.pdf.outline import Bounds, Unsupported, number
 from app.renderer.encode.pdf.style import SVG, lengths
 
 # What the engine is told about breaking lines is no text: U+200B, and U+200C at an end.
@@ -32,18 +32,7 @@ _STEPS = 10
 _NEAR = 1.0
 # Codes of two bytes stand for themselves; those of surrogates for what is beyond them.
 _FIRST_FREE, _LAST_FREE = 0xD800, 0xDFFF
-
-
-class Line(NamedTuple):
-    """Glyphs that the engine drew at once: bounds of each, and where they stand.
-
-    `start` is the least place of a glyph, `base` the line that they stand on.
-    """
-
-    matrix: Matrix
-    glyphs: tuple[Bounds, ...]
-    start: float
-    base: float
+_SPACE = b"\0 "
 
 
 class Word(NamedTuple):
@@ -66,9 +55,11 @@ class Word(NamedTuple):
         return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"
 
 
-def write_text(root: Element, texts: Lettering, out: ContentStream) -> None:
-    """Write the texts of a drawing into a part of its own."""
-    found = [*_words(_lines(root), texts.runs), *_pictures(root, texts.pictures)]
+def write_text(
+    root: Element, lines: Sequence[Line], texts: Lettering, out: ContentStream
+) -> None:
+    """Write the texts of a drawing, by its lines of glyphs, into a part of its own."""
+    found = [*_words(lines, texts.runs), *_pictures(root, texts.pictures)]
     # A font of no size has lines without height, and nothing to be found by.
     words = [word for word in found if word.size > 0]
     if not words:
@@ -83,63 +74,28 @@ def write_text(root: Element, texts: Lettering, out: ContentStream) -> None:
         if font != last:
             out.write(b"/%b 1 Tf\n" % font)
             last = font
-        advance = (word.right - word.left) / max(1, len(codes.encode(word.text)) // 2)
-        space, left = " " * word.spaced, word.left
-        shown = word.text + space
-        if word.backward:
-            # As other programs write what runs from right to left: as it is seen.
-            shown, left = shown[::-1], left - advance * len(space)
+        backward = word.backward
+        # As other programs write what runs from right to left: as it is seen.
+        written = codes.encode(word.text[::-1] if backward else word.text)
+        advance = (word.right - word.left) / max(1, len(written) // 2)
+        left = word.left
+        if word.spaced and backward:
+            written, left = _SPACE + written, left - advance
+        elif word.spaced:
+            written += _SPACE
         own = (advance, 0.0, 0.0, -word.size, left, word.base)
         placed = concatenate(own, word.matrix)
-        written = codes.encode(shown).hex()
         try:
             place = " ".join(number(each, 3) for each in placed)
         except Unsupported:
             # So far off, or so large, that no page shows it.
             continue
-        out.write(f"{place} Tm<{written}>Tj\n".encode())
+        out.write(f"{place} Tm<{written.hex()}>Tj\n".encode())
     out.write(b"ET\n")
     out.part()
 
 
-def _lines(root: Element) -> list[Line]:
-    """Return the lines of glyphs in the order of painting, without shadows."""
-    outlines = {
-        each.get("id", ""): each.get("d", "") for each in root.iter(f"{SVG}path")
-    }
-    return list(_found(root, IDENTITY, outlines))
-
-
-def _found(
-    element: Element, matrix: Matrix, outlines: Mapping[str, str]
-) -> Iterator[Line]:
-    for child in element:
-        if is_line(child):
-            uses = [child] if child.tag == f"{SVG}use" else list(child)
-            yield _line(uses, matrix, outlines)
-        elif child.tag == f"{SVG}g" and not _is_shadow(child):
-            own = transform(child.get("transform", ""))
-            yield from _found(child, concatenate(own, matrix), outlines)
-
-
-def _is_shadow(group: Element) -> bool:
-    return not group.attrib or group.get("filter", "").startswith("url(#bl")
-
-
-def _line(uses: Sequence[Element], matrix: Matrix, outlines: Mapping[str, str]) -> Line:
-    glyphs, places = [], []
-    for use in uses:
-        x, y = float(use.get("x", "0")), float(use.get("y", "0"))
-        left, top, right, bottom = glyph(outlines[use.get("href", "")[1:]]).bounds
-        glyphs.append((left + x, top + y, right + x, bottom + y))
-        places.append((x, y))
-    # Marks may be lifted off the line that the others stand on.
-    heights = [y for _, y in places]
-    base = max(set(heights), key=heights.count)
-    return Line(matrix, tuple(glyphs), min(x for x, _ in places), base)
-
-
-def _words(lines: list[Line], runs: Sequence[TextRun]) -> list[Word]:
+def _words(lines: Sequence[Line], runs: Sequence[TextRun]) -> list[Word]:
     words: list[Word] = []
     # How far the content of a box begins from its edge, once a line of it is found.
     inset: dict[int, tuple[float, float]] = {}
@@ -202,7 +158,7 @@ def _turned(words: list[Word]) -> list[Word]:
 
 
 def _match(
-    lines: list[Line],
+    lines: Sequence[Line],
     first: int,
     run: TextRun,
     inset: dict[int, tuple[float, float]],
@@ -248,6 +204,8 @@ def _parted(line: Line, count: int) -> list[Bounds]:
     glyphs = sorted(each for each in line.glyphs if each[2] > each[0])
     if not glyphs:
         return [line.glyphs[0]]
+    if count == 1:
+        return [_around(glyphs)]
     gaps = []
     reach = glyphs[0][2]
     for at, ink in enumerate(glyphs[1:], 1):

@@ -4,6 +4,7 @@ import io
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from app.renderer.base import Output
+from app.renderer.encode.pdf import content, drawing, outline
 from app.renderer.encode.pdf.document import pages, read_pages
 from app.renderer.produce import produce
 from tests.renderer.encode.pdf.drawings import (
@@ -189,6 +191,32 @@ def test_equal_drawings_give_equal_bytes() -> None:
     page.cache_clear()
 
     assert page("certificate").pdf == made
+
+
+def test_what_is_remembered_moves_no_byte() -> None:
+    names = ("badge", "card", "certificate", "quote")
+    caches = (outline.outline, outline.glyph, outline.rectangle, outline.number)
+
+    def forget() -> None:
+        for each in (*caches, content.packed, drawing._converted):
+            each.cache_clear()
+
+    def make(name: str) -> bytes:
+        chosen = renderer(name)
+        parameters = chosen.parameters.model_validate_strings(dict(chosen.example))
+        return bytes(produce(chosen, parameters, Output(format="pdf")).data)
+
+    cold = []
+    for name in names:
+        forget()
+        cold.append(make(name))
+    warm = list(map(make, names))
+    forget()
+    with ThreadPoolExecutor(4) as threads:
+        threaded = list(threads.map(make, names * 4))
+
+    assert warm == cold
+    assert threaded == cold * 4
 
 
 @pytest.mark.parametrize("name", NAMES)
