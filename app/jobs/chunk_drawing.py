@@ -17,6 +17,7 @@ from threading import Event
 from app.access.caller import Caller
 from app.access.keys import KeyRing
 from app.archive.manifest import Manifest
+from app.archive.segments import encode_segment
 from app.collection.collection import Collection, Item
 from app.collection.errors import CollectionError, ExpiredCollection
 from app.collection.export.exports import FORMS
@@ -24,7 +25,6 @@ from app.collection.export.zip import entry_of, failure_of
 from app.collection.lookahead import CollectionDrawing, Describe
 from app.collection.outcome import Drawn, Failed, Outcome
 from app.config import Settings
-from app.jobs.chunk import encode
 from app.jobs.errors import JobError, UnknownJob
 from app.jobs.job import Job
 from app.jobs.job_ledger import ChunkAttempt, JobLedger
@@ -158,7 +158,6 @@ class ChunkDrawing:
         manifest = Manifest(job.collection, last - first + 1)
         suspicious = attempt.unclean > _MOST_UNCLEAN
         outcomes = (rows.one_by_one if suspicious else rows.ahead)(first, last)
-        size = 0
         with (
             tempfile.SpooledTemporaryFile(_HELD, "w+b") as file,
             closing(outcomes),
@@ -169,8 +168,9 @@ class ChunkDrawing:
                 else:
                     media = outcome.media
                     manifest.add(entry_of(outcome.index, outcome.name, media))
-                    size += file.write(media.in_memory)
-            new = self._ledger.commit(job, chunk, encode(manifest, file, size))
+                    file.write(media.in_memory)
+            file.seek(0)
+            new = self._ledger.commit(job, chunk, encode_segment(manifest, file))
         metrics.count_chunk("done" if new else "duplicate")
 
     def _caller(self, job: Job) -> Caller:

@@ -6,7 +6,8 @@
     <id>/attempts/<n>/<k>  somebody began with chunk n for the k-th time; `<k>.clean`
                            says that they left it because they were told to
     <id>/suspects/<row>/<k>  a row was begun with alone, for the k-th time
-    <id>/chunks/<n>        the result of chunk n: it is done when this is there
+    <id>/chunks/<n>        the segment of chunk n: it is done when this is there
+    <id>/layout            where the bytes of the archive are in all segments
     <id>/cancelled         somebody wants no more
     <id>/finished          the end, and what it came to
 
@@ -27,9 +28,10 @@ from typing import Any, TypeVar
 import orjson
 
 from app.access.errors import QuotaExceeded
+from app.archive.errors import DamagedManifest
+from app.archive.segments import SEGMENT_HEAD, ReadSegments, Segment, SegmentLayout
 from app.collection.collection import Read
 from app.config import Settings
-from app.jobs.chunk import Tally, read_tally
 from app.jobs.errors import (
     DamagedJob,
     JobEnded,
@@ -52,7 +54,7 @@ _QUOTA_RETRY_S = 3600
 # A row that its process ended with as often is given up.
 _TRIES = 2
 # Jobs whose chunks are remembered, and ends.
-_TALLIED, _REMEMBERED = 8, 4096
+_COUNTED, _REMEMBERED = 8, 4096
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _SUBMITTING = key_for("submitting jobs")
 _IN_FOLDER, _IN_MEMORY = 10 << 30, 256 << 20
@@ -107,7 +109,9 @@ class JobLedger:
         self._submitting = Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._ends: OrderedDict[str, JobEnd] = OrderedDict()
-        self._tallies: OrderedDict[str, dict[int, Tally]] = OrderedDict()
+        self._segments: OrderedDict[tuple[str, float], dict[int, Segment]] = (
+            OrderedDict()
+        )
 
     def check(self) -> None:
         """Raise JobsNotKept where nothing can be kept."""
@@ -256,17 +260,47 @@ class JobLedger:
 
         return read
 
-    def tallies(self, job: Job) -> Mapping[int, Tally]:
-        """Return what each chunk came to that is done."""
+    def segment(self, job: Job, chunk: int) -> Segment | None:
+        """Return what a chunk came to; None until it is done."""
+        # By when, too: an id may come again after its time.
+        key = job.id, job.created
         with self._guard:
-            known = self._tallies.setdefault(job.id, {})
-            self._tallies.move_to_end(job.id)
-            while len(self._tallies) > _TALLIED:
-                self._tallies.popitem(last=False)
-        done = self.done(job)
-        for chunk in done - known.keys():
-            known[chunk] = read_tally(self.read_chunk(job, chunk))
-        return {chunk: known[chunk] for chunk in done}
+            known = self._segments.setdefault(key, {})
+            self._segments.move_to_end(key)
+            while len(self._segments) > _COUNTED:
+                self._segments.popitem(last=False)
+        if chunk not in known:
+            head = self._store.read(f"{job.id}/chunks/{chunk}", 0, SEGMENT_HEAD)
+            if head is None:
+                return None
+            with damaged():
+                known[chunk] = Segment.decode(head)
+        return known[chunk]
+
+    def segments(self, job: Job) -> Mapping[int, Segment]:
+        """Return what each chunk came to that is done."""
+        found = ((chunk, self.segment(job, chunk)) for chunk in sorted(self.done(job)))
+        return {chunk: segment for chunk, segment in found if segment is not None}
+
+    def layout(self, job: Job) -> SegmentLayout:
+        """Return where every byte of the archive of a job that succeeded is."""
+        block = self._store.get(f"{job.id}/layout")
+        if block is None:
+            raise UnknownJob(job.id)
+        with damaged():
+            return SegmentLayout.unpack(bytes(block), self._reader(job))
+
+    def _lay_out(self, job: Job, segments: Mapping[int, Segment]) -> None:
+        """Write the layout; whoever does finds the same."""
+        found = [segments[chunk] for chunk in range(job.chunks)]
+        with damaged():
+            layout = SegmentLayout.of(
+                job.collection, job.count, found, self._reader(job)
+            )
+        self._store.put(f"{job.id}/layout", layout.pack())
+
+    def _reader(self, job: Job) -> ReadSegments:
+        return lambda chunk, *span: self.read_chunk(job, chunk)(*span)
 
     @contextmanager
     def attempt(self, job: Job, chunk: int) -> Iterator[ChunkAttempt | None]:
@@ -363,17 +397,16 @@ class JobLedger:
         self, job: Job, state: str, error: Mapping[str, Any] | None = None
     ) -> bool:
         """Write the end down, once; return whether it is this one."""
-        done, failed = self._counts(job)
+        segments = self.segments(job)
+        if state == "succeeded":
+            self._lay_out(job, segments)
+        done, failed = _counts(segments)
         size = sum(size for _, size in self._store.below(job.id))
         end = JobEnd(state, time.time(), done, failed, size, error)
         if not self._store.create(f"{job.id}/finished", orjson.dumps(end)):
             return False
         _LOG.info("job %s %s: %s images, %s failed", job.id[:12], state, done, failed)
         return True
-
-    def _counts(self, job: Job) -> tuple[int, int]:
-        tallies = self.tallies(job).values()
-        return sum(t.images for t in tallies), sum(t.failures for t in tallies)
 
     def is_over(self, id: str) -> bool:
         """Tell whether a job ended so long ago that it is kept no longer."""
@@ -391,7 +424,7 @@ class JobLedger:
                 self._store.delete(key)
         self._store.delete(head)
         with self._guard:
-            for known in (self._jobs, self._ends, self._tallies):
+            for known in (self._jobs, self._ends):
                 known.pop(id, None)
 
     def state(self, job: Job) -> str:
@@ -408,7 +441,7 @@ class JobLedger:
         # First: what has ended may be deleted, and what is counted only grows.
         state, end = self.state(job), self.end(job.id)
         if end is None:
-            done, failed = self._counts(job)
+            done, failed = _counts(self.segments(job))
         else:
             done, failed = end.done, end.failed
         place = f"/jobs/{job.id}"
@@ -437,6 +470,21 @@ class JobLedger:
     def _moment(self, key: str) -> float | None:
         data = self._store.get(key)
         return None if data is None else float(orjson.loads(data))
+
+
+@contextmanager
+def damaged() -> Iterator[None]:
+    """Say of a job what the body finds of its segments."""
+    try:
+        yield
+    except DamagedManifest as error:
+        raise DamagedJob(str(error)) from error
+
+
+def _counts(segments: Mapping[int, Segment]) -> tuple[int, int]:
+    """Return how many images there are, and how many failed."""
+    found = segments.values()
+    return sum(one.images for one in found), sum(one.failures for one in found)
 
 
 def _ids(job: Job, key: str | None) -> Iterator[str]:

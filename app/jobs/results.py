@@ -1,34 +1,30 @@
 """What a finished job made, read from its chunks: nothing is drawn again."""
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from heapq import merge
 from operator import attrgetter
-from threading import Lock
 from typing import Any
 
 import orjson
 
-from app.archive.layout import Layout
 from app.archive.manifest import Entry, Failure, Manifest
+from app.archive.segments import ReadSegment, data_places, members_of
 from app.collection.collection import Collection
 from app.collection.export.exports import ExportOptions, Form
-from app.collection.export.zip import parts
-from app.collection.lookahead import Whole
+from app.collection.lookahead import TICK_S, Whole
 from app.collection.outcome import Bundle, Drawn, Failed, Outcome
-from app.jobs.chunk import Read, read_index
-from app.jobs.errors import DamagedJob, RecordedFailure
+from app.jobs.errors import DamagedJob, JobUnfinished, RecordedFailure, UnknownJob
 from app.jobs.job import Job
-from app.jobs.job_ledger import JobLedger
+from app.jobs.job_ledger import JobLedger, damaged
 from app.media import Media
 
 # Bytes of several images that are read at a time.
 _BLOCK = 4 << 20
-# Jobs whose layout is remembered, about 300 bytes an image.
-_LAID_OUT = 2
+# Between two looks for the next chunk.
+_LOOK_S = 0.5
 
 
 class JobResults:
@@ -36,19 +32,55 @@ class JobResults:
 
     def __init__(self, ledger: JobLedger) -> None:
         self._ledger = ledger
-        self._lock = Lock()
-        self._archives: OrderedDict[tuple[str, float], tuple[Manifest, Layout]]
-        self._archives = OrderedDict()
 
     def archive(self, job: Job) -> Whole:
         """Return the archive of a job that has succeeded, whose every byte is known."""
-        manifest, layout = self._laid_out(job)
+        layout = self._ledger.layout(job)
 
         def part(start: int, stop: int) -> Iterator[bytes]:
-            draw = partial(self._outcomes, job)
-            return parts(manifest, layout, (start, stop), draw, lambda: None)
+            with damaged():
+                yield from layout.pieces(start, stop)
 
         return Whole(layout.length, part)
+
+    def has_begun(self, job: Job) -> bool:
+        """Tell whether there is a beginning of the archive to be sent."""
+        return self._ledger.segment(job, 0) is not None
+
+    def follow(self, job: Job, stopping: Callable[[], bool]) -> Iterator[bytes]:
+        """Yield the archive as far as it is drawn, and the rest as that goes on.
+
+        An empty piece says that the next is not there yet. Raises JobUnfinished where
+        the job ends in another way, or this process does.
+        """
+        sent = 0
+        for chunk in range(job.chunks):
+            yield from self._wait_for(job, chunk, stopping)
+            segment = self._ledger.segment(job, chunk)
+            if segment is None:
+                raise UnknownJob(job.id)
+            with damaged():
+                yield from members_of(segment, self._ledger.read_chunk(job, chunk))
+            sent += segment.members
+        yield from self._wait_for(job, None, stopping)
+        whole = self.archive(job)
+        yield from whole.cut(sent, whole.length)
+
+    def _wait_for(
+        self, job: Job, chunk: int | None, stopping: Callable[[], bool]
+    ) -> Iterator[bytes]:
+        """Yield nothing, now and then, until a chunk, or the whole job, is done."""
+        ticked_s = time.monotonic()
+        while chunk is None or self._ledger.segment(job, chunk) is None:
+            state = self._ledger.state(job)
+            if state == "succeeded":
+                return
+            if state != "running" or stopping():
+                raise JobUnfinished(state)
+            time.sleep(_LOOK_S)
+            if time.monotonic() > ticked_s + TICK_S:
+                ticked_s = time.monotonic()
+                yield b""
 
     def make(
         self, job: Job, form: Form, options: ExportOptions, collection: Collection
@@ -71,50 +103,41 @@ class JobResults:
                 outcome = replace(outcome, media=media)
             yield outcome
 
-    def manifest(self, job: Job) -> Manifest:
-        """Return what became of each image of a job that has succeeded."""
-        return self._laid_out(job)[0]
+    def manifest(self, job: Job) -> Iterator[bytes]:
+        """Yield what became of each image of a job that has succeeded, as JSON."""
+        layout = self._ledger.layout(job)
+        with damaged():
+            yield from layout.text()
 
     def failures(self, job: Job) -> Iterator[bytes]:
         """Yield a line of JSON for each image that there is none of, so far."""
-        for chunk, tally in sorted(self._ledger.tallies(job).items()):
-            if tally.failures:
-                read = self._ledger.read_chunk(job, chunk)
-                for failure in read_index(read).manifest.failures:
-                    yield _line(failure)
-
-    def _laid_out(self, job: Job) -> tuple[Manifest, Layout]:
-        # Held while it is laid out: of two requests at once, one does the work.
-        with self._lock:
-            key = job.id, job.created
-            if key not in self._archives:
-                whole = Manifest(job.collection, job.count)
-                for chunk in range(job.chunks):
-                    index = read_index(self._ledger.read_chunk(job, chunk))
-                    for entry in index.manifest.entries():
-                        whole.add(entry)
-                    for failure in index.manifest.failures:
-                        whole.fail(failure)
-                self._archives[key] = whole, whole.layout()
-            self._archives.move_to_end(key)
-            while len(self._archives) > _LAID_OUT:
-                self._archives.popitem(last=False)
-            return self._archives[key]
+        for chunk, segment in self._ledger.segments(job).items():
+            if segment.failures:
+                with damaged():
+                    index = segment.manifest(self._ledger.read_chunk(job, chunk))
+                yield from map(_line, index.failures)
 
     def _outcomes(self, job: Job, first: int, last: int) -> Generator[Outcome]:
         """Yield what became of the images from a number to another, in order."""
         for chunk in range((first - 1) // job.size, (last - 1) // job.size + 1):
-            yield from _between(self._ledger.read_chunk(job, chunk), first, last)
+            segment = self._ledger.segment(job, chunk)
+            if segment is None:
+                raise UnknownJob(job.id)
+            read = self._ledger.read_chunk(job, chunk)
+            with damaged():
+                index = segment.manifest(read)
+            yield from _between(index, read, first, last)
 
 
-def _between(read: Read, first: int, last: int) -> Iterator[Outcome]:
+def _between(
+    manifest: Manifest, read: ReadSegment, first: int, last: int
+) -> Iterator[Outcome]:
     """Yield the outcomes of a chunk that have numbers from `first` to `last`."""
-    manifest, at = read_index(read)
-    wanted: list[tuple[Entry, int]] = []
-    for entry in manifest.entries():
-        if first <= entry.index <= last:
-            wanted.append((entry, at))
-        at += entry.size
+    wanted = [
+        (entry, at)
+        for entry, at in data_places(manifest)
+        if first <= entry.index <= last
+    ]
     failed = (
         Failed(failure.index, failure.name, RecordedFailure(failure.problem))
         for failure in manifest.failures
@@ -124,7 +147,7 @@ def _between(read: Read, first: int, last: int) -> Iterator[Outcome]:
     yield from merge(drawn, failed, key=attrgetter("index"))
 
 
-def _read(read: Read, wanted: Sequence[tuple[Entry, int]]) -> Iterator[Drawn]:
+def _read(read: ReadSegment, wanted: Sequence[tuple[Entry, int]]) -> Iterator[Drawn]:
     """Yield images that lie one behind the other, several with one read."""
     start, block = 0, b""
     for place, (entry, at) in enumerate(wanted):

@@ -163,6 +163,8 @@ class JobAnswers:
     ) -> Response:
         """Send what a job made, or the range of it that was asked for.
 
+        Of an archive that is being drawn, what is done, and the rest as it goes on.
+
         `ending` holds what has to be closed when the last byte is sent.
         """
         terms = Terms(
@@ -178,12 +180,17 @@ class JobAnswers:
             return early
         if request.method != "HEAD":
             ending.enter_context(self._drawing.admit())
-        if form.make is None:
+        done = self._ledger.end(job.id) is not None
+        if form.make is None and done:
             return send_known(form, terms, self._results.archive(job), ending)
         pairs = headers_of(form, terms)
         if request.method == "HEAD":
             return Answer("200 OK", pairs, ())
-        made = self._results.make(job, form, options, self._chunks.collection(job))
+        if form.make is None:
+            made = self._results.follow(job, self._engine.stopping)
+        else:
+            collection = self._chunks.collection(job)
+            made = self._results.make(job, form, options, collection)
         return stream("200 OK", pairs, made, None, ending.pop_all().close)
 
     def looks(self) -> tuple[str, Iterator[None]]:
@@ -278,12 +285,17 @@ def blueprint(
         """Cancel a job."""
         return cancelled(key)
 
+    def _is_drawn(job: Job) -> bool:
+        return ledger.state(job) == "running" and results.has_begun(job)
+
     @bp.get("/<string(length=64):key>/archive.<form>")
     def archive(key: str, form: str) -> Response:
-        """Send what a job made."""
+        """Send what a job made; of an archive, also while it is being drawn."""
         row = form_of(form)
         given, ignored = read_link(row.names, settings.tracking_names)
-        job = _succeeded(ledger, key)
+        job = ledger.job(key)
+        if row.make is not None or not _is_drawn(job):
+            job = _succeeded(ledger, key)
         if FORMS[job.form].image_format != row.image_format:
             raise NotFound(f"The images of this job are not drawn for {row.name}.")
         with ExitStack() as ending:
@@ -297,7 +309,7 @@ def blueprint(
     def manifest(key: str) -> Response:
         """Send what became of each image: the last member of the archive."""
         job = _succeeded(ledger, key)
-        return _streamed(JSON, results.manifest(job).text())
+        return _streamed(JSON, results.manifest(job))
 
     @bp.get("/<string(length=64):key>/errors")
     def errors(key: str) -> Response:
