@@ -58,7 +58,7 @@ def sheet(client: FlaskClient, query: str, rows: str = ROWS) -> bytes:
 def rendered(data: bytes, folder: Path, page: int, dpi: int) -> Image.Image:
     file = folder / "sheet.pdf"
     file.write_bytes(data)
-    command = ["pdftoppm", "-r", str(dpi), "-f", str(page), "-l", str(page), "-png"]
+    command = ["pdftoppm", "-r", str(dpi), "-f", str(page), "-l", str(page)]
     made = subprocess.run([*command, str(file)], capture_output=True, check=True)
     return Image.open(io.BytesIO(made.stdout)).convert("RGB")
 
@@ -100,22 +100,44 @@ def test_pieces_measure_what_they_are_to_a_fifth_of_a_millimetre(
     assert found[2] == pytest.approx(left + 175, abs=0.2)
 
 
+def edges(line: np.ndarray) -> list[float]:
+    """Return where the grey of a line of pixels changes, in millimetres."""
+    steps = np.abs(np.diff(line.astype(int)))
+    changed = np.flatnonzero(steps > 4)
+    groups = np.split(changed, np.flatnonzero(np.diff(changed) > 1) + 1)
+    middles = (np.average(each + 1, weights=steps[each]) for each in groups)
+    return [float(middle) / 300 * 25.4 for middle in middles]
+
+
 @needs_poppler
+@pytest.mark.parametrize("scale", [1, 2, 3])
 @pytest.mark.parametrize("name", PRESETS)
-def test_labels_lie_where_their_sheet_has_them(
-    client: FlaskClient, tmp_path: Path, name: str
+def test_a_ruler_finds_all_labels_of_a_sheet(
+    client: FlaskClient, tmp_path: Path, name: str, scale: int
 ) -> None:
     stock = PRESETS[name]
-    label = [side * 25.4 for side in stock.label]
-    corner = [side * 25.4 for side in stock.corner]
-    width, height = (round(side * 300) for side in stock.label)
-    query = f"renderer=solid&width={width}&height={height}&dpi=300"
+    width, height = (f"{side:.4f}in" for side in stock.label)
+    solid = f"renderer=solid&width={width}&height={height}&dpi=300&scale={scale}"
+    # Neighbours differ, as those of a chessboard.
+    colors = [
+        "black" if (row + column) % 2 else "gray"
+        for row in range(stock.rows)
+        for column in range(stock.columns)
+    ]
 
-    data = sheet(client, f"{query}&sheet[preset]={name}", "color\nblack\n")
+    rows = "\n".join(("color", *colors))
+    data = sheet(client, f"{solid}&sheet[preset]={name}", rows)
 
-    left, top, right, bottom = inked(rendered(data, tmp_path, 1, 300), 300)
-    assert (left, top) == pytest.approx(corner, abs=0.2)
-    assert (right - left, bottom - top) == pytest.approx(label, abs=0.2)
+    grey = np.asarray(rendered(data, tmp_path, 1, 300).convert("L"))
+    for axis, count in enumerate((stock.columns, stock.rows)):
+        corner, side, gap = (
+            lengths[axis] * 25.4 for lengths in (stock.corner, stock.label, stock.gap)
+        )
+        begins = [corner + number * (side + gap) for number in range(count)]
+        wanted = sorted({round(x, 2) for b in begins for x in (b, b + side)})
+        other = stock.corner[1 - axis] + stock.label[1 - axis] / 2
+        lines = grey.T if axis else grey
+        assert edges(lines[round(other * 300)]) == pytest.approx(wanted, abs=0.2)
 
 
 @needs_poppler
