@@ -31,6 +31,7 @@ from app.jobs.chunk_drawing import ChunkDrawing
 from app.jobs.job_ledger import JobLedger, room_bytes
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
+from app.jobs.webhooks import DeliveryThreads, open_webhooks
 from app.observability import access_log, metrics
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
@@ -133,9 +134,19 @@ def build(
     chunks = ChunkDrawing(
         ledger_of_jobs, drawing, pipeline, catalogue, settings, keys, describe
     )
-    engine, results = LocalEngine(ledger_of_jobs, chunks), JobResults(ledger_of_jobs)
+    webhooks = open_webhooks(settings, shared)
+    told = () if webhooks is None else (DeliveryThreads(webhooks, ledger_of_jobs).tend,)
+    engine = LocalEngine(ledger_of_jobs, chunks, *told)
+    results = JobResults(ledger_of_jobs)
     answers = jobs.JobAnswers(
-        ledger_of_jobs, engine, chunks, results, drawing, catalogue, settings
+        ledger_of_jobs,
+        engine,
+        chunks,
+        results,
+        drawing,
+        catalogue,
+        settings,
+        webhooks,
     )
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber

@@ -12,6 +12,8 @@ from app.access.keys import SCOPES, BadKeys, digest_of, new_key, read_keys
 from app.bootstrap import open_secrets, open_signer
 from app.cli.options import Misuse
 from app.config import BadSetting, Settings, parsers
+from app.jobs.signature import receiver_secret
+from app.jobs.webhooks import origin_of, secrets_of
 from app.store import StoreError
 
 _SECRET_BYTES = 32
@@ -32,8 +34,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     new.add_argument("--days", type=int, help="days after which it expires (never)")
     new.set_defaults(run=_new)
-    secret = kinds.add_parser("secret", help="print a secret for MIMEO_URL_KEYS")
+    secret = kinds.add_parser(
+        "secret", help="print a secret for MIMEO_URL_KEYS and the like"
+    )
     secret.set_defaults(run=_secret)
+    webhook = kinds.add_parser(
+        "webhook", help="print the secret by which a receiver verifies messages"
+    )
+    webhook.add_argument("url", help="where the messages go")
+    webhook.set_defaults(run=_webhook)
     sign = commands.add_parser("sign", help="sign a URL")
     sign.add_argument("url", help="a whole URL, or a path with its query")
     sign.add_argument(
@@ -75,6 +84,20 @@ def _quoted(text: str) -> str:
 
 def _secret(options: argparse.Namespace) -> int:
     print(secrets.token_urlsafe(_SECRET_BYTES))
+    return 0
+
+
+def _webhook(options: argparse.Namespace) -> int:
+    settings = Settings.from_env(os.environ)
+    found = secrets_of(settings, open_secrets(settings))
+    if found is None:
+        raise BadSetting(
+            "MIMEO_WEBHOOK_SECRETS", None, "is needed where nothing is kept"
+        )
+    try:
+        print(receiver_secret(found()[0], origin_of(options.url)))
+    except (ValueError, StoreError) as error:
+        raise Misuse(f"{options.url}: {error}") from error
     return 0
 
 

@@ -97,6 +97,14 @@ def secrets(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
+def secret_pair(text: str) -> tuple[str, ...]:
+    """Read a secret, or a new one and the one before it, between commas."""
+    found = tuple(secret(each.strip()) for each in text.split(","))
+    if len(found) > 2:
+        raise ValueError("must be one secret, or a new and an old one")
+    return found
+
+
 class Rate(NamedTuple):
     """Megapixels that may be drawn at once, and in how many seconds they come back."""
 
@@ -132,6 +140,14 @@ def names(text: str) -> tuple[str, ...]:
     found = tuple(each.strip() for each in text.split(","))
     if not all(found):
         raise ValueError("must be names between commas")
+    return found
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Read hosts between commas."""
+    found = names(text)
+    if any(":" in each or "/" in each for each in found):
+        raise ValueError("must be hosts between commas, without a scheme or a port")
     return found
 
 

@@ -323,6 +323,19 @@ class Settings:
         parsers.whole(60, 604_800),
         "Seconds for which a signed URL works, where nothing else is said.",
     )
+    webhook_hosts: tuple[str, ...] = _setting(
+        (),
+        parsers.hosts,
+        "Hosts to which alone messages about jobs may go, without a port, between "
+        "commas.",
+    )
+    webhook_secrets: tuple[str, ...] = _setting(
+        (),
+        parsers.secret_pair,
+        "Secret by which messages about jobs are signed, or a new and an old one, "
+        "between commas; without any the store's own.",
+        repr=False,
+    )
     rate_anonymous: parsers.Rate | None = _setting(
         parsers.Rate(600.0, 60),
         parsers.rate,

@@ -31,7 +31,8 @@ class Job:
     `collection` is the id of the rows, `content` a digest of all that decides the
     result; `form` and `query` say how the whole is delivered. `kind`, `key_id` and
     `address` are who asked, `account` whose it is. `created` is in seconds since the
-    epoch; `reserved` the bytes that it is expected to take.
+    epoch; `reserved` the bytes that it is expected to take. The end is told to the
+    `webhook`.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Job:
     address: str
     created: float
     reserved: int
+    webhook: str | None
 
     @property
     def chunks(self) -> int:

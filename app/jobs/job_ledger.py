@@ -9,6 +9,7 @@
     <id>/chunks/<n>        the segment of chunk n: it is done when this is there
     <id>/layout            where the bytes of the archive are in all segments
     <id>/cancelled         somebody wants no more
+    <id>/deliveries/<k>    the k-th attempt to tell a receiver of the end
     <id>/finished          the end, and what it came to
 
 Whatever dies in between leaves entries from which anybody can go on.
@@ -32,6 +33,7 @@ from app.archive.errors import DamagedManifest
 from app.archive.segments import SEGMENT_HEAD, ReadSegments, Segment, SegmentLayout
 from app.collection.collection import Read
 from app.config import Settings
+from app.jobs.delivery_log import DeliveryLog
 from app.jobs.errors import (
     DamagedJob,
     JobEnded,
@@ -408,6 +410,10 @@ class JobLedger:
         _LOG.info("job %s %s: %s images, %s failed", job.id[:12], state, done, failed)
         return True
 
+    def deliveries(self, job: Job) -> DeliveryLog:
+        """Return the attempts to tell a receiver of the end."""
+        return DeliveryLog(self._store, job.id)
+
     def is_over(self, id: str) -> bool:
         """Tell whether a job ended so long ago that it is kept no longer."""
         end = self.end(id)
@@ -464,6 +470,7 @@ class JobLedger:
                 "archive": f"{place}/archive.{job.form}{job.query}",
                 "manifest": f"{place}/manifest.json",
                 "errors": f"{place}/errors",
+                "deliveries": f"{place}/deliveries",
             },
         }
 

@@ -6,10 +6,11 @@ look of any worker finds the chunks that have no result.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event, Lock, Thread
 
 from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.job import Job
 from app.jobs.job_ledger import JobLedger
 from app.store import StoreError
 
@@ -21,11 +22,20 @@ _CLOSE_S = 10.0
 
 
 class LocalEngine:
-    """Draws the chunks of open jobs in turns, one chunk of this process at a time."""
+    """Draws the chunks of open jobs in turns, one chunk of this process at a time.
 
-    def __init__(self, ledger: JobLedger, drawing: ChunkDrawing) -> None:
+    `tell` is called with every job that has ended, again and again.
+    """
+
+    def __init__(
+        self,
+        ledger: JobLedger,
+        drawing: ChunkDrawing,
+        tell: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._ledger = ledger
         self._drawing = drawing
+        self._tell = tell
         self._stopping = Event()
         self._wake = Event()
         self._guard = Lock()
@@ -88,6 +98,8 @@ class LocalEngine:
                 jobs.append(job)
             elif self._ledger.is_over(job.id):
                 self._ledger.delete(job.id)
+            else:
+                self._tell(job)
         for job in sorted(
             jobs, key=lambda j: ((j.created, j.id) <= self._last, j.created)
         ):
@@ -96,4 +108,6 @@ class LocalEngine:
                     self._drawn += 1
                     self._last = job.created, job.id
                     return True
+            if self._ledger.end(job.id) is not None:
+                self._tell(job)
         return False

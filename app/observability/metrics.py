@@ -32,6 +32,11 @@ REASONS = ("rate", "quota", "budget", "busy", "auth", "host", "service")
 PHASES = ("queue", "fetch", "fonts", "draw", "encode", "store")
 # Rooms of the store that are bounded.
 ROOMS = ("media", "purchases", "collections", "images")
+# What comes of an attempt to tell a receiver of a job.
+DELIVERIES = (
+    *("delivered", "redirected", "gone", "refused", "failed"),
+    *("timeout", "unreachable", "broken", "forbidden"),
+)
 # Of this project's own: a module that is loaded anew registers nothing twice.
 _REGISTRY = CollectorRegistry()
 
@@ -139,6 +144,9 @@ _chunks = _counter(
     "job_chunks",
     "Chunks of jobs by what became of them: done, duplicate or left.",
     "outcome",
+)
+_webhooks = _counter(
+    "webhook_attempts", "Attempts to tell a receiver of a job.", "result"
 )
 _ended = _counter(*multiprocess.ENDED)
 _recycled = _counter(
@@ -266,6 +274,11 @@ def count_chunk(outcome: str) -> None:
     _chunks.labels(outcome).inc()
 
 
+def count_webhook(result: str) -> None:
+    """Count an attempt to tell a receiver of a job, by one of DELIVERIES."""
+    _webhooks.labels(result).inc()
+
+
 def release() -> str:
     """Return the version of Mimeo that runs."""
     try:
@@ -286,6 +299,8 @@ def begin(slots: int, upstreams: Iterable[str] = ()) -> None:
         _phase_seconds.labels(phase)
     for reason in REASONS:
         _refusals.labels(reason)
+    for delivery in DELIVERIES:
+        _webhooks.labels(delivery)
     for room in ROOMS:
         _evicted.labels(room)
         _evicted_bytes.labels(room)

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
@@ -38,6 +38,8 @@ _HOST = re.compile(
     r"|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2}){1,255})(?::[0-9]{0,5})?"
 )
 _LENGTH = re.compile(r"[0-9]{1,18}")
+# What JSON may say of a delivery, where it is for another.
+_MEANT_FOR = {"sheet": "is for a collection as PDF", "webhook": "is for a job"}
 _VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 
 
@@ -233,10 +235,22 @@ def receive(
         preview,
     )
     for name, value in draft.delivery.items():
-        known = any(each.startswith(f"{name}[") for each in own)
-        if not known or not isinstance(value, dict):
+        reason = _misplaced(name, value, own, delivery)
+        if reason is not None:
             draft.close()
-            reason = "must be an object" if known else "is for a collection as PDF"
             raise BadParameter(Fault(name, reason))
         delivery[name] = value
     return draft, delivery
+
+
+def _misplaced(
+    name: str, value: object, own: tuple[str, ...], given: Mapping[str, Any]
+) -> str | None:
+    """Return what is wrong with what JSON says of the delivery, or None."""
+    if name in given:
+        return "is given twice"
+    if name in own:
+        return None if isinstance(value, str) else "must be a text"
+    if not any(each.startswith(f"{name}[") for each in own):
+        return _MEANT_FOR[name]
+    return None if isinstance(value, dict) else "must be an object"

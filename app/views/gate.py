@@ -62,6 +62,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "jobs.archive": "read",
         "jobs.manifest": "read",
         "jobs.errors": "read",
+        "jobs.deliveries": "read",
         "media.show": "media",
     }
 )

@@ -24,11 +24,12 @@ from app.jobs.job import Job, chunk_size, digest, expected_bytes
 from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
+from app.jobs.webhooks import Webhooks
 from app.parsing.accept import JSON
 from app.parsing.image import BodyTooLarge
 from app.parsing.prefer import Preference, read_prefer
 from app.renderer.catalogue import Catalogue
-from app.renderer.errors import LimitExceeded
+from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.views.archives import form_of, headers_of, send_known
 from app.views.body import read_link, receive
 
@@ -61,6 +62,7 @@ class JobAnswers:
         drawing: CollectionDrawing,
         catalogue: Catalogue,
         settings: Settings,
+        webhooks: Webhooks | None,
     ) -> None:
         self._ledger = ledger
         self._engine = engine
@@ -69,6 +71,7 @@ class JobAnswers:
         self._drawing = drawing
         self._catalogue = catalogue
         self._settings = settings
+        self._webhooks = webhooks
         self._bounds = bounds_for_jobs(settings)
         # Whoever waits holds a thread of the server.
         self._seats = BoundedSemaphore(max(1, settings.threads // 4))
@@ -104,9 +107,11 @@ class JobAnswers:
         require_jobs()
         # Before the body is read: it would be sent in vain.
         self._ledger.check()
+        own = (*own, "webhook")
         with _limits_of_jobs():
             draft, given = receive(self._catalogue, self._bounds, (*form.names, *own))
         with closing(draft):
+            webhook = self._webhook(given.get("webhook"))
             given = {name: each for name, each in given.items() if name not in own}
             options = read_options(form.options, given)
             collection = draft.collection(self._catalogue, self._bounds)
@@ -115,7 +120,7 @@ class JobAnswers:
             caller, query = CALLER.get(), form.query(options)
             job = Job(
                 id="",
-                content=digest(collection.id, form.name, query),
+                content=digest(collection.id, form.name, query, webhook or ""),
                 collection=collection.id,
                 count=collection.count,
                 size=chunk_size(draft.header, bought=bool(collection.services)),
@@ -128,12 +133,23 @@ class JobAnswers:
                 address=caller.address,
                 created=time.time(),
                 reserved=expected_bytes(draft.header, draft.size),
+                webhook=webhook,
             )
             key = request.headers.get("Idempotency-Key")
             kept = self._ledger.submit(job, key, draft.chunks)
             warnings = (*draft.warnings, *assumed)
         self._engine.enqueue(kept.id)
         return kept, options, warnings
+
+    def _webhook(self, url: str | None) -> str | None:
+        """Return where the end is to be told; raise BadParameter."""
+        if url is None:
+            return None
+        if self._webhooks is None:
+            reason = "could not be signed here: MIMEO_WEBHOOK_SECRETS is to be set"
+            raise BadParameter(Fault("webhook", reason))
+        self._webhooks.check(url, local=CALLER.get().kind == "local")
+        return url
 
     def answer(self, job: Job, warnings: tuple[str, ...]) -> Response:
         """Answer with a job, after the time that the request would rather wait."""
@@ -315,6 +331,13 @@ def blueprint(
     def errors(key: str) -> Response:
         """Send a line for each image that failed so far."""
         return _streamed(_NDJSON, results.failures(ledger.job(key)))
+
+    @bp.get("/<string(length=64):key>/deliveries")
+    def deliveries(key: str) -> Response:
+        """List the attempts to tell the receiver of the end."""
+        listed = ledger.deliveries(ledger.job(key)).listed()
+        body = orjson.dumps({"deliveries": listed})
+        return send_page(request.environ, body, JSON, _KEPT)
 
     def _streamed(media_type: str, chunks: Iterator[bytes]) -> Response:
         pairs = [("Content-Type", media_type), ("Cache-Control", _KEPT)]

@@ -83,6 +83,7 @@ ROWS = {
     "jobs.archive": Route("GET", "{job}/archive.zip"),
     "jobs.manifest": Route("GET", "{job}/manifest.json"),
     "jobs.errors": Route("GET", "{job}/errors"),
+    "jobs.deliveries": Route("GET", "{job}/deliveries"),
     "media.show": Route("GET", "{media}"),
 }
 # By action and mode, what each caller gets; None is what the route says.

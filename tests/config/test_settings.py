@@ -30,6 +30,8 @@ BAD = [
     ("MIMEO_STORE_BYTES", "1k"),
     ("MIMEO_TEMPLATES", "/does/not/exist"),
     ("MIMEO_DEVELOPMENT", "perhaps"),
+    ("MIMEO_WEBHOOK_HOSTS", "https://shop.example"),
+    ("MIMEO_WEBHOOK_HOSTS", "shop.example:8443"),
     ("MIMEO_RENDER_TIMEOUT_S", "nan"),
     ("MIMEO_RENDER_TIMEOUT_S", "soon"),
 ]

@@ -3,72 +3,12 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 
-from app import create_app
 from app.access.keys import digest_of, new_key
-from app.config import Settings
+from tests.jobs.apps import ASYNC, FAR, Open, close, ended, hold, rows
 from tests.waiting import wait_until
-
-ASYNC = {"Prefer": "respond-async"}
-FAR = {"X-Forwarded-For": "203.0.113.7"}
-Open = Callable[..., Flask]
-
-
-class WholeClient(FlaskClient):
-    """Takes each answer whole, and closes it."""
-
-    def open(self, *given: Any, **named: Any) -> Any:
-        return super().open(*given, **{"buffered": True} | named)
-
-
-def rows(count: int, **more: Any) -> dict[str, Any]:
-    items = [{"seed": f"row {number}", "size": 32} for number in range(count)]
-    return {"renderer": "identicon", "items": items, **more}
-
-
-@pytest.fixture
-def open_app(tmp_path: Path) -> Iterator[Open]:
-    """Builds apps over one store, as workers or restarts are."""
-    made: list[Flask] = []
-
-    def build(**settings: Any) -> Flask:
-        given = {"store": str(tmp_path / "store"), "workers": 1} | settings
-        fixed = {"system_fonts": False, "access_log": False, "local_callers": True}
-        made.append(create_app(Settings(**fixed, **given), {}))
-        made[-1].test_client_class = WholeClient
-        return made[-1]
-
-    yield build
-    for app in made:
-        close(app)
-
-
-def close(app: Flask) -> None:
-    app.extensions["mimeo.jobs"].close()
-    app.extensions["mimeo"].close()
-
-
-def hold(app: Flask) -> None:
-    """Let an app draw no chunk: others, or nobody, do."""
-    app.extensions["mimeo.jobs"].start = lambda: None
-
-
-def ended(client: FlaskClient, place: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-
-    def look() -> bool:
-        found.update(client.get(place).get_json())
-        return found["state"] in ("succeeded", "failed", "cancelled")
-
-    wait_until(look, 60)
-    return found
 
 
 def test_a_job_is_accepted_at_once_and_succeeds(open_app: Open) -> None:
@@ -334,7 +274,7 @@ def test_what_is_past_its_time_is_gone(open_app: Open, monkeypatch) -> None:
     app.extensions["mimeo.jobs"].enqueue("")
 
     wait_until(lambda: client.get(place).status_code == 404)
-    assert ledger.ids() == []
+    wait_until(lambda: ledger.ids() == [])
 
 
 def test_limits_of_jobs_have_their_own_names(open_app: Open) -> None:

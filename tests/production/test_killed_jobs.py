@@ -9,8 +9,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import openai
+import pytest
+from standardwebhooks import Webhook
+
+from app.access.signed_url import secret_of
+from app.bootstrap import open_secrets
+from app.config import Settings
+from app.jobs.signature import receiver_secret
+from app.jobs.webhooks import origin_of
 from tests.gunicorn_server import Server, serve
+from tests.jobs.receiver import Receiver, receiving
 from tests.waiting import wait_until
 
 # By hand: TEST_KILLS=20 and more, of a job that lasts as long.
@@ -46,11 +57,32 @@ def document(server: Server, place: str) -> dict[str, Any]:
     return found
 
 
-def test_every_image_is_there_once_whoever_was_killed(tmp_path: Path) -> None:
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving(204) as running:
+        yield running
+
+
+def verify(receiver: Receiver, store: str) -> set[str]:
+    """Let both libraries verify all messages; return what they say happened."""
+    settings = Settings(store=store)
+    secret = secret_of(open_secrets(settings))
+    own = receiver_secret(secret, origin_of(receiver.url))
+    client = openai.OpenAI(api_key="none", webhook_secret=own)
+    for got in receiver.got:
+        client.webhooks.unwrap(got.body, got.headers)
+        Webhook(own).verify(got.body, got.headers)
+    return {got.headers["webhook-id"] + str(got.body) for got in receiver.got}
+
+
+def test_every_image_is_there_once_whoever_was_killed(
+    tmp_path: Path, receiver: Receiver
+) -> None:
     chance = random.Random(7)
     settings = {"MIMEO_STORE": str(tmp_path / "store")}
+    path = f"/jobs?webhook={quote(receiver.url, safe='')}"
     with serve(settings=settings) as server:
-        reply = server.ask("/jobs", "POST", BODY, JSON)
+        reply = server.ask(path, "POST", BODY, JSON)
         assert reply.status == 202, reply.body
         place = reply.headers["Location"]
         kill_all(server)
@@ -60,10 +92,13 @@ def test_every_image_is_there_once_whoever_was_killed(tmp_path: Path) -> None:
             kill_all(server)
     with serve(settings=settings) as server:
         wait_until(lambda: document(server, place)["state"] == "succeeded", 120)
+        # An attempt that was killed is followed by another in half a minute.
+        wait_until(lambda: len(receiver.got) > 0, 60)
         job = document(server, place)
         archive = server.ask(job["links"]["archive"]).body
         alone = server.ask("/collections.zip", "POST", BODY, JSON).body
 
+    assert len(verify(receiver, settings["MIMEO_STORE"])) == 1
     assert job["counts"] == {"total": ROWS, "done": ROWS, "failed": 0}
     assert archive == alone
     entries = tmp_path / "store" / place[1:]

@@ -24,7 +24,7 @@ from app.renderer.errors import BadParameter, Fault
 
 Pairs = Sequence[tuple[str, str]]
 # Members of JSON that say how the collection is delivered, which queries say otherwise.
-DELIVERY = ("sheet",)
+DELIVERY = ("sheet", "webhook")
 _FORM = "application/x-www-form-urlencoded"
 _BLOCK = 64 << 10
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
+from io import BytesIO
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
@@ -266,7 +267,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An answer, whole and unread; `body` is a temporary file at its beginning.
+    """An answer; `body` is a file at its beginning.
 
     Names of `headers` are in lower case. The body of an answer of 400 and above
     ends after 64 KiB. Whoever receives it closes the file.
@@ -346,12 +347,13 @@ def exchange(
     *,
     public: bool = False,
     limit: str = "max_wire_bytes",
-    allowed: int,
+    allowed: int | None,
 ) -> Received:
     """Send a request and return its answer, whatever its status; follow nothing.
 
-    The body is at most `allowed` bytes long, or TooLarge names the `limit`. Raises
-    UpstreamError of every kind that a connection can cause.
+    The body is at most `allowed` bytes long, or TooLarge names the `limit`; with None
+    it is not read, and empty. Raises UpstreamError of every kind that a connection can
+    cause.
     """
     _keep_addresses_out_of_logs()
     connector = Connector(service, deadline, public=public)
@@ -369,9 +371,12 @@ def exchange(
 
 
 def _receive(
-    answer: requests.Response, upstream: str, limit: str, allowed: int
+    answer: requests.Response, upstream: str, limit: str, allowed: int | None
 ) -> Received:
     headers = MappingProxyType({k.lower(): v for k, v in answer.headers.items()})
+    content_type = headers.get("content-type", "")
+    if allowed is None:
+        return Received(answer.status_code, content_type, headers, BytesIO())
     failed = answer.status_code >= 400
     if not failed:
         _check_coding(headers, upstream)
@@ -384,7 +389,6 @@ def _receive(
             raise TooLarge(upstream, limit, allowed)
         body.seek(0)
         kept.pop_all()
-    content_type = headers.get("content-type", "")
     return Received(answer.status_code, content_type, headers, body)
 
 
