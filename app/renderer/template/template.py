@@ -68,8 +68,12 @@ MARKUP = "template.html"
 _FOREIGN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
 _SOURCE = re.compile(r"<img\b[^>]*?\ssrc=([\"'])(.*?)\1", re.DOTALL | re.IGNORECASE)
-# What a caller sends has no such quotes. A first tag is in so many of its letters.
-_DRAWING = re.compile(r'(\ssrc="data:image/svg\+xml;base64,)([A-Za-z0-9+/=]+)"')
+# What a caller sends has no such quotes.
+_DRAWING = re.compile(
+    r'(\ssrc="data:image/svg\+xml;base64,)((?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/=]{4})"'
+)
+# A drawing's first tag, without `id`, in so many letters of base64.
+_FIRST_TAG = re.compile(rb"""<svg((?:\s+(?!id\s*=)[\w:-]+="[^"<&]*")*)\s*>""")
 _HEAD = 400
 # Names that Jinja itself defines inside loops and macros, and the text's language.
 _IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "lang"})
@@ -173,16 +177,11 @@ def _emptied(body: str) -> tuple[str, dict[str, str]]:
     drawings: dict[str, str] = {}
 
     def empty(image: re.Match[str]) -> str:
-        head, end, _ = base64.b64decode(image[2][:_HEAD]).partition(b">")
-        if (
-            not head.startswith(b"<svg ")
-            or b"/" in head[-1:]
-            or b" id=" in head
-            or not end
-        ):
+        tag = _FIRST_TAG.match(base64.b64decode(image[2][:_HEAD]))
+        if tag is None:
             return image[0]
-        tag = b'<svg id="%d" %b/>' % (len(drawings), head.removeprefix(b"<svg "))
-        kept = base64.b64encode(tag).decode()
+        bare = b'<svg id="%d"%b/>' % (len(drawings), tag[1])
+        kept = base64.b64encode(bare).decode()
         drawings[kept] = image[2]
         return f'{image[1]}{kept}"'
 

@@ -597,6 +597,8 @@ def test_a_drawing_of_the_templates_own_is_left_as_it_is(
         b'<svg id="0" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
         b'<path d="M0 0h9v9z"/></svg>',
         b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>',
+        b'<svg xmlns="http://www.w3.org/2000/svg" class="a>b" viewBox="0 0 9 9">'
+        b'<path d="M0 0h9v9z"/></svg>',
         b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="5"'
         b' height="5"><rect width="5" height="5"/></svg>',
         b'<svg xmlns="http://www.w3.org/2000/svg" width="5" height="5">'
