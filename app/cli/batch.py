@@ -6,7 +6,6 @@ What an earlier run drew is in the store; what came from a server is in a part f
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import (
@@ -18,7 +17,6 @@ from contextlib import (
 )
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import copyfileobj
 from threading import Event
 from types import MappingProxyType
 from typing import IO, Any
@@ -26,8 +24,10 @@ from urllib.parse import urlencode
 
 from app.archive.errors import ArchiveError
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
-from app.cli.client import DamagedArchive, PartialFile, RemoteError, RemoteServer
-from app.cli.options import Misuse, read_files, split_options
+from app.cli.client import RemoteError, RemoteServer
+from app.cli.download import check_target, fetch_archive
+from app.cli.options import Misuse, read_files, read_key, split_options
+from app.cli.partial_file import DamagedArchive
 from app.cli.progress import Progress, say
 from app.collection.collection import Collection
 from app.collection.errors import BadRows, RowFault
@@ -71,6 +71,9 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
                         with any, and with --sheet-...
   --type TYPE           media type of FILE, whatever its ending
   --url URL             a Mimeo server that draws, such as http://127.0.0.1:8000
+  --key-file FILE       with --url: a file with a key for the server
+  --async               with --url, without -o: submit a job, print its URL and end;
+                        `mimeo jobs wait URL -o FILE.zip` brings the ZIP
   --NAME VALUE          a parameter that all rows share, or one of --format --scale
                         --quality --compression --background; also --NAME=VALUE
   --NAME@ FILE          a shared parameter read from a file
@@ -99,7 +102,8 @@ _QUERY = {
 }
 # What options of print sheets begin with.
 _SHEET = "sheet_"
-_OWN = (*_QUERY, "output", "type", "url", "dry_run")
+_OWN = (*_QUERY, "output", "type", "url", "key_file", "async", "dry_run")
+_FLAGS = ("--async", "--dry-run")
 _DRAWN_DRY = 3
 
 
@@ -108,7 +112,7 @@ class BatchOptions:
     """What is asked for; `source` and `target` may be `-`.
 
     `pairs` are named as the query of `POST /collections` names them. Without a `url`
-    the images are drawn here. A dry run has no target.
+    the images are drawn here. A dry run and a job have no target.
     """
 
     source: str
@@ -117,6 +121,8 @@ class BatchOptions:
     url: str | None
     pairs: tuple[tuple[str, str], ...]
     dry_run: bool = False
+    is_job: bool = False
+    key: str | None = None
     delivery: Mapping[str, str] = field(default_factory=dict)
 
     def form(self, delivery: Mapping[str, Any] = MappingProxyType({})) -> Form:
@@ -148,6 +154,8 @@ def run(arguments: Sequence[str]) -> int:
                     return _look(options, stream)
                 if options.url is None:
                     _draw(options, stream, progress)
+                elif options.is_job:
+                    return _submit(options, options.url, stream)
                 else:
                     _fetch(options, options.url, stream, progress)
         except BadParameter as error:
@@ -168,7 +176,7 @@ def run(arguments: Sequence[str]) -> int:
     except (BadBody, BodyTooLarge, UnsupportedBody) as error:
         say(str(error))
         return 2
-    except (ImageFailed, Busy, RemoteError, ArchiveError) as error:
+    except (ImageFailed, Busy, RemoteError, DamagedArchive, ArchiveError) as error:
         say(str(error))
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
@@ -184,7 +192,7 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     own: dict[str, str] = {}
     shared: list[tuple[str, str]] = []
     bound: list[tuple[str, str]] = []
-    for name, value in split_options(arguments[1:], ("--dry-run",)):
+    for name, value in split_options(arguments[1:], _FLAGS):
         if name == "bind":
             parameter, equals, template = value.partition("=")
             if not equals:
@@ -208,9 +216,8 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
         if name.startswith(_SHEET)
     }
     shared = [pair for pair in shared if not pair[0].startswith(_SHEET)]
-    dry_run = "dry_run" in own
-    if "output" in own or not dry_run:
-        _check_target(own.get("output"))
+    _check_target(own)
+    key = read_key(own.get("key_file"))
     names = [name for name, _ in shared]
     if _is_json(media_type):
         given = [name for name in _QUERY if name in own] + ["bind"] * bool(bound)
@@ -224,13 +231,14 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     pairs = [(query, own[name]) for name, query in _QUERY.items() if name in own]
     if any(name.endswith("@") for name in names):
         # The renderer says which of the files are text.
-        schemas = _schemas(own["renderer"], own.get("url"))
+        schemas = _schemas(own["renderer"], own.get("url"), key)
         shared = list(read_files(shared, lambda name: schemas.get(name, {})))
     pairs += [*bound, *shared]
     target = own.get("output", "")
     url = own.get("url")
+    flags = "dry_run" in own, "async" in own
     options = BatchOptions(
-        source, media_type, target, url, tuple(pairs), dry_run, delivery
+        source, media_type, target, url, tuple(pairs), *flags, key, delivery
     )
     _check_form(options)
     return options
@@ -246,19 +254,26 @@ def _check_form(options: BatchOptions) -> None:
         raise Misuse("--sheet-...: is for a PDF; give -o FILE.pdf")
 
 
-def _check_target(target: str | None) -> None:
-    """Refuse before the work what would fail after it."""
-    if target is None:
+def _check_target(own: Mapping[str, str]) -> None:
+    """Refuse what does not go together, and before the work what would fail after."""
+    for name in ("async", "key_file"):
+        if name in own and "url" not in own:
+            raise Misuse(f"--{_dashed(name)}: is for a server; give --url URL")
+    if "async" in own:
+        if "dry_run" in own:
+            raise Misuse("--async: a dry run makes no job")
+        if "output" in own:
+            said = "`mimeo jobs wait URL -o FILE.zip` brings what a job made"
+            raise Misuse(f"-o {own['output']}: {said}")
+    elif "output" in own:
+        check_target(own["output"])
+    elif "dry_run" not in own:
         raise Misuse("-o FILE: give one file for the ZIP, or - for standard output")
-    if target != "-" and Path(target).is_dir():
-        raise Misuse(f"-o {target}: is a folder")
-    if target != "-" and not Path(target).parent.is_dir():
-        raise Misuse(f"-o {target}: there is no such folder")
 
 
-def _schemas(renderer: str, url: str | None) -> Mapping[str, Any]:
+def _schemas(renderer: str, url: str | None, key: str | None) -> Mapping[str, Any]:
     if url is not None:
-        with closing(RemoteServer(url)) as server:
+        with closing(RemoteServer(url, key)) as server:
             return server.parameters(renderer)
     found = open_catalogue(Settings.from_env(os.environ), os.environ).get(renderer)
     schemas: Mapping[str, Any] = found.parameters.model_json_schema()["properties"]
@@ -299,58 +314,31 @@ def _fetch(
 ) -> None:
     """Send the table, and download the ZIP into a file that outlives an interruption.
 
-    Raises what `Server.create` and `Server.download` raise, and OSError.
+    Raises what `RemoteServer.create` and `fetch_archive` raise, and OSError.
     """
-    with ExitStack() as stack:
-        server = stack.enter_context(closing(RemoteServer(url)))
+    with closing(RemoteServer(url, options.key)) as server:
         made = server.create(stream, options.media_type, urlencode(options.pairs))
         for warning in made.warnings:
             say(warning)
-        # Named by the collection: of another table it is another file.
-        path = Path(f"{options.target}.{made.id[:12]}.part")
-        if options.target == "-":
-            # What has left cannot be taken back: a pipe gets what is whole.
-            scratch = tempfile.TemporaryDirectory(prefix="mimeo-")
-            path = Path(stack.enter_context(scratch), "archive.part")
-        with (
-            closing(PartialFile(path)) as part,
-            progress.shown(made.count, part.images),
-        ):
-            for failure in _whole(server, made.path, part, progress):
-                progress.fail(*failure)
-            progress.notices = part.notices()
-            progress.size = part.size
-        if options.target != "-":
-            path.replace(options.target)
-            return
-        with path.open("rb") as file:
-            copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        archive = made.path, made.id, made.count
+        fetch_archive(server, *archive, options.target, progress)
 
 
-def _whole(
-    server: RemoteServer, path: str, part: PartialFile, progress: Progress
-) -> list[tuple[int, str, str]]:
-    """Download an archive and return its failures; a damaged part is begun anew."""
-    while True:
-        resumed = part.size > 0
-        for images in server.download(path, part):
-            progress.reach(images)
-        try:
-            return part.failures()
-        except DamagedArchive as error:
-            # Nothing may be built on it.
-            part.restart()
-            if not resumed:
-                raise
-            progress.found = 0
-            say(f"{error}. An earlier run left it; beginning anew.")
+def _submit(options: BatchOptions, url: str, stream: IO[bytes]) -> int:
+    """Send the table as a job, and print where it is; raise what `submit` raises."""
+    with closing(RemoteServer(url, options.key)) as server:
+        query = urlencode(options.pairs)
+        job, assumed = server.submit(stream, options.media_type, query)
+        if assumed:
+            say(assumed)
+        print(server.url(job.path))
+    return 0
 
 
 def _look(options: BatchOptions, stream: IO[bytes]) -> int:
     """Draw the worst rows and say what is wrong with any; return the exit status."""
     if options.url is not None:
-        with closing(RemoteServer(options.url)) as server:
+        with closing(RemoteServer(options.url, options.key)) as server:
             query = urlencode([*options.pairs, ("preview", str(_DRAWN_DRY))])
             found = server.preview(stream, options.media_type, query)
     else:

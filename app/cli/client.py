@@ -1,22 +1,18 @@
-"""A Mimeo server elsewhere, asked over HTTP, and its archives, in spite of breaks."""
+"""A Mimeo server elsewhere, asked over HTTP, in spite of breaks."""
 
 import time
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO, Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
-import ijson  # type: ignore[import-untyped]
 import requests
-from requests import RequestException, Response
+from requests import PreparedRequest, RequestException, Response
 
-from app.archive.manifest import MANIFEST
+from app.cli.partial_file import PartialFile
 from app.cli.progress import say
 from app.collection.errors import BadRows, RowFault
-from app.collection.notices import Notices
 from app.renderer.errors import BadParameter, Fault
 
 # Seconds to connect, and between two bytes. The server is silent while it lays an
@@ -29,20 +25,16 @@ _BLOCK = 16 << 10
 _MOST_ATTEMPTS = 10
 _LONGEST_PAUSE_S = 10.0
 _LONGEST_RETRY_S = 300
+# How long a server is asked to hold its answer until a job has changed, and the least
+# time between two questions: it may answer at once.
+_WAIT_S = 20
+_LEAST_PAUSE_S = 1.0
 # A proxy answers these while the server behind it starts anew.
 _PASSING = (502, 503, 504)
-# What stands before each file of an archive (APPNOTE 4.3.7).
-_LOCAL_HEADER = b"PK\3\4"
-# What `zipfile` and a manifest of another shape raise beside their own.
-_MALFORMED = (AttributeError, EOFError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 class RemoteError(Exception):
     """The server cannot be used or cannot do it; the text says why."""
-
-
-class DamagedArchive(RemoteError):
-    """What came is no whole archive."""
 
 
 class _Interrupted(Exception):
@@ -65,6 +57,50 @@ class Made:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteJob:
+    """A job on a server; `document` is all that the server says of it.
+
+    `path` is where it is, `archive` where what it made will be, in the form `form`;
+    `done` and `failed` of `total` images are behind it.
+    """
+
+    id: str
+    state: str
+    total: int
+    done: int
+    failed: int
+    form: str
+    path: str
+    archive: str
+    document: dict[str, Any]
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> "RemoteJob":
+        """Read what a server says; raise KeyError, TypeError, ValueError."""
+        counts, links = document["counts"], document["links"]
+        job = cls(
+            id=str(document["id"]),
+            state=str(document["state"]),
+            total=int(counts["total"]),
+            done=int(counts["done"]),
+            failed=int(counts["failed"]),
+            form=str(document["form"]),
+            path=str(links["self"]),
+            archive=str(links["archive"]),
+            document=document,
+        )
+        # The id becomes a file name, and the links are asked for with credentials.
+        if not job.id.isalnum() or not job.path[:1] == job.archive[:1] == "/":
+            raise ValueError(job.id)
+        return job
+
+    @property
+    def ended(self) -> bool:
+        """Whether it stays as it is."""
+        return self.state in ("succeeded", "failed", "cancelled")
+
+
 def base_of(url: str) -> SplitResult | None:
     """Return the parts of a server's base URL; None where it is none."""
     try:
@@ -79,9 +115,12 @@ def base_of(url: str) -> SplitResult | None:
 
 
 class RemoteServer:
-    """A Mimeo server by its base URL; raises RemoteError where it is none."""
+    """A Mimeo server by its base URL, asked with a key where one is given.
 
-    def __init__(self, url: str) -> None:
+    Raises RemoteError where it is none.
+    """
+
+    def __init__(self, url: str, key: str | None = None) -> None:
         parts = base_of(url)
         if parts is None:
             raise RemoteError("--url: must be like http://127.0.0.1:8000")
@@ -91,6 +130,15 @@ class RemoteServer:
         self._session = requests.Session()
         # Ranges count the bytes of the archive, not those of a compressed one.
         self._session.headers["Accept-Encoding"] = "identity"
+        self._shown = urlunsplit((parts.scheme, self._host, "", "", ""))
+        self._shown += parts.path.rstrip("/")
+        if key is not None:
+            # As a header of the session, a ~/.netrc would take its place.
+            self._session.auth = partial(_show_key, key)
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path, without a password."""
+        return self._shown + path
 
     def close(self) -> None:
         """Close the connections."""
@@ -98,7 +146,8 @@ class RemoteServer:
 
     def create(self, stream: IO[bytes], media_type: str, query: str) -> Made:
         """Send a table; raise BadRows, BadParameter or RemoteError."""
-        body = self._ask("POST", f"/collections?{query}", stream, media_type)
+        answer = self._send("POST", f"/collections?{query}", stream, media_type)
+        body = _read_object(answer)
         try:
             warnings = tuple(map(str, body.get("warnings", ())))
             path = str(body["links"]["zip"])
@@ -110,9 +159,73 @@ class RemoteServer:
             raise RemoteError(f"{self._host} is not a Mimeo server.") from error
         return made
 
+    def submit(
+        self, stream: IO[bytes], media_type: str, query: str
+    ) -> tuple[RemoteJob, str]:
+        """Send a table as a job; return it, and what was assumed in reading the table.
+
+        Sent again, it is the same job. Raises BadRows, BadParameter or RemoteError.
+        """
+        answer = self._send("POST", f"/jobs?{query}", stream, media_type)
+        assumed = answer.headers.get("X-Media-Warnings", "")
+        return self._job(_read_object(answer)), assumed
+
+    def jobs(self) -> list[RemoteJob]:
+        """Return the jobs that the server lists."""
+        listed = self._ask("GET", "/jobs").get("jobs")
+        if not isinstance(listed, list):
+            raise RemoteError(f"{self._host} lists no jobs.")
+        return [self._job(document) for document in listed]
+
+    def job(self, id: str) -> RemoteJob:
+        """Return a job."""
+        return self._job(self._ask("GET", f"/jobs/{id}"))
+
+    def cancel(self, id: str) -> RemoteJob:
+        """Want no more of a job; return it."""
+        return self._job(self._ask("POST", f"/jobs/{id}/cancel"))
+
+    def watch(self, id: str) -> Iterator[RemoteJob]:
+        """Yield a job as it is, whenever it has changed, and at last once it has ended.
+
+        Goes on after up to ten breaks in a row. Raises RemoteError.
+        """
+        tag, breaks = "", _Breaks("The job goes on without being watched")
+        while True:
+            began = time.monotonic()
+            waiting = {"Prefer": f"wait={_WAIT_S}", "If-None-Match": tag}
+            try:
+                with self._session.get(
+                    f"{self._base}/jobs/{id}",
+                    headers=waiting if tag else {},
+                    timeout=_TIMEOUT_S,
+                ) as answer:
+                    if answer.status_code in _PASSING:
+                        raise _passing(answer)
+                    if answer.status_code not in (200, 304):
+                        raise self._refusal(answer)
+                    if answer.status_code == 200:
+                        tag = answer.headers.get("ETag", "")
+                        job = self._job(_read_object(answer))
+                        yield job
+                        if job.ended:
+                            return
+                    breaks.forget()
+            except (RequestException, _Interrupted) as error:
+                breaks.pause(error, "Asking again")
+            else:
+                time.sleep(max(0.0, began + _LEAST_PAUSE_S - time.monotonic()))
+
+    def _job(self, document: Any) -> RemoteJob:
+        try:
+            return RemoteJob.read(document)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RemoteError(f"{self._host} describes no job.") from error
+
     def preview(self, stream: IO[bytes], media_type: str, query: str) -> dict[str, Any]:
         """Send a table to be looked at; raise BadParameter or RemoteError."""
-        found = self._ask("POST", f"/collections?{query}", stream, media_type)
+        answer = self._send("POST", f"/collections?{query}", stream, media_type)
+        found = _read_object(answer)
         if not {"count", "faults", "more", "warnings", "rows"} <= found.keys():
             raise RemoteError(f"{self._host} knows no preview of a table.")
         return found
@@ -123,13 +236,14 @@ class RemoteServer:
         schemas: dict[str, Any] = body.get("parameters", {}).get("properties", {})
         return schemas
 
-    def download(self, path: str, part: "PartialFile") -> Iterator[int]:
+    def download(self, path: str, part: PartialFile) -> Iterator[int]:
         """Bring an archive into a part; yield how many images have come.
 
         Goes on after up to ten breaks between which nothing new came. Raises
         RemoteError and OSError.
         """
-        tag, failed, furthest = "", 0, part.size
+        tag, furthest = "", part.size
+        breaks = _Breaks("The download broke off")
         ask = partial(self._session.request, url=self._base + path, timeout=_TIMEOUT_S)
         while True:
             try:
@@ -151,19 +265,12 @@ class RemoteServer:
                         yield part.images
                 return
             except (RequestException, _Interrupted) as error:
-                told = isinstance(error, _Interrupted)
-                args = error.args if told else (_reason_of(error), None, False)
-                reason, wait_s, busy = args
-                failed = (0 if part.size > furthest else failed) + (not busy)
+                if part.size > furthest:
+                    breaks.forget()
                 furthest = max(furthest, part.size)
-                if failed > _MOST_ATTEMPTS:
-                    raise RemoteError(f"The download broke off: {reason}") from error
-                if wait_s is None:
-                    wait_s = min(_LONGEST_PAUSE_S, 0.25 * 2**failed)
-                say(f"{reason} Going on from byte {part.size:,} in {wait_s:g} s.")
-                time.sleep(wait_s)
+                breaks.pause(error, f"Going on from byte {part.size:,}")
 
-    def _admit(self, response: Response, span: str, part: "PartialFile") -> None:
+    def _admit(self, response: Response, span: str, part: PartialFile) -> None:
         """Make the part ready for an answer's bytes, or raise what it stands for."""
         status = response.status_code
         if status == 206:
@@ -177,25 +284,22 @@ class RemoteServer:
             reason = "The archive is shorter than what has come of it."
             raise _Interrupted(reason, None, False)
         elif status in _PASSING:
-            body = _read_object(response)
-            # RFC 9110, 10.2.3; a date is not waited for.
-            text = response.headers.get("Retry-After", "")
-            raise _Interrupted(
-                body.get("detail") or f"The server answered {status}.",
-                min(int(text), _LONGEST_RETRY_S) if text.isdecimal() else None,
-                body.get("type") == "/problems/unfinished",
-            )
+            raise _passing(response)
         else:
             raise self._refusal(response)
 
-    def _ask(
+    def _ask(self, method: str, path: str) -> dict[str, Any]:
+        """Return the JSON object that is answered."""
+        return _read_object(self._send(method, path))
+
+    def _send(
         self,
         method: str,
         path: str,
         body: IO[bytes] | None = None,
         media_type: str = "",
-    ) -> dict[str, Any]:
-        """Return the JSON object that is answered."""
+    ) -> Response:
+        """Return an answer of success, whose body has come."""
         try:
             with self._session.request(
                 method,
@@ -206,9 +310,9 @@ class RemoteServer:
                 # A redirected POST would become a GET without a body.
                 allow_redirects=False,
             ) as response:
-                if response.status_code not in (200, 201):
+                if response.status_code not in (200, 201, 202):
                     raise self._refusal(response)
-                return _read_object(response)
+                return response
         except RequestException as error:
             reason = _reason_of(error)
             raise RemoteError(f"{self._host} cannot be asked: {reason}") from error
@@ -233,90 +337,45 @@ class RemoteServer:
         return RemoteError(f"{said}: {body.get('detail') or 'it does not say why.'}")
 
 
-class PartialFile:
-    """What there is of an archive, in a file that is appended to.
+class _Breaks:
+    """Waits after each break, and gives up after ten in a row: `lost` says of what."""
 
-    `images` are those that are whole. Whoever opens it closes it.
-    """
+    def __init__(self, lost: str) -> None:
+        self._lost = lost
+        self._count = 0
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a+b")
-        self._forget()
-        self._file.seek(0)
-        while block := self._file.read(_BLOCK):
-            self._count(block)
+    def forget(self) -> None:
+        """Begin to count anew: something has come."""
+        self._count = 0
 
-    @property
-    def images(self) -> int:
-        """How many images are whole: behind the last one the manifest has begun."""
-        return max(0, self._headers - 1)
+    def pause(self, error: Exception, then: str) -> None:
+        """Wait, and say what comes `then`; raise RemoteError instead of an eleventh."""
+        told = isinstance(error, _Interrupted)
+        reason, wait_s, busy = error.args if told else (_reason_of(error), None, False)
+        self._count += not busy
+        if self._count > _MOST_ATTEMPTS:
+            raise RemoteError(f"{self._lost}: {reason}") from error
+        if wait_s is None:
+            wait_s = min(_LONGEST_PAUSE_S, 0.25 * 2**self._count)
+        say(f"{reason} {then} in {wait_s:g} s.")
+        time.sleep(wait_s)
 
-    def append(self, data: bytes) -> None:
-        """Write the next bytes."""
-        self._file.write(data)
-        self._count(data)
 
-    def restart(self) -> None:
-        """Forget what there is."""
-        self._file.truncate(0)
-        self._forget()
+def _passing(response: Response) -> _Interrupted:
+    """Return what a refusal for the time being stands for."""
+    body = _read_object(response)
+    # RFC 9110, 10.2.3; a date is not waited for.
+    text = response.headers.get("Retry-After", "")
+    return _Interrupted(
+        body.get("detail") or f"The server answered {response.status_code}.",
+        min(int(text), _LONGEST_RETRY_S) if text.isdecimal() else None,
+        body.get("type") == "/problems/unfinished",
+    )
 
-    def failures(self) -> list[tuple[int, str, str]]:
-        """Return number, file and reason of each image that a whole archive lacks.
 
-        Raises DamagedArchive where a checksum, or anything else, is not right.
-        """
-        self._file.flush()
-        try:
-            with zipfile.ZipFile(self._file) as archive:
-                members = archive.infolist()
-                # Stored only: what is packed might never end.
-                odd = any(
-                    each.compress_type or each.header_offset < 0 for each in members
-                )
-                # `testzip` opens by name, and so one of two twice.
-                twice = len(set(archive.namelist())) < len(members)
-                if odd or twice or archive.testzip() is not None:
-                    raise zipfile.BadZipFile("a file is not as it was sent")
-                with archive.open(MANIFEST) as manifest:
-                    return [
-                        (int(row["index"]), row["name"], row.get("detail", "failed"))
-                        for row in ijson.items(manifest, "errors.item")
-                    ]
-        except (zipfile.BadZipFile, ijson.JSONError, *_MALFORMED) as error:
-            raise DamagedArchive(f"The archive is damaged: {error}") from error
-
-    def notices(self) -> Notices:
-        """Return what the manifest of a whole archive says of the texts.
-
-        Raises DamagedArchive where it says it in another form.
-        """
-        made = Notices()
-        try:
-            with (
-                zipfile.ZipFile(self._file) as archive,
-                archive.open(MANIFEST) as manifest,
-            ):
-                for row in ijson.items(manifest, "images.item"):
-                    made.add(int(row["index"]), row.get("facts", {}))
-        except (zipfile.BadZipFile, ijson.JSONError, *_MALFORMED) as error:
-            raise DamagedArchive(f"The archive is damaged: {error}") from error
-        return made
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _forget(self) -> None:
-        self.size = 0
-        self._headers = 0
-        self._last = b""
-
-    def _count(self, data: bytes) -> None:
-        self.size += len(data)
-        # Images are compressed: in one of 4 GiB the four bytes stand once by chance.
-        self._headers += (self._last + data).count(_LOCAL_HEADER)
-        self._last = (self._last + data)[-3:]
+def _show_key(key: str, request: PreparedRequest) -> PreparedRequest:
+    request.headers["Authorization"] = f"Bearer {key}"
+    return request
 
 
 def _read_object(response: Response) -> dict[str, Any]:

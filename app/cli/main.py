@@ -1,4 +1,4 @@
-"""The `mimeo` command: serve, render, batch, renderers, fonts, key, sign, doctor."""
+"""The `mimeo` command: serve, render, batch, jobs, renderers, fonts, doctor, ..."""
 
 import argparse
 import json
@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from app.bootstrap import open_catalogue, open_room
-from app.cli import access, batch, checkup, doctor
+from app.cli import access, batch, checkup, doctor, remote_jobs
 from app.cli.listener import CannotListen
-from app.cli.options import Misuse, holds_bytes, read_files, split_options, variants
+from app.cli.options import (
+    Misuse,
+    holds_bytes,
+    read_files,
+    read_key,
+    split_options,
+    variants,
+)
 from app.cli.progress import CLIPPED
 from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
@@ -122,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "--key-file", help="with a URL: a file with a key that has `admin`"
     )
     check.set_defaults(run=_doctor)
+    remote_jobs.add(commands)
     access.add(commands)
     return parser
 
@@ -132,13 +140,7 @@ def _doctor(options: argparse.Namespace) -> int:
             return doctor.release(os.environ)
         found = doctor.findings(os.environ)
     else:
-        key = None
-        if options.key_file is not None:
-            try:
-                key = Path(options.key_file).read_text().strip()
-            except (OSError, UnicodeError) as error:
-                raise Misuse(f"--key-file: cannot be read: {error}") from error
-        found = checkup.examine(options.url, key)
+        found = checkup.examine(options.url, read_key(options.key_file))
     return doctor.show(found, as_json=options.json)
 
 

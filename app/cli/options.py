@@ -60,6 +60,16 @@ def read_files(
             raise Misuse(f"--{name}: {file}: is not UTF-8 text") from error
 
 
+def read_key(file: str | None) -> str | None:
+    """Return the key in the file that `--key-file` names, if any; raise Misuse."""
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeError) as error:
+        raise Misuse(f"--key-file: cannot be read: {error}") from error
+
+
 def holds_bytes(schema: Mapping[str, Any]) -> bool:
     """Tell whether a parameter is a file of bytes, by its JSON Schema."""
     return any("contentEncoding" in kind for kind in variants(schema))

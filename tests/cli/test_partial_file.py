@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.client import DamagedArchive, PartialFile
+from app.cli.partial_file import DamagedArchive, PartialFile
 from tests.archive.archives import sent
 
 MANIFEST = ("manifest.json", json.dumps({"errors": []}).encode())
