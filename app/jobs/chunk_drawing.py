@@ -83,7 +83,7 @@ class ChunkDrawing:
         self._bounds = bounds_for_jobs(settings)
         self._keys = keys
         self._describe = describe
-        self._collections: OrderedDict[str, Collection] = OrderedDict()
+        self._collections: OrderedDict[tuple[str, float], Collection] = OrderedDict()
 
     def missing(self, job: Job) -> list[int]:
         """Return the chunks that are to be drawn; write the end down where it is time.
@@ -101,6 +101,9 @@ class ChunkDrawing:
                 self._fail(job, UnknownJob(job.id))
             return []
         done = self._ledger.done(job)
+        if len(done) == job.chunks:
+            # What a disk has spoilt since is drawn once more.
+            done -= self._ledger.drop_damaged(job)
         if len(done) == job.chunks:
             self._ledger.finish(job, "succeeded")
             return []
@@ -132,13 +135,14 @@ class ChunkDrawing:
         where other pixels are made by now than when it was submitted.
         """
         # By what it was written under: an id may come again after its time.
-        known = self._collections.get(job.id)
+        key = job.id, job.created
+        known = self._collections.get(key)
         if known is None:
             read = self._ledger.rows(job)
             if read is None:
                 raise UnknownJob(job.id)
             known = Collection.open(read, self._catalogue, self._bounds)
-            self._collections[job.id] = known
+            self._collections[key] = known
             while len(self._collections) > _OPEN:
                 self._collections.popitem(last=False)
         if not known.edition_is_current:

@@ -222,7 +222,10 @@ class JobLedger:
         try:
             end = JobEnd(**orjson.loads(data))
         except (ValueError, TypeError) as error:
-            raise DamagedJob("The end of a job is damaged.") from error
+            # Whoever looks next finds it again.
+            _LOG.warning("store: %s/finished: %s", id, error)
+            self._store.delete(f"{id}/finished")
+            return None
         return _remember(self._guard, self._ends, id, end)
 
     def rows(self, job: Job) -> Read | None:
@@ -284,15 +287,32 @@ class JobLedger:
         found = ((chunk, self.segment(job, chunk)) for chunk in sorted(self.done(job)))
         return {chunk: segment for chunk, segment in found if segment is not None}
 
+    def drop_damaged(self, job: Job) -> set[int]:
+        """Forget the results of chunks that are damaged; return which those were."""
+        dropped = set()
+        for chunk in self.done(job):
+            try:
+                self.segment(job, chunk)
+            except DamagedJob as error:
+                _LOG.warning("job %s, chunk %s: %s", job.id[:12], chunk, error)
+                self._store.delete(f"{job.id}/chunks/{chunk}")
+                dropped.add(chunk)
+        return dropped
+
     def layout(self, job: Job) -> SegmentLayout:
         """Return where every byte of the archive of a job that succeeded is."""
         block = self._store.get(f"{job.id}/layout")
-        if block is None:
+        if block is not None:
+            try:
+                return SegmentLayout.unpack(bytes(block), self._reader(job))
+            except DamagedManifest as error:
+                _LOG.warning("store: %s/layout: %s", job.id, error)
+        segments = self.segments(job)
+        if len(segments) < job.chunks:
             raise UnknownJob(job.id)
-        with damaged():
-            return SegmentLayout.unpack(bytes(block), self._reader(job))
+        return self._lay_out(job, segments)
 
-    def _lay_out(self, job: Job, segments: Mapping[int, Segment]) -> None:
+    def _lay_out(self, job: Job, segments: Mapping[int, Segment]) -> SegmentLayout:
         """Write the layout; whoever does finds the same."""
         found = [segments[chunk] for chunk in range(job.chunks)]
         with damaged():
@@ -300,6 +320,7 @@ class JobLedger:
                 job.collection, job.count, found, self._reader(job)
             )
         self._store.put(f"{job.id}/layout", layout.pack())
+        return layout
 
     def _reader(self, job: Job) -> ReadSegments:
         return lambda chunk, *span: self.read_chunk(job, chunk)(*span)
@@ -338,8 +359,8 @@ class JobLedger:
         return len(begun), [k for k in begun if f"{k}.clean" not in names]
 
     def _is_recent(self, attempt: str) -> bool:
-        data = self._store.get(attempt)
-        return data is not None and time.time() < orjson.loads(data) + _LEASE_S
+        begun = self._moment(attempt)
+        return begun is not None and time.time() < begun + _LEASE_S
 
     def _start(self, job: Job) -> None:
         key = f"{job.id}/started"
@@ -476,7 +497,12 @@ class JobLedger:
 
     def _moment(self, key: str) -> float | None:
         data = self._store.get(key)
-        return None if data is None else float(orjson.loads(data))
+        try:
+            return None if data is None else float(orjson.loads(data))
+        except (ValueError, TypeError) as error:
+            # It is of no moment that anybody knows.
+            _LOG.warning("store: %s: %s", key, error)
+            return None
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class LocalEngine:
         self._wake = Event()
         self._guard = Lock()
         self._thread: Thread | None = None
-        # The job of the last chunk: those behind it are next.
+        # The job that was looked at last: those behind it are next.
         self._last = (0.0, "")
         self._drawn = 0
 
@@ -103,10 +103,11 @@ class LocalEngine:
         for job in sorted(
             jobs, key=lambda j: ((j.created, j.id) <= self._last, j.created)
         ):
+            # Before: whatever becomes of this one, the next look begins behind it.
+            self._last = job.created, job.id
             for chunk in self._drawing.missing(job):
                 if self._drawing.draw(job, chunk, self._stopping):
                     self._drawn += 1
-                    self._last = job.created, job.id
                     return True
             if self._ledger.end(job.id) is not None:
                 self._tell(job)

@@ -183,10 +183,13 @@ class JobAnswers:
 
         `ending` holds what has to be closed when the last byte is sent.
         """
+        done = self._ledger.end(job.id) is not None
         terms = Terms(
             f"{digest(job.id, str(job.created))}-{form.tag(options)}",
             job.collection[:12],
             (form.name,),
+            # So that it is resumed by clients that compare no tags, as curl does.
+            pinned=done and form.make is None,
             shared=False,
             download=options.download,
             attachment=form.attachment,
@@ -196,7 +199,6 @@ class JobAnswers:
             return early
         if request.method != "HEAD":
             ending.enter_context(self._drawing.admit())
-        done = self._ledger.end(job.id) is not None
         if form.make is None and done:
             return send_known(form, terms, self._results.archive(job), ending)
         pairs = headers_of(form, terms)

@@ -89,10 +89,15 @@ def test_the_archive_is_sent_by_ranges_and_by_head(open_app: Open) -> None:
         client.get(place, headers={"Range": f"bytes={a}-{b}", "If-Range": etag})
         for a, b in ((0, 999), (1000, 20_000), (20_001, len(whole.data) - 1))
     ]
+    plain = client.get(place, headers={"Range": "bytes=20001-"})
+    beyond = client.get(place, headers={"Range": "bytes=100000000-100001000"})
     fresh = client.get(place, headers={"If-None-Match": etag})
 
     assert {part.status_code for part in parts} == {206}
     assert b"".join(part.data for part in parts) == whole.data
+    # What curl and download managers send: without If-Range.
+    assert (plain.status_code, plain.data) == (206, whole.data[20_001:])
+    assert beyond.status_code == 416
     assert int(head.headers["Content-Length"]) == len(whole.data)
     assert (fresh.status_code, fresh.data) == (304, b"")
     with zipfile.ZipFile(io.BytesIO(whole.data)) as archive:
