@@ -74,6 +74,7 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
   --key-file FILE       with --url: a file with a key for the server
   --async               with --url, without -o: submit a job, print its URL and end;
                         `mimeo jobs wait URL -o FILE.zip` brings the ZIP
+  --webhook URL         with --async: where the server tells that the job has ended
   --NAME VALUE          a parameter that all rows share, or one of --format --scale
                         --quality --compression --background; also --NAME=VALUE
   --NAME@ FILE          a shared parameter read from a file
@@ -99,6 +100,7 @@ _QUERY = {
     "ignore": "ignore",
     "sheet": "sheet",
     "names": "names",
+    "webhook": "webhook",
 }
 # What options of print sheets begin with.
 _SHEET = "sheet_"
@@ -259,6 +261,8 @@ def _check_target(own: Mapping[str, str]) -> None:
     for name in ("async", "key_file"):
         if name in own and "url" not in own:
             raise Misuse(f"--{_dashed(name)}: is for a server; give --url URL")
+    if "webhook" in own and "async" not in own:
+        raise Misuse("--webhook: is told of the end of a job; give --async")
     if "async" in own:
         if "dry_run" in own:
             raise Misuse("--async: a dry run makes no job")

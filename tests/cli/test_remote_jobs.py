@@ -18,6 +18,7 @@ from app.access.keys import digest_of, new_key
 from app.cli.client import RemoteServer
 from app.cli.main import main
 from tests.gunicorn_server import Server, listening, serve
+from tests.waiting import wait_until
 
 ID = "0123456789abcdef" * 4
 
@@ -57,7 +58,10 @@ def submitted(capsys: pytest.CaptureFixture[str], url: str, *more: str) -> str:
 
 @contextmanager
 def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str, Any]]:
-    """Serve answers, one a request, the last for ever; yield URL and headers asked."""
+    """Serve answers, one a GET, the last for ever; yield URL, paths and headers.
+
+    Of a POST it is the body.
+    """
     left, asked = list(answers), []
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,6 +73,12 @@ def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            asked.append((self.path, json.loads(self.rfile.read(length))))
+            self.send_response(204)
+            self.end_headers()
 
         def log_message(self, *given: Any) -> None:
             """Say nothing."""
@@ -234,6 +244,19 @@ def test_bad_rows_of_a_job_are_named_as_at_home(server, folder, capsys):
 
     assert submit(server.url) == 2
     assert "row 2, line 3: number:" in capsys.readouterr().err
+
+
+def test_a_receiver_is_told_of_the_end(server, folder, capsys):
+    write_rows(7)
+    with answering(UNCHANGED) as (receiver, told):
+        url = submitted(capsys, server.url, "--webhook", f"{receiver}/told")
+        main(["jobs", "wait", url])
+        wait_until(lambda: bool(told), 30)
+
+    [(path, event)] = told
+    assert path == "/told"
+    assert event["type"] == "job.succeeded"
+    assert event["data"]["id"] == url.rpartition("/")[2]
 
 
 def test_columns_passed_over_are_said(server, folder, capsys):
@@ -428,6 +451,7 @@ def test_misuse_of_jobs_is_named(folder, capsys, arguments, said):
     ("more", "said"),
     [
         (("--async",), "--async: is for a server"),
+        (("--webhook", "http://x", "-o", "a.zip"), "--webhook: is told of the end"),
         (("--key-file", "k", "-o", "a.zip"), "--key-file: is for a server"),
         (("--async", "--url", "http://x", "-o", "a.zip"), "mimeo jobs wait"),
         (("--async", "--url", "http://x", "--dry-run"), "a dry run makes no job"),
