@@ -68,6 +68,10 @@ def own(
         (folder / name).mkdir()
         (folder / name / "parameters.toml").write_text(DECLARATION)
         (folder / name / "template.html").write_text(MARKUP % ground)
+    (folder / "book").mkdir()
+    (folder / "book" / "parameters.toml").write_text(f"pages = true\n{DECLARATION}")
+    book = "{% set pages = 2 %}<p>{{ page }}</p>" + MARKUP % "black"
+    (folder / "book" / "template.html").write_text(book)
     made = create_app(replace(settings, templates=folder))
     yield made
     made.extensions["mimeo"].close()
@@ -224,6 +228,16 @@ def test_a_ruler_finds_the_cut_and_the_bleed_of_one_page(
     assert found.extent("red") == pytest.approx((0, 0, 66, 46), abs=0.2)
     assert found.extent("black")[1:] == pytest.approx((3, 63, 43), abs=0.2)
     assert found.extent("blue")[0] == pytest.approx(3, abs=0.2)
+
+
+def test_every_page_of_several_has_its_bleed(swatches: FlaskClient) -> None:
+    with swatches.get("/images/book.pdf?bleed=on") as answer:
+        pages = PdfReader(io.BytesIO(answer.data), strict=True).pages
+    sheets = sheet(swatches, "renderer=book&sheet[bleed]=3mm&sheet[grid]=1x1")
+
+    assert len(pages) == len(PdfReader(io.BytesIO(sheets)).pages) == 2
+    trim = pytest.approx([3 * MM, 3 * MM, 63 * MM, 43 * MM], abs=0.2)
+    assert [box(page.trimbox) for page in pages] == [trim, trim]
 
 
 def test_other_resolutions_have_another_bleed(swatches: FlaskClient) -> None:

@@ -301,7 +301,7 @@ class Template:
         BadParameter for an image that cannot be used or a text too long for its QR
         code, BrokenTemplate where the markup cannot cope with the values.
         """
-        sent = self._images(dict(parameters), scale)
+        sent = self._images(dict(parameters), scale, self.size(bleed=bleed))
         images = {**self._files, **{name: each.data for name, each in sent.items()}}
         notes = [f"{name}: {note}" for name in sent for note in sent[name].notes]
         page = self._laid_out(parameters, bleed=bleed)
@@ -516,9 +516,9 @@ class Template:
         return broken(self._folder, MARKUP, line, reason)
 
     def _images(
-        self, values: Mapping[str, Any], scale: float
+        self, values: Mapping[str, Any], scale: float, size: tuple[int, int]
     ) -> dict[str, input_image.Prepared]:
-        width, height = self._size
+        width, height = size
         cover = (round(width * scale), round(height * scale))
         most = self._limits.max_image_pixels
         return {
