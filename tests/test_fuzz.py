@@ -45,6 +45,7 @@ FIELDS = [
     *("size", "width", "height", "data", "margin", "level", "dark", "light"),
     *("heading", "presented", "completed", "prompt", "font", "lang", "emoji"),
     *("format", "quality", "scale", "compression", "v", "download"),
+    *("dpi", "sizes", "bleed"),
 ]
 VALUES = st.one_of(
     st.text(max_size=60),
