@@ -26,6 +26,7 @@ ROUTES = [
     (f"/jobs/{'0' * 64}/archive.zip", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/manifest.json", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/errors", "GET, HEAD, OPTIONS"),
+    (f"/jobs/{'0' * 64}/deliveries", "GET, HEAD, OPTIONS"),
     ("/renderers", "GET, HEAD, OPTIONS"),
     ("/renderers/card", "GET, HEAD, OPTIONS"),
     ("/fonts", "GET, HEAD, OPTIONS"),
