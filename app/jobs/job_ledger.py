@@ -188,9 +188,15 @@ class JobLedger:
 
     def jobs(self) -> Iterator[Job]:
         """Yield all jobs, in no order."""
-        for id in self.ids():
+        self.check()
+        ids = self.ids()
+        for gone in list(self._jobs.keys() - set(ids)):
+            self._forget(gone)
+        for id in ids:
+            # Of what is listed a head is read once: each chunk begins with this.
+            job = self._jobs.get(id)
             with suppress(UnknownJob, DamagedJob):
-                yield self.job(id)
+                yield job or self.job(id)
 
     def job(self, id: str) -> Job:
         """Return a job; raise JobsNotKept, UnknownJob, DamagedJob."""
@@ -450,9 +456,12 @@ class JobLedger:
             if key != head:
                 self._store.delete(key)
         self._store.delete(head)
+        self._forget(id)
+
+    def _forget(self, id: str) -> None:
         with self._guard:
-            for known in (self._jobs, self._ends):
-                known.pop(id, None)
+            self._jobs.pop(id, None)
+            self._ends.pop(id, None)
 
     def state(self, job: Job) -> str:
         """Return the state of a job, as `document` says it."""

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -394,3 +395,47 @@ def test_a_single_image_does_not_wait_for_a_job(open_app: Open) -> None:
 
     assert answer.status_code == 200
     assert client.get(place).get_json()["state"] in ("queued", "running")
+
+
+def test_jobs_that_have_ended_cost_a_look_nothing(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app()
+    client = app.test_client()
+    for count in (3, 4, 5):
+        ended(client, client.post("/jobs", json=rows(count)).headers["Location"])
+    engine = app.extensions["mimeo.jobs"]
+    engine.close()
+    engine._look()
+    asked: list[str] = []
+
+    for name in ("get", "has", "read", "below"):
+        monkeypatch.setattr(engine._ledger._store, name, asked.append)
+    drawn = engine._look()
+
+    assert (drawn, asked) == (False, [])
+
+
+def test_a_job_that_fails_again_and_again_keeps_no_other_waiting(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    bad = client.post("/jobs", json=rows(60)).headers["Location"]
+    good = client.post("/jobs", json=rows(61)).headers["Location"]
+    engine = app.extensions["mimeo.jobs"]
+    draw = engine._drawing.draw
+
+    def fail(job: Any, *given: Any) -> bool:
+        if job.id == bad.rpartition("/")[2]:
+            raise ZeroDivisionError("a mistake")
+        return bool(draw(job, *given))
+
+    monkeypatch.setattr(engine._drawing, "draw", fail)
+    monkeypatch.setattr("app.jobs.local_engine._LOOK_S", 0.01)
+    del engine.start
+    engine.start()
+
+    assert ended(client, good)["state"] == "succeeded"
+    assert client.get(bad).get_json()["state"] == "queued"
