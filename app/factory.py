@@ -27,10 +27,12 @@ from app.collection.export.exports import FORMS
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings, budget_of
+from app.jobs.batch_output import BatchOutput
 from app.jobs.chunk_drawing import ChunkDrawing
 from app.jobs.job_ledger import JobLedger, room_bytes
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
+from app.jobs.uploaded_files import UploadedFiles
 from app.jobs.webhooks import DeliveryThreads, open_webhooks
 from app.observability import access_log, metrics
 from app.parsing.image import Parser
@@ -49,6 +51,7 @@ from app.renderer.template.watchdog import WATCHDOG
 from app.store import sees_all
 from app.views import (
     archives,
+    batches,
     body,
     collections,
     errors,
@@ -148,6 +151,19 @@ def build(
         settings,
         webhooks,
     )
+    answers_of_batches = batches.BatchAnswers(
+        UploadedFiles(
+            open_room(settings, None, "files", durable=True),
+            room_bytes(settings),
+            settings.jobs_ttl_s,
+        ),
+        ledger_of_jobs,
+        engine,
+        BatchOutput(ledger_of_jobs, results, batches.retell),
+        generations,
+        drawing,
+        settings,
+    )
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
@@ -177,6 +193,7 @@ def build(
         sheets.blueprint(repository, drawing, settings),
         archives.blueprint(repository, drawing, catalogue, settings, answers.later),
         jobs.blueprint(answers, ledger_of_jobs, engine, results, drawing, settings),
+        batches.blueprint(answers_of_batches, drawing),
         catalogue_view.blueprint(catalogue, settings),
         health.blueprint(catalogue, store),
         index.blueprint(catalogue),

@@ -34,6 +34,7 @@ from app.jobs.errors import (
     JobsNotKept,
     JobUnfinished,
     RecordedFailure,
+    UnknownFile,
     UnknownJob,
 )
 from app.parsing.accept import NotAcceptable
@@ -121,6 +122,7 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (Changed, 500, "changed-image", "An image is no longer what it was"),
     (CollectionsNotKept, 501, "no-shelf", "Collections are not kept here"),
     (UnknownJob, 404, "unknown-job", "No such job"),
+    (UnknownFile, 404, "unknown-file", "No such file"),
     (JobEnded, 409, "job-ended", "The job has ended"),
     (JobUnfinished, 409, "job-unfinished", "The job has no result"),
     (DamagedJob, 410, "damaged-job", "The job is damaged"),

@@ -6,7 +6,7 @@ handed on to a renderer that has a parameter for it; what has no effect is said 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
@@ -329,7 +329,14 @@ def status_of(error: Exception, status: int, word: str) -> tuple[int, str]:
     """
     if isinstance(error, BadField):
         return 400, error.code
-    own = _OWN.get(type(error))
+    return status_of_kind(type(error), status, word)
+
+
+def status_of_kind(
+    kind: type[Exception] | None, status: int, word: str
+) -> tuple[int, str]:
+    """Return OpenAI's status and code of a class of errors, as `status_of`."""
+    own = None if kind is None else _OWN.get(kind)
     return own or (status, re.sub(r"[^a-z]+", "_", word.lower()))
 
 
@@ -356,9 +363,9 @@ def retry_headers(error: Exception) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def warnings_of(asked: OpenAIRequest, album: GeneratedImages) -> list[str]:
+def warnings_of(asked: OpenAIRequest, unfulfilled: Iterable[Fault]) -> list[str]:
     """Return what of a request had no effect, by the names of this dialect."""
-    told = [f"{name_of(field)}: {why}" for field, why in album.unfulfilled]
+    told = [f"{name_of(field)}: {why}" for field, why in unfulfilled]
     found = [*asked.warnings, *told]
     more = [f"and {len(found) - _MOST_WARNINGS} more"] if found[_MOST_WARNINGS:] else []
     return found[:_MOST_WARNINGS] + more

@@ -34,6 +34,16 @@ class UnknownJob(JobError):
 
 
 @with_fields
+class UnknownFile(JobError):
+    """No uploaded file, and no file of a batch, has this id, or its time is over."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"No file has the id {shorten(self.key)!r}, or it is no longer kept."
+
+
+@with_fields
 class JobsFull(JobError):
     """What a job is expected to need is more than is left for all of them."""
 

@@ -1,8 +1,10 @@
 """What a job is: written once when it is submitted, and never changed."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import ceil
+from typing import Any
 
 import orjson
 
@@ -32,7 +34,7 @@ class Job:
     result; `form` and `query` say how the whole is delivered. `kind`, `key_id` and
     `address` are who asked, `account` whose it is. `created` is in seconds since the
     epoch; `reserved` the bytes that it is expected to take. The end is told to the
-    `webhook`.
+    `webhook`. `batch` is what OpenAI's clients have said of it, where one sent it.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Job:
     created: float
     reserved: int
     webhook: str | None
+    batch: Mapping[str, Any] | None = None
 
     @property
     def chunks(self) -> int:

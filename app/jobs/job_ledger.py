@@ -2,6 +2,8 @@
 
     <id>/job.json          what is asked for; the job is there when this is
     <id>/rows              the collection, so that nobody can push it out
+    <id>/lines             of a batch, what each line of its file became
+    <id>/sizes             of a batch that has ended, the lengths of its files
     <id>/started           when the first chunk was begun
     <id>/attempts/<n>/<k>  somebody began with chunk n for the k-th time; `<k>.clean`
                            says that they left it because they were told to
@@ -43,7 +45,7 @@ from app.jobs.errors import (
 )
 from app.jobs.job import Job, digest
 from app.pipeline.idempotency import KeyReused
-from app.store import Locked, Store, key_for, sees_all
+from app.store import Locked, Store, get_or_create, key_for, sees_all
 
 _LOG = logging.getLogger("mimeo.jobs")
 # Where the store has no locks: no chunk takes as long, so its drawer is dead.
@@ -121,14 +123,34 @@ class JobLedger:
             raise JobsNotKept
 
     def submit(
-        self, job: Job, key: str | None, rows: Callable[[], Iterator[bytes]]
+        self,
+        job: Job,
+        key: str | None,
+        rows: Callable[[], Iterator[bytes]],
+        lines: Callable[[], Iterator[bytes]] | None = None,
     ) -> Job:
-        """Keep a job and its rows; return it, or the one that it repeats.
+        """Keep a job, its rows and lines; return it, or the one that it repeats.
 
         A `key` of the caller's says which are one; without it, equal content does,
         unless that was cancelled or failed. Raises JobsNotKept, JobsFull,
         QuotaExceeded, and KeyReused where the key was for other content.
         """
+        kept = self._enter(job, key)
+        # Also of one whose first caller was cut off before they were all there.
+        if not self._store.has(f"{kept.id}/rows"):
+            # It begins when its rows are there.
+            if lines is not None:
+                self._store.put(f"{kept.id}/lines", lines())
+            self._store.put(f"{kept.id}/rows", rows())
+        return kept
+
+    def refuse(self, job: Job, error: Mapping[str, Any]) -> Job:
+        """Keep a job that has failed before it had rows; raise as `submit`."""
+        kept = self._enter(job, None)
+        self.finish(kept, "failed", error)
+        return kept
+
+    def _enter(self, job: Job, key: str | None) -> Job:
         self.check()
         for id in _ids(job, key):
             made = replace(job, id=id)
@@ -139,9 +161,6 @@ class JobLedger:
                 raise KeyReused
             if key is None and self._in_vain(kept):
                 continue
-            # Also of one whose first caller was cut off before they were all there.
-            if not self._store.has(f"{id}/rows"):
-                self._store.put(f"{id}/rows", rows())
             return kept
         raise AssertionError("ids have no end")
 
@@ -237,9 +256,21 @@ class JobLedger:
     def rows(self, job: Job) -> Read | None:
         """Return what reads the rows; None where they are not there yet."""
         key = f"{job.id}/rows"
-        if not self._store.has(key):
-            return None
+        return self._read(job, key) if self._store.has(key) else None
 
+    def lines(self, job: Job) -> Read:
+        """Return what reads the lines of a batch."""
+        return self._read(job, f"{job.id}/lines")
+
+    def sizes(self, job: Job, measure: Callable[[], bytes]) -> bytes:
+        """Return what was measured of a job that has ended, by whoever did so first."""
+        key = f"{job.id}/sizes"
+        found = self._store.get(key)
+        if found is not None:
+            return bytes(found)
+        return get_or_create(self._store, key, measure())
+
+    def _read(self, job: Job, key: str) -> Read:
         def read(start: int, stop: int) -> bytes:
             block = self._store.read(key, start, stop)
             if block is None:
@@ -261,15 +292,7 @@ class JobLedger:
 
     def read_chunk(self, job: Job, chunk: int) -> Read:
         """Return what reads the result of a chunk."""
-        key = f"{job.id}/chunks/{chunk}"
-
-        def read(start: int, stop: int) -> bytes:
-            block = self._store.read(key, start, stop)
-            if block is None:
-                raise UnknownJob(job.id)
-            return block
-
-        return read
+        return self._read(job, f"{job.id}/chunks/{chunk}")
 
     def segment(self, job: Job, chunk: int) -> Segment | None:
         """Return what a chunk came to; None until it is done."""

@@ -103,6 +103,18 @@ class JobResults:
                 outcome = replace(outcome, media=media)
             yield outcome
 
+    def outcomes(self, job: Job) -> Iterator[Outcome]:
+        """Yield what became of the images of the chunks that are done, in order."""
+        for chunk in sorted(self._ledger.done(job)):
+            yield from self._outcomes(job, *job.rows(chunk))
+
+    def indexes(self, job: Job) -> Iterator[Manifest]:
+        """Yield the same without the bytes of images, a chunk at a time."""
+        for chunk, segment in self._ledger.segments(job).items():
+            with damaged():
+                index = segment.manifest(self._ledger.read_chunk(job, chunk))
+            yield index
+
     def manifest(self, job: Job) -> Iterator[bytes]:
         """Yield what became of each image of a job that has succeeded, as JSON."""
         layout = self._ledger.layout(job)
@@ -161,11 +173,14 @@ def _read(read: ReadSegment, wanted: Sequence[tuple[Entry, int]]) -> Iterator[Dr
         data = block[at - start : at - start + entry.size]
         if hashlib.sha256(data).digest() != entry.sha256:
             raise DamagedJob(f"Image {entry.index} of the job is damaged.")
-        facts = orjson.loads(entry.facts) if entry.facts else {}
-        size = entry.width, entry.height
-        about = entry.sha256.hex(), ""
-        media = Media(data, entry.media_type, *size, *about, facts)
-        yield Drawn(entry.index, entry.name, media)
+        yield Drawn(entry.index, entry.name, media_of(entry, data))
+
+
+def media_of(entry: Entry, data: bytes) -> Media:
+    """Return an image as it was drawn, without the fingerprint of its request."""
+    facts = orjson.loads(entry.facts) if entry.facts else {}
+    size = entry.width, entry.height
+    return Media(data, entry.media_type, *size, entry.sha256.hex(), "", facts)
 
 
 def _problem(error: Exception) -> Mapping[str, Any]:

@@ -101,6 +101,35 @@ class Generations:
         Raises what the renderer raises, Busy, KeyReused, and BadParameter, which
         names fields as `Generation` does, `n` for the count and `Idempotency-Key`.
         """
+        request, asked, unfulfilled = self._resolve(asked)
+        renderer = request.renderer
+        occasion = self._occasion(request, asked)
+        make = self._draw if renderer.remote is None else self._buy
+        try:
+            album = make(request, asked, occasion)
+        except BaseException:
+            self._settle(occasion, asked, arrived=False)
+            raise
+        finish = partial(self._settle, occasion, asked)
+        return replace(album, unfulfilled=unfulfilled, finish=finish)
+
+    def request(
+        self, asked: Generation, occasion: str
+    ) -> tuple[ImageRequest, tuple[Fault, ...]]:
+        """Return the one image that is asked for, unmade, and wishes without effect.
+
+        One that is drawn here without a seed gets one of its `occasion`'s own. Raises
+        what `make` raises before anything is drawn.
+        """
+        request, asked, unfulfilled = self._resolve(asked)
+        if request.renderer.remote is None and "seed" not in asked.parameters:
+            request = self._by_chance(request, asked, occasion)
+        return request, unfulfilled
+
+    def _resolve(
+        self, asked: Generation
+    ) -> tuple[ImageRequest, Generation, tuple[Fault, ...]]:
+        """Return the first image's request, what is asked of its renderer, the rest."""
         name = asked.renderer or self._default()
         if name not in self._catalogue.names():
             name = self._aliases.get(name, name)
@@ -112,15 +141,7 @@ class Generations:
             asked = replace(asked, parameters=given)
         asked, unfulfilled = self._fulfil(renderer, asked)
         request = self._request(renderer, asked.parameters, asked)
-        occasion = self._occasion(request, asked)
-        make = self._draw if renderer.remote is None else self._buy
-        try:
-            album = make(request, asked, occasion)
-        except BaseException:
-            self._settle(occasion, asked, arrived=False)
-            raise
-        finish = partial(self._settle, occasion, asked)
-        return replace(album, unfulfilled=unfulfilled, finish=finish)
+        return request, asked, unfulfilled
 
     def _settle(self, occasion: str, asked: Generation, *, arrived: bool) -> None:
         """Remember whether a client has the images; a store at fault is logged."""

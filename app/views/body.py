@@ -1,12 +1,14 @@
 """What the current request carries: a frame that is checked, its body, an upload."""
 
 import io
+import os
 import re
-from collections.abc import Container, Mapping
-from contextlib import suppress
+import tempfile
+from collections.abc import Container, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -21,6 +23,7 @@ from app.parsing.accept import JSON
 from app.parsing.image import (
     MAX_FIELDS,
     BadBody,
+    BodyTooLarge,
     RequestBody,
     UnsupportedBody,
     read_json,
@@ -38,6 +41,8 @@ _HOST = re.compile(
     r"|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2}){1,255})(?::[0-9]{0,5})?"
 )
 _LENGTH = re.compile(r"[0-9]{1,18}")
+# Of fields beside a file; the parser counts what it reads at a time, too.
+_MOST_FIELD = 1 << 20
 # What JSON may say of a delivery, where it is for another.
 _MEANT_FOR = {"sheet": "is for a collection as PDF", "webhook": "is for a job"}
 _VERSIONS = ("HTTP/1.0", "HTTP/1.1")
@@ -184,6 +189,77 @@ def _utf8(name: str, text: str) -> tuple[str, str]:
     if "\ufffd" in name + text:
         raise BadBody(f"The field {shorten(name)!r} is not UTF-8.")
     return name, text
+
+
+class SentFile(NamedTuple):
+    """A file beside the fields of a form; `data` is open while the body runs."""
+
+    name: str
+    data: IO[bytes]
+    size: int
+    fields: dict[str, str]
+
+
+@contextmanager
+def receive_file(field: str, most: int) -> Iterator[SentFile]:
+    """Read a form with one file, that is not held in memory, of `most` bytes.
+
+    Raises UnsupportedBody, BadBody, BodyTooLarge, and BadParameter where the form has
+    no such file, or others.
+    """
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedBody(f"{request.path} takes multipart/form-data.")
+    _refuse_coding()
+    # Fields and boundaries take some more.
+    bound = most + (request.max_content_length or 0)
+    if (request.content_length or 0) > bound:
+        raise BodyTooLarge("of a file", most)
+    stream: Any = _Counted(request.environ["wsgi.input"], most, bound)
+    with ExitStack() as stack:
+
+        def place(*_: Any, **__: Any) -> IO[bytes]:
+            return stack.enter_context(tempfile.TemporaryFile("w+b"))
+
+        parser = FormDataParser(
+            stream_factory=place,
+            max_form_memory_size=_MOST_FIELD,
+            max_form_parts=MAX_FIELDS,
+            silent=False,
+        )
+        try:
+            _, form, files = parser.parse(
+                stream, request.mimetype, None, request.mimetype_params
+            )
+        except ValueError as error:
+            reason = f"The body is not multipart/form-data: {error}"
+            raise BadBody(reason) from error
+        except RequestEntityTooLarge as error:
+            raise BadBody("A field is too long, or there are too many.") from error
+        fields = unique(_utf8(*pair) for pair in form.items(multi=True))
+        sent = list(files.items(multi=True))
+        if [name for name, _ in sent] != [field]:
+            raise BadParameter(Fault(field, "has to be one file"))
+        file = sent[0][1]
+        size = file.stream.seek(0, os.SEEK_END)
+        if size > most:
+            raise BodyTooLarge("of a file", most)
+        yield SentFile(file.filename or field, file.stream, size, fields)
+
+
+class _Counted:
+    """Hands a body on; raises BodyTooLarge beyond its bound."""
+
+    def __init__(self, stream: Any, most: int, bound: int) -> None:
+        self._stream = stream
+        self._most = most
+        self._left = bound
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BodyTooLarge("of a file", self._most)
+        return data
 
 
 def read_query() -> dict[str, str]:

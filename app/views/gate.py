@@ -63,6 +63,15 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "jobs.manifest": "read",
         "jobs.errors": "read",
         "jobs.deliveries": "read",
+        "batches.upload": "jobs",
+        "batches.files": "jobs",
+        "batches.file": "jobs",
+        "batches.content": "read",
+        "batches.forget": "jobs",
+        "batches.create": "jobs",
+        "batches.index": "jobs",
+        "batches.show": "jobs",
+        "batches.cancel": "jobs",
         "media.show": "media",
     }
 )

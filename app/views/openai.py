@@ -101,7 +101,7 @@ def _answer(
         # The renderer names its own parameters; the client knows OpenAI's alone.
         raise openai.renamed(error) from error
     pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
-    warnings = openai.warnings_of(asked, album)
+    warnings = openai.warnings_of(asked, album.unfulfilled)
     created = int(time.time())
     body: bytes | memoryview
     if asked.stream:

@@ -1,5 +1,6 @@
 """Every route, asked by every kind of caller, in every mode: a service counts."""
 
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,15 @@ ROWS = {
     "jobs.manifest": Route("GET", "{job}/manifest.json"),
     "jobs.errors": Route("GET", "{job}/errors"),
     "jobs.deliveries": Route("GET", "{job}/deliveries"),
+    "batches.upload": Route("POST", "/v1/files", {}, 415),
+    "batches.files": Route("GET", "/v1/files"),
+    "batches.file": Route("GET", "/v1/files/{file}"),
+    "batches.content": Route("GET", "/v1/files/{file}/content"),
+    "batches.forget": Route("DELETE", f"/v1/files/file-{'0' * 64}", None, 404),
+    "batches.create": Route("POST", "/v1/batches", {}, 400),
+    "batches.index": Route("GET", "/v1/batches"),
+    "batches.show": Route("GET", "/v1/batches/{batch}"),
+    "batches.cancel": Route("POST", "/v1/batches/{batch}/cancel", None, 409),
     "media.show": Route("GET", "{media}"),
 }
 # By action and mode, what each caller gets; None is what the route says.
@@ -123,6 +133,8 @@ class World(NamedTuple):
     kept: str
     media: str
     job: str
+    file: str
+    batch: str
     service: Any
 
     def client(self) -> FlaskClient:
@@ -161,16 +173,20 @@ def world(
         media = answer["data"][0]["url"].removeprefix("http://localhost")
         job = local.post("/jobs", json=made).headers["Location"]
         wait_until(lambda: local.get(job).get_json()["finished"] is not None)
-        yield World(app, signer, right, poor, kept, media, job, service)
+        sent = {"purpose": "batch", "file": (io.BytesIO(b"{}"), "in.jsonl")}
+        file = local.post("/v1/files", data=sent).get_json()["id"]
+        terms = {"endpoint": "/v1/images/generations", "completion_window": "24h"}
+        of_file = {"input_file_id": file, **terms}
+        batch = local.post("/v1/batches", json=of_file).get_json()["id"]
+        yield World(app, signer, right, poor, kept, media, job, file, batch, service)
         app.extensions["mimeo.jobs"].close()
         app.extensions["mimeo"].close()
 
 
 def ask(world: World, caller: str, route: Route) -> Any:
     """Ask as a caller of a kind; whoever is not local comes through a proxy."""
-    path = route.path.format(
-        kept=world.kept, media=world.media.partition("?")[0], job=world.job
-    )
+    made = {name: getattr(world, name) for name in ("kept", "job", "file", "batch")}
+    path = route.path.format(media=world.media.partition("?")[0], **made)
     headers = {} if caller == "local" else {"X-Forwarded-For": "203.0.113.7"}
     if caller == "wrong key":
         headers["Authorization"] = f"Bearer {world.right[:-1]}x"
@@ -215,7 +231,7 @@ def test_every_rule_for_every_caller(world: World, endpoint: str, caller: str) -
         # A signature is for GET and HEAD.
         wanted[caller] = 403
 
-    if endpoint in ("jobs.cancel", "jobs.delete"):
+    if endpoint in ("jobs.cancel", "jobs.delete", "batches.cancel"):
         # It is the local caller's: of the others an operator may cancel it.
         wanted["anonymous"] = 401
         wanted["key without scope"] = 403
