@@ -610,7 +610,7 @@ def _shown(name: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return name
     # JSON and queries have one kind of number.
-    return plain(value)
+    return plain(value) if isinstance(value, float) else value
 
 
 def _owner(text: str, values: Mapping[str, Any]) -> str:
