@@ -27,6 +27,7 @@ ROUTES = [
     (f"/jobs/{'0' * 64}/manifest.json", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/errors", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/deliveries", "GET, HEAD, OPTIONS"),
+    (f"/jobs/{'0' * 64}/events", "GET, HEAD, OPTIONS"),
     ("/v1/files", "GET, HEAD, OPTIONS, POST"),
     ("/v1/files/abc", "DELETE, GET, HEAD, OPTIONS"),
     ("/v1/files/abc/content", "GET, HEAD, OPTIONS"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from app.errors import with_fields
+from app.pipeline.admission import Busy
 from app.renderer.errors import RendererError, shorten
 
 _UNFINISHED_RETRY_S = "5"
@@ -80,6 +81,16 @@ class JobUnfinished(JobError):
 
     def __str__(self) -> str:
         return f"There is no result: the job is {self.state}."
+
+
+class TooManyWatch(Busy):
+    """As many watch jobs as may; try again in `retry_s`."""
+
+    def __str__(self) -> str:
+        return (
+            "Too many watch jobs here: ask for the job itself, or again in"
+            f" {self.retry_s} s."
+        )
 
 
 class DamagedJob(JobError):

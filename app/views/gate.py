@@ -63,6 +63,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "jobs.manifest": "read",
         "jobs.errors": "read",
         "jobs.deliveries": "read",
+        "jobs.events": "jobs",
         "batches.upload": "jobs",
         "batches.files": "jobs",
         "batches.file": "jobs",

@@ -32,6 +32,7 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.views.archives import form_of, headers_of, send_known
 from app.views.body import read_link, receive
+from app.views.job_watch import JobWatch
 
 _ENDED = ("succeeded", "failed", "cancelled")
 # Seconds after which it is worth asking again.
@@ -243,6 +244,7 @@ def blueprint(
 ) -> Blueprint:
     """Return the routes of jobs."""
     bp = Blueprint("jobs", __name__, url_prefix="/jobs")
+    watch = JobWatch(ledger, engine, settings.threads)
 
     @bp.post("")
     def create() -> Response:
@@ -284,6 +286,11 @@ def blueprint(
         if waited:
             answer.headers["Preference-Applied"] = waited
         return answer
+
+    @bp.get("/<string(length=64):key>/events")
+    def events(key: str) -> Response:
+        """Send each change of a job, until it has ended."""
+        return watch.send(ledger.job(key))
 
     def cancelled(key: str) -> Response:
         job = ledger.job(key)

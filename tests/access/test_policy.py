@@ -85,6 +85,7 @@ ROWS = {
     "jobs.manifest": Route("GET", "{job}/manifest.json"),
     "jobs.errors": Route("GET", "{job}/errors"),
     "jobs.deliveries": Route("GET", "{job}/deliveries"),
+    "jobs.events": Route("GET", "{job}/events"),
     "batches.upload": Route("POST", "/v1/files", {}, 415),
     "batches.files": Route("GET", "/v1/files"),
     "batches.file": Route("GET", "/v1/files/{file}"),
