@@ -274,6 +274,11 @@ def validate(
         raise BadParameter(*faults) from error
 
 
+def plain(value: Any) -> Any:
+    """Return a number without fraction as an integer: nobody wants `3.0` on a label."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def faults_of(error: ValidationError) -> Iterator[Fault]:
     """Translate pydantic's findings to field and reason."""
     for finding in error.errors(include_url=False, include_input=False):

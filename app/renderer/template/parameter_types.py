@@ -27,10 +27,11 @@ from app.renderer.params import (
     Parameters,
     Text,
     TypesetText,
+    plain,
     visible,
     visible_or_empty,
 )
-from app.renderer.template.rows import parse_rows, plain
+from app.renderer.template.rows import parse_rows
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 

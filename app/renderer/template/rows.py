@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel
 
 from app.renderer.errors import BadParameter
-from app.renderer.params import validate
+from app.renderer.params import plain, validate
 
 _SEPARATORS = "\t;,|"
 
@@ -129,8 +129,3 @@ def _checked(
         field, reason = error.faults[0]
         raise ValueError(f"row {number}, {field}: {reason}") from error
     return {name: plain(getattr(made, name)) for name in sorted(made.model_fields_set)}
-
-
-def plain(value: Any) -> Any:
-    """Return a number without fraction as an integer: nobody wants `3.0` on a label."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value

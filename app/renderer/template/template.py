@@ -45,7 +45,14 @@ from app.renderer.errors import (
 from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
 from app.renderer.input_image import DrawSvg
-from app.renderer.params import RESERVED, Parameters, Typeset, parse_color, validate
+from app.renderer.params import (
+    RESERVED,
+    Parameters,
+    Typeset,
+    parse_color,
+    plain,
+    validate,
+)
 from app.renderer.template import declaration
 from app.renderer.template.amounts import (
     format_currency,
@@ -60,7 +67,7 @@ from app.renderer.template.declaration import (
     broken,
 )
 from app.renderer.template.parameter_types import TableEntry
-from app.renderer.template.rows import paginate, plain
+from app.renderer.template.rows import paginate
 from app.renderer.template.watchdog import WATCHDOG, Overrun
 
 MARKUP = "template.html"
