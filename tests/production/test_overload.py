@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from statistics import median
+from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
@@ -156,8 +157,9 @@ def test_more_than_can_be_drawn_is_served_as_fast_as_what_can(two_workers, many)
         full = overload.ask(url, next(firsts), 2.0, rate=rate, clients=clients)
         assert set(full.statuses) <= {"200", "503"}
         # Who asks for health does not stand in the queue of cards.
-        assert median(full.health_s) < median(full.cards_s) / 2
-        return full.served / full.seconds > 0.7 * peak.served / peak.seconds
+        healthy = median(full.health_s) < median(full.cards_s) / 2
+        fast = full.served / full.seconds > 0.7 * peak.served / peak.seconds
+        return healthy and fast
 
     wait_until(holds, 60)
 
@@ -281,28 +283,35 @@ def test_a_refusal_keeps_the_connection(full):
     assert len(ports) == 1
 
 
+def next_answer(answered: IO[bytes]) -> tuple[int, bool]:
+    """Read an answer; return its status, and whether it is the connection's last."""
+    status = int(answered.readline().split()[1])
+    headers = http.client.parse_headers(answered)
+    answered.read(int(headers["Content-Length"]))
+    return status, headers["Connection"] == "close"
+
+
 def test_who_asks_again_before_the_refusal_is_answered_twice(full):
     """The poller has the connection meanwhile, and must not take it for another's."""
     place = urlsplit(full.url)
     ask = b"GET /images/card.png?title=Again%d HTTP/1.1\r\nHost: a\r\n\r\n"
-    firsts: Counter[int] = Counter()
-    wire = socket.create_connection((place.hostname, place.port), 60)
-    # One file for all answers: two may come at once.
-    with wire, wire.makefile("rb") as answered:
-        for number in range(0, 8000, 2):
-            answers = []
+    refusals = 0
+    for number in range(0, 8000, 2):
+        wire = socket.create_connection((place.hostname, place.port), 60)
+        # One file for both answers, which may come at once.
+        with wire, wire.makefile("rb") as answered:
             wire.sendall(ask % number)
-            # Not in one segment with the first.
             time.sleep(0.005)
             wire.sendall(ask % (number + 1))
-            for _ in range(2):
-                answers.append(int(answered.readline().split()[1]))
-                length = http.client.parse_headers(answered)["Content-Length"]
-                answered.read(int(length))
-            assert set(answers) <= {200, 503}
-            firsts[answers[0]] += 1
-            if firsts[503] >= 3:
-                return
+            first, closes = next_answer(answered)
+            # What came together is refused together, and the connection closed.
+            if closes:
+                continue
+            second, _ = next_answer(answered)
+        assert {first, second} <= {200, 503}
+        refusals += first == 503
+        if refusals >= 3:
+            return
     raise AssertionError("it was never refused")
 
 
