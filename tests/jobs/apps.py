@@ -39,8 +39,10 @@ def ended(client: FlaskClient, place: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def look() -> bool:
+        found.clear()
+        # A problem while what is spoilt is not drawn again.
         found.update(client.get(place).get_json())
-        return found["state"] in ("succeeded", "failed", "cancelled")
+        return found.get("state") in ("succeeded", "failed", "cancelled")
 
     wait_until(look, 60)
     return found
