@@ -44,5 +44,5 @@ def ended(client: FlaskClient, place: str) -> dict[str, Any]:
         found.update(client.get(place).get_json())
         return found.get("state") in ("succeeded", "failed", "cancelled")
 
-    wait_until(look, 60)
+    wait_until(look, 180)
     return found

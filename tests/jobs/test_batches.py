@@ -59,7 +59,7 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 
 def done(client: openai.OpenAI, id: str) -> Any:
-    wait_until(lambda: client.batches.retrieve(id).status in ENDED, 60)
+    wait_until(lambda: client.batches.retrieve(id).status in ENDED, 180)
     return client.batches.retrieve(id)
 
 
@@ -347,7 +347,7 @@ def submit(client: FlaskClient, sent: bytes, **more: Any) -> dict[str, Any]:
 
 def ended(client: FlaskClient, id: str) -> dict[str, Any]:
     place = f"/v1/batches/{id}"
-    wait_until(lambda: client.get(place).get_json()["status"] in ENDED, 60)
+    wait_until(lambda: client.get(place).get_json()["status"] in ENDED, 180)
     found: dict[str, Any] = client.get(place).get_json()
     return found
 

@@ -279,8 +279,8 @@ def test_what_is_past_its_time_is_gone(open_app: Open, monkeypatch) -> None:
     monkeypatch.setattr(ledger, "_ttl_s", -1)
     app.extensions["mimeo.jobs"].enqueue("")
 
-    wait_until(lambda: client.get(place).status_code == 404)
-    wait_until(lambda: ledger.ids() == [])
+    wait_until(lambda: client.get(place).status_code == 404, 60)
+    wait_until(lambda: ledger.ids() == [], 60)
 
 
 def test_limits_of_jobs_have_their_own_names(open_app: Open) -> None:
