@@ -181,6 +181,8 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
         for n in "abc"
     ]
     ids = [client.batches.create(input_file_id=f, **TERMS).id for f in files]
+    for each in ids:
+        done(client, each)
 
     found = [each.id for each in client.batches.list(limit=2)]
     sent = [
