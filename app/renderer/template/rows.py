@@ -69,12 +69,13 @@ def _read(value: Any, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
 
 
 def _json(text: str) -> Any:
-    lines = text.splitlines() if text.startswith("{") else [text]
     try:
-        found = [orjson.loads(line) for line in lines if line.strip()]
+        if text.startswith("["):
+            return orjson.loads(text)
+        # Not `splitlines`: JSON may hold what else it takes for the end of a line.
+        return [orjson.loads(line) for line in text.split("\n") if line.strip()]
     except orjson.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error}") from error
-    return found if text.startswith("{") else found[0]
 
 
 def _csv(text: str, columns: Sequence[str]) -> Iterator[Mapping[str, str]]:

@@ -46,6 +46,13 @@ def test_one_table_has_one_spelling_however_it_is_sent(value: Any) -> None:
     assert parse_rows(value, Row, 10) == JSON
 
 
+def test_a_line_of_json_ends_at_a_line_feed_alone() -> None:
+    """U+2028 within a text broke the line."""
+    line = '{"description":"one\u2028two"}'
+
+    assert parse_rows(f"{line}\r\n{line}", Row, 10) == f"[{line},{line}]"
+
+
 @pytest.mark.parametrize("value", ["", " \n", "[]", [], "description,price\n"])
 def test_no_row_is_an_empty_table(value: Any) -> None:
     assert parse_rows(value, Row, 10) == "[]"
