@@ -25,6 +25,9 @@ _BOUGHT_ROWS = 20
 _IMAGE_BYTES = 768
 _PIXEL_BYTES = 0.1
 
+# States that stay as they are.
+ENDED = ("succeeded", "failed", "cancelled")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

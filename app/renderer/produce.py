@@ -216,19 +216,21 @@ def _pdf(
     if not output.bleed:
         paper = paper._replace(bleed=0.0)
     renderer = drawn_by(renderer, output)
-    drawing = vector(renderer, parameters, output.scale)
-    drawn_s, fonts_s = time.perf_counter() - started, drawing.fonts_s
-    made, facts = _page(renderer, parameters, output, paper, drawing)
-    leaves = [made]
+    drawn_s = fonts_s = 0.0
+    facts: Mapping[str, Any] = {}
+    leaves: list[PdfPage] = []
     chosen = getattr(parameters, "page", None) is not None
-    for number in range(2, 1 if chosen else facts.get("pages", 1) + 1):
+    # The first page tells how many there are.
+    while len(leaves) < (1 if chosen else facts.get("pages", 1)):
+        if leaves:
+            number = len(leaves) + 1
+            parameters = parameters.model_copy(update={"page": number})
         began = time.perf_counter()
-        another = parameters.model_copy(update={"page": number})
-        drawing = vector(renderer, another, output.scale)
+        drawing = vector(renderer, parameters, output.scale)
         drawn_s += time.perf_counter() - began
         fonts_s += drawing.fonts_s
-        made, said = _page(renderer, another, output, paper, drawing)
-        leaves.append(made)
+        leaf, said = _page(renderer, parameters, output, paper, drawing)
+        leaves.append(leaf)
         facts = _both(facts, said)
     data = b"".join(pages(iter(leaves)))
     encoded_s = time.perf_counter() - started - drawn_s

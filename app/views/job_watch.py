@@ -10,11 +10,10 @@ from flask import Response, request
 
 from app.delivery.answer import Answer
 from app.jobs.errors import TooManyWatch
-from app.jobs.job import Job
+from app.jobs.job import ENDED, Job
 from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 
-_ENDED = ("succeeded", "failed", "cancelled")
 _LOOK_S = 1.0
 # Platforms and proxies cut off what is silent for some tens of seconds.
 _SILENCE_S = 15.0
@@ -42,7 +41,7 @@ class JobWatch:
         """
         last = request.headers.get("Last-Event-ID", "")
         document, name = self._look(job)
-        if name == last and document["state"] in _ENDED:
+        if name == last and document["state"] in ENDED:
             return Answer("204 NO CONTENT", _PAIRS[1:], ())
         if request.method == "HEAD":
             return Answer("200 OK", _PAIRS, ())
@@ -60,7 +59,7 @@ class JobWatch:
                 data = orjson.dumps(document)
                 yield b"id: %b\ndata: %b\n\n" % (name.encode(), data)
                 last, spoke_s = name, time.monotonic()
-            if document["state"] in _ENDED or self._engine.stopping():
+            if document["state"] in ENDED or self._engine.stopping():
                 return
             if time.monotonic() > spoke_s + _SILENCE_S:
                 yield b":\n\n"

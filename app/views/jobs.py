@@ -20,7 +20,7 @@ from app.delivery.image import warn
 from app.delivery.terms import Terms, answer_early, say_ignored
 from app.jobs.chunk_drawing import ChunkDrawing, bounds_for_jobs
 from app.jobs.errors import JobUnfinished
-from app.jobs.job import Job, chunk_size, digest, expected_bytes
+from app.jobs.job import ENDED, Job, chunk_size, digest, expected_bytes
 from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
@@ -34,7 +34,6 @@ from app.views.archives import form_of, headers_of, send_known
 from app.views.body import read_link, receive
 from app.views.job_watch import JobWatch
 
-_ENDED = ("succeeded", "failed", "cancelled")
 # Seconds after which it is worth asking again.
 _RETRY_S = 2
 # Less than platforms and proxies wait for an answer.
@@ -162,7 +161,7 @@ class JobAnswers:
         pairs = [("Location", document["links"]["self"]), *_again(document)]
         if waited or _preference().respond_async:
             pairs.append(_applied(waited))
-        status = "200 OK" if document["state"] in _ENDED else "202 ACCEPTED"
+        status = "200 OK" if document["state"] in ENDED else "202 ACCEPTED"
         return send_json(document, status, (*pairs, *warn(warnings)))
 
     def _awaited(self, job: Job) -> tuple[dict[str, Any], str]:
@@ -170,7 +169,7 @@ class JobAnswers:
         waited, looks = self.looks()
         document = self._ledger.document(job)
         for _ in looks:
-            if document["state"] in _ENDED:
+            if document["state"] in ENDED:
                 break
             document = self._ledger.document(job)
         return document, waited
@@ -278,7 +277,7 @@ def blueprint(
         conditional = "If-None-Match" in request.headers
         for _ in looks:
             news = answer.status_code != 304 if conditional else False
-            if news or document["state"] in _ENDED:
+            if news or document["state"] in ENDED:
                 break
             answer, document = _page(ledger, job)
         for name, value in _again(document):
@@ -378,7 +377,7 @@ def _applied(waited: str) -> Pair:
 
 
 def _again(document: dict[str, Any]) -> tuple[Pair, ...]:
-    if document["state"] in _ENDED:
+    if document["state"] in ENDED:
         return ()
     return (("Retry-After", str(_RETRY_S)),)
 

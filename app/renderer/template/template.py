@@ -377,13 +377,16 @@ class Template:
         """
         if not self.declaration.pages:
             return self._markup.render(names), None
-        first = self._markup.make_module({**names, PAGE: 1})
-        pages = int(getattr(first, PAGES))
-        if page in (None, 1):
-            return str(first), pages
-        exists = page <= pages <= MOST_PAGES
-        markup = self._markup.render({**names, PAGE: page}) if exists else ""
-        return markup, pages
+        try:
+            module = self._markup.make_module({**names, PAGE: page or 1})
+        except Exception:
+            # Of a page that does not exist: the first one says how many there are.
+            module = self._markup.make_module({**names, PAGE: 1})
+            pages = int(getattr(module, PAGES))
+            if page is None or page <= pages:
+                raise
+            return "", pages
+        return str(module), int(getattr(module, PAGES))
 
     def _check_pages(self, pages: int, values: Mapping[str, Any]) -> None:
         """Raise BadParameter where there are too many, or not the one asked for."""
