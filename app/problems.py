@@ -30,9 +30,13 @@ from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.jobs.errors import (
     DamagedJob,
     JobEnded,
+    JobNeeded,
+    JobOpen,
     JobsFull,
     JobsNotKept,
     JobUnfinished,
+    NothingToRetry,
+    PurgedJob,
     RecordedFailure,
     UnknownFile,
     UnknownJob,
@@ -83,7 +87,7 @@ _TOLD = (
     *("field", "limit", "allowed", "value", "known"),
     *("file", "line", "current", "index", "count"),
     *("upstream", "hop", "upstream_status", "outcome_unknown"),
-    *("state", "scope", "help", "host", "remaining", "unit"),
+    *("needed_by", "state", "scope", "help", "host", "remaining", "unit"),
 )
 
 
@@ -122,8 +126,12 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (Changed, 500, "changed-image", "An image is no longer what it was"),
     (CollectionsNotKept, 501, "no-shelf", "Collections are not kept here"),
     (UnknownJob, 404, "unknown-job", "No such job"),
+    (PurgedJob, 410, "purged-job", "The job was purged"),
     (UnknownFile, 404, "unknown-file", "No such file"),
     (JobEnded, 409, "job-ended", "The job has ended"),
+    (JobOpen, 409, "job-open", "The job has not ended"),
+    (JobNeeded, 409, "job-needed", "A retry still needs the job"),
+    (NothingToRetry, 409, "nothing-to-retry", "All of the job is there"),
     (JobUnfinished, 409, "job-unfinished", "The job has no result"),
     (DamagedJob, 410, "damaged-job", "The job is damaged"),
     (RecordedFailure, 422, "failed-image", "An image of the job failed"),

@@ -23,6 +23,8 @@ ROUTES = [
     ("/jobs", "GET, HEAD, OPTIONS, POST"),
     (f"/jobs/{'0' * 64}", "DELETE, GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/cancel", "OPTIONS, POST"),
+    (f"/jobs/{'0' * 64}/retry", "OPTIONS, POST"),
+    (f"/jobs/{'0' * 64}/purge", "OPTIONS, POST"),
     (f"/jobs/{'0' * 64}/archive.zip", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/manifest.json", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/errors", "GET, HEAD, OPTIONS"),

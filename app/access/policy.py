@@ -91,10 +91,10 @@ class Policy:
             return
         _need(caller, "admin", "Whoever made it with a key may delete it, too.")
 
-    def cancel(self, caller: Caller, account: str) -> None:
-        """Refuse to cancel another account's job; raise KeyRequired, ScopeMissing."""
+    def own(self, caller: Caller, account: str) -> None:
+        """Refuse to change another account's job; raise KeyRequired, ScopeMissing."""
         if caller.kind != "local" and caller.id != account:
-            _need(caller, "admin", "Whoever submitted it may cancel it, too.")
+            _need(caller, "admin", "Whoever submitted it may do so, too.")
 
 
 def _need(caller: Caller, scope: str, help: str) -> None:
@@ -137,11 +137,11 @@ def require_delete(owner: str | None) -> None:
         caller.policy.delete(caller, owner)
 
 
-def require_cancel(account: str) -> None:
-    """Refuse the current caller to cancel another account's job, or go on."""
+def require_owner(account: str) -> None:
+    """Refuse the current caller to change another account's job, or go on."""
     caller = CALLER.get()
     if caller.policy is not None:
-        caller.policy.cancel(caller, account)
+        caller.policy.own(caller, account)
 
 
 def require_jobs() -> None:

@@ -62,7 +62,8 @@ class RemoteJob:
     """A job on a server; `document` is all that the server says of it.
 
     `path` is where it is, `archive` where what it made will be, in the form `form`;
-    `done` and `failed` of `total` images are behind it.
+    `done` and `failed` of `total` images are behind it. It takes over what the job of
+    the id `retry_of` made.
     """
 
     id: str
@@ -73,6 +74,7 @@ class RemoteJob:
     form: str
     path: str
     archive: str
+    retry_of: str | None
     document: dict[str, Any]
 
     @classmethod
@@ -88,6 +90,7 @@ class RemoteJob:
             form=str(document["form"]),
             path=str(links["self"]),
             archive=str(links["archive"]),
+            retry_of=document.get("retry_of"),
             document=document,
         )
         # The id becomes a file name, and the links are asked for with credentials.
@@ -184,6 +187,14 @@ class RemoteServer:
     def cancel(self, id: str) -> RemoteJob:
         """Want no more of a job; return it."""
         return self._job(self._ask("POST", f"/jobs/{id}/cancel"))
+
+    def retry(self, id: str) -> RemoteJob:
+        """Have drawn what a job lacks; return the job that does."""
+        return self._job(self._ask("POST", f"/jobs/{id}/retry"))
+
+    def purge(self, id: str) -> None:
+        """Forget a job that has ended, and what it made."""
+        self._send("POST", f"/jobs/{id}/purge")
 
     def watch(self, id: str) -> Iterator[RemoteJob]:
         """Yield a job as it is, whenever it has changed, and at last once it has ended.
@@ -310,7 +321,7 @@ class RemoteServer:
                 # A redirected POST would become a GET without a body.
                 allow_redirects=False,
             ) as response:
-                if response.status_code not in (200, 201, 202):
+                if response.status_code not in (200, 201, 202, 204):
                     raise self._refusal(response)
                 return response
         except RequestException as error:

@@ -1,10 +1,11 @@
-"""`mimeo jobs`: the jobs of a server, listed, watched, cancelled, brought home."""
+"""`mimeo jobs`: a server's jobs listed, watched, retried, brought home, purged."""
 
 import argparse
 import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 from app.cli.client import RemoteError, RemoteJob, RemoteServer
 from app.cli.download import check_target, fetch_archive
@@ -18,24 +19,35 @@ _ID = re.compile(r"[0-9a-f]{64}")
 _INTERRUPTED = 130
 _MOMENTS = ("created", "started", "cancelled", "finished", "expires")
 
-Run = Callable[[RemoteServer, str, argparse.Namespace], int]
+_AGE = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+Run = Callable[[RemoteServer, list[str], argparse.Namespace], int]
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser of `mimeo`."""
-    jobs = commands.add_parser("jobs", help="list, watch, cancel a server's jobs")
+    jobs = commands.add_parser("jobs", help="list, watch, retry, purge a server's jobs")
     kinds = jobs.add_subparsers(required=True, metavar="WHAT")
     listing = _add(kinds, "list", _list, "list your jobs, the newest first")
-    listing.set_defaults(job=None)
-    _add(kinds, "show", _show, "say how far a job is, or how it ended")
-    wait = _add(kinds, "wait", _wait, "wait until a job has ended")
+    listing.set_defaults(jobs=[])
+    _add(kinds, "show", _show, "say how far a job is, or how it ended", 1)
+    wait = _add(kinds, "wait", _wait, "wait until a job has ended", 1)
     wait.add_argument(
         "-o",
         "--output",
         metavar="FILE.zip",
         help="then bring what it made; `-` is standard output",
     )
-    _add(kinds, "cancel", _cancel, "want no more of a job")
+    _add(kinds, "cancel", _cancel, "want no more of a job", 1)
+    _add(kinds, "retry", _retry, "draw what failed or is missing, as another job", 1)
+    purge = _add(kinds, "purge", _purge, "forget jobs and what they made", "*")
+    purge.add_argument("--ended", action="store_true", help="all that have ended")
+    purge.add_argument(
+        "--older-than",
+        metavar="AGE",
+        help="all that ended as long ago: 90s, 15m, 12h or 2d",
+    )
 
 
 def _add(
@@ -43,10 +55,12 @@ def _add(
     name: str,
     run: Run,
     text: str,
+    jobs: int | str = 0,
 ) -> argparse.ArgumentParser:
     parser = kinds.add_parser(name, help=text, description=text.capitalize() + ".")
-    if name != "list":
-        parser.add_argument("job", metavar="JOB", help="a job's id, or its URL")
+    if jobs:
+        about = "a job's id, or its URL"
+        parser.add_argument("jobs", metavar="JOB", nargs=jobs, help=about)
     parser.add_argument("--url", help=f"the server, with an id ({_URL})")
     parser.add_argument("--key-file", metavar="FILE", help="a file with your key")
     parser.add_argument("--json", action="store_true", help="as the server says it")
@@ -59,11 +73,11 @@ def _run(run: Run, options: argparse.Namespace) -> int:
 
     0; 1 for a job that is not there or did not make all images; 130 after Ctrl-C.
     """
-    url, id = _place(options.job, options.url)
+    url, ids = _places(options.jobs, options.url)
     key = read_key(options.key_file)
     try:
         with closing(RemoteServer(url, key)) as server:
-            return run(server, id, options)
+            return run(server, ids, options)
     except KeyboardInterrupt:
         say("interrupted; the server does not stop for that")
         return _INTERRUPTED
@@ -77,10 +91,17 @@ def _run(run: Run, options: argparse.Namespace) -> int:
     return 1
 
 
-def _place(job: str | None, url: str | None) -> tuple[str, str]:
+def _places(jobs: list[str], url: str | None) -> tuple[str, list[str]]:
+    """Return the server's URL and the ids of jobs."""
+    places = [_place(job, url) for job in jobs]
+    servers = {server for server, _ in places} or {url or _URL}
+    if len(servers) > 1:
+        raise Misuse(f"the jobs are at several servers: {', '.join(sorted(servers))}")
+    return servers.pop(), [id for _, id in places]
+
+
+def _place(job: str, url: str | None) -> tuple[str, str]:
     """Return the server's URL and the id of a job, which may be within its URL."""
-    if job is None:
-        return url or _URL, ""
     base, within, id = job.rstrip("/").rpartition("/jobs/")
     if within and url is not None:
         raise Misuse("--url: is in the URL of the job already")
@@ -89,7 +110,7 @@ def _place(job: str | None, url: str | None) -> tuple[str, str]:
     return base if within else url or _URL, id
 
 
-def _list(server: RemoteServer, id: str, options: argparse.Namespace) -> int:
+def _list(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
     jobs = server.jobs()
     if options.json:
         print(json.dumps([job.document for job in jobs], indent=2))
@@ -100,23 +121,81 @@ def _list(server: RemoteServer, id: str, options: argparse.Namespace) -> int:
     return 0
 
 
-def _show(server: RemoteServer, id: str, options: argparse.Namespace) -> int:
-    _tell(server, server.job(id), as_json=options.json)
+def _show(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
+    _tell(server, server.job(ids[0]), as_json=options.json)
     return 0
 
 
-def _cancel(server: RemoteServer, id: str, options: argparse.Namespace) -> int:
-    _tell(server, server.cancel(id), as_json=options.json)
+def _cancel(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
+    _tell(server, server.cancel(ids[0]), as_json=options.json)
     return 0
 
 
-def _wait(server: RemoteServer, id: str, options: argparse.Namespace) -> int:
+def _retry(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
+    _tell(server, server.retry(ids[0]), as_json=options.json)
+    return 0
+
+
+def _purge(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
+    """Purge the jobs that are named or meant; return 1 where one is left."""
+    older_than = options.older_than
+    if bool(ids) == (options.ended or older_than is not None):
+        raise Misuse("name jobs, or which are meant: --ended, --older-than 2d")
+    age = timedelta() if older_than is None else _age(older_than)
+    purged: list[str] = []
+    kept: dict[str, str] = {}
+    # What is listed may not be all, but what is purged is listed no more.
+    left = ids or _meant(server, age, set())
+    while left:
+        for id in left:
+            try:
+                server.purge(id)
+            except RemoteError as error:
+                kept[id] = str(error)
+                say(f"{id}: {error}")
+                continue
+            purged.append(id)
+            if not options.json:
+                print(f"purged: {id}")
+        left = [] if ids else _meant(server, age, {*purged, *kept})
+    if options.json:
+        print(json.dumps({"purged": purged, "kept": kept}, indent=2))
+    return 1 if kept else 0
+
+
+def _age(text: str) -> timedelta:
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise Misuse(f"--older-than {text}: is no time like 90s, 15m, 12h or 2d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _meant(server: RemoteServer, age: timedelta, tried: set[str]) -> list[str]:
+    """Return which of the jobs that are listed ended so long ago, and were not tried.
+
+    What a retry takes over is left for as long as that goes on.
+    """
+    listed = list(server.jobs())
+    needed = {job.retry_of for job in listed if not job.ended}
+    latest = datetime.now(UTC) - age
+    ended = [job for job in listed if job.ended and job.id not in needed | tried]
+    return [job.id for job in ended if _ended_at(job) <= latest]
+
+
+def _ended_at(job: RemoteJob) -> datetime:
+    try:
+        return datetime.fromisoformat(job.document["finished"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RemoteError(f"The server does not say when {job.id} ended.") from error
+
+
+def _wait(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
     target = options.output
     if target is not None:
         check_target(target)
         if target == "-" and options.json:
             raise Misuse("-o -: and --json would both go to standard output")
-    job = server.job(id)
+    job = server.job(ids[0])
     if target is not None and job.form != "zip":
         where = server.url(job.archive)
         raise Misuse(f"-o {target}: is a ZIP, and the job makes another form: {where}")

@@ -8,15 +8,18 @@ import logging
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from heapq import merge
+from operator import attrgetter
 from threading import Event
+from typing import IO
 
 from app.access.caller import Caller
 from app.access.keys import KeyRing
-from app.archive.manifest import Manifest
+from app.archive.manifest import Entry, Manifest
 from app.archive.segments import encode_segment
 from app.collection.collection import Collection, Item
 from app.collection.errors import CollectionError, ExpiredCollection
@@ -25,9 +28,10 @@ from app.collection.export.zip import entry_of, failure_of
 from app.collection.lookahead import CollectionDrawing, Describe
 from app.collection.outcome import Drawn, Failed, Outcome
 from app.config import Settings
-from app.jobs.errors import JobError, UnknownJob
+from app.jobs.errors import DamagedJob, JobError, UnknownJob
 from app.jobs.job import Job
 from app.jobs.job_ledger import ChunkAttempt, JobLedger
+from app.jobs.results import images_of
 from app.observability import metrics
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
@@ -51,6 +55,11 @@ _ANY_PIXELS = 1 << 62
 
 class ChunkLeft(Exception):
     """A chunk is left, because the process is to end or the job is cancelled."""
+
+
+def _spool() -> IO[bytes]:
+    """Return a file that is in memory while it is small."""
+    return tempfile.SpooledTemporaryFile(_HELD, "w+b")
 
 
 def bounds_for_jobs(settings: Settings) -> Settings:
@@ -161,21 +170,41 @@ class ChunkDrawing:
         first, last = job.rows(chunk)
         manifest = Manifest(job.collection, last - first + 1)
         suspicious = attempt.unclean > _MOST_UNCLEAN
-        outcomes = (rows.one_by_one if suspicious else rows.ahead)(first, last)
-        with (
-            tempfile.SpooledTemporaryFile(_HELD, "w+b") as file,
-            closing(outcomes),
-        ):
-            for outcome in outcomes:
-                if isinstance(outcome, Failed):
-                    manifest.fail(failure_of(outcome, self._describe))
-                else:
-                    media = outcome.media
-                    manifest.add(entry_of(outcome.index, outcome.name, media))
-                    file.write(media.in_memory)
+        draw_rows = rows.one_by_one if suspicious else rows.ahead
+        with _spool() as before, _spool() as file:
+            taken = self._take_over(job, chunk, before)
+            known = {entry.index for entry in taken}
+            left = [row for row in range(first, last + 1) if row not in known]
+            with closing(draw_rows(left)) as outcomes:
+                for made in merge(taken, outcomes, key=attrgetter("index")):
+                    if isinstance(made, Failed):
+                        manifest.fail(failure_of(made, self._describe))
+                    elif isinstance(made, Drawn):
+                        manifest.add(entry_of(made.index, made.name, made.media))
+                        file.write(made.media.in_memory)
+                    else:
+                        manifest.add(made)
+                        file.write(before.read(made.size))
             file.seek(0)
             new = self._ledger.commit(job, chunk, encode_segment(manifest, file))
         metrics.count_chunk("done" if new else "duplicate")
+
+    def _take_over(self, job: Job, chunk: int, file: IO[bytes]) -> list[Entry]:
+        """Copy what the job had made that this one is a retry of; say which images."""
+        taken: list[Entry] = []
+        if job.retry_of is None:
+            return taken
+        try:
+            before = self._ledger.job(job.retry_of)
+            if (before.content, before.size) == (job.content, job.size):
+                for entry, data in images_of(self._ledger, before, chunk):
+                    file.write(data)
+                    taken.append(entry)
+        except (UnknownJob, DamagedJob) as error:
+            # What of it cannot be read is drawn again.
+            _LOG.warning("job %s, chunk %s: %s", job.id[:12], chunk, error)
+        file.seek(0)
+        return taken
 
     def _caller(self, job: Job) -> Caller:
         """Return whose drawings these are; what they may do was seen to before."""
@@ -202,22 +231,22 @@ class _Rows:
         self._stopping = stopping
         self._looked_s = 0.0
 
-    def ahead(self, first: int, last: int) -> Generator[Outcome]:
+    def ahead(self, rows: Sequence[int]) -> Generator[Outcome]:
         """Yield what becomes of the rows; once more of what may not fail again."""
-        for outcome in self._drawn(first, last):
+        for outcome in self._drawn(rows):
             if isinstance(outcome, Failed) and outcome.error.transient:
                 yield self._again(outcome)
             else:
                 yield outcome
 
-    def one_by_one(self, first: int, last: int) -> Generator[Outcome]:
+    def one_by_one(self, rows: Sequence[int]) -> Generator[Outcome]:
         """Yield the same, and give up the row that ends whoever draws it."""
-        for row in range(first, last + 1):
+        for row in rows:
             fault = Undrawable("Drawing it ended the process, again and again.")
             outcome: Outcome = Failed(row, self._collection.name(row), fault)
             if self._ledger.suspect(self._job, row):
                 try:
-                    (outcome,) = self._drawn(row, row)
+                    (outcome,) = self._drawn((row,))
                 except (ChunkLeft, CollectionError):
                     self._ledger.clear(self._job, row)
                     raise
@@ -227,20 +256,23 @@ class _Rows:
             self._ledger.clear(self._job, row)
             yield outcome
 
-    def _drawn(self, first: int, last: int) -> Generator[Outcome]:
-        items = self._collection.items(first, last, self._format)
-        with closing(self._draw(items)) as outcomes:
+    def _drawn(self, rows: Sequence[int]) -> Generator[Outcome]:
+        with closing(self._draw(self._items(rows))) as outcomes:
             for outcome in outcomes:
                 self._look()
                 if outcome is not None:
                     yield outcome
+
+    def _items(self, rows: Sequence[int]) -> Iterator[Item | Failed]:
+        for row in rows:
+            yield from self._collection.items(row, row, self._format)
 
     def _again(self, failed: Failed) -> Outcome:
         outcome: Outcome = failed
         for pause_s in _PAUSES_S:
             self._stopping.wait(pause_s)
             self._look()
-            (outcome,) = self._drawn(failed.index, failed.index)
+            (outcome,) = self._drawn((failed.index,))
             if isinstance(outcome, Drawn):
                 break
         return outcome

@@ -34,6 +34,13 @@ class UnknownJob(JobError):
         return f"No job has the id {shorten(self.key)!r}, or it is no longer kept."
 
 
+class PurgedJob(UnknownJob):
+    """The job was purged, by whoever had submitted it or an operator."""
+
+    def __str__(self) -> str:
+        return f"The job {shorten(self.key)!r} was purged: nothing of it is kept."
+
+
 @with_fields
 class UnknownFile(JobError):
     """No uploaded file, and no file of a batch, has this id, or its time is over."""
@@ -67,6 +74,33 @@ class JobEnded(JobError):
 
     def __str__(self) -> str:
         return f"The job has {self.state} and cannot be cancelled."
+
+
+@with_fields
+class JobOpen(JobError):
+    """A job that has not ended cannot be retried or purged."""
+
+    state: str
+
+    def __str__(self) -> str:
+        return f"The job is {self.state}: wait for its end, or cancel it, first."
+
+
+@with_fields
+class JobNeeded(JobError):
+    """A job cannot be purged while the retry `needed_by` takes over what it made."""
+
+    needed_by: str
+
+    def __str__(self) -> str:
+        return f"The retry {self.needed_by} still takes over what the job made."
+
+
+class NothingToRetry(JobError):
+    """A job has all of its images, or never had rows."""
+
+    def __str__(self) -> str:
+        return "Nothing is left to be drawn: no image of the job failed or is missing."
 
 
 @with_fields

@@ -37,7 +37,8 @@ class Job:
     result; `form` and `query` say how the whole is delivered. `kind`, `key_id` and
     `address` are who asked, `account` whose it is. `created` is in seconds since the
     epoch; `reserved` the bytes that it is expected to take. The end is told to the
-    `webhook`. `batch` is what OpenAI's clients have said of it, where one sent it.
+    `webhook`. `batch` is what OpenAI's clients have said of it, where one sent it. What
+    the job `retry_of` has drawn is not drawn again.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Job:
     reserved: int
     webhook: str | None
     batch: Mapping[str, Any] | None = None
+    retry_of: str | None = None
 
     @property
     def chunks(self) -> int:
@@ -75,8 +77,9 @@ class Job:
         """Reverse `encode`; raise DamagedJob."""
         try:
             values = orjson.loads(data)
-            return cls(**{field.name: values[field.name] for field in fields(cls)})
-        except (ValueError, KeyError, TypeError) as error:
+            names = [field.name for field in fields(cls) if field.name in values]
+            return cls(**{name: values[name] for name in names})
+        except (ValueError, TypeError) as error:
             raise DamagedJob("The head of a job is damaged.") from error
 
 

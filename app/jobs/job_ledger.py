@@ -13,6 +13,7 @@
     <id>/cancelled         somebody wants no more
     <id>/deliveries/<k>    the k-th attempt to tell a receiver of the end
     <id>/finished          the end, and what it came to
+    <purged>/<id>          of a job that was purged, when: its id is not used again
 
 Whatever dies in between leaves entries from which anybody can go on.
 """
@@ -22,9 +23,11 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -39,8 +42,12 @@ from app.jobs.delivery_log import DeliveryLog
 from app.jobs.errors import (
     DamagedJob,
     JobEnded,
+    JobNeeded,
+    JobOpen,
     JobsFull,
     JobsNotKept,
+    NothingToRetry,
+    PurgedJob,
     UnknownJob,
 )
 from app.jobs.job import Job, digest
@@ -61,6 +68,11 @@ _TRIES = 2
 _COUNTED, _REMEMBERED = 8, 4096
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _SUBMITTING = key_for("submitting jobs")
+_PURGED = key_for("purged jobs")
+# Between two looks for ids that may be used again.
+_SWEEP_S = 3600.0
+# Bytes that are copied at a time.
+_PIECE = 1 << 20
 _IN_FOLDER, _IN_MEMORY = 10 << 30, 256 << 20
 T = TypeVar("T")
 
@@ -78,6 +90,11 @@ class JobEnd:
     failed: int
     bytes: int
     error: Mapping[str, Any] | None = None
+
+    @property
+    def lacks(self) -> bool:
+        """Whether images failed, or are missing."""
+        return self.state != "succeeded" or self.failed > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +128,7 @@ class JobLedger:
         self.keeps = sees_all(store, workers)
         self._guard = Lock()
         self._submitting = Lock()
+        self._swept_s = 0.0
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._ends: OrderedDict[str, JobEnd] = OrderedDict()
         self._segments: OrderedDict[tuple[str, float], dict[int, Segment]] = (
@@ -136,13 +154,21 @@ class JobLedger:
         QuotaExceeded, and KeyReused where the key was for other content.
         """
         kept = self._enter(job, key)
+        self._fill(kept, rows, lines)
+        return kept
+
+    def _fill(
+        self,
+        job: Job,
+        rows: Callable[[], Iterator[bytes]],
+        lines: Callable[[], Iterator[bytes]] | None,
+    ) -> None:
         # Also of one whose first caller was cut off before they were all there.
-        if not self._store.has(f"{kept.id}/rows"):
+        if not self._store.has(f"{job.id}/rows"):
             # It begins when its rows are there.
             if lines is not None:
-                self._store.put(f"{kept.id}/lines", lines())
-            self._store.put(f"{kept.id}/rows", rows())
-        return kept
+                self._store.put(f"{job.id}/lines", lines())
+            self._store.put(f"{job.id}/rows", rows())
 
     def refuse(self, job: Job, error: Mapping[str, Any]) -> Job:
         """Keep a job that has failed before it had rows; raise as `submit`."""
@@ -152,23 +178,80 @@ class JobLedger:
 
     def _enter(self, job: Job, key: str | None) -> Job:
         self.check()
-        for id in _ids(job, key):
-            made = replace(job, id=id)
-            kept = self._find(id)
-            if kept is None:
-                kept = self._create(made)
+        names = ("content", job.account, job.content)
+        if key is not None:
+            names = ("key", job.account, key)
+        for kept in self._first(job, *names):
             if kept.content != job.content:
                 raise KeyReused
-            if key is None and self._in_vain(kept):
-                continue
-            return kept
+            if key is not None:
+                return kept
+            last = self._last_retry(kept)
+            if not self._in_vain(last):
+                return last
         raise AssertionError("ids have no end")
+
+    def _first(self, job: Job, *names: str) -> Iterator[Job]:
+        """Yield the jobs that were submitted under some names; then this one."""
+        for id in _ids(*names):
+            kept = self._find(id)
+            if kept is None and not self._is_purged(id):
+                kept = self._create(replace(job, id=id))
+            if kept is not None:
+                yield kept
+
+    def _last_retry(self, job: Job) -> Job:
+        """Return the last of the jobs that go on with one, or the job itself."""
+        # What has not ended has none.
+        while self.end(job.id) is not None:
+            for id in _ids("retry", job.id, job.content):
+                after = self._find(id)
+                if after is not None or not self._is_purged(id):
+                    break
+            if after is None:
+                break
+            job = after
+        return job
 
     def _in_vain(self, job: Job) -> bool:
         end = self.end(job.id)
         if end is not None:
             return end.state != "succeeded"
         return self._store.has(f"{job.id}/cancelled")
+
+    def check_retry(self, job: Job) -> None:
+        """Raise JobOpen or NothingToRetry where a job cannot be retried."""
+        end = self.end(job.id)
+        if end is None:
+            raise JobOpen(self.state(job))
+        if not end.lacks or not self._store.has(f"{job.id}/rows"):
+            raise NothingToRetry
+
+    def retry(self, job: Job) -> Job:
+        """Submit what a job lacks that has ended: as another, which this returns.
+
+        Asked again it is the same, and the next only where that one lacks something,
+        too. Raises what `check_retry` and `submit` raise.
+        """
+        self.check_retry(job)
+        last = self._last_retry(job)
+        end = self.end(last.id)
+        if last is not job and (end is None or not end.lacks):
+            return last
+        made = replace(last, created=time.time(), retry_of=last.id)
+        kept = next(self._first(made, "retry", last.id, last.content))
+        lines = partial(self._copied, last, "lines")
+        rows = partial(self._copied, last, "rows")
+        self._fill(kept, rows, None if job.batch is None else lines)
+        return kept
+
+    def _copied(self, job: Job, name: str) -> Iterator[bytes]:
+        read = self._read(job, f"{job.id}/{name}")
+        for start in count(0, _PIECE):
+            piece = read(start, start + _PIECE)
+            if not piece:
+                return
+            yield piece
 
     def _create(self, job: Job) -> Job:
         # Two submitters at once would both find the same room. Other machines at a
@@ -203,7 +286,7 @@ class JobLedger:
 
     def ids(self) -> list[str]:
         """Return the ids of all jobs, in no order."""
-        return self._store.folders()
+        return [id for id in self._store.folders() if id != _PURGED]
 
     def jobs(self) -> Iterator[Job]:
         """Yield all jobs, in no order."""
@@ -214,17 +297,27 @@ class JobLedger:
         for id in ids:
             # Of what is listed a head is read once: each chunk begins with this.
             job = self._jobs.get(id)
-            with suppress(UnknownJob, DamagedJob):
+            try:
                 yield job or self.job(id)
+            except PurgedJob:
+                # Somebody has written a result down who did not know yet.
+                self.delete(id)
+            except (UnknownJob, DamagedJob):
+                continue
 
     def job(self, id: str) -> Job:
-        """Return a job; raise JobsNotKept, UnknownJob, DamagedJob."""
+        """Return a job; raise JobsNotKept, UnknownJob, PurgedJob, DamagedJob."""
         self.check()
         # Callers make ids up; a store takes another form of key for a mistake of ours.
-        job = self._find(id) if _ID.match(id) else None
-        if job is None:
+        if not _ID.match(id):
             raise UnknownJob(id)
+        job = self._find(id)
+        if job is None:
+            raise PurgedJob(id) if self._is_purged(id) else UnknownJob(id)
         return job
+
+    def _is_purged(self, id: str) -> bool:
+        return self._store.has(f"{_PURGED}/{id}")
 
     def _find(self, id: str) -> Job | None:
         if id in self._jobs:
@@ -473,13 +566,35 @@ class JobLedger:
         return time.time() > end.at + self._ttl_s
 
     def delete(self, id: str) -> None:
-        """Forget a job, its head last: until then it can be tried again."""
-        head = f"{id}/job.json"
-        for key, _ in self._store.below(id):
-            if key != head:
-                self._store.delete(key)
-        self._store.delete(head)
+        """Forget a job, its end and head last: until then it can be tried again."""
+        last = [f"{id}/finished", f"{id}/job.json"]
+        keys = {key for key, _ in self._store.below(id)}
+        for key in (*(keys - set(last)), *last):
+            self._store.delete(key)
         self._forget(id)
+
+    def purge(self, job: Job) -> None:
+        """Forget a job that has ended before its time; raise JobOpen, JobNeeded."""
+        if self.end(job.id) is None:
+            raise JobOpen(self.state(job))
+        for other in self.jobs():
+            if other.retry_of == job.id and self.end(other.id) is None:
+                raise JobNeeded(other.id)
+        # Others may remember the job for as long as it would have been kept: until then
+        # no other is to have its id.
+        self._store.create(f"{_PURGED}/{job.id}", orjson.dumps(time.time()))
+        self.delete(job.id)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget which jobs were purged longer ago than any job is kept."""
+        now = time.time()
+        if now < self._swept_s + _SWEEP_S:
+            return
+        self._swept_s = now
+        for key, _ in self._store.below(_PURGED):
+            if (self._moment(key) or 0.0) + self._ttl_s < now:
+                self._store.delete(key)
 
     def _forget(self, id: str) -> None:
         with self._guard:
@@ -517,9 +632,12 @@ class JobLedger:
             "finished": None if end is None else _spelt(end.at),
             "expires": None if end is None else _spelt(end.at + self._ttl_s),
             "error": None if end is None else end.error,
+            "retry_of": job.retry_of,
             "links": {
                 "self": place,
                 "cancel": f"{place}/cancel",
+                "retry": f"{place}/retry",
+                "purge": f"{place}/purge",
                 "archive": f"{place}/archive.{job.form}{job.query}",
                 "manifest": f"{place}/manifest.json",
                 "errors": f"{place}/errors",
@@ -552,14 +670,10 @@ def _counts(segments: Mapping[int, Segment]) -> tuple[int, int]:
     return sum(one.images for one in found), sum(one.failures for one in found)
 
 
-def _ids(job: Job, key: str | None) -> Iterator[str]:
-    if key is not None:
-        yield digest("key", job.account, key)
-        return
-    generation = 0
-    while True:
-        yield digest("content", job.account, job.content, str(generation))
-        generation += 1
+def _ids(*names: str) -> Iterator[str]:
+    """Yield the ids for which some names stand, one after another is used up."""
+    for generation in count():
+        yield digest(*names, str(generation))
 
 
 def _at_once() -> Any:

@@ -92,14 +92,17 @@ class LocalEngine:
 
     def _look(self) -> bool:
         """Draw one chunk, of the job behind the last; return whether there was one."""
-        jobs = []
+        jobs, over = [], set()
         for job in self._ledger.jobs():
             if self._ledger.end(job.id) is None:
                 jobs.append(job)
             elif self._ledger.is_over(job.id):
-                self._ledger.delete(job.id)
+                over.add(job.id)
             else:
                 self._tell(job)
+        # What a retry takes over is kept until that has ended.
+        for id in over - {job.retry_of for job in jobs}:
+            self._ledger.delete(id)
         for job in sorted(
             jobs, key=lambda j: ((j.created, j.id) <= self._last, j.created)
         ):

@@ -150,16 +150,31 @@ def _between(
         for entry, at in data_places(manifest)
         if first <= entry.index <= last
     ]
+    drawn: Iterator[Outcome] = (
+        Drawn(entry.index, entry.name, media_of(entry, data))
+        for entry, data in _read(read, wanted)
+    )
     failed = (
         Failed(failure.index, failure.name, RecordedFailure(failure.problem))
         for failure in manifest.failures
         if first <= failure.index <= last
     )
-    drawn: Iterator[Outcome] = _read(read, wanted)
     yield from merge(drawn, failed, key=attrgetter("index"))
 
 
-def _read(read: ReadSegment, wanted: Sequence[tuple[Entry, int]]) -> Iterator[Drawn]:
+def images_of(ledger: JobLedger, job: Job, chunk: int) -> Iterator[tuple[Entry, bytes]]:
+    """Yield the images of a chunk, nothing where it is not done; raise DamagedJob."""
+    segment = ledger.segment(job, chunk)
+    if segment is not None:
+        read = ledger.read_chunk(job, chunk)
+        with damaged():
+            index = segment.manifest(read)
+        yield from _read(read, list(data_places(index)))
+
+
+def _read(
+    read: ReadSegment, wanted: Sequence[tuple[Entry, int]]
+) -> Iterator[tuple[Entry, bytes]]:
     """Yield images that lie one behind the other, several with one read."""
     start, block = 0, b""
     for place, (entry, at) in enumerate(wanted):
@@ -173,7 +188,7 @@ def _read(read: ReadSegment, wanted: Sequence[tuple[Entry, int]]) -> Iterator[Dr
         data = block[at - start : at - start + entry.size]
         if hashlib.sha256(data).digest() != entry.sha256:
             raise DamagedJob(f"Image {entry.index} of the job is damaged.")
-        yield Drawn(entry.index, entry.name, media_of(entry, data))
+        yield entry, data
 
 
 def media_of(entry: Entry, data: bytes) -> Media:

@@ -12,7 +12,7 @@ import orjson
 from flask import Blueprint, Response
 
 from app.access.caller import CALLER
-from app.access.policy import administers, require_cancel
+from app.access.policy import administers, require_owner
 from app.collection.errors import BadRows, RowFault
 from app.collection.lookahead import CollectionDrawing
 from app.config import Settings
@@ -124,7 +124,7 @@ class BatchAnswers:
 
     def cancel(self, job: Job) -> None:
         """Want no more of a batch."""
-        require_cancel(job.account)
+        require_owner(job.account)
         self._ledger.cancel(job)
         self._engine.enqueue(job.id)
 
@@ -218,7 +218,7 @@ class BatchAnswers:
             reason = "is a batch's own and goes with it"
             raise openai.BadField("invalid_value", Fault("file_id", reason))
         file = self._files.get(key)
-        require_cancel(file.account)
+        require_owner(file.account)
         self._files.delete(file)
         return {"id": id, "object": "file", "deleted": True}
 

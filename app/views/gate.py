@@ -59,6 +59,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "jobs.show": "jobs",
         "jobs.cancel": "jobs",
         "jobs.delete": "jobs",
+        "jobs.retry": "jobs",
+        "jobs.purge": "jobs",
         "jobs.archive": "read",
         "jobs.manifest": "read",
         "jobs.errors": "read",

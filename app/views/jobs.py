@@ -11,7 +11,13 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from app.access.caller import CALLER
-from app.access.policy import administers, require_cancel, require_jobs
+from app.access.policy import (
+    administers,
+    require,
+    require_buy,
+    require_jobs,
+    require_owner,
+)
 from app.collection.export.exports import FORMS, ExportOptions, Form, read_options
 from app.collection.lookahead import CollectionDrawing
 from app.config import Settings
@@ -25,6 +31,7 @@ from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
 from app.jobs.webhooks import Webhooks
+from app.observability import audit
 from app.parsing.accept import JSON
 from app.parsing.image import BodyTooLarge
 from app.parsing.prefer import Preference, read_prefer
@@ -150,6 +157,22 @@ class JobAnswers:
             raise BadParameter(Fault("webhook", reason))
         self._webhooks.check(url, local=CALLER.get().kind == "local")
         return url
+
+    def retry(self, job: Job) -> Response:
+        """Submit what a job lacks as another, and answer with that.
+
+        Raises what `JobLedger.retry` raises, what would end the other as well, and
+        what `require` and `require_buy` raise.
+        """
+        self._ledger.check_retry(job)
+        for renderer in self._chunks.collection(job).renderers:
+            require(renderer)
+            if renderer.remote is not None:
+                require_buy(renderer.name)
+        self._drawing.charge().check()
+        other = self._ledger.retry(job)
+        self._engine.enqueue(other.id)
+        return self.answer(other, ())
 
     def answer(self, job: Job, warnings: tuple[str, ...]) -> Response:
         """Answer with a job, after the time that the request would rather wait."""
@@ -293,7 +316,7 @@ def blueprint(
 
     def cancelled(key: str) -> Response:
         job = ledger.job(key)
-        require_cancel(job.account)
+        require_owner(job.account)
         first = ledger.cancel(job)
         engine.enqueue(job.id)
         status = "202 ACCEPTED" if first else "200 OK"
@@ -308,6 +331,32 @@ def blueprint(
     def cancel(key: str) -> Response:
         """Cancel a job."""
         return cancelled(key)
+
+    @bp.post("/<string(length=64):key>/retry")
+    def retry(key: str) -> Response:
+        """Draw what a job lacks, as another job."""
+        job = ledger.job(key)
+        require_owner(job.account)
+        return answers.retry(job)
+
+    @bp.post("/<string(length=64):key>/purge")
+    def purge(key: str) -> Response:
+        """Forget a job and what it made."""
+        job = ledger.job(key)
+        require_owner(job.account)
+        ledger.purge(job)
+        caller = CALLER.get()
+        audit.deletion(
+            what="job",
+            id=key,
+            caller=caller.label,
+            address=request.environ.get("REMOTE_ADDR", ""),
+            request_id=caller.request_id,
+        )
+        answer = Response(status=204)
+        # RFC 9110, 8.3: nothing is sent that could have a type.
+        del answer.headers["Content-Type"]
+        return answer
 
     def _is_drawn(job: Job) -> bool:
         return ledger.state(job) == "running" and results.has_begun(job)

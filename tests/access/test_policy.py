@@ -81,6 +81,8 @@ ROWS = {
     "jobs.show": Route("GET", "{job}"),
     "jobs.cancel": Route("POST", "{job}/cancel", None, 409),
     "jobs.delete": Route("DELETE", "{job}", None, 409),
+    "jobs.retry": Route("POST", "{job}/retry", None, 409),
+    "jobs.purge": Route("POST", f"/jobs/{'0' * 64}/purge", None, 404),
     "jobs.archive": Route("GET", "{job}/archive.zip"),
     "jobs.manifest": Route("GET", "{job}/manifest.json"),
     "jobs.errors": Route("GET", "{job}/errors"),
@@ -97,6 +99,7 @@ ROWS = {
     "batches.cancel": Route("POST", "/v1/batches/{batch}/cancel", None, 409),
     "media.show": Route("GET", "{media}"),
 }
+OWN = ("jobs.cancel", "jobs.delete", "jobs.retry", "batches.cancel")
 # By action and mode, what each caller gets; None is what the route says.
 OPEN = dict.fromkeys(CALLERS) | {
     "wrong key": 401,
@@ -232,8 +235,8 @@ def test_every_rule_for_every_caller(world: World, endpoint: str, caller: str) -
         # A signature is for GET and HEAD.
         wanted[caller] = 403
 
-    if endpoint in ("jobs.cancel", "jobs.delete", "batches.cancel"):
-        # It is the local caller's: of the others an operator may cancel it.
+    if endpoint in OWN:
+        # It is the local caller's: of the others an operator may do this.
         wanted["anonymous"] = 401
         wanted["key without scope"] = 403
 

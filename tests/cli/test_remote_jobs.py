@@ -76,7 +76,8 @@ def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[tuple[str
 
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
-            asked.append((self.path, json.loads(self.rfile.read(length))))
+            body = self.rfile.read(length)
+            asked.append((self.path, json.loads(body) if body else None))
             self.send_response(204)
             self.end_headers()
 
@@ -222,6 +223,97 @@ def test_a_job_that_has_ended_is_not_cancelled(server, folder, capsys):
 
     assert main(["jobs", "cancel", url]) == 1
     assert "cannot be cancelled" in capsys.readouterr().err
+
+
+def test_what_a_cancelled_job_lacks_is_drawn_as_another(server, folder, capsys):
+    write_rows(90, wait_s="0.2")
+    url = submitted(capsys, server.url)
+    main(["jobs", "cancel", url])
+    main(["jobs", "wait", url])
+    capsys.readouterr()
+
+    assert main(["jobs", "retry", url, "--json"]) == 0
+    other = json.loads(capsys.readouterr().out)
+    assert main(["jobs", "retry", url]) == 0
+    said = capsys.readouterr().out
+    status = main(["jobs", "wait", other["id"], "--url", server.url])
+
+    assert other["retry_of"] == url.rpartition("/")[2]
+    assert f"job: {server.url}/jobs/{other['id']}" in said
+    assert status == 0
+
+
+def test_where_nothing_is_lacking_a_retry_says_so(server, folder, capsys):
+    write_rows(11)
+    url = submitted(capsys, server.url)
+    main(["jobs", "wait", url])
+    capsys.readouterr()
+
+    assert main(["jobs", "retry", url]) == 1
+    assert "Nothing is left to be drawn" in capsys.readouterr().err
+
+
+def test_jobs_are_purged_by_name(server, folder, capsys):
+    urls = []
+    for count in (5, 6):
+        write_rows(count)
+        urls.append(submitted(capsys, server.url))
+        main(["jobs", "wait", urls[-1]])
+    capsys.readouterr()
+
+    assert main(["jobs", "purge", *urls]) == 0
+    said = capsys.readouterr().out
+    status = main(["jobs", "purge", urls[0], "--json"])
+    again = capsys.readouterr()
+
+    ids = [url.rpartition("/")[2] for url in urls]
+    assert said == "".join(f"purged: {id}\n" for id in ids)
+    assert main(["jobs", "show", urls[1]]) == 1
+    assert status == 1
+    assert "was purged" in again.err
+    told = json.loads(again.out)
+    assert (told["purged"], list(told["kept"])) == ([], ids[:1])
+
+
+def test_all_jobs_that_have_ended_are_purged_and_no_other(folder, capsys):
+    settings = {"MIMEO_STORE": str(folder / "store"), "FAULTY_FOLDER": str(folder)}
+    with serve("tests.faulty:build()", settings) as running:
+        for count in (5, 6):
+            write_rows(count)
+            main(["jobs", "wait", submitted(capsys, running.url)])
+        write_rows(120, wait_s="1")
+        open_one = submitted(capsys, running.url)
+
+        there = ("--url", running.url, "--json")
+        assert main(["jobs", "purge", "--older-than", "2d", *there]) == 0
+        young = json.loads(capsys.readouterr().out)
+        assert main(["jobs", "purge", "--ended", *there]) == 0
+        ended = json.loads(capsys.readouterr().out)
+        assert main(["jobs", "list", *there]) == 0
+        [left] = json.loads(capsys.readouterr().out)
+
+    assert young == {"purged": [], "kept": {}}
+    assert (len(ended["purged"]), ended["kept"]) == (2, {})
+    assert open_one.endswith(left["id"])
+
+
+def test_jobs_are_purged_by_when_they_ended_but_not_those_that_are_retried(
+    folder, capsys
+):
+    jobs = {
+        "jobs": [
+            document("running", id="4" * 64, retry_of="3" * 64),
+            document("failed", id="3" * 64, finished="2026-01-01T00:00:00Z"),
+            document("succeeded", 9, id="2" * 64, finished="2026-01-01T00:00:00Z"),
+            document("succeeded", 9, id="1" * 64, finished="2999-01-01T00:00:00Z"),
+        ]
+    }
+    with answering((200, {}, json.dumps(jobs).encode())) as (url, asked):
+        status = main(["jobs", "purge", "--older-than", "12h", "--url", url])
+
+    posted = [path for path, _ in asked if path.endswith("/purge")]
+    assert status == 0
+    assert posted == [f"/jobs/{'2' * 64}/purge"]
 
 
 def test_a_job_that_is_not_there_is_said_in_a_line(server, folder, capsys):
@@ -439,6 +531,11 @@ def test_nobody_there_is_said_in_a_line(folder, capsys):
         (("wait", ID, "-o", "no/a.zip"), "there is no such folder"),
         (("wait", ID, "-o", "-", "--json"), "both go to standard output"),
         (("show", ID, "--key-file", "none"), "--key-file: cannot be read"),
+        (("purge",), "name jobs, or which are meant"),
+        (("purge", ID, "--ended"), "name jobs, or which are meant"),
+        (("purge", "--older-than", "2 weeks"), "--older-than 2 weeks: is no time"),
+        (("purge", "--older-than", ""), "--older-than : is no time"),
+        (("purge", f"http://a/jobs/{ID}", f"http://b/jobs/{ID}"), "several servers"),
     ],
 )
 def test_misuse_of_jobs_is_named(folder, capsys, arguments, said):
