@@ -118,6 +118,20 @@ def test_every_renderer_describes_its_parameters(client: FlaskClient) -> None:
             assert schema.get("description"), (row["name"], name)
 
 
+def test_bounds_of_lengths_are_said_in_the_words_of_json_schema(
+    client: FlaskClient,
+) -> None:
+    solid, qr = (client.get(f"/renderers/{name}").json for name in ("solid", "qr"))
+
+    assert solid is not None and qr is not None
+    width, size = (
+        solid["parameters"]["properties"]["width"],
+        qr["parameters"]["properties"]["size"],
+    )
+    assert (width["minimum"], width["maximum"]) == (1, 65_535)
+    assert (size["minimum"], size["maximum"]) == (21, 65_535)
+
+
 def test_first_parameter_alone_is_required_in_templates(
     client: FlaskClient, catalogue: Catalogue
 ) -> None:

@@ -199,15 +199,16 @@ FontName = Annotated[
     WithJsonSchema({"type": "string", "maxLength": 100, "format": "font-family"}),
 ]
 EmojiStyle = Literal["color", "mono"]
-_LENGTH = BeforeValidator(_pixels)
-# Pixels, in which a length such as 85mm may be said.
-Length = Annotated[int, _LENGTH]
+# Of whole pixels, which may be said as a length such as 85mm. It stands behind the
+# bounds: before them, pydantic writes `ge` for JSON Schema's `minimum`.
+LENGTH = BeforeValidator(_pixels)
 # The largest side that any of the formats can say.
 Side = Annotated[
-    Length,
+    int,
     Field(
         ge=1, le=65_535, description="CSS pixels, at least 1, or a length as in 85mm."
     ),
+    LENGTH,
 ]
 
 
@@ -299,13 +300,19 @@ def _with_plain_numbers(
     }
 
 
+def length_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Name the parameters that are pixels and may be said as a length."""
+    grammars = _grammars(model).items()
+    return frozenset(name for name, each in grammars if each is _WHOLE_OR_LENGTH)
+
+
 @lru_cache(256)
 def _grammars(model: type[BaseModel]) -> Mapping[str, re.Pattern[str]]:
     """Return how the texts of a model's numbers are spelt."""
     grammars = {}
     for name, field in model.model_fields.items():
         kinds = {*_kinds(field.annotation), *field.metadata}
-        if _LENGTH in kinds:
+        if LENGTH in kinds:
             grammars[name] = _WHOLE_OR_LENGTH
         elif kinds & {int, float}:
             grammars[name] = NUMBER if float in kinds else WHOLE
@@ -315,7 +322,7 @@ def _grammars(model: type[BaseModel]) -> Mapping[str, re.Pattern[str]]:
 def _kinds(annotation: Any) -> Iterator[Any]:
     inner = get_args(annotation)
     if get_origin(annotation) is Annotated:
-        yield from (each for each in inner if each == _LENGTH)
+        yield from (each for each in inner if each == LENGTH)
         inner = inner[:1]
     if not inner:
         yield annotation

@@ -12,7 +12,7 @@ from app.renderer.builtin.identicon import PALETTE
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.text_fitting import Fit, fitter
 from app.renderer.initials import canonical, initials
-from app.renderer.params import Color, Length, Typeset, TypesetText, rgba, visible
+from app.renderer.params import LENGTH, Color, Typeset, TypesetText, rgba, visible
 
 _LETTERS_SIZE = 0.42
 _LIGHT, _DARK = "#ffffff", "#0f172a"
@@ -26,10 +26,8 @@ class Parameters(Typeset):
         description="A person's name; initials of first and last word,"
         " without titles and what stands in brackets.",
     )
-    size: Length = Field(
+    size: Annotated[int, Field(ge=1, le=65_535), LENGTH] = Field(
         256,
-        ge=1,
-        le=65_535,
         description="Side in CSS pixels, or a length as in 30mm.",
     )
     background: Color | None = Field(

@@ -14,7 +14,7 @@ from app.renderer.builtin.symbologies import (
     encode,
 )
 from app.renderer.errors import BadParameter, Fault
-from app.renderer.params import Color, Length, Side, Typeset, TypesetText
+from app.renderer.params import LENGTH, Color, Side, Typeset, TypesetText
 
 # The most that any symbology holds: digits in Aztec.
 _LONGEST = 3832
@@ -62,10 +62,8 @@ class Parameters(Typeset):
         description="CSS pixels or a length, text included. Left out, what is usual for"
         " the kind.",
     )
-    module: Length | None = Field(
+    module: Annotated[int, Field(ge=1, le=100), LENGTH] | None = Field(
         None,
-        ge=1,
-        le=100,
         description="Width of a module, the narrowest bar, in whole CSS pixels, or a"
         " length as in 0.33mm. Left out, what fits the width, or 2 (Data Matrix and"
         " Aztec: 6).",

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.params import Length, Parameters, Words
+from app.renderer.params import LENGTH, Parameters, Words
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -268,8 +268,9 @@ _ASKED = [
 
 
 _Side = Annotated[
-    Length,
+    int,
     Field(ge=64, le=2048, description="CSS pixels, or a length as in 85mm."),
+    LENGTH,
 ]
 
 

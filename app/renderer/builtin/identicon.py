@@ -1,13 +1,13 @@
 """The `identicon` renderer: a symmetrical pattern that a text decides."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from app.renderer.base import Picture, Renderer, Vector
 from app.renderer.builtin.qr import Cells, cells_svg, draw_cells
-from app.renderer.params import Length, Text
+from app.renderer.params import LENGTH, Text
 from app.renderer.params import Parameters as Base
 from app.renderer.produce import scaled
 
@@ -43,10 +43,8 @@ class Parameters(Base):
     seed: Text = Field(
         min_length=1, description="Decides the pattern: a name, an address, an id."
     )
-    size: Length = Field(
+    size: Annotated[int, Field(ge=16, le=65_535), LENGTH] = Field(
         256,
-        ge=16,
-        le=65_535,
         description="Side in CSS pixels, at least 16; or a length as in 30mm.",
     )
 

@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import segno
 from PIL import Image
@@ -17,7 +17,7 @@ from app.renderer.builtin.qr_matrix import Matrix, matrix_of
 from app.renderer.builtin.solid import fill
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.input_image import DrawSvg, prepare
-from app.renderer.params import Color, ImageBytes, Length, rgba
+from app.renderer.params import LENGTH, Color, ImageBytes, rgba
 from app.renderer.params import Parameters as Base
 from app.renderer.produce import scaled
 
@@ -43,10 +43,8 @@ class Parameters(Base):
         min_length=1,
         description="What the code says, byte by byte; beyond ASCII marked as UTF-8.",
     )
-    size: Length = Field(
+    size: Annotated[int, Field(ge=21, le=65_535), LENGTH] = Field(
         300,
-        ge=21,
-        le=65_535,
         description="Side in CSS pixels, margin included, at least 21; or a length as"
         " in 30mm.",
     )
