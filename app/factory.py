@@ -35,6 +35,7 @@ from app.jobs.results import JobResults
 from app.jobs.uploaded_files import UploadedFiles
 from app.jobs.webhooks import DeliveryThreads, open_webhooks
 from app.observability import access_log, metrics
+from app.openapi.openapi_document import Documents
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
 from app.pipeline.idempotency import IdempotencyKeys
@@ -62,6 +63,7 @@ from app.views import (
     jobs,
     media,
     openai,
+    reference,
     sheets,
 )
 from app.views import catalogue as catalogue_view
@@ -197,6 +199,7 @@ def build(
         catalogue_view.blueprint(catalogue, settings),
         health.blueprint(catalogue, store),
         index.blueprint(catalogue),
+        reference.blueprint(Documents(catalogue, settings)),
     ):
         app.register_blueprint(blueprint)
     errors.install(app)

@@ -41,6 +41,7 @@ ROUTES = [
     ("/fonts", "GET, HEAD, OPTIONS"),
     ("/problems", "GET, HEAD, OPTIONS"),
     ("/problems/busy", "GET, HEAD, OPTIONS"),
+    ("/openapi.json", "GET, HEAD, OPTIONS"),
     ("/media/abc.png", "GET, HEAD, OPTIONS"),
     ("/health/live", "GET, HEAD, OPTIONS"),
     ("/health/ready", "GET, HEAD, OPTIONS"),

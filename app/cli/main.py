@@ -24,6 +24,7 @@ from app.cli.options import (
 from app.cli.progress import CLIPPED
 from app.config import BadSetting, Settings, allocator
 from app.image_request import ImageRequest, from_strings
+from app.openapi.openapi_document import build
 from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
@@ -117,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     faces = commands.add_parser("fonts", help="list the families of fonts")
     faces.add_argument("--json", action="store_true", help="as GET /fonts has them")
     faces.set_defaults(run=_fonts)
+    described = commands.add_parser("openapi", help="print what the server answers")
+    described.set_defaults(run=_openapi)
     check = commands.add_parser("doctor", help="say what is wrong and how to mend it")
     check.add_argument(
         "--release",
@@ -259,6 +262,15 @@ def _fonts(options: argparse.Namespace) -> int:
     else:
         print("\n".join(map(_line, families)))
         print(f"{emoji.ARTWORK['name']}: {emoji.ARTWORK['attribution']}")
+    return 0
+
+
+def _openapi(options: argparse.Namespace) -> int:
+    settings = Settings.from_env(os.environ)
+    catalogue = open_catalogue(settings, os.environ)
+    print(json.dumps(build(catalogue, settings), indent=2, ensure_ascii=False))
+    for error in catalogue.broken().values():
+        _complain(str(error))
     return 0
 
 

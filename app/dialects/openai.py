@@ -209,6 +209,11 @@ class _Request(BaseModel):
         }
 
 
+def request_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a request; what else is sent has no effect."""
+    return _Request.model_json_schema()
+
+
 def attempt_of(retry_count: str | None, user_agent: str | None) -> Attempt:
     """Return what a request is to equal ones before it, by what a client says.
 

@@ -36,6 +36,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "catalogue.fonts": "look",
         "catalogue.problems": "look",
         "catalogue.problem_type": "look",
+        "reference.document": "look",
         "health.live": "look",
         "health.ready": "look",
         "health.show_metrics": "administer",

@@ -48,6 +48,7 @@ ROWS = {
     "catalogue.fonts": Route("GET", "/fonts"),
     "catalogue.problems": Route("GET", "/problems"),
     "catalogue.problem_type": Route("GET", "/problems/bad-parameter"),
+    "reference.document": Route("GET", "/openapi.json"),
     "health.live": Route("GET", "/health/live"),
     "health.ready": Route("GET", "/health/ready"),
     "health.show_metrics": Route("GET", "/metrics"),

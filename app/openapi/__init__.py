@@ -1,0 +1,1 @@
+"""What this server answers, as an OpenAPI document."""
