@@ -29,6 +29,7 @@ from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings, budget_of
 from app.jobs.batch_output import BatchOutput
 from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.job_figures import JobSurvey
 from app.jobs.job_ledger import JobLedger, room_bytes
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
@@ -130,8 +131,9 @@ def build(
     drawing = CollectionDrawing(
         pipeline, repository, settings, describe, errors.refused, quotas
     )
+    room_of_jobs = open_room(settings, None, "jobs", durable=True)
     ledger_of_jobs = JobLedger(
-        open_room(settings, None, "jobs", durable=True),
+        room_of_jobs,
         room_bytes(settings),
         settings.jobs_ttl_s,
         settings.workers,
@@ -197,7 +199,9 @@ def build(
         jobs.blueprint(answers, ledger_of_jobs, engine, results, drawing, settings),
         batches.blueprint(answers_of_batches, drawing),
         catalogue_view.blueprint(catalogue, settings),
-        health.blueprint(catalogue, store),
+        health.blueprint(
+            catalogue, store, JobSurvey(ledger_of_jobs, room_of_jobs).gauges
+        ),
         index.blueprint(catalogue),
         reference.blueprint(Documents(catalogue, settings)),
     ):

@@ -103,7 +103,7 @@ def test_a_store_of_another_version_is_not_ready() -> None:
 
     app = Flask(__name__)
     catalogue = Catalogue(Settings())
-    app.register_blueprint(health.blueprint(catalogue, Foreign()))
+    app.register_blueprint(health.blueprint(catalogue, Foreign(), dict))
     answer = app.test_client().get("/health/ready")
 
     assert (answer.status_code, answer.get_json()["status"]) == (503, "unready")

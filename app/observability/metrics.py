@@ -6,11 +6,12 @@ keeps its figures in files there, and any of them answers for all.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from prometheus_client import (
@@ -21,6 +22,8 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from app.observability import multiprocess
 
@@ -148,6 +151,32 @@ _chunks = _counter(
 _webhooks = _counter(
     "webhook_attempts", "Attempts to tell a receiver of a job.", "result"
 )
+# Not of this server but of the jobs in its store, each with its label, if any.
+_OF_JOBS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "jobs": ("Jobs that have not ended, by their state.", ("state",)),
+        "jobs_chunks": (
+            "Chunks of jobs that have not ended: done, begun or waiting.",
+            ("state",),
+        ),
+        "jobs_begun_again": (
+            "Times that a chunk of these was begun again after somebody died with it.",
+            (),
+        ),
+        "jobs_rows_left": ("Rows of these that are in no chunk that is done.", ()),
+        "jobs_rows_per_second": ("Rows of jobs drawn between the last two looks.", ()),
+        "jobs_oldest_queued_seconds": (
+            "Since when the oldest job waits that nobody has begun with.",
+            (),
+        ),
+        "jobs_stalled_seconds": (
+            "For how long the job that stands still the longest has not changed.",
+            (),
+        ),
+        "jobs_seen_seconds": ("How old these figures of jobs are.", ()),
+    }
+)
+_NO_JOBS: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 _ended = _counter(*multiprocess.ENDED)
 _recycled = _counter(
     "workers_recycled", "Workers that were replaced because they outgrew their memory."
@@ -315,9 +344,31 @@ def begin(slots: int, upstreams: Iterable[str] = ()) -> None:
         _calls.labels(upstream, "ok")
 
 
-def exposition() -> bytes:
-    """Return the figures in the text format of MEDIA_TYPE."""
+class _FiguresOfJobs(Collector):
+    """Gauges that no process counts: whoever looks into the store finds the same."""
+
+    def __init__(self, found: Mapping[str, Mapping[str, float]]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for name, values in self._found.items():
+            doc, labels = _OF_JOBS[name]
+            family = GaugeMetricFamily(f"mimeo_{name}", doc, labels=labels)
+            for label, value in values.items():
+                family.add_metric([label] if labels else [], value)
+            yield family
+
+
+def exposition(jobs: Mapping[str, Mapping[str, float]] = _NO_JOBS) -> bytes:
+    """Return the figures in the text format of MEDIA_TYPE.
+
+    `jobs` are those of the jobs in the store, by name and by label's value.
+    """
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    found = CollectorRegistry()
+    found.register(_FiguresOfJobs(jobs))
     if folder is None:
-        return generate_latest(_REGISTRY)
-    return multiprocess.exposition(Path(folder))
+        counted = generate_latest(_REGISTRY)
+    else:
+        counted = multiprocess.exposition(Path(folder))
+    return counted + generate_latest(found)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -26,8 +26,12 @@ _FAULTY = "cannot be used; the server's log says why"
 _FOREIGN = "is of another version; the server's log says why"
 
 
-def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
-    """Return the routes that an orchestrator asks."""
+def blueprint(
+    catalogue: Catalogue,
+    store: Store,
+    gauges: Callable[[], Mapping[str, Mapping[str, float]]],
+) -> Blueprint:
+    """Return the routes that an orchestrator asks; `gauges` are those of the jobs."""
     bp = Blueprint("health", __name__)
     probe = StoreProbe(store)
 
@@ -68,7 +72,8 @@ def blueprint(catalogue: Catalogue, store: Store) -> Blueprint:
     @bp.get("/metrics")
     def show_metrics() -> Response:
         """Return the figures of all workers, for Prometheus."""
-        response = Response(metrics.exposition(), content_type=metrics.MEDIA_TYPE)
+        figures = metrics.exposition(gauges())
+        response = Response(figures, content_type=metrics.MEDIA_TYPE)
         # An old figure would be stored as one of now.
         response.headers["Cache-Control"] = "no-store"
         return response

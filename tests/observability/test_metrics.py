@@ -287,7 +287,7 @@ def test_labels_are_few_and_none_is_somebodys_word(selling: Selling) -> None:
     labels = set(re.findall(r'[{,](\w+)="', text))
     assert labels <= {
         *("le", "reason", "renderer", "result", "room", "status", "upstream"),
-        *("filtered", "form", "outcome", "repair", "version", "phase"),
+        *("filtered", "form", "outcome", "repair", "version", "phase", "state"),
     }
     renderers = set(re.findall(r'renderer="([^"]*)"', text))
     assert renderers <= {"card", "gradient", "paid", "solid"}
@@ -299,7 +299,11 @@ def test_the_page_has_every_metric_with_its_type_and_labels() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|(.*?)\|", page, re.MULTILINE)
     told = {name: (kind, re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
 
-    assert told == {
+    of_jobs = {
+        f"mimeo_{name}": ("gauge", list(labels))
+        for name, (_, labels) in metrics._OF_JOBS.items()
+    }
+    assert told == of_jobs | {
         family.name + ("_total" if family.type == "counter" else ""): (
             family.type,
             list(each._labelnames),
