@@ -6,7 +6,8 @@
     <id>/sizes             of a batch that has ended, the lengths of its files
     <id>/started           when the first chunk was begun
     <id>/attempts/<n>/<k>  somebody began with chunk n for the k-th time; `<k>.clean`
-                           says that they left it because they were told to
+                           says that they left it because they were told to; whether
+                           somebody draws it now says a lock
     <id>/suspects/<row>/<k>  a row was begun with alone, for the k-th time
     <id>/chunks/<n>        the segment of chunk n: it is done when this is there
     <id>/layout            where the bytes of the archive are in all segments
@@ -55,8 +56,6 @@ from app.pipeline.idempotency import KeyReused
 from app.store import Locked, Store, get_or_create, key_for, sees_all
 
 _LOG = logging.getLogger("mimeo.jobs")
-# Where the store has no locks: no chunk takes as long, so its drawer is dead.
-_LEASE_S = 600.0
 # An upload that is not whole by then never will be.
 _UPLOAD_S = 3600.0
 # One caller may have a quarter of the room, those without a key a half together.
@@ -129,6 +128,8 @@ class JobLedger:
         self._guard = Lock()
         self._submitting = Lock()
         self._swept_s = 0.0
+        # Chunks that threads of this process draw.
+        self._drawing: set[str] = set()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._ends: OrderedDict[str, JobEnd] = OrderedDict()
         self._segments: OrderedDict[tuple[str, float], dict[int, Segment]] = (
@@ -254,19 +255,19 @@ class JobLedger:
             yield piece
 
     def _create(self, job: Job) -> Job:
-        # Two submitters at once would both find the same room. Other machines at a
-        # bucket may: it has no bound.
+        # Two submitters at once would both find the same room.
         patience = (0.05 for _ in range(200))
-        with self._submitting, self._store.lock(_SUBMITTING, patience):
-            self._reserve(job)
+        with ExitStack() as stack:
+            if self._limit is not None:
+                stack.enter_context(self._submitting)
+                stack.enter_context(self._store.lock(_SUBMITTING, patience))
+                self._reserve(job, self._limit)
             if self._store.create(f"{job.id}/job.json", job.encode()):
                 return job
         return self.job(job.id)
 
-    def _reserve(self, job: Job) -> None:
+    def _reserve(self, job: Job, limit: int) -> None:
         """Refuse what there is no room for: nothing of a job that began goes."""
-        if self._limit is None:
-            return
         own = anonymous = total = 0
         for other in self.jobs():
             end = self.end(other.id)
@@ -274,11 +275,11 @@ class JobLedger:
             total += size
             own += size if other.account == job.account else 0
             anonymous += size if other.kind == "anonymous" else 0
-        if total + job.reserved > self._limit:
-            raise JobsFull("MIMEO_JOBS_BYTES", self._limit, job.reserved)
-        bounds = [(self._limit // _SHARE, own)]
+        if total + job.reserved > limit:
+            raise JobsFull("MIMEO_JOBS_BYTES", limit, job.reserved)
+        bounds = [(limit // _SHARE, own)]
         if job.kind == "anonymous":
-            bounds.append((self._limit // _ANONYMOUS_SHARE, anonymous))
+            bounds.append((limit // _ANONYMOUS_SHARE, anonymous))
         for most, used in bounds:
             if job.kind != "local" and used + job.reserved > most:
                 left = max(0, most - used)
@@ -453,21 +454,30 @@ class JobLedger:
         folder = f"{job.id}/attempts/{chunk}"
         with ExitStack() as stack:
             try:
-                held = stack.enter_context(self._store.lock(folder, _at_once()))
+                stack.enter_context(self._drawn_here(folder))
+                stack.enter_context(self._store.lock(folder, _at_once()))
             except Locked:
                 yield None
                 return
-            yield self._begin(job, chunk, folder, held=held)
+            yield self._begin(job, chunk, folder)
 
-    def _begin(
-        self, job: Job, chunk: int, folder: str, *, held: bool
-    ) -> ChunkAttempt | None:
+    @contextmanager
+    def _drawn_here(self, folder: str) -> Iterator[None]:
+        """Keep a chunk from other threads: memory has no locks, and needs no more."""
+        with self._guard:
+            if folder in self._drawing:
+                raise Locked
+            self._drawing.add(folder)
+        try:
+            yield
+        finally:
+            self._drawing.discard(folder)
+
+    def _begin(self, job: Job, chunk: int, folder: str) -> ChunkAttempt | None:
         if self._store.has(f"{job.id}/chunks/{chunk}"):
             return None
+        # Whoever has the lock knows that those who had it before are dead.
         begun, unclean = self._attempts(folder)
-        # Who holds the lock knows that whoever had it before is dead.
-        if not held and unclean and self._is_recent(f"{folder}/{max(unclean)}"):
-            return None
         key = f"{folder}/{begun}"
         if not self._store.create(key, orjson.dumps(time.time())):
             return None
@@ -479,10 +489,6 @@ class JobLedger:
         names = {key.rpartition("/")[2] for key, _ in self._store.below(folder)}
         begun = [int(name) for name in names if name.isdigit()]
         return len(begun), [k for k in begun if f"{k}.clean" not in names]
-
-    def _is_recent(self, attempt: str) -> bool:
-        begun = self._moment(attempt)
-        return begun is not None and time.time() < begun + _LEASE_S
 
     def _start(self, job: Job) -> None:
         key = f"{job.id}/started"
@@ -529,12 +535,11 @@ class JobLedger:
 
     def _is_drawn(self, job: Job, chunk: int) -> bool:
         folder = f"{job.id}/attempts/{chunk}"
-        _, unclean = self._attempts(folder)
-        if not unclean:
+        if not self._attempts(folder)[1]:
             return False
         try:
-            with self._store.lock(folder, _at_once()) as held:
-                return not held and self._is_recent(f"{folder}/{max(unclean)}")
+            with self._drawn_here(folder), self._store.lock(folder, _at_once()):
+                return False
         except Locked:
             return True
 

@@ -92,8 +92,9 @@ def open_store(
     """Open a room of the store that `MIMEO_STORE` names, bounded to `limit` bytes.
 
     Without a limit nothing is ever deleted to make room. What a `durable` room of a
-    folder has taken outlives the machine's fall. `swept` is told how many entries, and
-    bytes, went at a time. At most `places` threads call a bucket at a time.
+    folder has taken outlives the machine's fall; in a bucket it has locks. `swept` is
+    told how many entries, and bytes, went at a time. At most `places` threads call a
+    bucket at a time.
     Raises StoreError where the folder cannot be made or written, or the URL of a
     bucket cannot be used, or where a later version of Mimeo has written there; of a
     bucket that shows at the first use, as whether it answers.
@@ -104,7 +105,7 @@ def open_store(
         return BoundedStore(MemoryStore, room, limit, swept)
     if "://" in url:
         _connect(url)
-        return BucketStore(_bucket(url, places), room)
+        return BucketStore(_bucket(url, places), room, leases=durable)
     # First: a later version's folder is left as it is.
     mark_folder(Path(url))
     store = FolderStore(Path(url), room, limit, swept, durable=durable)

@@ -3,15 +3,23 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from functools import partial
 
 import obstore
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import ObjectStore as Backend
 
 from app.store.circuit_breaker import Breaker
+from app.store.lease import Leases
 from app.store.rooms import ObjectStore
-from app.store.store import LeftAlone, StoreError, reason
+from app.store.store import LeftAlone, Pauses, StoreError, fault, reason
 
 _LOG = logging.getLogger("mimeo.store")
 _COOLDOWN_S = 5.0
@@ -52,14 +60,15 @@ class Bucket:
         return self._connected(self._breaker.check)
 
     @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self, *, urgent: bool = False) -> Iterator[None]:
         """Let a call run, and judge the bucket by what it raises.
 
-        Raises LeftAlone, or ConnectionError, where it may not run.
+        An `urgent` one takes no place. Raises LeftAlone, or ConnectionError, where it
+        may not run.
         """
         self._breaker.check()
         probing = self._breaker.state != "closed" and self._probe()
-        with self._place():
+        with nullcontext() if urgent else self._place():
             was = self._breaker.state
             try:
                 with self._breaker.guard(_PROBE_S if probing else 0):
@@ -111,11 +120,34 @@ class Bucket:
 
 
 class BucketStore(ObjectStore):
-    """A room of a bucket, which is bounded by the bucket's own lifecycle rules."""
+    """A room of a bucket, which is bounded by the bucket's own lifecycle rules.
 
-    def __init__(self, bucket: Bucket, room: str) -> None:
+    Where it `leases`, keys can be locked.
+    """
+
+    def __init__(self, bucket: Bucket, room: str, *, leases: bool = False) -> None:
         super().__init__(bucket.open, room)
         self._bucket = bucket
+        # Who renews a lease must not wait for those who only want to read.
+        call = partial(bucket.call, urgent=True)
+        self._leases = Leases(bucket.open, call) if leases else None
+
+    def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
+        """Hold a lease of the key while the body runs, or nothing without leases."""
+        if self._leases is None:
+            return super().lock(key, pauses)
+        return self._hold(self._leases, key, pauses)
+
+    @contextmanager
+    def _hold(self, leases: Leases, key: str, pauses: Pauses) -> Iterator[bool]:
+        path = f"locks/{self._path(key).replace('/', '-')}"
+        try:
+            with closing(pauses):
+                lease = leases.gain(path, pauses)
+        except (BaseError, OSError) as error:
+            raise fault("lock", key, error) from error
+        with leases.kept(lease):
+            yield True
 
     def _below(self, path: str) -> list[tuple[str, int]]:
         with self._bucket.call():

@@ -88,7 +88,8 @@ class Store(Protocol):
 
         While another holds it, `pauses` says how many seconds to sleep before each
         look; it may raise, and Locked is raised where it ends. The body gets False
-        where there are no locks between processes.
+        where there are no locks between processes. A folder's ends with its process; a
+        bucket's some time later, also where its holder lives and is cut off.
         """
 
 

@@ -130,31 +130,12 @@ def test_who_is_told_to_stop_leaves_the_chunk_to_others_at_once(work: Work) -> N
         assert attempt.unclean == 0
 
 
-def test_a_dead_drawers_chunk_is_begun_anew_at_once_in_a_folder(
-    in_folder: Work,
-) -> None:
-    in_folder.die(0, 3)
+def test_a_dead_drawers_chunk_is_begun_anew_at_once(work: Work) -> None:
+    work.die(0, 3)
 
-    with in_folder.ledger.attempt(in_folder.job, 0) as attempt:
+    with work.ledger.attempt(work.job, 0) as attempt:
         assert attempt is not None
         assert attempt.unclean == 3
-
-
-def test_without_locks_a_dead_drawers_chunk_waits_for_the_lease(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    work = Work("memory:", 60)
-    with work.ledger.attempt(work.job, 0) as first:
-        pass
-
-    with work.ledger.attempt(work.job, 0) as soon:
-        pass
-    monkeypatch.setattr("app.jobs.job_ledger._LEASE_S", 0)
-    with work.ledger.attempt(work.job, 0) as late:
-        pass
-
-    work.app.extensions["mimeo"].close()
-    assert first is not None and soon is None and late is not None
 
 
 def test_a_row_that_ends_its_process_is_given_up_alone(
@@ -189,7 +170,6 @@ def test_what_is_no_rows_fault_is_seen_and_tried_again(
     monkeypatch.setattr(work.chunks._drawing, "draw", fail_once)
     with pytest.raises(ZeroDivisionError):
         work.chunks.draw(work.job, 0, Event())
-    monkeypatch.setattr("app.jobs.job_ledger._LEASE_S", 0)
 
     assert work.finish()["counts"]["done"] == 120
 
