@@ -24,6 +24,8 @@ from app.upstream.service_renderer import renderer_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
+    from app.observability.tracing import Tracing
+
 _LOG = logging.getLogger("mimeo.access")
 # Entries of a byte: more than are bought in a day.
 _BUDGETS_BYTES = 1 << 26
@@ -135,29 +137,36 @@ def open_quotas(settings: Settings, shared: TolerantLedger) -> Quotas:
     return Quotas(shared, kept, settings.collections_bytes)
 
 
-def trace(
-    app: "WSGIApplication",
-    settings: Settings,
-    environ: Mapping[str, str],
-    vouches: Callable[["WSGIEnvironment"], bool],
-) -> "WSGIApplication":
-    """Return an app whose requests are traced, if a collector is set.
-
-    `vouches` tells of a request whether it may say which trace it is part of.
-    Raises BadSetting.
-    """
+def open_tracing(settings: Settings, environ: Mapping[str, str]) -> "Tracing | None":
+    """Return what makes spans, if a collector is set; raise BadSetting."""
     if settings.traces is None:
-        return app
+        return None
     try:
         # Not at the top: it is an extra, and takes 0.2 s.
-        from app.observability.tracing import Traced, open_provider
+        from app.observability.tracing import Tracing, open_provider
     except ModuleNotFoundError as error:
         raise BadSetting(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             None,
             "needs the extra: pip install 'mimeo[otel]'",
         ) from error
-    return Traced(app, partial(open_provider, settings.traces, environ), vouches)
+    return Tracing(partial(open_provider, settings.traces, environ))
+
+
+def trace(
+    app: "WSGIApplication",
+    tracing: "Tracing | None",
+    vouches: Callable[["WSGIEnvironment"], bool],
+) -> "WSGIApplication":
+    """Return an app whose requests are traced, where there is what makes spans.
+
+    `vouches` tells of a request whether it may say which trace it is part of.
+    """
+    if tracing is None:
+        return app
+    from app.observability.tracing import Traced
+
+    return Traced(app, tracing, vouches)
 
 
 def report_errors(settings: Settings) -> None:

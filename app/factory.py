@@ -20,6 +20,7 @@ from app.bootstrap import (
     open_room,
     open_secrets,
     open_signer,
+    open_tracing,
     report_errors,
     trace,
 )
@@ -36,6 +37,7 @@ from app.jobs.results import JobResults
 from app.jobs.uploaded_files import UploadedFiles
 from app.jobs.webhooks import DeliveryThreads, open_webhooks
 from app.observability import access_log, metrics
+from app.observability.spans import untraced
 from app.openapi.openapi_document import Documents
 from app.parsing.image import Parser
 from app.pipeline.generation import Generations
@@ -111,6 +113,8 @@ def build(
     PREPARED.bound(min(MOST_REMEMBERED, budget.cache_bytes))
     access_log.configure()
     report_errors(settings)
+    tracing = open_tracing(settings, environ)
+    trace_work = untraced if tracing is None else tracing.work
     store, paid = open_media(settings), open_purchases(settings)
     kept = open_room(settings, settings.collections_bytes, "collections")
     isolation, origins = Sandbox(settings), open_images(settings, open_room)
@@ -140,9 +144,16 @@ def build(
         settings.workers,
     )
     chunks = ChunkDrawing(
-        ledger_of_jobs, drawing, pipeline, catalogue, settings, keys, describe
+        ledger_of_jobs,
+        drawing,
+        pipeline,
+        catalogue,
+        settings,
+        keys,
+        describe,
+        trace_work,
     )
-    webhooks = open_webhooks(settings, shared)
+    webhooks = open_webhooks(settings, shared, trace_work)
     told = () if webhooks is None else (DeliveryThreads(webhooks, ledger_of_jobs).tend,)
     engine = LocalEngine(ledger_of_jobs, chunks, *told)
     results = JobResults(ledger_of_jobs)
@@ -227,6 +238,6 @@ def build(
     outer = (
         ProxyFix(wrapped, x_for=counts, x_proto=counts, x_host=0) if counts else wrapped
     )
-    traced = trace(outer, settings, environ, partial(vouches, settings))
+    traced = trace(outer, tracing, partial(vouches, settings))
     app.wsgi_app = traced  # type: ignore[method-assign, assignment]
     return app

@@ -33,6 +33,7 @@ from app.jobs.job import Job
 from app.jobs.job_ledger import ChunkAttempt, JobLedger
 from app.jobs.results import images_of
 from app.observability import metrics
+from app.observability.spans import TraceWork, untraced
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import RendererError, Undrawable
@@ -84,6 +85,7 @@ class ChunkDrawing:
         settings: Settings,
         keys: KeyRing,
         describe: Describe,
+        trace: TraceWork = untraced,
     ) -> None:
         self._ledger = ledger
         self._drawing = drawing
@@ -92,6 +94,7 @@ class ChunkDrawing:
         self._bounds = bounds_for_jobs(settings)
         self._keys = keys
         self._describe = describe
+        self._trace = trace
         self._collections: OrderedDict[tuple[str, float], Collection] = OrderedDict()
 
     def missing(self, job: Job) -> list[int]:
@@ -127,14 +130,17 @@ class ChunkDrawing:
         with self._ledger.attempt(job, chunk) as attempt:
             if attempt is None:
                 return False
-            try:
-                self._draw(job, chunk, attempt, stopping)
-            except ChunkLeft:
-                metrics.count_chunk("left")
-                self._ledger.leave(attempt)
-            except (CollectionError, JobError, RendererError) as error:
-                # Whatever draws it again would find the same.
-                self._fail(job, error)
+            first, last = job.rows(chunk)
+            about = {"mimeo.job": job.id[:12], "mimeo.rows": str(last - first + 1)}
+            with self._trace("draw chunk", job.trace, about, apart=True):
+                try:
+                    self._draw(job, chunk, attempt, stopping)
+                except ChunkLeft:
+                    metrics.count_chunk("left")
+                    self._ledger.leave(attempt)
+                except (CollectionError, JobError, RendererError) as error:
+                    # Whatever draws it again would find the same.
+                    self._fail(job, error)
             return True
 
     def collection(self, job: Job) -> Collection:

@@ -38,7 +38,8 @@ class Job:
     `address` are who asked, `account` whose it is. `created` is in seconds since the
     epoch; `reserved` the bytes that it is expected to take. The end is told to the
     `webhook`. `batch` is what OpenAI's clients have said of it, where one sent it. What
-    the job `retry_of` has drawn is not drawn again.
+    the job `retry_of` has drawn is not drawn again. `trace` is the `traceparent` of the
+    request that submitted it, where requests are traced.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Job:
     webhook: str | None
     batch: Mapping[str, Any] | None = None
     retry_of: str | None = None
+    trace: str | None = None
 
     @property
     def chunks(self) -> int:

@@ -52,6 +52,7 @@ from app.jobs.errors import (
     UnknownJob,
 )
 from app.jobs.job import Job, digest
+from app.observability.spans import TRACE
 from app.pipeline.idempotency import KeyReused
 from app.store import Locked, Store, get_or_create, key_for, sees_all
 
@@ -197,7 +198,7 @@ class JobLedger:
         for id in _ids(*names):
             kept = self._find(id)
             if kept is None and not self._is_purged(id):
-                kept = self._create(replace(job, id=id))
+                kept = self._create(replace(job, id=id, trace=TRACE.get()))
             if kept is not None:
                 yield kept
 

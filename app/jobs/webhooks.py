@@ -27,6 +27,7 @@ from app.jobs.job import Job
 from app.jobs.job_ledger import JobLedger
 from app.jobs.signature import signed_headers
 from app.observability import metrics
+from app.observability.spans import TraceWork, untraced
 from app.renderer.errors import BadParameter, Fault
 from app.store import Store, StoreError, sees_all
 from app.upstream.errors import (
@@ -71,12 +72,14 @@ _SERVICE = Service(
 class JobEvent:
     """What happened to a job: `type` is like `job.succeeded`.
 
-    `ended` is in seconds since the epoch, `job` the job as `GET /jobs/<id>` shows it.
+    `ended` is in seconds since the epoch, `job` the job as `GET /jobs/<id>` shows it,
+    `trace` the `traceparent` of the request that submitted it.
     """
 
     type: str
     ended: float
     job: Mapping[str, Any]
+    trace: str | None = None
 
     @property
     def id(self) -> str:
@@ -112,10 +115,12 @@ class Webhooks:
         secrets: Callable[[], Sequence[bytes]],
         *,
         local: bool,
+        trace: TraceWork = untraced,
     ) -> None:
         self._hosts = frozenset(each.lower() for each in hosts)
         self._secrets = secrets
         self._local = local
+        self._trace = trace
 
     def check(self, url: str, *, local: bool) -> None:
         """Raise BadParameter where a caller, `local` or not, may not name a URL."""
@@ -182,14 +187,18 @@ class Webhooks:
         body = event.body()
         headers = signed_headers(event.id, timestamp, body, secrets, _origin(target))
         headers["Content-Type"] = "application/json"
+        about = {"mimeo.job": event.job["id"][:12], "mimeo.event": event.type}
         try:
-            received = exchange(
-                requests.Request("POST", target.url, headers, data=body),
-                _SERVICE,
-                Deadline.after(_TOTAL_S),
-                public=target.host not in _LOOPBACK,
-                allowed=None,
-            )
+            with self._trace("tell receiver", event.trace, about) as traceparent:
+                if traceparent is not None:
+                    headers["traceparent"] = traceparent
+                received = exchange(
+                    requests.Request("POST", target.url, headers, data=body),
+                    _SERVICE,
+                    Deadline.after(_TOTAL_S),
+                    public=target.host not in _LOOPBACK,
+                    allowed=None,
+                )
         except UpstreamError as error:
             return _RESULTS.get(type(error), "broken"), None, None
         status = received.status
@@ -253,7 +262,7 @@ class DeliveryThreads:
             end = self._ledger.end(job.id)
             if end is not None:
                 document = self._ledger.document(job)
-                event = JobEvent(f"job.{end.state}", end.at, document)
+                event = JobEvent(f"job.{end.state}", end.at, document, job.trace)
                 log = self._ledger.deliveries(job)
                 due = self._webhooks.deliver(url, event, log)
         except (StoreError, JobError) as error:
@@ -279,12 +288,16 @@ def secrets_of(
     return lambda: [secret_of(store)]
 
 
-def open_webhooks(settings: Settings, store: Store) -> Webhooks | None:
+def open_webhooks(
+    settings: Settings, store: Store, trace: TraceWork = untraced
+) -> Webhooks | None:
     """Return who tells receivers of jobs, or None as `secrets_of` does."""
     found = secrets_of(settings, store)
     if found is None:
         return None
-    return Webhooks(settings.webhook_hosts, found, local=settings.local_callers)
+    return Webhooks(
+        settings.webhook_hosts, found, local=settings.local_callers, trace=trace
+    )
 
 
 _RESULTS: Mapping[type[UpstreamError], str] = {

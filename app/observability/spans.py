@@ -6,8 +6,9 @@ choice of fonts for a text, `draw`, `encode`, and `store` reading and writing th
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from typing import Protocol
 
 from app.observability import metrics
 
@@ -15,6 +16,33 @@ from app.observability import metrics
 Noted = tuple[str, float, int]
 # Of the request that this thread works on; None in threads that work for several.
 _CURRENT: ContextVar[list[Noted] | None] = ContextVar("spans", default=None)
+# The `traceparent` of the request that this thread works on, where it is traced.
+TRACE: ContextVar[str | None] = ContextVar("trace", default=None)
+
+
+class TraceWork(Protocol):
+    """Makes spans of work that no request waits for."""
+
+    def __call__(
+        self,
+        name: str,
+        cause: str | None,
+        about: Mapping[str, str],
+        *,
+        apart: bool = False,
+    ) -> AbstractContextManager[str | None]:
+        """Make a span of the body, which gets its `traceparent`.
+
+        `cause` is that of the request behind it: the span is within its trace, or
+        `apart` and linked to it.
+        """
+
+
+def untraced(
+    name: str, cause: str | None, about: Mapping[str, str], *, apart: bool = False
+) -> AbstractContextManager[str | None]:
+    """Make no span; the body gets its cause."""
+    return nullcontext(cause)
 
 
 def begin() -> None:

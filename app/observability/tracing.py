@@ -1,7 +1,8 @@
 """Traces of requests, for an OpenTelemetry collector; needs the extra `otel`.
 
 A request is a span from its head to the last byte of its body, the phases of a picture
-and the sending of a body are spans within it. No path, query or address is in them.
+and the sending of a body are spans within it. What is drawn and sent for a job later is
+linked to the request that submitted it. No path, query or address is in them.
 """
 
 import os
@@ -9,18 +10,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import (
+    Link,
     Span,
     SpanKind,
     Status,
     StatusCode,
     Tracer,
+    get_current_span,
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -55,34 +60,80 @@ def open_provider(endpoint: str, environ: Mapping[str, str]) -> TracerProvider:
     return provider
 
 
-class Traced:
-    """A WSGI app whose requests are spans.
+class Tracing:
+    """Makes spans; may be used by several threads.
 
-    A request is part of the caller's trace where `vouches` says that it may be, else a
-    trace of its own: a stranger could put requests into others' traces, or out of all.
-    `provide` is called at the first request: a worker that forks before has no threads.
+    `provide` is called at the first: a worker that forks before has no threads.
     """
 
-    def __init__(
-        self,
-        app: "WSGIApplication",
-        provide: Callable[[], TracerProvider],
-        vouches: Callable[["WSGIEnvironment"], bool],
-    ) -> None:
-        self._app = app
+    def __init__(self, provide: Callable[[], TracerProvider]) -> None:
         self._provide = provide
-        self._vouches = vouches
         self._guard = threading.Lock()
         self._opened: Tracer | None = None
 
     @property
-    def _tracer(self) -> Tracer:
+    def tracer(self) -> Tracer:
+        """Return what begins spans."""
         if self._opened is None:
             with self._guard:
                 # Asked again: another thread may have been first.
                 if self._opened is None:
                     self._opened = self._provide().get_tracer("mimeo")
         return self._opened
+
+    @contextmanager
+    def work(
+        self,
+        name: str,
+        cause: str | None,
+        about: Mapping[str, str],
+        *,
+        apart: bool = False,
+    ) -> Iterator[str | None]:
+        """Make a span of the body, as app.observability.spans.TraceWork says."""
+        given = {} if cause is None else {"traceparent": cause}
+        context = _PROPAGATOR.extract(given, Context())
+        links: tuple[Link, ...] = ()
+        if apart:
+            # A job of 2,000 chunks would be a trace that nobody can look at.
+            submitted = get_current_span(context).get_span_context()
+            links = (Link(submitted),) if submitted.is_valid else ()
+            context = Context()
+        kind = SpanKind.CONSUMER if apart else SpanKind.CLIENT
+        span = self.tracer.start_span(name, context, kind, dict(about), links)
+        try:
+            yield traceparent(span)
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise
+        finally:
+            span.end()
+
+
+def traceparent(span: Span) -> str:
+    """Return how W3C Trace Context names a span."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, set_span_in_context(span, Context()))
+    return carrier["traceparent"]
+
+
+class Traced:
+    """A WSGI app whose requests are spans.
+
+    A request is part of the caller's trace where `vouches` says that it may be, else a
+    trace of its own: a stranger could put requests into others' traces, or out of all.
+    """
+
+    def __init__(
+        self,
+        app: "WSGIApplication",
+        tracing: Tracing,
+        vouches: Callable[["WSGIEnvironment"], bool],
+    ) -> None:
+        self._app = app
+        self._tracing = tracing
+        self._vouches = vouches
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -100,7 +151,7 @@ class Traced:
         if given and not self._vouches(environ):
             given = {}
         parent = _PROPAGATOR.extract(given)
-        span = self._tracer.start_span(method, parent, SpanKind.SERVER)
+        span = self._tracing.tracer.start_span(method, parent, SpanKind.SERVER)
         span.set_attribute("http.request.method", method)
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Any:
@@ -110,12 +161,15 @@ class Traced:
                 span.set_status(Status(StatusCode.ERROR))
             return start_response(status, headers, exc_info)
 
+        submitting = spans.TRACE.set(traceparent(span))
         try:
             body = self._app(environ, start)
         except BaseException:
             span.set_status(Status(StatusCode.ERROR))
             span.end()
             raise
+        finally:
+            spans.TRACE.reset(submitting)
         _describe(span, environ)
         for phase, seconds, ended_ns in spans.noted():
             self._child(span, phase, ended_ns - round(seconds * 1e9), ended_ns)
@@ -129,7 +183,8 @@ class Traced:
 
     def _child(self, span: Span, name: str, start_ns: int, end_ns: int) -> None:
         within = set_span_in_context(span)
-        self._tracer.start_span(name, within, start_time=start_ns).end(end_ns)
+        tracer = self._tracing.tracer
+        tracer.start_span(name, within, start_time=start_ns).end(end_ns)
 
 
 class _TracedBody:

@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from tests.gunicorn_server import ROOT, Server, serve
+from tests.jobs.receiver import receiving
 from tests.nginx_server import in_front
 from tests.observability.test_metrics import wait_until
 from tests.test_services import serving
@@ -216,6 +217,44 @@ def test_a_streamed_body_is_a_part_of_its_request(server, collector) -> None:
     assert inner["send"].start_time_unix_nano < begun_ns
     assert inner["send"].end_time_unix_nano > begun_ns
     assert span.end_time_unix_nano == inner["send"].end_time_unix_nano
+
+
+def test_work_for_a_job_is_linked_to_the_request_that_submitted_it(
+    server: Server, collector: Collector
+) -> None:
+    with receiving(204) as receiver:
+        items = [{"title": f"{PROMPT} {number}"} for number in range(30)]
+        sent = {"renderer": "card", "items": items, "webhook": receiver.url}
+        json_type = {"Content-Type": "application/json"}
+        reply = server.ask(
+            "/jobs", "POST", json.dumps(sent).encode(), CALLED | json_type
+        )
+        wait_until(lambda: bool(receiver.got), 60)
+        named = ("draw chunk", "tell receiver")
+
+        def of_the_job() -> dict[str, list[Any]]:
+            id = json.loads(reply.body)["id"][:12]
+            found: dict[str, list[Any]] = {name: [] for name in named}
+            for span in collector.spans():
+                if attributes(span).get("mimeo.job") == id:
+                    found[span.name].append(span)
+            return found
+
+        wait_until(lambda: all(of_the_job().values()))
+
+    submitted, _ = collector.of(reply.headers["X-Request-ID"])
+    chunks, (told,) = of_the_job().values()
+    for chunk in chunks:
+        (link,) = chunk.links
+        assert (link.trace_id, link.span_id) == (submitted.trace_id, submitted.span_id)
+        assert (chunk.parent_span_id, chunk.trace_id.hex() == TRACE) == (b"", False)
+    assert sum(int(attributes(chunk)["mimeo.rows"]) for chunk in chunks) == 30
+    assert (told.trace_id.hex(), told.parent_span_id) == (TRACE, submitted.span_id)
+    assert attributes(told)["mimeo.event"] == "job.succeeded"
+    # The receiver's own spans are parts of the trace, too.
+    (got,) = receiver.got
+    assert got.headers["traceparent"] == f"00-{TRACE}-{told.span_id.hex()}-01"
+    assert all(PROMPT not in str(request) for request in collector.received)
 
 
 def test_no_span_has_a_word_of_a_caller(server, collector) -> None:
