@@ -15,10 +15,10 @@ _START_S = 60
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
+def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
     """Yield the base URL of a server that has one bucket, `bucket`."""
-    ports = _free_ports(2 * len(_SERVERS))
-    options = [f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    ports = _free_ports(address, 2 * len(_SERVERS))
+    options = [f"-dir={folder}", f"-ip={address}", f"-ip.bind={address}"]
     for name, port, grpc in zip(_SERVERS, ports[::2], ports[1::2], strict=True):
         options += [f"-{name}.port={port}", f"-{name}.port.grpc={grpc}"]
     options += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"]
@@ -29,7 +29,7 @@ def serving(folder: Path) -> Iterator[str]:
     with open(folder / "log", "wb") as log:
         server = subprocess.Popen([weed, "server", *options], stdout=log, stderr=log)
     try:
-        url = f"http://127.0.0.1:{ports[0]}"
+        url = f"http://{address}:{ports[0]}"
         _make_bucket(f"{url}/bucket", folder / "log")
         yield url
     finally:
@@ -41,9 +41,9 @@ def serving(folder: Path) -> Iterator[str]:
                 left.unlink()
 
 
-def _free_ports(count: int) -> list[int]:
+def _free_ports(address: str, count: int) -> list[int]:
     with ExitStack() as stack:
-        sockets = [create_server(("127.0.0.1", 0)) for _ in range(count)]
+        sockets = [create_server((address, 0)) for _ in range(count)]
         return [stack.enter_context(each).getsockname()[1] for each in sockets]
 
 

@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _BLOCK = 1 << 16
+_REFUSAL = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Unsteady:
     """Hands connections on to `target`, or does as `mode` says.
 
     `silent` accepts and never answers; `closing` hangs up; `stalling` answers half of
-    what it should. `accepted` counts the connections of each mode.
+    what it should; `refusing` answers 503. `accepted` counts the connections of each
+    mode. It listens at `address`.
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], address: str = "127.0.0.1") -> None:
         self.mode = "passing"
         self.accepted: dict[str, int] = {}
         self._target = target
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((address, 0), backlog=512)
+        self.url = f"http://{address}:{self._listener.getsockname()[1]}"
 
     def turn(self, mode: str) -> None:
         """Change what is done, with connections that are open as well."""
@@ -63,6 +65,9 @@ class Unsteady:
                 self.accepted[mode] = self.accepted.get(mode, 0) + 1
                 if mode == "closing":
                     break
+                if mode == "refusing":
+                    self._refuse(client)
+                    break
                 if mode == "stalling":
                     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")
                 if mode != "passing":
@@ -78,6 +83,13 @@ class Unsteady:
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
 
+    def _refuse(self, client: socket.socket) -> None:
+        client.sendall(_REFUSAL)
+        client.shutdown(socket.SHUT_WR)
+        # Closed with bytes unread, it would be reset, answer and all.
+        while client.recv(_BLOCK):
+            pass
+
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while block := source.recv(_BLOCK):
@@ -88,9 +100,9 @@ class Unsteady:
 
 
 @contextmanager
-def unsteady(target: tuple[str, int]) -> Iterator[Unsteady]:
-    """Run such a server in front of an address."""
-    server = Unsteady(target)
+def unsteady(target: tuple[str, int], address: str = "127.0.0.1") -> Iterator[Unsteady]:
+    """Run such a server in front of another."""
+    server = Unsteady(target, address)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

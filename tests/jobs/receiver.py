@@ -50,11 +50,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def receiving(
-    *statuses: int, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    *statuses: int,
+    context: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> Iterator[Receiver]:
     """Run a receiver that answers with these statuses, one after the other."""
     handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     scheme = "http"
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
