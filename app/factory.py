@@ -29,11 +29,12 @@ from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings, budget_of
 from app.jobs.batch_output import BatchOutput
+from app.jobs.celery_engine import open_engine
 from app.jobs.chunk_drawing import ChunkDrawing
 from app.jobs.job_figures import JobSurvey
 from app.jobs.job_ledger import JobLedger, room_bytes
-from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
+from app.jobs.turns import JobTurns
 from app.jobs.uploaded_files import UploadedFiles
 from app.jobs.webhooks import DeliveryThreads, open_webhooks
 from app.observability import access_log, metrics
@@ -154,7 +155,8 @@ def build(
     )
     webhooks = open_webhooks(settings, shared, trace_work)
     told = () if webhooks is None else (DeliveryThreads(webhooks, ledger_of_jobs).tend,)
-    engine = LocalEngine(ledger_of_jobs, chunks, *told)
+    turns = partial(JobTurns, ledger_of_jobs, chunks, *told)
+    engine = open_engine(settings, ledger_of_jobs, turns)
     results = JobResults(ledger_of_jobs)
     answers = jobs.JobAnswers(
         ledger_of_jobs,

@@ -25,6 +25,7 @@ WEB = {"app", "factory", "views", "delivery"}
 FREE = {"app/collection/ingest/multipart.py", "app/parsing/accept.py"}
 # Packages that these modules alone may import.
 ONLY = {
+    "celery": {"app/jobs/carrier.py"},
     "gunicorn": {"app/cli/server.py", "app/serving/worker.py"},
     "prometheus_client": {
         *("app/observability/metrics.py", "app/observability/multiprocess.py"),

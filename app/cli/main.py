@@ -102,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         help="development: edits of templates and code show at the next request",
     )
     serve.set_defaults(run=_serve)
+    worker = commands.add_parser("worker", help="draw the jobs of other servers")
+    worker.set_defaults(run=_worker)
     # Options of these two are the renderer's own, so argparse passes them on.
     for name, run, text in (
         ("render", _render, "make one image"),
@@ -163,6 +165,12 @@ def _serve(options: argparse.Namespace) -> int:
 
     server.serve(settings, fixed=bool(os.environ.get("PORT")))
     return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from app.cli import job_worker
+
+    return job_worker.run(Settings.from_env(os.environ))
 
 
 def _render(arguments: Sequence[str]) -> int:

@@ -1,5 +1,7 @@
 """`python -m app.cli.start`: gunicorn, once the settings are known to be right.
 
+With `worker` it draws the jobs of other machines' servers in its place.
+
 Gunicorn reads WEB_CONCURRENCY while it is imported, before any file of ours, and meets
 an empty one with a traceback.
 """
@@ -8,13 +10,16 @@ import os
 import sys
 from collections.abc import Sequence
 
+from app.cli import job_worker
 from app.config import BadSetting, Settings
 
 
 def main(arguments: Sequence[str]) -> int:
     """Become gunicorn with these arguments; return 2 where a setting is wrong."""
     try:
-        Settings.from_env(os.environ)
+        settings = Settings.from_env(os.environ)
+        if list(arguments) == ["worker"]:
+            return job_worker.run(settings)
     except BadSetting as error:
         print(f"mimeo: {error}", file=sys.stderr)
         return 2

@@ -351,6 +351,12 @@ class Settings:
         variable="REDIS_URL",
         repr=False,
     )
+    broker_url: str | None = _setting(
+        None,
+        str,
+        "Redis or RabbitMQ by which workers hear of jobs; REDIS_URL by default.",
+        repr=False,
+    )
     traces: str | None = _setting(
         None,
         str,

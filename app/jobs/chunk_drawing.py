@@ -121,15 +121,23 @@ class ChunkDrawing:
             return []
         return [chunk for chunk in range(job.chunks) if chunk not in done]
 
-    def draw(self, job: Job, chunk: int, stopping: Event) -> bool:
+    def draw(
+        self,
+        job: Job,
+        chunk: int,
+        stopping: Event,
+        begun: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Draw a chunk, unless another does; return whether it was begun.
 
         It is left where `stopping` is set or the job is cancelled. What is wrong with
-        all of the job ends it. Raises StoreError.
+        all of the job ends it. `begun` is called once nobody else can have it. Raises
+        StoreError.
         """
         with self._ledger.attempt(job, chunk) as attempt:
             if attempt is None:
                 return False
+            begun()
             first, last = job.rows(chunk)
             about = {"mimeo.job": job.id[:12], "mimeo.rows": str(last - first + 1)}
             with self._trace("draw chunk", job.trace, about, apart=True):

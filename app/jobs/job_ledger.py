@@ -73,6 +73,9 @@ _PURGED = key_for("purged jobs")
 _SWEEP_S = 3600.0
 # Bytes that are copied at a time.
 _PIECE = 1 << 20
+# When a machine that does nothing but draw jobs last said that it is there.
+_ATTENDED = key_for("workers of jobs")
+_ATTENDED_S = 60.0
 _IN_FOLDER, _IN_MEMORY = 10 << 30, 256 << 20
 T = TypeVar("T")
 
@@ -558,6 +561,15 @@ class JobLedger:
             return False
         _LOG.info("job %s %s: %s images, %s failed", job.id[:12], state, done, failed)
         return True
+
+    def attend(self) -> None:
+        """Say that jobs are drawn here; to be repeated every 15 seconds."""
+        self._store.put(_ATTENDED, orjson.dumps(time.time()))
+
+    def is_attended(self) -> bool:
+        """Tell whether somebody said so within a minute."""
+        said = self._moment(_ATTENDED)
+        return said is not None and time.time() < said + _ATTENDED_S
 
     def deliveries(self, job: Job) -> DeliveryLog:
         """Return the attempts to tell a receiver of the end."""

@@ -6,12 +6,11 @@ look of any worker finds the chunks that have no result.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from threading import Event, Lock, Thread
 
-from app.jobs.chunk_drawing import ChunkDrawing
-from app.jobs.job import Job
 from app.jobs.job_ledger import JobLedger
+from app.jobs.turns import JobTurns
 from app.store import StoreError
 
 _LOG = logging.getLogger("mimeo.jobs")
@@ -22,26 +21,15 @@ _CLOSE_S = 10.0
 
 
 class LocalEngine:
-    """Draws the chunks of open jobs in turns, one chunk of this process at a time.
+    """Draws the chunks of open jobs in turns, one chunk of this process at a time."""
 
-    `tell` is called with every job that has ended, again and again.
-    """
-
-    def __init__(
-        self,
-        ledger: JobLedger,
-        drawing: ChunkDrawing,
-        tell: Callable[[Job], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, ledger: JobLedger, turns: JobTurns) -> None:
         self._ledger = ledger
-        self._drawing = drawing
-        self._tell = tell
+        self._turns = turns
         self._stopping = Event()
         self._wake = Event()
         self._guard = Lock()
         self._thread: Thread | None = None
-        # The job that was looked at last: those behind it are next.
-        self._last = (0.0, "")
         self._drawn = 0
 
     def enqueue(self, id: str) -> None:
@@ -91,27 +79,7 @@ class LocalEngine:
                 self._wake.wait(_LOOK_S)
 
     def _look(self) -> bool:
-        """Draw one chunk, of the job behind the last; return whether there was one."""
-        jobs, over = [], set()
-        for job in self._ledger.jobs():
-            if self._ledger.end(job.id) is None:
-                jobs.append(job)
-            elif self._ledger.is_over(job.id):
-                over.add(job.id)
-            else:
-                self._tell(job)
-        # What a retry takes over is kept until that has ended.
-        for id in over - {job.retry_of for job in jobs}:
-            self._ledger.delete(id)
-        for job in sorted(
-            jobs, key=lambda j: ((j.created, j.id) <= self._last, j.created)
-        ):
-            # Before: whatever becomes of this one, the next look begins behind it.
-            self._last = job.created, job.id
-            for chunk in self._drawing.missing(job):
-                if self._drawing.draw(job, chunk, self._stopping):
-                    self._drawn += 1
-                    return True
-            if self._ledger.end(job.id) is not None:
-                self._tell(job)
-        return False
+        """Draw one chunk; return whether there was one."""
+        drawn = self._turns.draw(self._stopping)
+        self._drawn += drawn
+        return drawn

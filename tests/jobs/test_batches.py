@@ -366,7 +366,7 @@ def test_of_a_cancelled_batch_there_is_what_was_drawn(open_batches: Open) -> Non
     made = submit(client, sent)
     engine = app.extensions["mimeo.jobs"]
     job = engine._ledger.job(made["id"].removeprefix("batch_"))
-    engine._drawing.draw(job, 0, Event())
+    engine._turns._drawing.draw(job, 0, Event())
 
     first = client.post(f"/v1/batches/{made['id']}/cancel")
     begin(app)

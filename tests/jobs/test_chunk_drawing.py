@@ -35,7 +35,7 @@ class Work:
         engine.start = lambda: None
         self.engine = engine
         self.ledger: JobLedger = engine._ledger
-        self.chunks: ChunkDrawing = engine._drawing
+        self.chunks: ChunkDrawing = engine._turns._drawing
         items = [{"seed": f"row {number}", "size": 32} for number in range(count)]
         body = {"renderer": "identicon", "items": items}
         answer = self.app.test_client().post("/jobs", json=body)

@@ -38,7 +38,7 @@ def test_a_chunk_that_is_spoilt_before_the_end_is_drawn_again(
     engine = app.extensions["mimeo.jobs"]
     ledger = engine._ledger
     job = ledger.job(place.rpartition("/")[2])
-    assert engine._drawing.draw(job, 1, engine._stopping)
+    assert engine._turns._drawing.draw(job, 1, engine._stopping)
     spoil(entry(tmp_path / "store", place, "chunks/1"))
 
     draw(app)

@@ -425,14 +425,14 @@ def test_a_job_that_fails_again_and_again_keeps_no_other_waiting(
     bad = client.post("/jobs", json=rows(60)).headers["Location"]
     good = client.post("/jobs", json=rows(61)).headers["Location"]
     engine = app.extensions["mimeo.jobs"]
-    draw = engine._drawing.draw
+    draw = engine._turns._drawing.draw
 
     def fail(job: Any, *given: Any) -> bool:
         if job.id == bad.rpartition("/")[2]:
             raise ZeroDivisionError("a mistake")
         return bool(draw(job, *given))
 
-    monkeypatch.setattr(engine._drawing, "draw", fail)
+    monkeypatch.setattr(engine._turns._drawing, "draw", fail)
     monkeypatch.setattr("app.jobs.local_engine._LOOK_S", 0.01)
     del engine.start
     engine.start()

@@ -39,7 +39,7 @@ def resume(app: Flask) -> None:
 def drawn(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return a list that grows by each request that an app draws for a job."""
     asked: list[Any] = []
-    pipeline = app.extensions["mimeo.jobs"]._drawing._pipeline
+    pipeline = app.extensions["mimeo.jobs"]._turns._drawing._pipeline
     submit = pipeline.submit
 
     def note(request: Any, *given: Any, **named: Any) -> Any:
@@ -189,7 +189,7 @@ def test_a_retry_that_would_fail_again_is_refused(
     place = failed(squares())
     app = open_app()
     client = app.test_client()
-    chunks = app.extensions["mimeo.jobs"]._drawing
+    chunks = app.extensions["mimeo.jobs"]._turns._drawing
     job = app.extensions["mimeo.jobs"]._ledger.job(place.rpartition("/")[2])
     opened = type(chunks.collection(job))
     monkeypatch.setattr(opened, "edition_is_current", False)

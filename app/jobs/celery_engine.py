@@ -1,0 +1,238 @@
+"""Jobs on many machines: a server rings, and workers draw.
+
+A server draws chunks by itself only while no worker is there, so that no job waits
+for somebody who never comes.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from threading import Event, Lock, Thread, Timer
+from typing import TYPE_CHECKING
+
+from app.config import BadSetting, Settings
+from app.jobs.errors import JobError
+from app.jobs.job_ledger import JobLedger
+from app.jobs.local_engine import LocalEngine
+from app.jobs.turns import JobTurns
+from app.store import StoreError
+
+if TYPE_CHECKING:
+    from app.jobs.carrier import Carrier
+
+_LOG = logging.getLogger("mimeo.jobs")
+_REDIS, _BROKERS = ("redis://", "rediss://"), ("redis", "rediss", "amqp", "amqps")
+_EXTRA = "pip install 'mimeo[jobs]'"
+# So many workers begin with a job at one moment; each of them rings for the next.
+_BELLS = 8
+# A worker says so often that it is there, and looks for work that nobody rang for at
+# every second time.
+_BEAT_S = 15.0
+# So long a list of jobs counts.
+_FRESH_S = 5.0
+# Platforms kill 30 s after they asked to stop: be gone before.
+_STOP_S = 18.0
+
+
+def broker_of(settings: Settings) -> str | None:
+    """Return the URL of the broker by which jobs are told to workers, or None."""
+    if settings.broker_url is not None:
+        return settings.broker_url
+    url = settings.redis_url
+    return url if url is not None and url.startswith(_REDIS) else None
+
+
+def lack_of(settings: Settings) -> str | None:
+    """Say what is missing for workers elsewhere, or None."""
+    if broker_of(settings) is None:
+        return "neither MIMEO_BROKER_URL nor REDIS_URL names a broker"
+    if settings.store in ("memory:", "none"):
+        return "MIMEO_STORE is nothing that another process sees"
+    if find_spec("celery") is None or find_spec("redis") is None:
+        return f"it needs the extra: {_EXTRA}"
+    return None
+
+
+def open_engine(
+    settings: Settings,
+    ledger: JobLedger,
+    turns: "Callable[..., JobTurns]",
+) -> LocalEngine:
+    """Return what has jobs drawn: workers elsewhere, if there is a broker.
+
+    `turns` is called with options of JobTurns. Raises BadSetting.
+    """
+    url = broker_of(settings)
+    if settings.broker_url is not None:
+        if settings.broker_url.partition("://")[0] not in _BROKERS:
+            # Without the value, which may hold a password.
+            reason = "must be redis://, rediss://, amqp:// or amqps://"
+            raise BadSetting("MIMEO_BROKER_URL", None, reason)
+        if find_spec("celery") is None:
+            reason = f"needs the extra: {_EXTRA}"
+            raise BadSetting("MIMEO_BROKER_URL", None, reason)
+    if url is None or lack_of(settings) is not None:
+        return LocalEngine(ledger, turns())
+
+    def open_carrier() -> "Carrier":
+        from app.jobs.carrier import Carrier
+
+        return Carrier(url)
+
+    return CeleryEngine(ledger, turns(fresh_s=_FRESH_S, lots=True), open_carrier)
+
+
+class CeleryEngine(LocalEngine):
+    """Rings for jobs, and draws them only while no worker is there.
+
+    `open_carrier` is called at the first job: what it imports takes time and memory.
+    """
+
+    def __init__(
+        self,
+        ledger: JobLedger,
+        turns: JobTurns,
+        open_carrier: "Callable[[], Carrier]",
+    ) -> None:
+        super().__init__(ledger, turns)
+        self._open_carrier = open_carrier
+        self._carrier: Carrier | None = None
+        self._asked = Lock()
+        self._ids: list[str] = []
+
+    def enqueue(self, id: str) -> None:
+        """Say that a job was submitted or cancelled; nobody waits for the broker."""
+        with self._asked:
+            self._ids.append(id)
+        super().enqueue(id)
+
+    def _look(self) -> bool:
+        self._tell()
+        if not self._turns.open_jobs() or self._ledger.is_attended():
+            return False
+        return super()._look()
+
+    def worker(self) -> "JobWorker":
+        """Return what draws the jobs of this ledger in a process of its own."""
+        return JobWorker(self._ledger, self._turns, self._open_carrier())
+
+    def _tell(self) -> None:
+        from app.jobs.carrier import CarrierError
+
+        with self._asked:
+            ids, self._ids = self._ids, []
+        try:
+            for id in ids:
+                if self._carrier is None:
+                    self._carrier = self._open_carrier()
+                self._carrier.ring(self._bells(id))
+        except CarrierError as error:
+            # Workers look by themselves, too.
+            _LOG.warning("jobs: %s", error)
+
+    def _bells(self, id: str) -> int:
+        try:
+            return min(self._ledger.job(id).chunks, _BELLS)
+        except JobError:
+            # It was deleted meanwhile.
+            return 0
+
+
+class JobWorker:
+    """A process that draws chunks, as messages or its own looks tell it to.
+
+    Of each job `threads` chunks at a time; one alone would leave cores without work
+    while it is begun and ended.
+    """
+
+    def __init__(
+        self, ledger: JobLedger, turns: JobTurns, carrier: "Carrier", threads: int = 2
+    ) -> None:
+        self._ledger = ledger
+        self._turns = turns
+        self._carrier = carrier
+        self._threads = threads
+        self._stopping = Event()
+        self._guard = Lock()
+        self._busy = 0
+        self._begun = 0
+
+    def warnings(self) -> list[str]:
+        """Say what is wrong with the broker."""
+        return self._carrier.warnings()
+
+    def run(self) -> None:
+        """Draw until SIGTERM or SIGINT; what is begun then is left for others."""
+        Thread(target=self._keep, name="mimeo-jobs", daemon=True).start()
+        self._carrier.listen(self._heard, self._stop, self._threads)
+        self._stopping.set()
+
+    def _heard(self) -> None:
+        """Draw a chunk, and ring for the next before."""
+        with self._guard:
+            self._busy += 1
+        try:
+            if not self._stopping.is_set():
+                self._draw()
+            if self._stopping.is_set():
+                # Again, and then this message is acknowledged: whoever is killed in
+                # between has sent one too many, which is harmless.
+                self._ring()
+        finally:
+            with self._guard:
+                self._busy -= 1
+
+    def _draw(self) -> bool:
+        try:
+            return self._turns.draw(self._stopping, self._begin)
+        except StoreError as error:
+            _LOG.warning("jobs: %s", error)
+        except Exception:
+            # Of one chunk: the attempt is not clean, and so counted.
+            _LOG.exception("a chunk of a job could not be drawn")
+        return False
+
+    def _begin(self) -> None:
+        with self._guard:
+            self._begun += 1
+        self._ring()
+
+    def _ring(self) -> bool:
+        from app.jobs.carrier import CarrierError
+
+        try:
+            self._carrier.ring()
+        except CarrierError as error:
+            _LOG.warning("jobs: %s", error)
+            return False
+        return True
+
+    def _keep(self) -> None:
+        """Say that this worker is there, and look for what no message tells of."""
+        seen = looks = 0
+        while not self._stopping.is_set():
+            try:
+                self._ledger.attend()
+                looks += 1
+                idle = self._busy == 0 and self._begun == seen
+                if looks % 2 and idle and self._turns.open_jobs(anew=True):
+                    # Where the broker is gone this thread draws, and goes on so.
+                    while not self._ring() and self._draw():
+                        self._ledger.attend()
+                seen = self._begun
+            except StoreError as error:
+                _LOG.warning("jobs: %s", error)
+            self._stopping.wait(_BEAT_S)
+
+    def _stop(self) -> None:
+        """Leave chunks between two images; be gone in time even where one hangs."""
+        self._stopping.set()
+        last = Timer(_STOP_S, self._leave)
+        last.daemon = True
+        last.start()
+
+    def _leave(self) -> None:
+        _LOG.warning("jobs: an image takes too long, its chunk is left as it is")
+        self._ring()
+        os._exit(0)

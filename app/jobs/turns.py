@@ -1,0 +1,123 @@
+"""Whose chunk is next: callers take turns, and so do the jobs of one caller.
+
+Whatever runs an engine looks here, and so does by the way what nobody else would:
+deletes what is kept no longer, writes ends down, and has receivers told.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from threading import Event, Lock
+
+from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.errors import JobError
+from app.jobs.job import Job
+from app.jobs.job_ledger import JobLedger
+
+_LOG = logging.getLogger("mimeo.jobs")
+# Of a job that many draw, each begins within so many of the first chunks, by lot: of
+# those that others hold each takes a request to a bucket.
+_AHEAD = 16
+
+
+class JobTurns:
+    """Finds the next chunk and draws it; may be used by several threads.
+
+    `tell` is called with every job that has ended, again and again. The list of jobs
+    is read anew after `fresh_s` seconds, and where it holds no chunk that is free.
+    With `lots` chunks are drawn in no order.
+    """
+
+    def __init__(
+        self,
+        ledger: JobLedger,
+        drawing: ChunkDrawing,
+        tell: Callable[[Job], None] = lambda _: None,
+        *,
+        fresh_s: float = 0.0,
+        lots: bool = False,
+    ) -> None:
+        self._ledger = ledger
+        self._drawing = drawing
+        self._tell = tell
+        self._fresh_s = fresh_s
+        self._ahead = _AHEAD if lots else 1
+        self._guard = Lock()
+        self._open: list[Job] = []
+        self._read_s = float("-inf")
+        self._count = 0
+        # In which order callers and jobs had their last turns.
+        self._served: dict[str, int] = {}
+
+    def draw(self, stopping: Event, begun: Callable[[], None] = lambda: None) -> bool:
+        """Draw one chunk; return whether there was one that is free.
+
+        `begun` is called when nobody else can have it any more. Raises StoreError.
+        """
+        known = self.open_jobs()
+        if self._draw(known, stopping, begun):
+            return True
+        jobs = self.open_jobs(anew=True) if self._fresh_s else known
+        return jobs is not known and self._draw(jobs, stopping, begun)
+
+    def open_jobs(self, *, anew: bool = False) -> list[Job]:
+        """Return the jobs that have not ended; see to those that have."""
+        with self._guard:
+            now_s = time.monotonic()
+            if not anew and now_s < self._read_s + self._fresh_s:
+                return self._open
+            self._read_s = now_s
+        found, over = [], set()
+        for job in self._ledger.jobs():
+            if self._ledger.end(job.id) is None:
+                found.append(job)
+            elif self._ledger.is_over(job.id):
+                over.add(job.id)
+            else:
+                self._tell(job)
+        # What a retry takes over is kept until that has ended.
+        for id in over - {job.retry_of for job in found}:
+            self._ledger.delete(id)
+        with self._guard:
+            self._open = found
+            kept = {name for job in found for name in (job.id, job.account)}
+            self._served = {n: at for n, at in self._served.items() if n in kept}
+        return found
+
+    def _draw(
+        self, jobs: list[Job], stopping: Event, begun: Callable[[], None]
+    ) -> bool:
+        for job in sorted(jobs, key=self._turn):
+            # Before: whatever becomes of this one, others are next.
+            self._take_turn(job)
+            try:
+                chunks = self._drawing.missing(job)
+            except JobError as error:
+                # A disk has spoilt its entries: the others go on.
+                _LOG.warning("job %s: %s", job.id[:12], error)
+                continue
+            first = random.randrange(min(len(chunks), self._ahead)) if chunks else 0
+            for chunk in chunks[first:] + chunks[:first]:
+                if self._drawing.draw(job, chunk, stopping, begun):
+                    if len(chunks) <= self._ahead:
+                        self._settle(job)
+                    return True
+            if not chunks:
+                self._settle(job)
+        return False
+
+    def _settle(self, job: Job) -> None:
+        """Write the end down if it was the last chunk, and have it told."""
+        self._drawing.missing(job)
+        if self._ledger.end(job.id) is not None:
+            self._tell(job)
+
+    def _turn(self, job: Job) -> tuple[int, int, float]:
+        served = self._served
+        return served.get(job.account, 0), served.get(job.id, 0), job.created
+
+    def _take_turn(self, job: Job) -> None:
+        with self._guard:
+            self._count += 1
+            self._served[job.account] = self._served[job.id] = self._count

@@ -1,0 +1,199 @@
+"""Jobs on many machines: real workers, and a real redis between them and a server."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask import Flask
+
+from app.jobs.celery_engine import CeleryEngine
+from app.jobs.job import Job
+from tests import redis_server
+from tests.jobs.apps import Open, ended, rows
+from tests.jobs.workers import COMMAND, ROOT, WorkerProcess, environment, working
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(
+    redis_server.PROGRAM is None, reason="redis-server is not installed"
+)
+
+
+class Cluster:
+    """A server over a store, a redis, and workers of both."""
+
+    def __init__(self, folder: Path, url: str, app: Flask, ending: ExitStack) -> None:
+        self._folder = folder
+        self._ending = ending
+        self.url = url
+        self.client = app.test_client()
+        self.engine: CeleryEngine = app.extensions["mimeo.jobs"]
+        self.ledger = self.engine._ledger
+
+    def work(self) -> WorkerProcess:
+        settings = {"MIMEO_STORE": str(self._folder / "store"), "REDIS_URL": self.url}
+        worker = self._ending.enter_context(working(self._folder, settings))
+        wait_until(self.ledger.is_attended)
+        return worker
+
+    def submit(self, body: dict[str, Any]) -> Job:
+        answer = self.client.post("/jobs", json=body)
+        assert answer.status_code == 202, answer.text
+        return self.ledger.job(answer.get_json()["id"])
+
+    def end(self, job: Job) -> dict[str, Any]:
+        return ended(self.client, f"/jobs/{job.id}")
+
+    def attempts(self, job: Job) -> list[str]:
+        found = self.ledger._store.below(f"{job.id}/attempts")
+        return [key.partition("/attempts/")[2] for key, _ in found]
+
+    def begun(self, job: Job) -> bool:
+        """Tell whether a chunk is drawn, and others wait."""
+        return bool(self.attempts(job)) and len(self.ledger.done(job)) < job.chunks - 2
+
+
+@pytest.fixture
+def cluster(open_app: Open, tmp_path: Path) -> Iterator[Cluster]:
+    with ExitStack() as ending:
+        url = ending.enter_context(redis_server.serving(tmp_path))
+        app = open_app(redis_url=url)
+        yield Cluster(tmp_path, url, app, ending)
+
+
+def slow(count: int) -> dict[str, Any]:
+    """Return rows that take a worker some milliseconds each."""
+    items = [{"name": f"Guest {number}", "event": "Fair"} for number in range(count)]
+    return {"renderer": "badge", "items": items}
+
+
+def test_workers_draw_and_the_server_does_not(cluster: Cluster) -> None:
+    cluster.work()
+    cluster.work()
+
+    job = cluster.submit(rows(1500))
+    document = cluster.end(job)
+
+    assert document["counts"] == {"total": 1500, "done": 1500, "failed": 0}
+    assert cluster.engine.health()["chunks"] == 0
+    body = cluster.client.post("/collections.zip", json=rows(1500)).data
+    assert cluster.client.get(document["links"]["archive"]).data == body
+    with redis.Redis.from_url(cluster.url) as client:
+        # Not of the job: what a broker is told is that there is work.
+        sizes = [client.memory_usage(key) for key in client.keys("mimeo:*")]
+        assert sum(sizes) < 20_000
+        assert all(key.startswith(b"mimeo:") for key in client.keys("*"))
+
+
+def test_without_a_worker_the_server_draws(cluster: Cluster) -> None:
+    job = cluster.submit(rows(120))
+
+    assert cluster.end(job)["state"] == "succeeded"
+    # It is counted after the end is written down.
+    wait_until(lambda: cluster.engine.health()["chunks"] == job.chunks)
+
+
+def test_what_a_killed_worker_had_begun_is_drawn_by_another(cluster: Cluster) -> None:
+    first = cluster.work()
+    job = cluster.submit(slow(600))
+    wait_until(lambda: cluster.begun(job), 60)
+    first.kill()
+    cluster.work()
+
+    document = cluster.end(job)
+
+    assert document["counts"] == {"total": 600, "done": 600, "failed": 0}
+
+
+def test_a_worker_that_is_stopped_leaves_its_chunk_to_another(
+    cluster: Cluster,
+) -> None:
+    first = cluster.work()
+    job = cluster.submit(slow(600))
+    wait_until(lambda: cluster.begun(job), 60)
+    second = cluster.work()
+
+    status = first.stop()
+
+    # On purpose, so that no deploy counts as a crash.
+    assert status == 0
+    begun = {key for key in cluster.attempts(job) if not key.endswith(".clean")}
+    assert cluster.end(job)["counts"]["done"] == 600
+    done = len(cluster.ledger.done(job))
+    clean = [key for key in cluster.attempts(job) if key.endswith(".clean")]
+    every = {key for key in cluster.attempts(job) if not key.endswith(".clean")}
+    assert begun <= every and len(every) == done + len(clean)
+    assert second.stop() == 0
+
+
+def test_an_emptied_redis_costs_a_job_nothing(cluster: Cluster) -> None:
+    cluster.work()
+    job = cluster.submit(slow(600))
+    wait_until(lambda: cluster.begun(job), 60)
+
+    with redis.Redis.from_url(cluster.url) as client:
+        client.flushall()
+
+    assert cluster.end(job)["counts"]["done"] == 600
+
+
+def test_a_small_job_is_not_behind_a_large_one(cluster: Cluster) -> None:
+    cluster.work()
+    large = cluster.submit(slow(3000))
+    wait_until(lambda: cluster.begun(large), 60)
+
+    small = cluster.submit(rows(60))
+    cluster.end(small)
+
+    assert cluster.ledger.end(large.id) is None
+    assert cluster.client.delete(f"/jobs/{large.id}").status_code == 202
+    assert cluster.end(large)["state"] == "cancelled"
+
+
+def test_a_redis_that_drops_messages_is_told_of(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with redis.Redis.from_url(cluster.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+
+    worker = cluster.work()
+
+    assert "maxmemory-policy is allkeys-lru" in worker.said()
+
+
+@pytest.mark.parametrize(
+    ("settings", "lack"),
+    [
+        ({}, "neither MIMEO_BROKER_URL nor REDIS_URL names a broker"),
+        ({"REDIS_URL": "unix:///run/redis"}, "neither MIMEO_BROKER_URL nor REDIS_URL"),
+        (
+            {"MIMEO_BROKER_URL": "amqp://localhost", "MIMEO_STORE": "memory:"},
+            "MIMEO_STORE is nothing that another process sees",
+        ),
+    ],
+)
+def test_a_worker_that_can_hear_nothing_says_so_once_and_ends(
+    settings: dict[str, str], lack: str
+) -> None:
+    done = subprocess.run(
+        COMMAND, cwd=ROOT, env=environment(settings), capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"mimeo worker: {lack}")
+
+
+def test_a_broker_of_an_unknown_kind_is_a_bad_setting() -> None:
+    settings = {"MIMEO_BROKER_URL": "kafka://secret@host", "MIMEO_STORE": "/tmp/x"}
+
+    done = subprocess.run(
+        COMMAND, cwd=ROOT, env=environment(settings), capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("mimeo: MIMEO_BROKER_URL: must be redis://")
+    assert "secret" not in done.stderr
