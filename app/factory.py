@@ -69,6 +69,7 @@ from app.views import (
     openai,
     reference,
     sheets,
+    studio,
 )
 from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
@@ -217,6 +218,7 @@ def build(
         ),
         index.blueprint(catalogue),
         reference.blueprint(Documents(catalogue, settings)),
+        studio.blueprint(),
     ):
         app.register_blueprint(blueprint)
     errors.install(app)

@@ -4,6 +4,8 @@ import pytest
 
 ROUTES = [
     ("/", "GET, HEAD, OPTIONS"),
+    ("/studio", "GET, HEAD, OPTIONS"),
+    ("/studio/main.js", "GET, HEAD, OPTIONS"),
     ("/images/card.png", "GET, HEAD, OPTIONS, POST"),
     ("/images/card", "GET, HEAD, OPTIONS, POST"),
     ("/images", "OPTIONS, POST"),

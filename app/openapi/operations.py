@@ -381,7 +381,7 @@ def operations() -> tuple[Operation, ...]:
 def _catalogue() -> tuple[Operation, ...]:
     look = ("Catalogue", "look", "Look")
     page = {
-        "200": answer("A page.", {_HTML: TEXT}, responses.PAGE),
+        "200": answer("A page.", {_HTML: TEXT}, responses.BROWSED),
         "304": {"$ref": "#/components/responses/NotModified"},
     }
     return (
@@ -389,6 +389,20 @@ def _catalogue() -> tuple[Operation, ...]:
             *("get", "/", "getFrontPage", "Show every renderer's example", *look),
             page,
             _CONDITIONS,
+        ),
+        Operation(
+            *("get", "/studio", "getStudio", "Show the studio", *look),
+            page,
+            _CONDITIONS,
+        ),
+        Operation(
+            *("get", "/studio/{file}", "getStudioFile"),
+            *("Send a script or a style of the studio", *look),
+            {
+                "200": answer("The file.", {"*/*": {}}, responses.BROWSED),
+                "304": {"$ref": "#/components/responses/NotModified"},
+            },
+            ("page-file", *_CONDITIONS),
         ),
         Operation(
             *("get", "/renderers", "listRenderers", "List all renderers", *look),

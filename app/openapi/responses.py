@@ -168,6 +168,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "Preference-Applied": "What of `Prefer` was done (RFC 7240).",
         "RateLimit": "What is left, and when there is more.",
         "RateLimit-Policy": "What the limit is.",
+        "Referrer-Policy": "`no-referrer`: what a page says to others.",
         "Repr-Digest": "SHA-256 of the whole (RFC 9530).",
         "Retry-After": "Seconds after which it is worth asking again.",
         "Server-Timing": "Milliseconds of each phase.",
@@ -199,6 +200,7 @@ _FACTS = (
 )
 # Headers by the kind of answer.
 PAGE = _VALIDATORS
+BROWSED = (*_VALIDATORS, "Content-Security-Policy", "Referrer-Policy")
 PLAIN = ("Cache-Control", "Content-Length")
 IMAGE = (
     *(*_VALIDATORS, *_FACTS, "Accept-Ranges", "Cache-Status", "Content-Disposition"),

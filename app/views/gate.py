@@ -31,6 +31,8 @@ _LOG = logging.getLogger("mimeo.access")
 ACTIONS: Mapping[str, str] = MappingProxyType(
     {
         "index.index": "look",
+        "studio.page": "look",
+        "studio.file": "look",
         "catalogue.index": "look",
         "catalogue.show": "look",
         "catalogue.fonts": "look",

@@ -1,10 +1,10 @@
-"""The page at `/`: every renderer's example, to look at and to copy."""
+"""The page at `/`: a picture of each renderer, and the way to the studio."""
 
 from flask import Blueprint, Response, render_template, request
 
-from app.delivery.answer import send_page
 from app.renderer.catalogue import Catalogue
 from app.views.catalogue import fault, summary
+from app.views.static_files import StaticFile, send_file
 
 
 def blueprint(catalogue: Catalogue) -> Blueprint:
@@ -18,6 +18,7 @@ def blueprint(catalogue: Catalogue) -> Blueprint:
         renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
         broken = [fault(error) for error in catalogue.broken().values()]
         page = render_template("index.html", renderers=renderers, broken=broken)
-        return send_page(request.environ, page.encode(), "text/html; charset=utf-8")
+        file = StaticFile(page.encode(), "text/html; charset=utf-8")
+        return send_file(request.environ, file)
 
     return bp

@@ -43,6 +43,8 @@ class Route(NamedTuple):
 # A rule of the app without a row here fails the test below.
 ROWS = {
     "index.index": Route("GET", "/"),
+    "studio.page": Route("GET", "/studio"),
+    "studio.file": Route("GET", "/studio/main.js"),
     "catalogue.index": Route("GET", "/renderers"),
     "catalogue.show": Route("GET", "/renderers/card"),
     "catalogue.fonts": Route("GET", "/fonts"),
