@@ -29,6 +29,8 @@ _BELLS = 8
 # A worker says so often that it is there, and looks for work that nobody rang for at
 # every second time.
 _BEAT_S = 15.0
+# So long a message stays with who can do nothing about it.
+_PASS_S = 2.0
 # So long a list of jobs counts.
 _FRESH_S = 5.0
 # Platforms kill 30 s after they asked to stop: be gone before.
@@ -173,9 +175,11 @@ class JobWorker:
         with self._guard:
             self._busy += 1
         try:
-            if not self._stopping.is_set():
-                self._draw()
-            if self._stopping.is_set():
+            if not self._stopping.is_set() and not self._draw() and self._turns.others:
+                # Not ours to draw: whoever can is to hear of it.
+                self._stopping.wait(_PASS_S)
+                self._ring()
+            elif self._stopping.is_set():
                 # Again, and then this message is acknowledged: whoever is killed in
                 # between has sent one too many, which is harmless.
                 self._ring()
@@ -216,7 +220,7 @@ class JobWorker:
                 self._ledger.attend()
                 looks += 1
                 idle = self._busy == 0 and self._begun == seen
-                if looks % 2 and idle and self._turns.open_jobs(anew=True):
+                if looks % 2 and idle and self._turns.any_wait():
                     # Where the broker is gone this thread draws, and goes on so.
                     while not self._ring() and self._draw():
                         self._ledger.attend()

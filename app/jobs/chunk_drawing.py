@@ -21,7 +21,7 @@ from app.access.caller import Caller
 from app.access.keys import KeyRing
 from app.archive.manifest import Entry, Manifest
 from app.archive.segments import encode_segment
-from app.collection.collection import Collection, Item
+from app.collection.collection import Collection, Item, edition_of
 from app.collection.errors import CollectionError, ExpiredCollection
 from app.collection.export.exports import FORMS
 from app.collection.export.zip import entry_of, failure_of
@@ -36,7 +36,7 @@ from app.observability import metrics
 from app.observability.spans import TraceWork, untraced
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
-from app.renderer.errors import RendererError, Undrawable
+from app.renderer.errors import RendererError, Undrawable, UnknownRenderer
 
 _LOG = logging.getLogger("mimeo.jobs")
 Draw = Callable[[Iterable[Item | Failed]], Generator[Outcome | None]]
@@ -50,6 +50,7 @@ _PAUSES_S = (1.0, 5.0)
 _MOST_UNCLEAN = 5
 # Jobs whose rows are open.
 _OPEN = 4
+_PINNED = 4096
 # Jobs have limits of their own, and what all images take is bounded by their room.
 _ANY_PIXELS = 1 << 62
 
@@ -95,6 +96,10 @@ class ChunkDrawing:
         self._keys = keys
         self._describe = describe
         self._trace = trace
+        # What decides the pixels of each: its renderers, and a digest of versions.
+        self._pinned: OrderedDict[tuple[str, float], tuple[tuple[str, ...], str]] = (
+            OrderedDict()
+        )
         self._collections: OrderedDict[tuple[str, float], Collection] = OrderedDict()
 
     def missing(self, job: Job) -> list[int]:
@@ -121,6 +126,36 @@ class ChunkDrawing:
             return []
         return [chunk for chunk in range(job.chunks) if chunk not in done]
 
+    def is_ours(self, job: Job) -> bool:
+        """Tell whether this installation makes the pixels that a job is to have.
+
+        During an upgrade there are two. A job that is neither's, for ten minutes, has
+        failed, as one has whose rows cannot be read.
+        """
+        try:
+            if self._edition_is_current(job):
+                return True
+            if self._ledger.is_given_up(job):
+                self.collection(job)
+        except (CollectionError, JobError, RendererError) as error:
+            self._fail(job, error)
+        return False
+
+    def _edition_is_current(self, job: Job) -> bool:
+        key = job.id, job.created
+        # Each look asks it of each open job.
+        pinned = self._pinned.get(key)
+        if pinned is None:
+            header = self._opened(job).header
+            pinned = self._pinned[key] = header.renderers, header.edition
+            while len(self._pinned) > _PINNED:
+                self._pinned.popitem(last=False)
+        names, edition = pinned
+        try:
+            return edition_of(map(self._catalogue.get, names)) == edition
+        except UnknownRenderer:
+            return False
+
     def draw(
         self,
         job: Job,
@@ -130,9 +165,9 @@ class ChunkDrawing:
     ) -> bool:
         """Draw a chunk, unless another does; return whether it was begun.
 
-        It is left where `stopping` is set or the job is cancelled. What is wrong with
-        all of the job ends it. `begun` is called once nobody else can have it. Raises
-        StoreError.
+        It is left where `stopping` is set, the job is cancelled or its pixels are those
+        of another version. What else is wrong with all of it ends it. `begun` is
+        called once nobody else can have it. Raises StoreError.
         """
         with self._ledger.attempt(job, chunk) as attempt:
             if attempt is None:
@@ -143,7 +178,7 @@ class ChunkDrawing:
             with self._trace("draw chunk", job.trace, about, apart=True):
                 try:
                     self._draw(job, chunk, attempt, stopping)
-                except ChunkLeft:
+                except (ChunkLeft, ExpiredCollection):
                     metrics.count_chunk("left")
                     self._ledger.leave(attempt)
                 except (CollectionError, JobError, RendererError) as error:
@@ -157,6 +192,12 @@ class ChunkDrawing:
         Raises UnknownJob, DamagedCollection, LimitExceeded, and ExpiredCollection
         where other pixels are made by now than when it was submitted.
         """
+        known = self._opened(job)
+        if not known.edition_is_current:
+            raise ExpiredCollection(known.id, known.relabel()[0])
+        return known
+
+    def _opened(self, job: Job) -> Collection:
         # By what it was written under: an id may come again after its time.
         key = job.id, job.created
         known = self._collections.get(key)
@@ -168,8 +209,6 @@ class ChunkDrawing:
             self._collections[key] = known
             while len(self._collections) > _OPEN:
                 self._collections.popitem(last=False)
-        if not known.edition_is_current:
-            raise ExpiredCollection(known.id, known.relabel()[0])
         return known
 
     def _fail(self, job: Job, error: Exception) -> None:

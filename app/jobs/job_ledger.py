@@ -13,6 +13,8 @@
     <id>/layout            where the bytes of the archive are in all segments
     <id>/cancelled         somebody wants no more
     <id>/deliveries/<k>    the k-th attempt to tell a receiver of the end
+    <id>/others            since when somebody who cannot draw it leaves it to others,
+                           and how many attempts there were by then
     <id>/finished          the end, and what it came to
     <purged>/<id>          of a job that was purged, when: its id is not used again
 
@@ -76,6 +78,8 @@ _PIECE = 1 << 20
 # When a machine that does nothing but draw jobs last said that it is there.
 _ATTENDED = key_for("workers of jobs")
 _ATTENDED_S = 60.0
+# So long a job is left to others that begin none of its chunks.
+_OTHERS_S = 600.0
 _IN_FOLDER, _IN_MEMORY = 10 << 30, 256 << 20
 T = TypeVar("T")
 
@@ -561,6 +565,24 @@ class JobLedger:
             return False
         _LOG.info("job %s %s: %s images, %s failed", job.id[:12], state, done, failed)
         return True
+
+    def is_given_up(self, job: Job) -> bool:
+        """Tell whether a job that is left to others was drawn by nobody for long."""
+        key = f"{job.id}/others"
+        now, since, count = time.time(), 0.0, -1
+        data = self._store.get(key)
+        if data is not None:
+            try:
+                since, count = orjson.loads(data)
+            except (ValueError, TypeError) as error:
+                _LOG.warning("store: %s: %s", key, error)
+        if now < since + _OTHERS_S:
+            return False
+        begun = len(self._store.below(f"{job.id}/attempts"))
+        if begun == count and self.is_idle(job):
+            return True
+        self._store.put(key, orjson.dumps((now, begun)))
+        return False
 
     def attend(self) -> None:
         """Say that jobs are drawn here; to be repeated every 15 seconds."""

@@ -43,6 +43,8 @@ class JobTurns:
         self._tell = tell
         self._fresh_s = fresh_s
         self._ahead = _AHEAD if lots else 1
+        # Whether there is work that only another version can do.
+        self.others = False
         self._guard = Lock()
         self._open: list[Job] = []
         self._read_s = float("-inf")
@@ -60,6 +62,10 @@ class JobTurns:
             return True
         jobs = self.open_jobs(anew=True) if self._fresh_s else known
         return jobs is not known and self._draw(jobs, stopping, begun)
+
+    def any_wait(self) -> bool:
+        """Tell whether there are jobs that can be drawn here; raise StoreError."""
+        return any(map(self._drawing.is_ours, self.open_jobs(anew=True)))
 
     def open_jobs(self, *, anew: bool = False) -> list[Job]:
         """Return the jobs that have not ended; see to those that have."""
@@ -88,6 +94,7 @@ class JobTurns:
     def _draw(
         self, jobs: list[Job], stopping: Event, begun: Callable[[], None]
     ) -> bool:
+        self.others = False
         for job in sorted(jobs, key=self._turn):
             # Before: whatever becomes of this one, others are next.
             self._take_turn(job)
@@ -97,14 +104,17 @@ class JobTurns:
                 # A disk has spoilt its entries: the others go on.
                 _LOG.warning("job %s: %s", job.id[:12], error)
                 continue
+            if chunks and not self._drawing.is_ours(job):
+                self.others = True
+                continue
             first = random.randrange(min(len(chunks), self._ahead)) if chunks else 0
             for chunk in chunks[first:] + chunks[:first]:
                 if self._drawing.draw(job, chunk, stopping, begun):
                     if len(chunks) <= self._ahead:
                         self._settle(job)
                     return True
-            if not chunks:
-                self._settle(job)
+            if not chunks and self._ledger.end(job.id) is not None:
+                self._tell(job)
         return False
 
     def _settle(self, job: Job) -> None:

@@ -203,15 +203,37 @@ def test_what_may_not_fail_again_is_drawn_once_more(
     assert asked == 1 + 3
 
 
-def test_a_job_of_other_pixels_fails_and_says_why(
+def test_a_job_of_other_pixels_is_left_to_those_who_make_them(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work.chunks.draw(work.job, 0, Event())
-    opened = type(work.chunks.collection(work.job))
-    monkeypatch.setattr(opened, "edition_is_current", False)
+    # As another version does, for all that follows.
+    monkeypatch.setattr("app.collection.collection.ENCODERS", ("other",))
+    assert not work.chunks.is_ours(work.job)
+    assert work.chunks.draw(work.job, 1, Event())
+    assert work.ledger.end(work.job.id) is None
 
-    document = work.finish()
+    monkeypatch.undo()
 
+    assert work.chunks.is_ours(work.job)
+    assert work.finish()["counts"] == {"total": 120, "done": 120, "failed": 0}
+
+
+def test_a_job_that_no_version_draws_any_more_fails_and_says_why(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.chunks.draw(work.job, 0, Event())
+    monkeypatch.setattr("app.collection.collection.ENCODERS", ("other",))
+    monkeypatch.setattr("app.jobs.job_ledger._OTHERS_S", 0.0)
+    assert not work.chunks.is_ours(work.job)
+    # Somebody who can has begun meanwhile, and then is gone.
+    work.die(1, 1)
+    assert not work.chunks.is_ours(work.job)
+    assert work.ledger.end(work.job.id) is None
+
+    assert not work.chunks.is_ours(work.job)
+
+    document = work.ledger.document(work.job)
     assert document["state"] == "failed"
     assert document["error"]["type"] == "/problems/expired-collection"
     assert document["counts"]["done"] == 50

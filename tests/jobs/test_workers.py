@@ -33,8 +33,9 @@ class Cluster:
         self.engine: CeleryEngine = app.extensions["mimeo.jobs"]
         self.ledger = self.engine._ledger
 
-    def work(self) -> WorkerProcess:
-        settings = {"MIMEO_STORE": str(self._folder / "store"), "REDIS_URL": self.url}
+    def work(self, **more: str) -> WorkerProcess:
+        store = str(self._folder / "store")
+        settings = {"MIMEO_STORE": store, "REDIS_URL": self.url, **more}
         worker = self._ending.enter_context(working(self._folder, settings))
         wait_until(self.ledger.is_attended)
         return worker
@@ -151,6 +152,41 @@ def test_a_small_job_is_not_behind_a_large_one(cluster: Cluster) -> None:
     assert cluster.ledger.end(large.id) is None
     assert cluster.client.delete(f"/jobs/{large.id}").status_code == 202
     assert cluster.end(large)["state"] == "cancelled"
+
+
+def template(folder: Path, color: str) -> str:
+    """Write a template of one's own, and return the folder that it is in."""
+    made = folder / color / "plate"
+    made.mkdir(parents=True)
+    words = '[parameters.words]\ntype = "text"\nmax_length = 9\nexample = "One"\n'
+    title = 'title = "Plate"\nwidth = 64\nheight = 64\n'
+    (made / "parameters.toml").write_text(title + words)
+    style = f"background: {color}; width: 64px; height: 64px"
+    (made / "template.html").write_text(f'<div style="{style}">{{{{ words }}}}</div>')
+    return str(made.parent)
+
+
+def test_workers_of_two_versions_draw_each_its_own(
+    open_app: Open, tmp_path: Path
+) -> None:
+    before, after = template(tmp_path, "red"), template(tmp_path, "blue")
+    items = [{"words": str(number)} for number in range(300)]
+    body = {"renderer": "plate", "items": items}
+    with ExitStack() as ending:
+        url = ending.enter_context(redis_server.serving(tmp_path))
+        old = open_app(redis_url=url, templates=Path(before))
+        new = open_app(redis_url=url, templates=Path(after))
+        clusters = [Cluster(tmp_path, url, app, ending) for app in (old, new)]
+        clusters[0].work(MIMEO_TEMPLATES=before)
+        clusters[1].work(MIMEO_TEMPLATES=after)
+
+        jobs = [cluster.submit(body) for cluster in clusters]
+
+        for cluster, job in zip(clusters, jobs, strict=True):
+            document = cluster.end(job)
+            assert document["counts"] == {"total": 300, "done": 300, "failed": 0}
+            here = cluster.client.post("/collections.zip", json=body).data
+            assert cluster.client.get(document["links"]["archive"]).data == here
 
 
 def test_a_redis_that_drops_messages_is_told_of(
