@@ -239,7 +239,8 @@ class ChunkDrawing:
                         manifest.add(made)
                         file.write(before.read(made.size))
             file.seek(0)
-            new = self._ledger.commit(job, chunk, encode_segment(manifest, file))
+            result = encode_segment(manifest, file)
+            new = self._ledger.commit(job, chunk, result, attempt)
         metrics.count_chunk("done" if new else "duplicate")
 
     def _take_over(self, job: Job, chunk: int, file: IO[bytes]) -> list[Entry]:

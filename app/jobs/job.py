@@ -15,8 +15,8 @@ from app.jobs.errors import DamagedJob
 # Rows of a chunk: some seconds of drawing. What a killed process had begun with is
 # drawn again, so that a small job has small ones.
 _MOST_ROWS = 500
-_FEWEST_ROWS = 50
-_CHUNKS = 200
+_FEWEST_ROWS = 25
+_CHUNKS = 400
 # Of large pictures fewer: a bucket gets the bytes of a chunk with one request.
 _MOST_PIXELS = 100_000_000
 # A service may take a minute for each.

@@ -189,8 +189,8 @@ class _Entries:
             if kind == "chunks":
                 done.add(int(rest[0]))
             elif kind == "attempts":
-                clean = rest[1].endswith(".clean")
-                (left if clean else attempts)[int(rest[0])] += 1
+                ended = not rest[1].isdigit()
+                (left if ended else attempts)[int(rest[0])] += 1
         begun = attempts.keys() - done
         rows = sum(last - first + 1 for first, last in map(job.rows, done))
         state = "running" if "started" in names or attempts else "queued"

@@ -6,8 +6,9 @@
     <id>/sizes             of a batch that has ended, the lengths of its files
     <id>/started           when the first chunk was begun
     <id>/attempts/<n>/<k>  somebody began with chunk n for the k-th time; `<k>.clean`
-                           says that they left it because they were told to; whether
-                           somebody draws it now says a lock
+                           says that they left it because they were told to,
+                           `<k>.duplicate` that another had done it before they had;
+                           whether somebody draws it now says a lock
     <id>/suspects/<row>/<k>  a row was begun with alone, for the k-th time
     <id>/chunks/<n>        the segment of chunk n: it is done when this is there
     <id>/layout            where the bytes of the archive are in all segments
@@ -24,7 +25,7 @@ Whatever dies in between leaves entries from which anybody can go on.
 import logging
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -88,7 +89,8 @@ T = TypeVar("T")
 class JobEnd:
     """How a job ended: `succeeded`, `failed` or `cancelled`, when, and with what.
 
-    `bytes` are those of its entries in the store; `error` is a problem.
+    `bytes` are those of its entries in the store; `error` is a problem; `attempts` says
+    how often chunks were begun, and what for.
     """
 
     state: str
@@ -97,6 +99,7 @@ class JobEnd:
     failed: int
     bytes: int
     error: Mapping[str, Any] | None = None
+    attempts: Mapping[str, int] | None = None
 
     @property
     def lacks(self) -> bool:
@@ -507,9 +510,14 @@ class JobLedger:
         """Note that a chunk was left on purpose: another may begin with it at once."""
         self._store.create(f"{attempt.key}.clean", b"")
 
-    def commit(self, job: Job, chunk: int, result: Iterator[bytes]) -> bool:
-        """Keep the result of a chunk; False where it was there already."""
-        return self._store.create(f"{job.id}/chunks/{chunk}", result)
+    def commit(
+        self, job: Job, chunk: int, result: Iterator[bytes], attempt: ChunkAttempt
+    ) -> bool:
+        """Keep the result of a chunk; False, which is noted, where there was one."""
+        kept = self._store.create(f"{job.id}/chunks/{chunk}", result)
+        if not kept:
+            self._store.create(f"{attempt.key}.duplicate", b"")
+        return kept
 
     def suspect(self, job: Job, row: int) -> bool:
         """Note that a row is drawn alone; False where that ended too many."""
@@ -559,8 +567,10 @@ class JobLedger:
         if state == "succeeded":
             self._lay_out(job, segments)
         done, failed = _counts(segments)
-        size = sum(size for _, size in self._store.below(job.id))
-        end = JobEnd(state, time.time(), done, failed, size, error)
+        entries = self._store.below(job.id)
+        size = sum(size for _, size in entries)
+        attempts = _attempts(len(segments), (key for key, _ in entries))
+        end = JobEnd(state, time.time(), done, failed, size, error, attempts)
         if not self._store.create(f"{job.id}/finished", orjson.dumps(end)):
             return False
         _LOG.info("job %s %s: %s images, %s failed", job.id[:12], state, done, failed)
@@ -666,6 +676,7 @@ class JobLedger:
             "form": job.form,
             "format": job.format,
             "bytes": None if end is None else end.bytes,
+            "attempts": None if end is None else end.attempts,
             "created": _spelt(job.created),
             "started": _spelt(self._moment(f"{job.id}/started")),
             "cancelled": _spelt(self._moment(f"{job.id}/cancelled")),
@@ -708,6 +719,17 @@ def _counts(segments: Mapping[int, Segment]) -> tuple[int, int]:
     """Return how many images there are, and how many failed."""
     found = segments.values()
     return sum(one.images for one in found), sum(one.failures for one in found)
+
+
+def _attempts(done: int, keys: Iterable[str]) -> Mapping[str, int]:
+    """Return how many chunks are done, and what became of the attempts at all."""
+    names = [key.split("/") for key in keys]
+    kinds = Counter(
+        name[3].rpartition(".")[2] for name in names if name[1] == "attempts"
+    )
+    marks = kinds["clean"], kinds["duplicate"]
+    begun = kinds.total() - sum(marks)
+    return {"chunks": done, "begun": begun, "left": marks[0], "duplicates": marks[1]}
 
 
 def _ids(*names: str) -> Iterator[str]:

@@ -303,6 +303,8 @@ _JOB_LINKS = {
         ("errors", "getJobErrors"),
         ("deliveries", "getJobDeliveries"),
         ("cancel", "cancelJob"),
+        ("retry", "retryJob"),
+        ("purge", "purgeJob"),
     )
 }
 _COLLECTION_LINKS = {
@@ -627,6 +629,18 @@ def _jobs() -> tuple[Operation, ...]:
         Operation(
             *("post", "/jobs/{key}/cancel", "cancelJob", "Cancel a job", *jobs),
             cancelled,
+            ("job",),
+        ),
+        Operation(
+            *("post", "/jobs/{key}/retry", "retryJob"),
+            *("Draw what a job lacks, as another job", "Jobs", "jobs", "RetryJob"),
+            {"200": _job("It has ended."), "202": _job("It goes on.")},
+            ("job", "Prefer"),
+        ),
+        Operation(
+            *("post", "/jobs/{key}/purge", "purgeJob", "Forget a job that has ended"),
+            *("Jobs", "jobs", "PurgeJob"),
+            {"204": answer("It is forgotten.")},
             ("job",),
         ),
         Operation(

@@ -33,9 +33,13 @@ from app.dialects import openai
 from app.jobs.errors import (
     DamagedJob,
     JobEnded,
+    JobNeeded,
+    JobOpen,
     JobsFull,
     JobsNotKept,
     JobUnfinished,
+    NothingToRetry,
+    PurgedJob,
     RecordedFailure,
     UnknownFile,
     UnknownJob,
@@ -105,7 +109,7 @@ _PICTURE: Failures = (
 _BODY: Failures = (BodyTooLarge, UnsupportedBody)
 _CONDITION: Failures = (PreconditionFailed, RangeNotSatisfiable)
 _UPLOAD: Failures = (*_BODY, BadRows, QuotaExceeded, CollectionsNotKept)
-_JOB: Failures = (UnknownJob, DamagedJob, JobsNotKept, StoreError)
+_JOB: Failures = (UnknownJob, PurgedJob, DamagedJob, JobsNotKept, StoreError)
 _SUBMISSION: Failures = (*_UPLOAD, *_PICTURE, JobsNotKept, JobsFull)
 _KEPT: Failures = (UnknownCollection, ExpiredCollection, DamagedCollection)
 _EXPORT: Failures = (*_CONDITION, Changed, Unfinished, NotBought, QuotaExceeded)
@@ -129,6 +133,12 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
                 _NOT_FOUND,
             ),
             "Jobs": (*_JOB, JobEnded, PreconditionFailed, Busy),
+            "RetryJob": (
+                *(*_JOB, JobOpen, NothingToRetry, JobsFull, QuotaExceeded, Busy),
+                *(RateExceeded, LimitExceeded, UnknownRenderer, BrokenTemplate),
+                *(ExpiredCollection, DamagedCollection),
+            ),
+            "PurgeJob": (*_JOB, JobOpen, JobNeeded),
             "ReadJob": (
                 *(*_JOB, *_EXPORT, JobUnfinished, RecordedFailure, BadParameter),
                 *(LimitExceeded, Busy, RateExceeded, _NOT_FOUND),

@@ -435,15 +435,21 @@ def build() -> dict[str, Schema]:
             form=TEXT,
             format=TEXT,
             bytes=maybe(WHOLE),
+            attempts=maybe(
+                record(chunks=WHOLE, begun=WHOLE, left=WHOLE, duplicates=WHOLE)
+            ),
             created=MOMENT,
             started=maybe(MOMENT),
             cancelled=maybe(MOMENT),
             finished=maybe(MOMENT),
             expires=maybe(MOMENT),
             error=maybe(ANYTHING),
+            retry_of=maybe(SHA256),
             links=record(
                 **{"self": PATH},
                 cancel=PATH,
+                retry=PATH,
+                purge=PATH,
                 archive=PATH,
                 manifest=PATH,
                 errors=PATH,

@@ -31,7 +31,7 @@ def submit(server: Server, body: dict[str, Any]) -> str:
 
 
 def cards(mark: str) -> dict[str, Any]:
-    """Rows that take seconds to draw, in chunks of 50."""
+    """Rows that take seconds to draw, in chunks of 25."""
     items = [{"title": f"{mark} {number}"} for number in range(ROWS)]
     return {"renderer": "card", "items": items}
 

@@ -14,7 +14,7 @@ from app import create_app
 from app.config import Settings
 from app.jobs.chunk_drawing import ChunkDrawing
 from app.jobs.job import Job
-from app.jobs.job_ledger import JobLedger
+from app.jobs.job_ledger import ChunkAttempt, JobLedger
 from app.jobs.results import JobResults
 from app.renderer.errors import RenderTimeout
 
@@ -85,12 +85,12 @@ def in_folder(tmp_path: Path) -> Iterator[Work]:
 
 
 def test_chunks_may_be_drawn_in_any_order(work: Work) -> None:
-    for chunk in (2, 0, 1):
+    for chunk in (2, 0, 4, 1, 3):
         assert work.chunks.draw(work.job, chunk, Event())
 
     document = work.finish()
 
-    assert work.job.chunks == 3
+    assert work.job.chunks == 5
     assert document["counts"] == {"total": 120, "done": 120, "failed": 0}
     images = work.told()["images"]
     assert [image["index"] for image in images] == list(range(1, 121))
@@ -112,10 +112,33 @@ def test_a_chunk_that_another_draws_is_left_to_it(work: Work) -> None:
 
 
 def test_of_two_results_one_is_kept(work: Work) -> None:
-    assert work.ledger.commit(work.job, 0, iter((b"first",)))
+    with work.ledger.attempt(work.job, 0) as attempt:
+        assert attempt is not None
+        late = ChunkAttempt(attempt.key[:-1] + "1", 1)
+        assert work.ledger.commit(work.job, 0, iter((b"first",)), attempt)
 
-    assert not work.ledger.commit(work.job, 0, iter((b"second",)))
+        assert not work.ledger.commit(work.job, 0, iter((b"second",)), late)
     assert work.ledger.read_chunk(work.job, 0)(0, 9) == b"first"
+
+
+def test_what_was_drawn_in_vain_is_counted(in_folder: Work) -> None:
+    """One is killed, one told to stop, and one comes late."""
+    stopping = Event()
+    stopping.set()
+    in_folder.die(0, 1)
+    in_folder.chunks.draw(in_folder.job, 1, stopping)
+    with in_folder.ledger.attempt(in_folder.job, 2) as late:
+        pass
+    assert late is not None
+    running = in_folder.ledger.document(in_folder.job)["attempts"]
+    for chunk in range(4):
+        in_folder.chunks.draw(in_folder.job, chunk, Event())
+    in_folder.ledger.commit(in_folder.job, 2, iter((b"late",)), late)
+
+    told = in_folder.finish()["attempts"]
+
+    assert running is None
+    assert told == {"chunks": 5, "begun": 8, "left": 1, "duplicates": 1}
 
 
 def test_who_is_told_to_stop_leaves_the_chunk_to_others_at_once(work: Work) -> None:
@@ -141,7 +164,7 @@ def test_a_dead_drawers_chunk_is_begun_anew_at_once(work: Work) -> None:
 def test_a_row_that_ends_its_process_is_given_up_alone(
     in_folder: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_folder.die(1, 6)
+    in_folder.die(2, 6)
     # Two processes ended with this row, drawn alone; one with that, by chance.
     for _ in range(2):
         assert in_folder.ledger.suspect(in_folder.job, 60)
@@ -236,7 +259,7 @@ def test_a_job_that_no_version_draws_any_more_fails_and_says_why(
     document = work.ledger.document(work.job)
     assert document["state"] == "failed"
     assert document["error"]["type"] == "/problems/expired-collection"
-    assert document["counts"]["done"] == 50
+    assert document["counts"]["done"] == 25
 
 
 def test_a_cancelled_job_ends_when_nobody_draws_it_any_more(work: Work) -> None:
