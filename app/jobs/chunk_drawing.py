@@ -278,7 +278,9 @@ class _Rows:
         stopping: Event,
     ) -> None:
         self._collection = collection
-        self._format = FORMS[job.form].image_format
+        form = FORMS[job.form]
+        self._format = form.image_format
+        self._bleed = form.read(job.query).bled
         self._draw = draw
         self._ledger = ledger
         self._job = job
@@ -319,7 +321,7 @@ class _Rows:
 
     def _items(self, rows: Sequence[int]) -> Iterator[Item | Failed]:
         for row in rows:
-            yield from self._collection.items(row, row, self._format)
+            yield from self._collection.items(row, row, self._format, bleed=self._bleed)
 
     def _again(self, failed: Failed) -> Outcome:
         outcome: Outcome = failed

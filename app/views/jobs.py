@@ -220,6 +220,9 @@ class JobAnswers:
         early = answer_early(request.environ, terms)
         if early is not None:
             return early
+        if form.make is not None:
+            collection = self._chunks.collection(job)
+            form.check(collection, options, self._settings)
         if request.method != "HEAD":
             ending.enter_context(self._drawing.admit())
         if form.make is None and done:
@@ -230,7 +233,6 @@ class JobAnswers:
         if form.make is None:
             made = self._results.follow(job, self._engine.stopping)
         else:
-            collection = self._chunks.collection(job)
             made = self._results.make(job, form, options, collection)
         return stream("200 OK", pairs, made, None, ending.pop_all().close)
 
@@ -373,6 +375,9 @@ def blueprint(
             raise NotFound(f"The images of this job are not drawn for {row.name}.")
         with ExitStack() as ending:
             options = read_options(row.options, given)
+            if options.bled != FORMS[job.form].read(job.query).bled:
+                bleed = "without" if options.bled else "with"
+                raise NotFound(f"The images of this job are drawn {bleed} bleed.")
             answer = answers.deliver(job, row, options, ending)
             for name, value in say_ignored(ignored):
                 answer.headers[name] = value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 from pydantic import Field
@@ -106,6 +106,10 @@ class Form:
             else:
                 pairs.append((name, value))
         return f"?{urlencode(pairs)}" if pairs else ""
+
+    def read(self, query: str) -> ExportOptions:
+        """Reverse `query`."""
+        return read_options(self.options, dict(parse_qsl(query.removeprefix("?"))))
 
     @property
     def names(self) -> tuple[str, ...]:
