@@ -60,6 +60,13 @@ def document(server: Server, place: str) -> dict[str, Any]:
     return found
 
 
+def has_succeeded(server: Server, place: str) -> bool:
+    # A worker that ends may have been about to answer.
+    with suppress(ConnectionError):
+        return bool(document(server, place)["state"] == "succeeded")
+    return False
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving(204) as running:
@@ -132,7 +139,7 @@ def test_a_worker_that_is_told_to_stop_leaves_its_chunk_to_others(
         wait_until(lambda: document(server, place)["counts"]["done"] > 0, 60)
         [first] = server.workers()
         os.kill(first, signal.SIGTERM)
-        wait_until(lambda: document(server, place)["state"] == "succeeded", 120)
+        wait_until(lambda: has_succeeded(server, place), 120)
         assert first not in server.workers()
 
         told = document(server, place)["attempts"]
