@@ -383,6 +383,8 @@ def build() -> dict[str, Schema]:
             faults=array(_ROW_FAULT),
             more=WHOLE,
             warnings=array(TEXT),
+            columns=array(TEXT),
+            records=array(record(row=WHOLE, line=maybe(WHOLE), cells=array(TEXT))),
             rows=array(
                 record(
                     *("error", "data", *_IMAGE),

@@ -21,9 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"there is no {CHROMIUM}"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser():
-    # A loop runs in this thread meanwhile: no longer than for one module.
+    # A loop runs in this thread meanwhile: no longer than for these tests.
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         # Without a sandbox of its own: tests may run as root, and read one host.
@@ -34,7 +34,7 @@ def browser():
         made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     store = str(tmp_path_factory.mktemp("store"))
     with serve(settings={"MIMEO_STORE": store}) as made:

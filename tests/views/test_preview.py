@@ -94,3 +94,49 @@ def test_what_was_assumed_is_said_with_every_delivery(client: FlaskClient) -> No
     assert kept.headers["X-Media-Warnings"] == said
     assert made.headers["X-Media-Warnings"] == said
     made.close()
+
+
+def test_columns_are_told_whatever_they_are_called(client: FlaskClient) -> None:
+    table = b"Guest list\n\nWho;Job\nAda;Speaker\n;Guest\nBo\n"
+    url = f"{URL}&bind[name]={{Who}}&ignore=Job".replace("=3", "=1")
+
+    found = client.post(url, data=table, content_type="text/csv").get_json()
+    blind = client.post(URL, data=b"Who,Job\nAda,Speaker\n", content_type="text/csv")
+
+    assert found["columns"] == ["Who", "Job"]
+    assert found["records"] == [
+        {"row": 1, "line": 4, "cells": ["Ada", "Speaker"]},
+        {"row": 2, "line": 5, "cells": ["", "Guest"]},
+    ]
+    assert [fault["row"] for fault in found["faults"]] == [2]
+    assert blind.get_json()["columns"] == ["Who", "Job"]
+
+
+def test_members_of_json_are_columns(client: FlaskClient) -> None:
+    lines = b'{"name": "Ada", "seat": 7}\n{"name": "", "late": true}\n'
+
+    found = client.post(
+        f"{URL}&bind[role]={{seat|default:0}}",
+        data=lines,
+        content_type="application/x-ndjson",
+    ).get_json()
+
+    assert found["columns"] == ["name", "seat", "late"]
+    assert [each["cells"] for each in found["records"]] == [
+        ["Ada", "7", ""],
+        ["", "", "true"],
+    ]
+
+
+def test_what_is_repeated_of_a_table_is_bounded(client: FlaskClient) -> None:
+    names = ",".join(f"c{number}" for number in range(300))
+    rows = "".join(f",{'x' * 1000}\n" for _ in range(300))
+
+    answer = client.post(
+        f"{URL}&bind[name]={{c0}}", data=f"{names}\n{rows}", content_type="text/csv"
+    )
+
+    found = answer.get_json()
+    assert (len(found["faults"]), len(found["columns"])) == (100, 200)
+    assert [each["row"] for each in found["records"]] == [*range(1, 101)]
+    assert {len(each["cells"][1]) for each in found["records"]} == {200}

@@ -18,6 +18,7 @@ from app.collection.ingest.binding import (
     column_of,
     loose,
 )
+from app.collection.ingest.preview import Preview
 from app.collection.ingest.table import Faults, TableRow, Warnings
 from app.renderer.errors import BadParameter, Fault, nearest, shorten
 
@@ -79,9 +80,14 @@ class _ColumnPlan(NamedTuple):
 
 
 def read_table(
-    records: Iterable[Record], columns: Columns, warned: Warnings
+    records: Iterable[Record],
+    columns: Columns,
+    warned: Warnings,
+    preview: Preview | None = None,
 ) -> Iterator[TableRow]:
     """Yield the rows below the header; an empty cell is not given.
+
+    A `preview` takes note of the columns, and of each row before it is judged.
 
     Rows without anything are passed over, short ones end in empty cells. Raises
     BadRows for a wrong header, before any row, and what `records` raises.
@@ -97,6 +103,8 @@ def read_table(
         if len(above) > 1:
             lines = f"lines {above[0].line:,} to {above[-1].line:,}"
         warned.add(f"{lines} above the header passed over")
+    if preview is not None:
+        preview.head(names)
     plan = _plan(header.line, ColumnNames(names), columns, warned)
     width = len(names)
     unnamed = [place for place, name in enumerate(names) if not name]
@@ -104,6 +112,8 @@ def read_table(
     for record in chain(rest, iterator):
         number += 1
         cells = [*record.cells]
+        if preview is not None:
+            preview.see(number, record.line, cells)
         if len(cells) > width and any(map(str.strip, cells[width:])):
             reason = f"has {len(cells):,} cells; the header has {width:,}"
             yield TableRow(record.line, {}, text=True, faults=(Fault("", reason),))
@@ -121,12 +131,12 @@ def _find_header(
 ) -> tuple[Record, Sequence[Record], Iterable[Record]]:
     """Return the header, what is above it, and records below that were read already.
 
-    It is the record that names most columns that are known, of the first ones, and the
-    first record where none does.
+    It is the record that names most columns that are known, of the first ones. Where
+    none does it is the first that has two cells: a title above it has one.
     """
     read: list[Record] = []
     failed: Unreadable | None = None
-    best, place = 0, 0
+    best, place = (0, 0), 0
     known = columns.names
     while len(read) <= _MOST_ABOVE:
         try:
@@ -143,9 +153,10 @@ def _find_header(
         # A title is short: what is longer is data, or no table at all.
         if sum(map(len, record.cells)) > _MOST_HEADER:
             break
-        found = matches(record.cells, known)
-        if found > best:
-            best, place = found, len(read) - 1
+        named = matches(record.cells, known)
+        filled = 0 if named else min(2, sum(map(bool, map(str.strip, record.cells))))
+        if (named, filled) > best:
+            best, place = (named, filled), len(read) - 1
     # A file of nothing but blank lines has no record either.
     if not read:
         reason = "the file is empty: its first line names the columns"

@@ -10,6 +10,7 @@ from charset_normalizer import from_bytes
 
 from app.collection.errors import Unreadable
 from app.collection.ingest.columns import Columns, Record, matches, read_table
+from app.collection.ingest.preview import Preview
 from app.collection.ingest.table import ADVICE, Lines, Stream, TableRow, Warnings
 from app.parsing.image import UnsupportedBody
 from app.renderer.errors import shorten
@@ -58,6 +59,7 @@ def read_csv(
     most: int,
     warned: Warnings | None = None,
     charset: str | None = None,
+    preview: Preview | None = None,
 ) -> Iterator[TableRow]:
     """Yield the rows below the header; an empty cell is not given.
 
@@ -70,7 +72,7 @@ def read_csv(
     warned = Warnings() if warned is None else warned
     decoded = _Decoded(stream, charset, warned)
     lines = Lines(decoded, most, "; is a quote left open?", lambda: decoded.advice)
-    return read_table(_records(lines, columns, warned), columns, warned)
+    return read_table(_records(lines, columns, warned), columns, warned, preview)
 
 
 class _Decoded:

@@ -1,17 +1,22 @@
 """The worst rows of a table, to be looked at before ten thousand are drawn."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pybase64
 
 from app.collection.errors import BadRows, RowFault
+from app.collection.ingest.binding import as_text
+from app.collection.ingest.table import TableRow
 from app.collection.ingest.writer import Draft
 from app.image_request import ImageRequest
 from app.media import Media, document
 from app.pipeline.admission import Busy
 from app.renderer.errors import RendererError
+
+# An answer repeats what was sent, so it must not grow with it.
+_MOST_COLUMNS, _MOST_CELL = 200, 200
 
 
 class PreviewRow(NamedTuple):
@@ -23,15 +28,28 @@ class PreviewRow(NamedTuple):
     request: ImageRequest
 
 
+class SentRow(NamedTuple):
+    """A row as it was sent: its number from 1, its line, and its cells, in short."""
+
+    row: int
+    line: int | None
+    cells: Sequence[str]
+
+
 class Preview:
     """Takes note of rows while they are validated: longest, emptiest, widest.
 
     `count` are all rows that are valid, `warnings` what was assumed in reading them.
+    Of the first rows, and of those with faults, it keeps the cells, too.
     """
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._worst: dict[str, list[tuple[float, int, PreviewRow]]] = {}
+        self._columns: dict[str, int] = {}
+        self._names: list[str] = []
+        self._records: dict[int, SentRow] = {}
+        self._latest = SentRow(0, None, ())
         self.count = 0
         self.warnings: tuple[str, ...] = ()
 
@@ -54,6 +72,37 @@ class Preview:
             kept.append((weight, -index, PreviewRow(index, line, why, request)))
             kept.sort(key=lambda each: each[:2], reverse=True)
             del kept[self._number :]
+
+    def head(self, names: Sequence[str]) -> None:
+        """Take note of the names of a table's columns."""
+        self._names = [name[:_MOST_CELL] for name in names[:_MOST_COLUMNS]]
+
+    def see(self, row: int, line: int | None, cells: Sequence[str]) -> None:
+        """Take note of a row's cells before it is judged."""
+        self._latest = SentRow(row, line, cells)
+        if row <= self._number:
+            self._keep()
+
+    def see_items(self, items: Iterator[TableRow]) -> Iterator[TableRow]:
+        """Hand JSON objects on; their members are the columns."""
+        for number, item in enumerate(items, 1):
+            for name in item.values:
+                if len(self._columns) < _MOST_COLUMNS:
+                    self._columns.setdefault(name, len(self._columns))
+            self._names = [name[:_MOST_CELL] for name in self._columns]
+            cells = [as_text(item.values.get(name)) for name in self._columns]
+            self.see(number, item.line, cells)
+            yield item
+
+    def blame(self, row: int) -> None:
+        """Keep the cells of a row that has a fault which is named."""
+        if self._latest.row == row:
+            self._keep()
+
+    def _keep(self) -> None:
+        row, line, cells = self._latest
+        short = [cell[:_MOST_CELL] for cell in cells[:_MOST_COLUMNS]]
+        self._records[row] = SentRow(row, line, short)
 
     def rows(self) -> list[PreviewRow]:
         """Return so many rows, each once: the worst of each kind first."""
@@ -84,8 +133,15 @@ class Preview:
             "faults": [fault._asdict() for fault in faults],
             "more": more,
             "warnings": self.warnings,
+            "columns": self._names,
+            "records": [self._told(record) for record in self._records.values()],
             "rows": [_drawn(row, draw) for row in self.rows()],
         }
+
+    def _told(self, record: SentRow) -> dict[str, Any]:
+        # A short row, or an item before another one that has more members.
+        missing = [""] * (len(self._names) - len(record.cells))
+        return {**record._asdict(), "cells": [*record.cells, *missing]}
 
 
 def _drawn(row: PreviewRow, draw: Callable[[ImageRequest], Media]) -> dict[str, Any]:

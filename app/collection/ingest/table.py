@@ -16,7 +16,7 @@ _MOST_BLANK = 1 << 20
 # Excel's name of the choice in its dialogue; what it calls CSV alone is Windows-1252.
 ADVICE = "save it as CSV UTF-8"
 # An answer repeats what was sent, so it must not grow with it.
-_MOST_NAMED = 100
+MOST_NAMED = 100
 _MOST_CHARACTERS = 300
 _MOST_WARNINGS = 20
 
@@ -73,7 +73,7 @@ class Faults:
 
     def add(self, row: int | None, line: int | None, field: str, reason: str) -> None:
         """Take note of a fault; what was sent is repeated in short."""
-        if len(self.named) == _MOST_NAMED:
+        if len(self.named) == MOST_NAMED:
             self._more += 1
             return
         if len(reason) > _MOST_CHARACTERS:
@@ -82,7 +82,7 @@ class Faults:
 
     def end(self, row: int | None, line: int | None, reason: str) -> None:
         """Take note of what ended the reading: always named, and the last one."""
-        if len(self.named) == _MOST_NAMED:
+        if len(self.named) == MOST_NAMED:
             self.named.pop()
             self._more += 1
         self.add(row, line, "", reason)

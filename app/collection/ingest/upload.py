@@ -91,13 +91,13 @@ def _table(
             most = bounds.max_collection_bytes
             records = read_workbook(file, shared.sheet, most, shared.warned)
             stack.enter_context(closing(records))
-            rows = read_table(records, shared.columns, shared.warned)
+            rows = read_table(records, shared.columns, shared.warned, preview)
         else:
             if shared.sheet is not None:
                 raise BadParameter(Fault("sheet", "is for workbooks, and this is CSV"))
             charset = charset_of(content_type)
             most = bounds.max_body_bytes
-            rows = read_csv(head, shared.columns, most, shared.warned, charset)
+            rows = read_csv(head, shared.columns, most, shared.warned, charset, preview)
         return _taken(rows, shared, catalogue, bounds, preview, files)
 
 
@@ -155,11 +155,15 @@ def _ndjson(
     if shared.sheet is not None:
         raise BadParameter(Fault("sheet", "is for workbooks, which have sheets"))
     rows = read_ndjson(stream, bounds.max_body_bytes)
-    rows = _bound(rows, shared)
+    rows = _bound(rows, shared, preview)
     return _taken(rows, shared, catalogue, bounds, preview, files)
 
 
-def _bound(rows: Iterator[TableRow], shared: SharedParameters) -> Iterator[TableRow]:
+def _bound(
+    rows: Iterator[TableRow], shared: SharedParameters, preview: Preview | None
+) -> Iterator[TableRow]:
+    if preview is not None:
+        rows = preview.see_items(rows)
     columns = shared.columns
     if columns.bindings or columns.wanted:
         return bind_items(rows, columns, shared.warned)
@@ -185,7 +189,7 @@ def _json(
         members = document.members
         delivery = {name: members.pop(name) for name in DELIVERY if name in members}
         shared = from_members(members, catalogue, bounds)
-        rows = _bound(document.rows(), shared)
+        rows = _bound(document.rows(), shared, preview)
         draft = _taken(rows, shared, catalogue, bounds, preview)
         draft.delivery = delivery
         return draft

@@ -20,7 +20,7 @@ from app.collection.ingest.binding import LONGEST
 from app.collection.ingest.multipart import Files
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.shared import SharedParameters
-from app.collection.ingest.table import Faults, TableRow
+from app.collection.ingest.table import MOST_NAMED, Faults, TableRow
 from app.collection.ingest.writer import Draft, Writer
 from app.config import Settings
 from app.image_request import request_of
@@ -132,6 +132,8 @@ class RowValidator:
             self._faults.add(None, None, name, "is a file that no row refers to")
 
     def _blame(self, index: int, row: TableRow, *faults: Fault) -> None:
+        if self._preview is not None and len(self._faults.named) < MOST_NAMED:
+            self._preview.blame(index)
         for field, reason in faults:
             self._faults.add(index, row.line, field, reason)
 

@@ -1,12 +1,12 @@
 // The page: its header, where one is, and the key where the server asks for one.
 
 import { askJson, keepKey, keptKey, onKeyWanted } from "./api.js";
-import { Make } from "./make.js";
 import { readPlace } from "./place.js";
 import { html, render, useEffect, useState } from "./ui.js";
 
 const TABS = [
-  { tab: "make", title: "Make one", load: async () => Make },
+  { tab: "make", title: "Make one", load: async () => (await import("./make.js")).Make },
+  { tab: "many", title: "Make many", load: async () => (await import("./many.js")).Many },
 ];
 
 function App() {
@@ -14,7 +14,7 @@ function App() {
   const [catalogue, setCatalogue] = useState(null);
   const [fault, setFault] = useState("");
   const [generation, setGeneration] = useState(0);
-  const [Page, setPage] = useState(null);
+  const [page, setPage] = useState({});
   const current = TABS.find(({ tab }) => tab === place.tab) || TABS[0];
   useEffect(() => {
     const moved = () => setPlace(readPlace(location.hash));
@@ -27,8 +27,9 @@ function App() {
   }, [generation]);
   useEffect(() => {
     document.title = `${current.title} – Mimeo studio`;
-    current.load().then((page) => setPage(() => page), (error) => setFault(error.message));
+    current.load().then((Page) => setPage({ tab: current.tab, Page }), (error) => setFault(error.message));
   }, [current]);
+  const Page = page.tab === current.tab && page.Page;
   return html`<header class="top">
       <a class="brand" href="./"><img src="studio/icon.svg" width="22" height="22" alt="" />Mimeo</a>
       <nav aria-label="Studio">${TABS.map(({ tab, title }) => html`<a key=${tab} href=${`#/${tab}`}

@@ -8,7 +8,7 @@ export function thumbnail(row) {
   return row.example.replace(/^\/(.*)\.png\?/, "$1.webp?quality=45&");
 }
 
-export function Picker({ renderers, about }) {
+export function Picker({ renderers, about, tab = "make" }) {
   const dialog = useRef();
   const [open, setOpen] = useState(false);
   const [sought, setSought] = useState("");
@@ -30,7 +30,7 @@ export function Picker({ renderers, about }) {
           <button type="button" class="quiet" onClick=${() => dialog.current.close()}>Close</button>
         </div>
         <ul class="grid">${found.map((row) => html`<li key=${row.name}>
-          <a class="tile" href=${writePlace("make", row.name)} aria-current=${row.name === about.name ? "true" : undefined}
+          <a class="tile" href=${writePlace(tab, row.name)} aria-current=${row.name === about.name ? "true" : undefined}
               onClick=${() => dialog.current.close()}>
             <span class="tile-picture">${row.service ? "Made by a service"
               : html`<${Picture} path=${thumbnail(row)} alt="" loading="lazy" />`}</span>
