@@ -28,6 +28,7 @@ from app.collection.export.exports import FORMS
 from app.collection.lookahead import CollectionDrawing
 from app.collection.repository import CollectionRepository
 from app.config import BadSetting, Settings, budget_of
+from app.jobs.album_drawing import AlbumDrawing
 from app.jobs.batch_output import BatchOutput
 from app.jobs.celery_engine import open_engine
 from app.jobs.chunk_drawing import ChunkDrawing
@@ -69,6 +70,7 @@ from app.views import (
     openai,
     reference,
     sheets,
+    single_jobs,
     studio,
 )
 from app.views import catalogue as catalogue_view
@@ -144,9 +146,11 @@ def build(
         settings.jobs_ttl_s,
         settings.workers,
     )
+    albums = AlbumDrawing(generations, drawing, pipeline)
     chunks = ChunkDrawing(
         ledger_of_jobs,
         drawing,
+        albums,
         pipeline,
         catalogue,
         settings,
@@ -169,6 +173,7 @@ def build(
         settings,
         webhooks,
     )
+    singles = single_jobs.SingleJobs(answers, results, generations, pipeline, settings)
     answers_of_batches = batches.BatchAnswers(
         UploadedFiles(
             open_room(settings, None, "files", durable=True),
@@ -197,8 +202,8 @@ def build(
     link = partial(media.link, pipeline, linked, settings) if linked else None
     tracking = settings.tracking_names
     for blueprint in (
-        images.blueprint(parser, pipeline, settings.max_age_s),
-        inference.blueprint(generations),
+        images.blueprint(parser, pipeline, settings.max_age_s, singles.later_image),
+        inference.blueprint(generations, singles.later_album),
         openai.blueprint(generations, link),
         *((media.blueprint(pipeline, tracking),) if linked else ()),
         collections.blueprint(
@@ -210,7 +215,15 @@ def build(
         ),
         sheets.blueprint(repository, drawing, settings),
         archives.blueprint(repository, drawing, catalogue, settings, answers.later),
-        jobs.blueprint(answers, ledger_of_jobs, engine, results, drawing, settings),
+        jobs.blueprint(
+            answers,
+            ledger_of_jobs,
+            engine,
+            results,
+            drawing,
+            settings,
+            singles.send,
+        ),
         batches.blueprint(answers_of_batches, drawing),
         catalogue_view.blueprint(catalogue, settings),
         health.blueprint(

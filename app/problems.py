@@ -28,6 +28,8 @@ from app.collection.lookahead import Unfinished
 from app.collection.repository import CollectionsNotKept
 from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.jobs.errors import (
+    AbsentImage,
+    AnswerFailed,
     DamagedJob,
     JobEnded,
     JobNeeded,
@@ -88,6 +90,7 @@ _TOLD = (
     *("file", "line", "current", "index", "count"),
     *("upstream", "hop", "upstream_status", "outcome_unknown"),
     *("needed_by", "state", "scope", "help", "host", "remaining", "unit"),
+    *("filtered",),
 )
 
 
@@ -135,6 +138,7 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (JobUnfinished, 409, "job-unfinished", "The job has no result"),
     (DamagedJob, 410, "damaged-job", "The job is damaged"),
     (RecordedFailure, 422, "failed-image", "An image of the job failed"),
+    (AbsentImage, 422, "absent-image", "The service did not make the image"),
     (JobsNotKept, 501, "no-jobs", "Jobs are not kept here"),
     # RFC 4918, 11.5: the server cannot store what would come of it.
     (JobsFull, 507, "jobs-full", "There is no room for the job"),
@@ -195,6 +199,9 @@ _RETRY_S: Mapping[type[Exception], int] = MappingProxyType(
 )
 
 
+_CORE = ("type", "title", "status", "detail")
+
+
 def of_kind(table: Mapping[type[Exception], T], error: Exception) -> T | None:
     """Return what a table has for an error's class, or one that it is derived from."""
     return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
@@ -202,6 +209,11 @@ def of_kind(table: Mapping[type[Exception], T], error: Exception) -> T | None:
 
 def row_of(error: Exception) -> ProblemType | None:
     """Return the row of an error's class, or of one that it is derived from."""
+    if isinstance(error, AnswerFailed):
+        told = error.problem
+        slug = told["type"].removeprefix("/problems/")
+        name = None if slug == "about:blank" else slug
+        return ProblemType(told["status"], name, told["title"])
     return of_kind(PROBLEMS, error)
 
 
@@ -225,6 +237,8 @@ def describe(error: Exception) -> dict[str, Any]:
 
 def members(error: Exception) -> dict[str, Any]:
     """Pick the extension members that help a client to mend its request."""
+    if isinstance(error, AnswerFailed):
+        return {name: v for name, v in error.problem.items() if name not in _CORE}
     if isinstance(error, BadParameter):
         errors = [fault._asdict() for fault in error.faults]
         more = {"more": error.more} if error.more else {}

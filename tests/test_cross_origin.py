@@ -28,6 +28,7 @@ ROUTES = [
     (f"/jobs/{'0' * 64}/retry", "OPTIONS, POST"),
     (f"/jobs/{'0' * 64}/purge", "OPTIONS, POST"),
     (f"/jobs/{'0' * 64}/archive.zip", "GET, HEAD, OPTIONS"),
+    (f"/jobs/{'0' * 64}/answer", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/manifest.json", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/errors", "GET, HEAD, OPTIONS"),
     (f"/jobs/{'0' * 64}/deliveries", "GET, HEAD, OPTIONS"),

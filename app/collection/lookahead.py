@@ -238,9 +238,9 @@ class CollectionDrawing:
         charge = charge or self.charge()
         submit = partial(self._pipeline.submit, keep=keep, charge=charge)
         bounds = bounds_of(self._pipeline, self._settings)
-        return self._heard(look_ahead(items, submit, bounds), charge.caller)
+        return self.heard(look_ahead(items, submit, bounds), charge.caller)
 
-    def _heard(
+    def heard(
         self, outcomes: Generator[Outcome | None], caller: Caller
     ) -> Generator[Outcome | None]:
         """Yield the outcomes; say of those that failed that they did."""

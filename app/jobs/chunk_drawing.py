@@ -8,17 +8,18 @@ import logging
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from heapq import merge
 from operator import attrgetter
 from threading import Event
-from typing import IO
+from typing import IO, Any
 
 from app.access.caller import Caller
 from app.access.keys import KeyRing
+from app.access.rates import Charge
 from app.archive.manifest import Entry, Manifest
 from app.archive.segments import encode_segment
 from app.collection.collection import Collection, Item, edition_of
@@ -28,9 +29,10 @@ from app.collection.export.zip import entry_of, failure_of
 from app.collection.lookahead import CollectionDrawing, Describe
 from app.collection.outcome import Drawn, Failed, Outcome
 from app.config import Settings
+from app.jobs.album_drawing import AlbumDrawing
 from app.jobs.errors import DamagedJob, JobError, UnknownJob
 from app.jobs.job import Job
-from app.jobs.job_ledger import ChunkAttempt, JobLedger
+from app.jobs.job_ledger import ChunkAttempt, JobLedger, damaged
 from app.jobs.results import images_of
 from app.observability import metrics
 from app.observability.spans import TraceWork, untraced
@@ -81,6 +83,7 @@ class ChunkDrawing:
         self,
         ledger: JobLedger,
         drawing: CollectionDrawing,
+        albums: AlbumDrawing,
         pipeline: Pipeline,
         catalogue: Catalogue,
         settings: Settings,
@@ -90,6 +93,7 @@ class ChunkDrawing:
     ) -> None:
         self._ledger = ledger
         self._drawing = drawing
+        self._albums = albums
         self._pipeline = pipeline
         self._catalogue = catalogue
         self._bounds = bounds_for_jobs(settings)
@@ -122,7 +126,7 @@ class ChunkDrawing:
             # What a disk has spoilt since is drawn once more.
             done -= self._ledger.drop_damaged(job)
         if len(done) == job.chunks:
-            self._ledger.finish(job, "succeeded")
+            self._ledger.finish(job, *self._end(job))
             return []
         return [chunk for chunk in range(job.chunks) if chunk not in done]
 
@@ -155,6 +159,18 @@ class ChunkDrawing:
             return edition_of(map(self._catalogue.get, names)) == edition
         except UnknownRenderer:
             return False
+
+    def _end(self, job: Job) -> tuple[str, Mapping[str, Any] | None]:
+        """Return how a job ends whose chunks are all done.
+
+        Without any image there is no answer: then it may be sent again.
+        """
+        segments = self._ledger.segments(job)
+        if job.answer is None or any(one.images for one in segments.values()):
+            return "succeeded", None
+        with damaged():
+            first = segments[0].manifest(self._ledger.read_chunk(job, 0))
+        return "failed", first.failures[0].problem
 
     def draw(
         self,
@@ -217,8 +233,7 @@ class ChunkDrawing:
     def _draw(
         self, job: Job, chunk: int, attempt: ChunkAttempt, stopping: Event
     ) -> None:
-        charge = self._pipeline.charge(self._caller(job))
-        draw = partial(self._drawing.draw, charge=charge)
+        draw = self._draw_with(job, self._pipeline.charge(self._caller(job)))
         rows = _Rows(self.collection(job), draw, self._ledger, job, stopping)
         first, last = job.rows(chunk)
         manifest = Manifest(job.collection, last - first + 1)
@@ -260,6 +275,14 @@ class ChunkDrawing:
         file.seek(0)
         return taken
 
+    def _draw_with(self, job: Job, charge: Charge) -> Draw:
+        """Return what draws the rows of a job."""
+        if job.answer is not None and _is_purchase(job):
+            return partial(self._albums.draw, answer=job.answer, charge=charge)
+        # Whoever asks for a single image without a job finds it, too.
+        keep = job.answer is not None
+        return partial(self._drawing.draw, charge=charge, keep=keep)
+
     def _caller(self, job: Job) -> Caller:
         """Return whose drawings these are; what they may do was seen to before."""
         key = self._keys.get(job.key_id) if job.key_id else None
@@ -290,7 +313,7 @@ class _Rows:
     def ahead(self, rows: Sequence[int]) -> Generator[Outcome]:
         """Yield what becomes of the rows; once more of what may not fail again."""
         for outcome in self._drawn(rows):
-            if isinstance(outcome, Failed) and outcome.error.transient:
+            if isinstance(outcome, Failed) and self._may_come(outcome):
                 yield self._again(outcome)
             else:
                 yield outcome
@@ -323,6 +346,14 @@ class _Rows:
         for row in rows:
             yield from self._collection.items(row, row, self._format, bleed=self._bleed)
 
+    def _may_come(self, failed: Failed) -> bool:
+        """Tell whether a row may be drawn once more, and costs nothing if it is."""
+        error = failed.error
+        # Of a purchase all failed. What a service may have made may be on its bill.
+        together = _is_purchase(self._job)
+        unknown = getattr(error, "outcome_unknown", False)
+        return error.transient and not together and not unknown
+
     def _again(self, failed: Failed) -> Outcome:
         outcome: Outcome = failed
         for pause_s in _PAUSES_S:
@@ -341,3 +372,8 @@ class _Rows:
             self._looked_s = now_s
             if self._ledger.is_cancelled(self._job):
                 raise ChunkLeft
+
+
+def _is_purchase(job: Job) -> bool:
+    """Tell whether the images of a job are one purchase of a service."""
+    return job.answer is not None and job.answer.get("occasion") is not None

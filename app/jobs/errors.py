@@ -132,6 +132,18 @@ class DamagedJob(JobError):
 
 
 @with_fields
+class AbsentImage(RendererError):
+    """A service did not make one of several images; `filtered` it kept back."""
+
+    reason: str
+    filtered: bool
+    transient: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@with_fields
 class RecordedFailure(RendererError):
     """An image of a job could not be drawn when it was its turn; `problem` says why."""
 
@@ -140,3 +152,15 @@ class RecordedFailure(RendererError):
 
     def __str__(self) -> str:
         return str(self.problem.get("detail", "The image could not be drawn."))
+
+
+@with_fields
+class AnswerFailed(JobError):
+    """What a request waited for could not be made; `problem` says why, as if it were
+    of the request itself. `headers` are those of the answer."""
+
+    problem: Mapping[str, Any]
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.problem["detail"])

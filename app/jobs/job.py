@@ -37,9 +37,10 @@ class Job:
     result; `form` and `query` say how the whole is delivered. `kind`, `key_id` and
     `address` are who asked, `account` whose it is. `created` is in seconds since the
     epoch; `reserved` the bytes that it is expected to take. The end is told to the
-    `webhook`. `batch` is what OpenAI's clients have said of it, where one sent it. What
-    the job `retry_of` has drawn is not drawn again. `trace` is the `traceparent` of the
-    request that submitted it, where requests are traced.
+    `webhook`. `batch` is what OpenAI's clients have said of it, where one sent it;
+    `answer` says how a request for one image, or for those of a prompt, is answered.
+    What the job `retry_of` has drawn is not drawn again. `trace` is the `traceparent`
+    of the request that submitted it, where requests are traced.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Job:
     batch: Mapping[str, Any] | None = None
     retry_of: str | None = None
     trace: str | None = None
+    answer: Mapping[str, Any] | None = None
 
     @property
     def chunks(self) -> int:

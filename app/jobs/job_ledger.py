@@ -693,6 +693,7 @@ class JobLedger:
                 "manifest": f"{place}/manifest.json",
                 "errors": f"{place}/errors",
                 "deliveries": f"{place}/deliveries",
+                **({} if job.answer is None else {"answer": f"{place}/answer"}),
             },
         }
 

@@ -72,7 +72,7 @@ class ParsedRequest:
     `pinned` says that the URL names the fingerprint, `stale` that it names the one of
     another version; `as_json` that base64 in JSON is
     preferred; `download` is the file name that was asked for, `ignored` are names in
-    the query or form that count for nothing.
+    the query or form that count for nothing. `webhook` is for a job.
     """
 
     request: ImageRequest
@@ -81,6 +81,7 @@ class ParsedRequest:
     as_json: bool = False
     download: str | None = None
     ignored: tuple[str, ...] = ()
+    webhook: str | None = None
 
 
 class _Given(NamedTuple):
@@ -243,6 +244,8 @@ class Parser:
                 reason = "belongs into the JSON body, as all parameters"
                 raise BadParameter(*(Fault(key, reason) for key, _ in given.pairs))
             values = read_json(body.data)
+            if "webhook" not in renderer.parameters.model_fields:
+                _take_webhook(values, given)
             wanted = _format(renderer, line, values)
             made = from_json(renderer, values, wanted, self._settings)
             return self._asked(made, line, given)
@@ -253,6 +256,7 @@ class Parser:
         """Parse `POST /images`: renderer, params and output options as JSON."""
         given = self._given(None, read_pairs(line.query))
         values = read_json(data)
+        _take_webhook(values, given)
         name, params = values.pop("renderer", None), values.pop("params", {})
         unknown = [
             *dict(given.pairs),
@@ -295,7 +299,9 @@ class Parser:
         rest: list[tuple[str, str]] = []
         for name, value in kept:
             is_pin = name == "v" and FINGERPRINT.match(value)
-            (options if is_pin or name == "download" else rest).append((name, value))
+            is_option = is_pin or name == "download"
+            is_option = is_option or (name == "webhook" and name not in own)
+            (options if is_option else rest).append((name, value))
         return _Given(unique(options), rest, ignored)
 
     def _asked(
@@ -310,7 +316,20 @@ class Parser:
             as_json=prefers_json(line.accept, row.media_type),
             download=given.delivery.get("download"),
             ignored=given.ignored,
+            webhook=given.delivery.get("webhook"),
         )
+
+
+def _take_webhook(values: dict[str, Any], given: _Given) -> None:
+    """Move the webhook of a JSON body to the options of the delivery."""
+    if "webhook" not in values:
+        return
+    if "webhook" in given.delivery:
+        raise BadParameter(Fault("webhook", "is given twice"))
+    webhook = values.pop("webhook")
+    if not isinstance(webhook, str):
+        raise BadParameter(Fault("webhook", "must be a text"))
+    given.delivery["webhook"] = webhook
 
 
 def _format(

@@ -6,15 +6,18 @@ format, and `GeneratedImages` in it.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from threading import Event
 from typing import Any
 
 from app.access.policy import require
+from app.access.rates import Charge
 from app.config import Settings
 from app.image_request import ImageRequest, from_parts
 from app.media import Media
+from app.pipeline.admission import WaitPolicy
 from app.pipeline.idempotency import Attempt, IdempotencyKeys
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Absent, Renderer
@@ -68,6 +71,19 @@ class GeneratedImages:
     source: str
     unfulfilled: tuple[Fault, ...] = ()
     finish: Callable[..., None] = lambda arrived: None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedImages:
+    """Images that are asked for and not made yet: a request for each.
+
+    Those of a service are one purchase of its `occasion`, which is None for what is
+    drawn here. `output` names the options of encoding that were given.
+    """
+
+    requests: tuple[ImageRequest, ...]
+    occasion: str | None
+    output: tuple[str, ...]
 
 
 class Generations:
@@ -125,6 +141,46 @@ class Generations:
         if request.renderer.remote is None and "seed" not in asked.parameters:
             request = self._by_chance(request, asked, occasion)
         return request, unfulfilled
+
+    def plan(self, asked: Generation) -> PlannedImages:
+        """Return what `make` would make, for who tells no attempts apart.
+
+        Raises what `make` raises before anything is drawn or sent.
+        """
+        request, asked, _ = self._resolve(asked)
+        occasion, output = self._occasion(request, asked), tuple(sorted(asked.output))
+        if request.renderer.remote is None:
+            return PlannedImages(self._drawn(request, asked, occasion), None, output)
+        self._pipeline.check_wanted(request, asked.count, _wish(request, output))
+        return PlannedImages((request,) * asked.count, occasion, output)
+
+    def buy(
+        self,
+        request: ImageRequest,
+        count: int,
+        output: Collection[str],
+        charge: Charge | None = None,
+        cancelled: Event | None = None,
+    ) -> GeneratedImages:
+        """Return so many images of a service, of the occasion of the request.
+
+        Where none of the options of `output` was given they stay as they come. With a
+        `charge` it waits as long as it takes, or until `cancelled`. Raises what `make`
+        raises, and then Cancelled.
+        """
+        patience = None
+        if charge is not None:
+            patience = WaitPolicy(cancelled=cancelled or Event())
+        wish, patient = _wish(request, output), patience is not None
+        purchase = self._pipeline.buy(request, count, wish, patient=patient)
+        images = purchase.media
+        if output:
+            images = tuple(
+                self._convert(request, image, patience, charge) for image in images
+            )
+        return GeneratedImages(
+            request.renderer.name, images, purchase.absent, purchase.source
+        )
 
     def _resolve(
         self, asked: Generation
@@ -200,14 +256,20 @@ class Generations:
     def _draw(
         self, request: ImageRequest, asked: Generation, occasion: str
     ) -> GeneratedImages:
-        if occasion and "seed" not in asked.parameters:
-            request = self._by_chance(request, asked, occasion)
-        requests = [request, *self._variations(request, asked)]
+        requests = self._drawn(request, asked, occasion)
         productions = [self._pipeline.produce(each) for each in requests]
         images = tuple(production.media for production in productions)
         sources = {production.source for production in productions}
         source = sources.pop() if len(sources) == 1 else "miss"
         return GeneratedImages(request.renderer.name, images, (), source)
+
+    def _drawn(
+        self, request: ImageRequest, asked: Generation, occasion: str
+    ) -> tuple[ImageRequest, ...]:
+        """Return the requests of images that are drawn here."""
+        if occasion and "seed" not in asked.parameters:
+            request = self._by_chance(request, asked, occasion)
+        return request, *self._variations(request, asked)
 
     def _by_chance(
         self, request: ImageRequest, asked: Generation, occasion: str
@@ -237,19 +299,19 @@ class Generations:
     def _buy(
         self, request: ImageRequest, asked: Generation, occasion: str
     ) -> GeneratedImages:
-        wish = request.output.format if "format" in asked.output else None
         bought = replace(request, occasion=occasion)
-        purchase = self._pipeline.buy(bought, asked.count, wish)
-        images = purchase.media
-        if asked.output:
-            images = tuple(self._convert(bought, image) for image in images)
-        return GeneratedImages(
-            request.renderer.name, images, purchase.absent, purchase.source
-        )
+        return self.buy(bought, asked.count, asked.output)
 
-    def _convert(self, request: ImageRequest, image: Media) -> Media:
+    def _convert(
+        self,
+        request: ImageRequest,
+        image: Media,
+        patience: WaitPolicy | None,
+        charge: Charge | None,
+    ) -> Media:
         occasion = f"{request.occasion} {image.fingerprint}"
-        return self._pipeline.convert(replace(request, occasion=occasion), image).media
+        wanted = replace(request, occasion=occasion)
+        return self._pipeline.convert(wanted, image, patience, charge).media
 
     def _occasion(self, request: ImageRequest, asked: Generation) -> str:
         """Return what parts this purchase from others; a store at fault parts it.
@@ -268,6 +330,11 @@ class Generations:
         except StoreError as error:
             _LOG.warning("store: %s", error)
             return asked.key or ""
+
+
+def _wish(request: ImageRequest, output: Collection[str]) -> str | None:
+    """Return the format that a service is to be asked for, if any."""
+    return request.output.format if "format" in output else None
 
 
 def _image_field(renderer: Renderer) -> str:

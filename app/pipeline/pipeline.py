@@ -170,12 +170,37 @@ class Pipeline:
             partial(self._follow, ticket.lane, patience),
         )
 
-    def buy(self, request: ImageRequest, count: int, format: str | None) -> Purchase:
+    def buy(
+        self,
+        request: ImageRequest,
+        count: int,
+        format: str | None,
+        *,
+        patient: bool = False,
+    ) -> Purchase:
         """Return so many images of a request to a remote renderer, as they came.
 
         `format` is the one that the service is asked for, if it can be.
         """
-        return self._purchases.buy(request, _wanted(request, count, format))
+        wanted = _wanted(request, count, format, patient=patient)
+        return self._purchases.buy(request, wanted)
+
+    @staticmethod
+    def check_wanted(request: ImageRequest, count: int, format: str | None) -> None:
+        """Raise what `buy` raises before a service is asked; nothing is sent."""
+        if request.renderer.remote is not None:
+            wanted = _wanted(request, count, format, patient=True)
+            request.renderer.remote.check(request.parameters, wanted)
+
+    def submit_wait(self, work: Callable[[], _T], caller: Caller) -> Future[_T]:
+        """Return the future of what waits for a service, on account of a caller."""
+
+        def run() -> _T:
+            # The thread is nobody's.
+            CALLER.set(caller)
+            return work()
+
+        return self._waiters.submit(run)
 
     def convert(
         self,

@@ -65,6 +65,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "jobs.retry": "jobs",
         "jobs.purge": "jobs",
         "jobs.archive": "read",
+        "jobs.answer": "read",
         "jobs.manifest": "read",
         "jobs.errors": "read",
         "jobs.deliveries": "read",

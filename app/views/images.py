@@ -24,6 +24,7 @@ from app.parsing.image import (
 from app.pipeline.pipeline import Pipeline, Production
 from app.pipeline.purchases import NotBought
 from app.renderer.encode import FORMATS
+from app.renderer.errors import BadParameter, Fault
 from app.views.body import read_body
 
 # RFC 9211, section 2: what the store had to do with an answer.
@@ -39,13 +40,23 @@ _MOST_LINKED = 800
 _PREFETCH = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 
 
-def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
-    """Return the routes of single images; those not pinned may be kept so long."""
+def blueprint(
+    parser: Parser,
+    pipeline: Pipeline,
+    max_age_s: int,
+    later: Callable[[ParsedRequest], Response | None],
+) -> Blueprint:
+    """Return the routes of single images; those not pinned may be kept so long.
+
+    `later` answers where what is sent would rather be drawn as a job.
+    """
     bp = Blueprint("images", __name__, url_prefix="/images")
 
     # The environment is handed on: each look through Flask's proxy is five calls.
     def answer(environ: Mapping[str, Any], asked: ParsedRequest) -> Response:
         made = asked.request
+        if asked.webhook is not None:
+            raise BadParameter(Fault("webhook", "is for a job"))
         if asked.stale and "HTTP_RANGE" in environ:
             # Whoever resumes would splice the parts of two pictures.
             raise StalePin(made.fingerprint)
@@ -82,7 +93,8 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
         """Draw one image from a form, JSON, multipart or raw HTML."""
         environ = request.environ
         line = _line(environ, name, ending)
-        return answer(environ, parser.body(line, read_body()))
+        asked = parser.body(line, read_body())
+        return later(asked) or answer(environ, asked)
 
     @bp.post("")
     def envelope() -> Response:
@@ -91,7 +103,8 @@ def blueprint(parser: Parser, pipeline: Pipeline, max_age_s: int) -> Blueprint:
             raise UnsupportedBody("POST /images takes application/json.")
         environ = request.environ
         line = _line(environ, "", None)
-        return answer(environ, parser.envelope(line, read_body().data))
+        asked = parser.envelope(line, read_body().data)
+        return later(asked) or answer(environ, asked)
 
     return bp
 

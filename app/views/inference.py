@@ -1,5 +1,7 @@
 """`POST /inference`: images of a prompt, in whichever wrapping the caller takes."""
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 
 from app.delivery.album import archive, embed, ending_of, pairs_of
@@ -10,34 +12,66 @@ from app.dialects import inference
 from app.parsing.accept import JSON, NotAcceptable, choose
 from app.pipeline.generation import GeneratedImages, Generation, Generations
 from app.renderer.encode import EXTENSIONS, FORMATS
-from app.views.body import read_document
+from app.renderer.errors import BadParameter, Fault
+from app.views.body import read_document, read_query
 from app.views.images import CACHE_STATUS
 
 ZIP = "application/zip"
 _IMAGES = tuple(row.media_type for name, row in FORMATS.items() if name != "svg")
 
 
-def blueprint(generations: Generations) -> Blueprint:
-    """Return the route of the simple producer contract."""
+Later = Callable[[Generation, str, str | None], Response | None]
+
+
+def blueprint(generations: Generations, later: Later) -> Blueprint:
+    """Return the route of the simple producer contract.
+
+    `later` answers where the request would rather have a job, whose end is told to a
+    webhook: it gets what is asked for, the media type of the answer, and that.
+    """
     bp = Blueprint("inference", __name__)
 
     @bp.post("/inference")
     def infer() -> Response:
         """Make the images of a prompt."""
-        asked = inference.read(read_document(), request.headers.get("Idempotency-Key"))
+        document = read_document()
+        webhook = _webhook(document)
+        asked = inference.read(document, request.headers.get("Idempotency-Key"))
         accept = request.environ.get("HTTP_ACCEPT")
         media_type = _choose(accept, asked)
         if media_type in _IMAGES and not _any_image(accept, media_type):
             name = next(n for n, row in FORMATS.items() if row.media_type == media_type)
             asked.output.setdefault("format", name)
-        album = generations.make(asked)
-        pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
-        if media_type == JSON:
-            pairs.append(("Content-Type", JSON))
-            return send_whole(embed(inference.write(album)), pairs)
-        return _archive(album, pairs) if media_type == ZIP else _image(album, pairs)
+        answered = later(asked, media_type, webhook)
+        if answered is not None:
+            return answered
+        if webhook is not None:
+            raise BadParameter(Fault("webhook", "is for a job"))
+        return send_album(generations.make(asked), media_type)
 
     return bp
+
+
+def send_album(album: GeneratedImages, media_type: str) -> Answer:
+    """Return the images of a prompt in the wrapping that was chosen."""
+    pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
+    if media_type == JSON:
+        pairs.append(("Content-Type", JSON))
+        return send_whole(embed(inference.write(album)), pairs)
+    return _archive(album, pairs) if media_type == ZIP else _image(album, pairs)
+
+
+def _webhook(document: dict[str, object]) -> str | None:
+    """Take the webhook out of a body, or the query; raise BadParameter."""
+    given = read_query().get("webhook")
+    if "webhook" not in document:
+        return given
+    webhook = document.pop("webhook")
+    if given is not None:
+        raise BadParameter(Fault("webhook", "is given twice"))
+    if not isinstance(webhook, str):
+        raise BadParameter(Fault("webhook", "must be a text"))
+    return webhook
 
 
 def _choose(accept: str | None, asked: Generation) -> str:

@@ -1,7 +1,7 @@
 """Jobs: submitted, watched, cancelled, and what they made."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from threading import BoundedSemaphore
 from typing import Any
@@ -19,6 +19,7 @@ from app.access.policy import (
     require_owner,
 )
 from app.collection.export.exports import FORMS, ExportOptions, Form, read_options
+from app.collection.ingest.writer import Draft
 from app.collection.lookahead import CollectionDrawing
 from app.config import Settings
 from app.delivery.answer import Answer, Pair, send_json, send_page, stream
@@ -89,19 +90,22 @@ class JobAnswers:
         What it made is the answer, where it is to be had `whole` and is there within
         the time that the request would rather wait.
         """
-        preference = _preference()
-        if not preference.respond_async or not self._ledger.keeps:
+        if not self.preferred():
             return None
         job, options, warnings = self.submit(form)
-        document, waited = self._awaited(job)
+        document, waited = self.awaited(job)
         if not (whole and waited and document["state"] == "succeeded"):
-            return self._described(document, waited, warnings)
+            return self.described(document, waited, warn(warnings))
         with ExitStack() as ending:
             answer = self.deliver(job, form, options, ending)
         answer.headers["Content-Location"] = document["links"]["archive"]
-        for name, value in (_applied(waited), *warn(warnings)):
+        for name, value in (applied(waited), *warn(warnings)):
             answer.headers[name] = value
         return answer
+
+    def preferred(self) -> bool:
+        """Tell whether the request would rather have a job, and can."""
+        return _preference().respond_async and self._ledger.keeps
 
     def submit(
         self, form: Form, *own: str
@@ -118,35 +122,55 @@ class JobAnswers:
         with _limits_of_jobs():
             draft, given = receive(self._catalogue, self._bounds, (*form.names, *own))
         with closing(draft):
-            webhook = self._webhook(given.get("webhook"))
+            webhook = given.get("webhook")
             given = {name: each for name, each in given.items() if name not in own}
             options = read_options(form.options, given)
             collection = draft.collection(self._catalogue, self._bounds)
             assumed = form.check(collection, options, self._settings)
-            self._drawing.charge().check()
-            caller, query = CALLER.get(), form.query(options)
-            job = Job(
-                id="",
-                content=digest(collection.id, form.name, query, webhook or ""),
-                collection=collection.id,
-                count=collection.count,
-                size=chunk_size(draft.header, bought=bool(collection.services)),
-                form=form.name,
-                query=query,
-                format=form.image_format or collection.output.format,
-                kind=caller.kind,
-                account=caller.id,
-                key_id="" if caller.key is None else caller.key.id,
-                address=caller.address,
-                created=time.time(),
-                reserved=expected_bytes(draft.header, draft.size),
-                webhook=webhook,
-            )
-            key = request.headers.get("Idempotency-Key")
-            kept = self._ledger.submit(job, key, draft.chunks)
+            kept = self.keep(draft, form, form.query(options), webhook)
             warnings = (*draft.warnings, *assumed)
-        self._engine.enqueue(kept.id)
         return kept, options, warnings
+
+    def keep(
+        self,
+        draft: Draft,
+        form: Form,
+        query: str,
+        webhook: str | None,
+        answer: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Keep rows as a job of the caller's; return it, or the one that it repeats.
+
+        `answer` is the job's. Raises BadParameter for the webhook, RateExceeded, and
+        what `JobLedger.submit` raises.
+        """
+        told = self._webhook(webhook)
+        collection = draft.collection(self._catalogue, self._bounds)
+        self._drawing.charge().check()
+        caller = CALLER.get()
+        content = (collection.id, form.name, query, told or "", *_spelt(answer))
+        job = Job(
+            id="",
+            content=digest(*content),
+            collection=collection.id,
+            count=collection.count,
+            size=chunk_size(draft.header, bought=bool(collection.services)),
+            form=form.name,
+            query=query,
+            format=form.image_format or collection.output.format,
+            kind=caller.kind,
+            account=caller.id,
+            key_id="" if caller.key is None else caller.key.id,
+            address=caller.address,
+            created=time.time(),
+            reserved=expected_bytes(draft.header, draft.size),
+            webhook=told,
+            answer=answer,
+        )
+        key = request.headers.get("Idempotency-Key")
+        kept = self._ledger.submit(job, key, draft.chunks)
+        self._engine.enqueue(kept.id)
+        return kept
 
     def _webhook(self, url: str | None) -> str | None:
         """Return where the end is to be told; raise BadParameter."""
@@ -176,18 +200,19 @@ class JobAnswers:
 
     def answer(self, job: Job, warnings: tuple[str, ...]) -> Response:
         """Answer with a job, after the time that the request would rather wait."""
-        return self._described(*self._awaited(job), warnings)
+        return self.described(*self.awaited(job), warn(warnings))
 
-    def _described(
-        self, document: dict[str, Any], waited: str, warnings: tuple[str, ...]
+    def described(
+        self, document: dict[str, Any], waited: str, more: Iterable[Pair] = ()
     ) -> Response:
+        """Answer with a job's document, and with `more` headers."""
         pairs = [("Location", document["links"]["self"]), *_again(document)]
         if waited or _preference().respond_async:
-            pairs.append(_applied(waited))
+            pairs.append(applied(waited))
         status = "200 OK" if document["state"] in ENDED else "202 ACCEPTED"
-        return send_json(document, status, (*pairs, *warn(warnings)))
+        return send_json(document, status, (*pairs, *more))
 
-    def _awaited(self, job: Job) -> tuple[dict[str, Any], str]:
+    def awaited(self, job: Job) -> tuple[dict[str, Any], str]:
         """Return a job's document once it has ended, and what was applied of a wait."""
         waited, looks = self.looks()
         document = self._ledger.document(job)
@@ -265,8 +290,9 @@ def blueprint(
     results: JobResults,
     drawing: CollectionDrawing,
     settings: Settings,
+    answer_of: Callable[[Job], Response],
 ) -> Blueprint:
-    """Return the routes of jobs."""
+    """Return the routes of jobs; `answer_of` sends what a job of one request made."""
     bp = Blueprint("jobs", __name__, url_prefix="/jobs")
     watch = JobWatch(ledger, engine, settings.threads)
 
@@ -383,6 +409,11 @@ def blueprint(
                 answer.headers[name] = value
             return answer
 
+    @bp.get("/<string(length=64):key>/answer")
+    def answer(key: str) -> Response:
+        """Send what a request for one image, or those of a prompt, asked for."""
+        return answer_of(_succeeded(ledger, key))
+
     @bp.get("/<string(length=64):key>/manifest.json")
     def manifest(key: str) -> Response:
         """Send what became of each image: the last member of the archive."""
@@ -424,10 +455,19 @@ def _page(ledger: JobLedger, job: Job) -> tuple[Response, dict[str, Any]]:
     return page, document
 
 
-def _applied(waited: str) -> Pair:
+def applied(waited: str) -> Pair:
     """Return what was applied of the request's preferences (RFC 7240, section 3)."""
     given = "respond-async" if _preference().respond_async else ""
     return "Preference-Applied", ", ".join(filter(None, (given, waited)))
+
+
+def _spelt(answer: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return what of an answer makes another job of the same rows."""
+    if answer is None:
+        return ()
+    # One image may be asked for by several URLs.
+    told = {name: value for name, value in answer.items() if name != "url"}
+    return (orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode(),)
 
 
 def _again(document: dict[str, Any]) -> tuple[Pair, ...]:

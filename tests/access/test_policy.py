@@ -87,6 +87,7 @@ ROWS = {
     "jobs.retry": Route("POST", "{job}/retry", None, 409),
     "jobs.purge": Route("POST", f"/jobs/{'0' * 64}/purge", None, 404),
     "jobs.archive": Route("GET", "{job}/archive.zip"),
+    "jobs.answer": Route("GET", "{job}/answer", None, 404),
     "jobs.manifest": Route("GET", "{job}/manifest.json"),
     "jobs.errors": Route("GET", "{job}/errors"),
     "jobs.deliveries": Route("GET", "{job}/deliveries"),
