@@ -173,12 +173,20 @@ class RemoteServer:
         assumed = answer.headers.get("X-Media-Warnings", "")
         return self._job(_read_object(answer)), assumed
 
-    def jobs(self) -> list[RemoteJob]:
-        """Return the jobs that the server lists."""
-        listed = self._ask("GET", "/jobs").get("jobs")
-        if not isinstance(listed, list):
-            raise RemoteError(f"{self._host} lists no jobs.")
-        return [self._job(document) for document in listed]
+    def jobs(self) -> Iterator[RemoteJob]:
+        """Yield the jobs that the server lists, page by page; raise RemoteError."""
+        path, seen = "/jobs", {""}
+        while path not in seen:
+            seen.add(path)
+            page = self._ask("GET", path)
+            listed = page.get("jobs")
+            if not isinstance(listed, list):
+                raise RemoteError(f"{self._host} lists no jobs.")
+            yield from map(self._job, listed)
+            # An older server has one page.
+            path = page.get("next") or ""
+            if not isinstance(path, str) or path[:6] not in ("", "/jobs?"):
+                raise RemoteError(f"{self._host} has no next page of jobs there.")
 
     def job(self, id: str) -> RemoteJob:
         """Return a job."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from app.cli.client import RemoteError, RemoteJob, RemoteServer
 from app.cli.download import check_target, fetch_archive
@@ -31,6 +32,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     kinds = jobs.add_subparsers(required=True, metavar="WHAT")
     listing = _add(kinds, "list", _list, "list your jobs, the newest first")
     listing.set_defaults(jobs=[])
+    listing.add_argument(
+        "--limit", metavar="N", type=_number, help="so many of them; all by default"
+    )
     _add(kinds, "show", _show, "say how far a job is, or how it ended", 1)
     wait = _add(kinds, "wait", _wait, "wait until a job has ended", 1)
     wait.add_argument(
@@ -110,8 +114,14 @@ def _place(job: str, url: str | None) -> tuple[str, str]:
     return base if within else url or _URL, id
 
 
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text[:9]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text[:9])
+
+
 def _list(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
-    jobs = server.jobs()
+    jobs = islice(server.jobs(), options.limit)
     if options.json:
         print(json.dumps([job.document for job in jobs], indent=2))
     else:

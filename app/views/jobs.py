@@ -11,13 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from app.access.caller import CALLER
-from app.access.policy import (
-    administers,
-    require,
-    require_buy,
-    require_jobs,
-    require_owner,
-)
+from app.access.policy import require, require_buy, require_jobs, require_owner
 from app.collection.export.exports import FORMS, ExportOptions, Form, read_options
 from app.collection.ingest.writer import Draft
 from app.collection.lookahead import CollectionDrawing
@@ -40,6 +34,7 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.views.archives import form_of, headers_of, send_known
 from app.views.body import read_link, receive
+from app.views.job_list import send_list
 from app.views.job_watch import JobWatch
 
 # Seconds after which it is worth asking again.
@@ -48,7 +43,6 @@ _RETRY_S = 2
 _MOST_WAIT_S = 20
 # Between two looks at a job that somebody waits for.
 _GLANCE_S = 0.1
-_MOST_LISTED = 100
 _KEPT = "private, no-cache"
 _NDJSON = "application/x-ndjson"
 # What limits of collections are called where they are those of jobs.
@@ -306,18 +300,7 @@ def blueprint(
     @bp.get("")
     def index() -> Response:
         """List the caller's jobs, the newest first; an operator's are all."""
-        ledger.check()
-        caller = CALLER.get()
-        everything = administers()
-        # Who has no address shares an account with all others who have none.
-        known = caller.kind != "anonymous" or bool(caller.address)
-        own = [
-            job
-            for job in ledger.jobs()
-            if everything or (known and job.account == caller.id)
-        ]
-        own.sort(key=lambda job: job.created, reverse=True)
-        return send_json({"jobs": list(map(ledger.document, own[:_MOST_LISTED]))})
+        return send_list(ledger)
 
     @bp.get("/<string(length=64):key>")
     def show(key: str) -> Response:

@@ -202,6 +202,55 @@ def test_jobs_are_listed_and_shown_for_people_and_for_programs(server, folder, c
     assert same["counts"] == {"total": 120, "done": 120, "failed": 0}
 
 
+def page(number: int, next: object) -> tuple[int, dict[str, str], bytes]:
+    place = f"/jobs/{number}"
+    links = {"self": place, "archive": f"{place}/archive.zip", "errors": f"{place}/e"}
+    listed = [document("succeeded", 9, id=str(number), links=links)]
+    return 200, {}, json.dumps({"jobs": listed, "next": next}).encode()
+
+
+def test_all_pages_are_listed_or_so_many_jobs(capsys: pytest.CaptureFixture[str]):
+    pages = [page(1, "/jobs?after=1"), page(2, "/jobs?after=2"), page(3, None)]
+
+    with answering(*pages) as (url, asked):
+        assert main(["jobs", "list", "--url", url]) == 0
+    whole = [line[0] for line in capsys.readouterr().out.splitlines()]
+    with answering(*pages) as (url, few):
+        assert main(["jobs", "list", "--url", url, "--limit", "2"]) == 0
+    part = [line[0] for line in capsys.readouterr().out.splitlines()]
+
+    assert whole == ["1", "2", "3"] and part == ["1", "2"]
+    assert [path for path, _ in asked] == ["/jobs", "/jobs?after=1", "/jobs?after=2"]
+    assert len(few) == 2
+
+
+@pytest.mark.parametrize("next", ["http://elsewhere/jobs?a", "/jobsx", 7, ["/jobs?"]])
+def test_no_page_elsewhere_is_asked_for(next, capsys: pytest.CaptureFixture[str]):
+    with answering(page(1, next)) as (url, asked):
+        assert main(["jobs", "list", "--url", url]) == 1
+
+    assert len(asked) == 1
+    assert "no next page" in capsys.readouterr().err
+
+
+def test_pages_that_go_round_end(capsys: pytest.CaptureFixture[str]):
+    round = [page(1, "/jobs?after=1"), page(2, "/jobs?after=1")]
+
+    with answering(*round) as (url, asked):
+        assert main(["jobs", "list", "--url", url]) == 0
+
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "", "1.5"])
+def test_a_limit_is_a_number(limit, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["jobs", "list", "--limit", limit])
+
+    assert ended.value.code == 2
+    assert "--limit" in capsys.readouterr().err
+
+
 def test_a_cancelled_job_ends_and_is_a_failure_to_whoever_waits(server, folder, capsys):
     write_rows(120, wait_s="0.3")
     url = submitted(capsys, server.url)
