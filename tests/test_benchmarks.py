@@ -48,6 +48,7 @@ MODULES = (
         "budget",
         "card",
         "chart",
+        "cluster",
         "guard",
         "http",
         "pictures",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -14,12 +15,14 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tests import s3_server
-from tests.cluster.hosts import DISK, Host, Unit, hosts
+from tests.cluster.hosts import DISK, Host, Unit, family, hosts, name_of, processor_s
 from tests.cluster.services import (
+    BROKERS,
+    Broker,
     PaidService,
-    RabbitMQ,
-    Redis,
     entries,
     paid_service,
 )
@@ -50,7 +53,9 @@ _SETTINGS = {
     # A machine that others use takes its time.
     "AWS_READ_TIMEOUT": "20s",
 }
+# The lines of the Procfile.
 WEB = (sys.executable, "-m", "app.cli.start")
+WORKER = (*WEB, "worker")
 # What of a server's answers says that it is not there now.
 _ABSENT = (OSError, HTTPException)
 _COMES_S = 60.0
@@ -128,7 +133,7 @@ class Cluster:
     shared: Host
     web: Node
     workers: list[Node]
-    broker: Redis | RabbitMQ
+    broker: Broker
     gate: Unsteady
     service: PaidService
     bucket: str
@@ -206,6 +211,17 @@ class Cluster:
             found = entries(self.bucket, prefix)
         return {key.removeprefix(prefix): size for key, size in found.items()}
 
+    def has_ended(self, place: str) -> bool:
+        """Tell whether the bucket, not asked by way of Mimeo, has the end of a job."""
+        with self.shared.inside():
+            reply = requests.head(f"{self.bucket}/mimeo{place}/finished", timeout=60)
+        return reply.status_code == 200
+
+    def bucket_s(self) -> float:
+        """Return the seconds of a processor that the bucket took."""
+        own = family(os.getpid())
+        return sum(processor_s(pid) for pid in own if name_of(pid) == "weed")
+
     def wait_until_up(self) -> None:
         """Wait for the web."""
         assert self.ask("/health/ready").status == 200
@@ -213,12 +229,20 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    broker: str, worker: tuple[str, ...], logs: Path, settings: Mapping[str, str] = {}
+    broker: str,
+    logs: Path,
+    settings: Mapping[str, str] = {},
+    workers: int = 2,
+    service_s: float = 0.05,
 ) -> Iterator[Cluster]:
-    """Run a web host and two that run `worker`; `broker` is redis or rabbitmq."""
+    """Run a web host and some of workers; `broker` is redis or rabbitmq.
+
+    A service beside it takes `service_s` seconds for each image.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        shared, *others = stack.enter_context(hosts("shared", "web", "one", "two"))
+        names = [f"worker-{number}" for number in range(1, workers + 1)]
+        shared, *others = stack.enter_context(hosts("shared", "web", *names))
         told = []
         hook = ""
         for host in others:
@@ -230,21 +254,20 @@ def cluster(
             bucket = stack.enter_context(s3_server.serving(folder, shared.address))
             there = shared.address, int(bucket.rpartition(":")[2])
             gate = stack.enter_context(unsteady(there, shared.address))
-            service = stack.enter_context(paid_service(shared.address))
-            made = {"redis": Redis, "rabbitmq": RabbitMQ}[broker]
-            (folder / "broker").mkdir()
-            carrier = made(folder / "broker", shared.address)
-            stack.callback(carrier.kill)
-            carrier.start()
+            service = stack.enter_context(paid_service(shared.address, service_s))
+        carrier = BROKERS[broker](shared, logs / "broker.log")
+        stack.callback(carrier.kill)
+        carrier.start()
         own = {
             **_SETTINGS,
             "AWS_ENDPOINT_URL": gate.url,
             "AI_SERVICE_URL": service.url,
-            ("REDIS_URL" if broker == "redis" else "MIMEO_BROKER_URL"): carrier.url,
+            "MIMEO_BROKER_URL": carrier.url,
             **settings,
         }
         nodes = []
-        for host, command in zip(others, (WEB, worker, worker), strict=True):
+        for host in others:
+            command = WORKER if nodes else WEB
             node = Node(host, command, own, logs / f"{host.name}.log")
             stack.callback(node.kill)
             node.deploy()

@@ -118,6 +118,13 @@ class Unit:
         return sum(map(processor_s, list(family(self._entry.pid))[1:]))
 
 
+def name_of(pid: int) -> str:
+    """Return what a process is called; nothing where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def processor_s(pid: int) -> float:
     """Return seconds of a processor of one process, those of its dead children too."""
     try:

@@ -4,13 +4,11 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,126 +17,117 @@ from xml.etree import ElementTree
 import requests
 from PIL import Image
 
-from tests.cluster.hosts import processor_s
+from tests.cluster.hosts import DISK, Host, Unit
 
 _STARTS_S = 90.0
+_BROKER = f"{DISK}/broker"
 
 
-class Redis:
-    """A redis that can be emptied, and killed and started anew."""
+class Broker:
+    """A program on a host that carries messages; it ends with its host."""
 
-    def __init__(self, folder: Path, address: str, port: int = 6379) -> None:
-        self._folder = folder
-        self._address = address, port
-        self.url = f"redis://{address}:{port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
+    port: int
+    scheme: str
 
-    def start(self) -> None:
-        """Start it, and wait until it answers; it remembers nothing."""
-        address, port = self._address
-        own = ["--bind", address, "--port", str(port), "--dir", str(self._folder)]
-        with (self._folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["redis-server", *own, "--protected-mode", "no", "--save", ""],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        _await(self._process, self._address, self._folder / "redis.log")
+    def __init__(self, host: Host, log: Path) -> None:
+        self._host = host
+        self._log = log
+        self._folder = host.disk / "broker"
+        self._folder.mkdir(exist_ok=True)
+        self._unit: Unit | None = None
+        self.url = f"{self.scheme}{host.address}:{self.port}/"
 
-    def ask(self, *words: str) -> bytes:
-        """Send one command; return the first line or block of the answer."""
-        command = [f"*{len(words)}", *(f"${len(one)}\r\n{one}" for one in words), ""]
-        with socket.create_connection(self._address, 10) as talk:
-            talk.sendall("\r\n".join(command).encode())
-            reply = talk.makefile("rb")
-            line = reply.readline().strip()
-            if line.startswith(b"$"):
-                return reply.read(int(line[1:]))
-            assert not line.startswith(b"-"), line
-            return line[1:]
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        raise NotImplementedError
 
-    def processor_s(self) -> float:
-        """Return the seconds of a processor that it took."""
-        return 0.0 if self._process is None else processor_s(self._process.pid)
-
-    def kill(self) -> None:
-        """End it with all that it holds."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-class RabbitMQ:
-    """A RabbitMQ with folders of its own; it is no service of the system."""
-
-    def __init__(self, folder: Path, address: str, port: int = 5672) -> None:
-        self._folder = folder
-        self._address = address, port
-        self.url = f"amqp://guest:guest@{address}:{port}//"
-        self._process: subprocess.Popen[bytes] | None = None
+    def environment(self) -> Mapping[str, str]:
+        """Return what it is told by variables."""
+        return {}
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        address, port = self._address
-        program = shutil.which("rabbitmq-server")
-        assert program is not None
-        # A guest may come from elsewhere: this network has no strangers.
-        (self._folder / "rabbit.conf").write_text("loopback_users = none\n")
-        environment = {
-            **os.environ,
-            "HOME": str(self._folder),
-            "RABBITMQ_NODENAME": "mimeo@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": address,
-            "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": "25672",
-            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbit.conf"),
-            "RABBITMQ_MNESIA_BASE": str(self._folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(self._folder / "logs"),
-            "RABBITMQ_PID_FILE": str(self._folder / "pid"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
-            "ERL_EPMD_PORT": "4369",
-        }
-        with (self._folder / "rabbit.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                # Not as the system's user, whose folders it would take.
-                [_unwrapped(program)],
-                env=environment,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        _await(self._process, self._address, self._folder / "rabbit.log")
+        own = {"PATH": os.environ["PATH"], "HOME": f"{DISK}/home"}
+        self._unit = self._host.start(
+            self.command(), {**own, **self.environment()}, _BROKER, self._log
+        )
+        end = time.monotonic() + _STARTS_S
+        while True:
+            try:
+                self.connect().close()
+                return
+            except OSError:
+                assert self._unit.runs, self._log.read_text()
+                assert time.monotonic() < end, self._log.read_text()
+                time.sleep(0.02)
+
+    def connect(self) -> socket.socket:
+        """Open a connection from its own host."""
+        with self._host.inside():
+            return socket.create_connection((self._host.address, self.port), 10)
 
     def processor_s(self) -> float:
-        """Return the seconds of a processor that it took."""
-        return 0.0 if self._process is None else processor_s(self._process.pid)
+        """Return the seconds of a processor that it took since it started."""
+        return 0.0 if self._unit is None else self._unit.processor_s()
 
     def kill(self) -> None:
-        """End it; what it started ends with its host."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(60)
+        """End it with no warning."""
+        if self._unit is not None:
+            self._unit.kill()
 
 
-def _unwrapped(program: str) -> str:
-    own = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-    return str(own) if own.exists() else program
+class Redis(Broker):
+    """A redis, which remembers nothing of before its start."""
+
+    port = 6379
+    scheme = "redis://"
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        own = ["--bind", self._host.address, "--port", str(self.port)]
+        return ["redis-server", *own, "--protected-mode", "no", "--save", ""]
+
+    def ask(self, *words: str) -> bytes:
+        """Send one command; return the first line or block of the answer."""
+        parts = (f"${len(word)}\r\n{word}\r\n" for word in words)
+        with self.connect() as talk:
+            talk.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
+            reply = talk.makefile("rb")
+            line = reply.readline().strip()
+            assert not line.startswith(b"-"), line
+            return reply.read(int(line[1:])) if line.startswith(b"$") else line[1:]
 
 
-def _await(
-    process: subprocess.Popen[bytes], address: tuple[str, int], log: Path
-) -> None:
-    end = time.monotonic() + _STARTS_S
-    while True:
-        try:
-            socket.create_connection(address, 1).close()
-            return
-        except OSError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.02)
+class RabbitMQ(Broker):
+    """A RabbitMQ with folders of its own; it is no service of the system."""
+
+    port = 5672
+    scheme = "amqp://guest:guest@"
+    # What the system's `rabbitmq-server` calls as another user, who has other folders.
+    program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        return [str(self.program)]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return what it is told by variables."""
+        # A guest may come from elsewhere: this network has no strangers.
+        (self._folder / "rabbit.conf").write_text("loopback_users = none\n")
+        return {
+            "HOME": _BROKER,
+            "RABBITMQ_NODENAME": "mimeo@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": self._host.address,
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_CONFIG_FILE": f"{_BROKER}/rabbit.conf",
+            "RABBITMQ_MNESIA_BASE": f"{_BROKER}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{_BROKER}/logs",
+            "RABBITMQ_PID_FILE": f"{_BROKER}/pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{_BROKER}/plugins",
+        }
+
+
+BROKERS: Mapping[str, type[Broker]] = {"redis": Redis, "rabbitmq": RabbitMQ}
 
 
 class PaidService:

