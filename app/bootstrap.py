@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.access import ledger
@@ -16,7 +17,7 @@ from app.observability import metrics
 from app.renderer.base import ImageSource
 from app.renderer.catalogue import Catalogue, TakenName
 from app.renderer.input_image import DrawSvg
-from app.store import Store, StoreError, open_store, sees_all
+from app.store import Copies, Store, StoreError, copies_in, open_store, sees_all
 from app.upstream.config.environment import read_upstreams
 from app.upstream.config.file import UpstreamSettingError
 from app.upstream.service_renderer import renderer_of
@@ -80,6 +81,23 @@ def _places(settings: Settings) -> int:
 def open_media(settings: Settings) -> Store:
     """Open the room of the images that are drawn here; raise BadSetting."""
     return open_room(settings, settings.store_bytes, "media")
+
+
+def open_copies(settings: Settings) -> Copies:
+    """Return copies of what is read from a bucket; none where there is no room."""
+    if "://" not in settings.store or not settings.copies_bytes:
+        return Copies()
+    swept = partial(metrics.count_evicted, "copies")
+    try:
+        return copies_in(
+            Path(settings.copies),
+            settings.copies_bytes,
+            lambda hit: metrics.count_lookup("copies", hit=hit),
+            swept,
+        )
+    except StoreError as error:
+        logging.getLogger("mimeo.store").warning("store: no copies: %s", error)
+        return Copies()
 
 
 def open_purchases(settings: Settings) -> Store:

@@ -12,6 +12,7 @@ from app.access.rates import Rates
 from app.bootstrap import (
     open_budgets,
     open_catalogue,
+    open_copies,
     open_keys,
     open_ledger,
     open_media,
@@ -129,13 +130,16 @@ def build(
     ledger = open_ledger(settings)
     rates, quotas = Rates(settings, ledger), open_quotas(settings, ledger)
     processes = ProcessPool(settings.bulk_processes, settings.render_timeout_s)
-    pipeline = Pipeline(settings, store, 2, purchases, isolation, rates, processes)
+    copies = open_copies(settings)
+    pipeline = Pipeline(
+        settings, store, 2, purchases, isolation, rates, processes, copies
+    )
     parser = Parser(catalogue, settings)
     occasions = IdempotencyKeys(paid, settings.reuse_s)
     generations = Generations(catalogue, pipeline, occasions, settings)
     keys, shared = open_keys(settings), open_secrets(settings)
     signer = open_signer(settings, shared)
-    repository = CollectionRepository(kept, catalogue, settings, quotas)
+    repository = CollectionRepository(kept, catalogue, settings, quotas, copies)
     drawing = CollectionDrawing(
         pipeline, repository, settings, describe, errors.refused, quotas
     )
@@ -145,6 +149,7 @@ def build(
         room_bytes(settings),
         settings.jobs_ttl_s,
         settings.workers,
+        copies,
     )
     albums = AlbumDrawing(generations, drawing, pipeline)
     chunks = ChunkDrawing(

@@ -30,6 +30,7 @@ from app.observability import metrics
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import FORMATS
 from app.store import (
+    Copies,
     Store,
     StoreError,
     checked,
@@ -86,8 +87,10 @@ class CollectionRepository:
         catalogue: Catalogue,
         settings: Settings,
         quotas: Quotas | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._store = store
+        self._copies = copies or Copies()
         self._quotas = quotas or Quotas(None, None, 0)
         self._catalogue = catalogue
         self._settings = settings
@@ -197,7 +200,11 @@ class CollectionRepository:
                 raise UnknownCollection(key)
             return block
 
-        collection = Collection.open(read, self._catalogue, self._settings)
+        # Of what was deleted elsewhere there may be copies.
+        if self._copies.keeps and not self._store.has(key):
+            raise UnknownCollection(key)
+        copied = self._copies.reading(key, read)
+        collection = Collection.open(copied, self._catalogue, self._settings)
         if collection.id != key:
             raise DamagedCollection("The collection is damaged: it is another one.")
         if collection.edition_is_current:

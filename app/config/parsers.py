@@ -185,6 +185,13 @@ def store(text: str) -> str:
     return str(Path(text).expanduser().absolute())
 
 
+def place(text: str) -> str:
+    """Read a folder that need not exist."""
+    if text.endswith(":") or "://" in text:
+        raise ValueError("must be a folder of this machine")
+    return str(Path(text).expanduser().absolute())
+
+
 def host(text: str) -> str:
     """Read an address to listen on."""
     if not text.strip() or any(character.isspace() for character in text):

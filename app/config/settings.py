@@ -113,6 +113,16 @@ class Settings:
         parsers.whole(1 << 20, _BYTES),
         "Bytes that the store may hold; the oldest go first.",
     )
+    copies: str = _setting(
+        _default_store,
+        parsers.place,
+        "Folder of this machine for copies of what is read from a bucket.",
+    )
+    copies_bytes: int = _setting(
+        1 << 28,
+        parsers.whole(0, _BYTES),
+        "Bytes that these copies may take; 0: none are kept.",
+    )
     templates: Path | None = _setting(
         None, parsers.folder, "Folder of your own templates, one folder each."
     )
@@ -413,6 +423,7 @@ def variables() -> tuple[tuple[str, str, str], ...]:
 def _shown(item: Any) -> str:
     special = {
         "store": "the user's cache folder",
+        "copies": "the user's cache folder",
         "workers": "the number of cores",
         "bulk_processes": "the number of cores",
         "tracking_names": "the usual ones",

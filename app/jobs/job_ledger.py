@@ -57,7 +57,7 @@ from app.jobs.errors import (
 from app.jobs.job import Job, digest
 from app.observability.spans import TRACE
 from app.pipeline.idempotency import KeyReused
-from app.store import Locked, Store, get_or_create, key_for, sees_all
+from app.store import Copies, Locked, Store, get_or_create, key_for, sees_all
 
 _LOG = logging.getLogger("mimeo.jobs")
 # An upload that is not whole by then never will be.
@@ -130,9 +130,15 @@ class JobLedger:
     """
 
     def __init__(
-        self, store: Store, limit: int | None, ttl_s: int, workers: int
+        self,
+        store: Store,
+        limit: int | None,
+        ttl_s: int,
+        workers: int,
+        copies: Copies | None = None,
     ) -> None:
         self._store = store
+        self._copies = copies or Copies()
         self._limit = limit
         self._ttl_s = ttl_s
         self.keeps = sees_all(store, workers)
@@ -397,7 +403,14 @@ class JobLedger:
 
     def read_chunk(self, job: Job, chunk: int) -> Read:
         """Return what reads the result of a chunk."""
-        return self._read(job, f"{job.id}/chunks/{chunk}")
+        read = self._read(job, f"{job.id}/chunks/{chunk}")
+        end = self._ends.get(job.id)
+        if end is None or end.state != "succeeded":
+            # Until then one that a disk has spoilt is drawn anew.
+            return read
+        # By when, too: an id may come again after its time.
+        name = f"{job.id} {job.created} {chunk}"
+        return self._copies.reading(name, read, large=True)
 
     def segment(self, job: Job, chunk: int) -> Segment | None:
         """Return what a chunk came to; None until it is done."""

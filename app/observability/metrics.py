@@ -33,8 +33,8 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 REASONS = ("rate", "quota", "budget", "busy", "auth", "host", "service")
 # Where the time of a picture goes, in order: see app.observability.spans.
 PHASES = ("queue", "fetch", "fonts", "draw", "encode", "store")
-# Rooms of the store that are bounded.
-ROOMS = ("media", "purchases", "collections", "images")
+# Rooms of the store that are bounded, and what is copied of a bucket.
+ROOMS = ("media", "purchases", "collections", "images", "copies")
 # What comes of an attempt to tell a receiver of a job.
 DELIVERIES = (
     *("delivered", "redirected", "gone", "refused", "failed"),
@@ -335,7 +335,7 @@ def begin(slots: int, upstreams: Iterable[str] = ()) -> None:
         _evicted_bytes.labels(room)
     for outcome in ("done", "duplicate", "left"):
         _chunks.labels(outcome)
-    for room in ("media", "purchases"):
+    for room in ("media", "purchases", "copies"):
         for result in ("hit", "miss"):
             _lookups.labels(room, result)
     for upstream in upstreams:

@@ -15,7 +15,7 @@ from zlib_ng import zlib_ng
 from app.media import Media
 from app.observability import metrics, spans
 from app.renderer.base import Encoded
-from app.store import Pauses, Store, StoreError, checked, unchecked
+from app.store import Copies, Pauses, Store, StoreError, checked, unchecked
 
 _LOG = logging.getLogger("mimeo.store")
 # Header and facts of nearly all blocks.
@@ -42,10 +42,14 @@ class Stored:
 
 
 class MediaStore:
-    """Media by their fingerprints; faults are logged, counted, and no more."""
+    """Media by their fingerprints; faults are logged, counted, and no more.
 
-    def __init__(self, store: Store) -> None:
+    What is drawn here is read from `copies`, if there are any.
+    """
+
+    def __init__(self, store: Store, copies: Copies | None = None) -> None:
         self._store = store
+        self._copies = copies or Copies()
 
     def find(self, fingerprint: str) -> Media | None:
         """Return what `get` does; the look is counted as a hit or a miss."""
@@ -57,11 +61,19 @@ class MediaStore:
         """Return media, or None where there are none, or none that are whole."""
         try:
             with spans.span("store"):
-                block = self._store.get(fingerprint)
-                return None if block is None else unpack(block, fingerprint)
+                decode = partial(unpack, fingerprint=fingerprint)
+                copy = self._copies.find(fingerprint, decode)
+                return copy or self._fetch(fingerprint)
         except (StoreError, ValueError) as error:
             _warn(error)
             return None
+
+    def _fetch(self, fingerprint: str) -> Media | None:
+        block = self._store.get(fingerprint)
+        media = None if block is None else unpack(block, fingerprint)
+        if block is not None and media is not None and _is_drawn(media):
+            self._copies.keep(fingerprint, block)
+        return media
 
     def peek(self, fingerprint: str) -> Stored | None:
         """Return what is known of media, without reading their data."""
@@ -74,11 +86,16 @@ class MediaStore:
     def put(self, media: Media) -> bool:
         """Keep media; return whether that worked. What is in a file goes in pieces."""
         # Of bytes that are held anyway one block is one write.
-        small = isinstance(media.data, bytes)
-        return self._put(media.fingerprint, pack(media) if small else packed(media))
+        if not isinstance(media.data, bytes):
+            return self._put(media.fingerprint, packed(media))
+        block = pack(media)
+        if _is_drawn(media):
+            self._copies.keep(media.fingerprint, block)
+        return self._put(media.fingerprint, block)
 
     def delete(self, fingerprint: str) -> None:
         """Forget media; raise StoreError, because who asks for it must know."""
+        self._copies.forget(fingerprint)
         self._store.delete(fingerprint)
 
     def _put(self, key: str, data: bytes | Iterator[bytes]) -> bool:
@@ -126,6 +143,11 @@ def media_of(encoded: Encoded, fingerprint: str, sha256: str = "") -> Media:
         fingerprint=fingerprint,
         facts=encoded.facts,
     )
+
+
+def _is_drawn(media: Media) -> bool:
+    """Tell whether equal requests have equal bytes: what is bought may change."""
+    return not {"upstream", "converted_from"} & media.facts.keys()
 
 
 def _warn(error: Exception) -> None:

@@ -32,7 +32,7 @@ from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
 from app.renderer.produce import produce
 from app.renderer.sandbox.sandbox import Sandbox
-from app.store import NoStore, Store
+from app.store import Copies, NoStore, Store
 
 _T = TypeVar("_T")
 
@@ -93,11 +93,12 @@ class Pipeline:
         isolation: Sandbox | None = None,
         rates: Rates | None = None,
         processes: ProcessPool | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._settings = settings
         self._slots = slots
         self._rates = rates or Rates(settings, None)
-        self._kept = MediaStore(store)
+        self._kept = MediaStore(store, copies)
         self._purchases = purchases or Purchases(NoStore(), settings.threads)
         # All of the server's threads may wait for a small drawing, or for the process
         # that draws callers' HTML: what is known has others while they do. A quarter

@@ -20,6 +20,7 @@ from obstore.store import ObjectStore as Backend
 
 from app.store.bucket import Bucket, BucketStore
 from app.store.checked import checked, unchecked
+from app.store.copies import Copies, copies_in
 from app.store.format import mark_folder, marked
 from app.store.rooms import SWEEPER, BoundedStore, FolderStore, ObjectStore
 from app.store.store import (
@@ -42,6 +43,7 @@ __all__ = [
     "SWEEPER",
     "BoundedStore",
     "BucketStore",
+    "Copies",
     "FolderStore",
     "Locked",
     "NoStore",
@@ -51,6 +53,7 @@ __all__ = [
     "StoreError",
     "WrongFormat",
     "checked",
+    "copies_in",
     "get_or_create",
     "key_for",
     "open_store",
