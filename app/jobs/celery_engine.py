@@ -26,8 +26,8 @@ _REDIS, _BROKERS = ("redis://", "rediss://"), ("redis", "rediss", "amqp", "amqps
 _EXTRA = "pip install 'mimeo[jobs]'"
 # So many workers begin with a job at one moment; each of them rings for the next.
 _BELLS = 8
-# A worker says so often that it is there, and looks for work that nobody rang for at
-# every second time.
+# A worker says so often that it is there, and when it has nothing to do looks for what
+# nobody rang for.
 _BEAT_S = 15.0
 # So long a message stays with who can do nothing about it.
 _PASS_S = 2.0
@@ -75,7 +75,7 @@ def open_engine(
             reason = f"needs the extra: {_EXTRA}"
             raise BadSetting("MIMEO_BROKER_URL", None, reason)
     if url is None or lack_of(settings) is not None:
-        return LocalEngine(ledger, turns())
+        return LocalEngine(ledger, turns(lots="://" in settings.store))
 
     def open_carrier() -> "Carrier":
         from app.jobs.carrier import Carrier
@@ -159,6 +159,8 @@ class JobWorker:
         self._guard = Lock()
         self._busy = 0
         self._begun = 0
+        # Whether others heard of work when a chunk was last begun.
+        self._rung = False
 
     def warnings(self) -> list[str]:
         """Say what is wrong with the broker."""
@@ -166,9 +168,11 @@ class JobWorker:
 
     def run(self) -> None:
         """Draw until SIGTERM or SIGINT; what is begun then is left for others."""
-        Thread(target=self._keep, name="mimeo-jobs", daemon=True).start()
+        keeper = Thread(target=self._keep, name="mimeo-jobs", daemon=True)
+        keeper.start()
         self._carrier.listen(self._heard, self._stop, self._threads)
         self._stopping.set()
+        keeper.join(_STOP_S)
 
     def _heard(self) -> None:
         """Draw a chunk, and ring for the next before."""
@@ -200,7 +204,7 @@ class JobWorker:
     def _begin(self) -> None:
         with self._guard:
             self._begun += 1
-        self._ring()
+        self._rung = self._ring()
 
     def _ring(self) -> bool:
         from app.jobs.carrier import CarrierError
@@ -213,16 +217,18 @@ class JobWorker:
         return True
 
     def _keep(self) -> None:
-        """Say that this worker is there, and look for what no message tells of."""
-        seen = looks = 0
+        """Say that this worker is there, and look for what no message tells of.
+
+        Of what a killed worker held only this finds that it is free: who takes a lease
+        over has seen it before.
+        """
+        seen = 0
         while not self._stopping.is_set():
             try:
                 self._ledger.attend()
-                looks += 1
-                idle = self._busy == 0 and self._begun == seen
-                if looks % 2 and idle and self._turns.any_wait():
-                    # Where the broker is gone this thread draws, and goes on so.
-                    while not self._ring() and self._draw():
+                if self._busy == 0 and self._begun == seen:
+                    # Where the broker is gone, this thread draws all there is.
+                    while self._draw() and not self._rung:
                         self._ledger.attend()
                 seen = self._begun
             except StoreError as error:

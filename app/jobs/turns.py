@@ -16,9 +16,11 @@ from app.jobs.job import Job
 from app.jobs.job_ledger import JobLedger
 
 _LOG = logging.getLogger("mimeo.jobs")
-# Of a job that many draw, each begins within so many of the first chunks, by lot: of
-# those that others hold each takes a request to a bucket.
-_AHEAD = 16
+# Of a job that many draw, each tries some of so many first chunks, then some of the
+# rest, by lot: each that another holds is a request to a bucket.
+_AHEAD, _TRIED = 16, 8
+# Whoever has drawn one of so few that were missing sees whether it was the last.
+_LAST = 64
 
 
 class JobTurns:
@@ -26,7 +28,7 @@ class JobTurns:
 
     `tell` is called with every job that has ended, again and again. The list of jobs
     is read anew after `fresh_s` seconds, and where it holds no chunk that is free.
-    With `lots` chunks are drawn in no order.
+    With `lots` chunks are drawn about in order, and not all are tried at a look.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class JobTurns:
         self._drawing = drawing
         self._tell = tell
         self._fresh_s = fresh_s
-        self._ahead = _AHEAD if lots else 1
+        self._lots = lots
         # Whether there is work that only another version can do.
         self.others = False
         self._guard = Lock()
@@ -62,10 +64,6 @@ class JobTurns:
             return True
         jobs = self.open_jobs(anew=True) if self._fresh_s else known
         return jobs is not known and self._draw(jobs, stopping, begun)
-
-    def any_wait(self) -> bool:
-        """Tell whether there are jobs that can be drawn here; raise StoreError."""
-        return any(map(self._drawing.is_ours, self.open_jobs(anew=True)))
 
     def open_jobs(self, *, anew: bool = False) -> list[Job]:
         """Return the jobs that have not ended; see to those that have."""
@@ -107,10 +105,9 @@ class JobTurns:
             if chunks and not self._drawing.is_ours(job):
                 self.others = True
                 continue
-            first = random.randrange(min(len(chunks), self._ahead)) if chunks else 0
-            for chunk in chunks[first:] + chunks[:first]:
+            for chunk in _by_lot(chunks) if self._lots else chunks:
                 if self._drawing.draw(job, chunk, stopping, begun):
-                    if len(chunks) <= self._ahead:
+                    if len(chunks) <= _LAST:
                         self._settle(job)
                     return True
             if not chunks and self._ledger.end(job.id) is not None:
@@ -131,3 +128,9 @@ class JobTurns:
         with self._guard:
             self._count += 1
             self._served[job.account] = self._served[job.id] = self._count
+
+
+def _by_lot(chunks: list[int]) -> list[int]:
+    first, rest = chunks[:_AHEAD], chunks[_AHEAD:]
+    tried = (random.sample(each, min(len(each), _TRIED)) for each in (first, rest))
+    return [chunk for some in tried for chunk in some]

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,7 @@ from app.jobs.chunk_drawing import ChunkDrawing
 from app.jobs.job import Job
 from app.jobs.job_ledger import ChunkAttempt, JobLedger
 from app.jobs.results import JobResults
+from app.jobs.turns import JobTurns
 from app.renderer.errors import RenderTimeout
 
 
@@ -325,3 +327,37 @@ def test_an_upload_that_nobody_completes_fails_after_an_hour(
     monkeypatch.setattr("app.jobs.job_ledger._UPLOAD_S", 0)
 
     assert in_folder.finish()["state"] == "failed"
+
+
+def test_a_chunk_takes_few_requests_to_a_bucket(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[str] = Counter()
+    store = work.ledger._store
+    names = (
+        "get",
+        "read",
+        "has",
+        "put",
+        "create",
+        "delete",
+        "below",
+        "folders",
+        "lock",
+    )
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            if name in names:
+                calls[name] += 1
+            return getattr(store, name)
+
+    monkeypatch.setattr(work.ledger, "_store", Counting())
+    turns = JobTurns(work.ledger, work.chunks, fresh_s=60.0, lots=True)
+    assert turns.draw(Event())
+    calls.clear()
+
+    assert turns.draw(Event())
+
+    assert 0 < calls.total() <= 20, calls
+    assert calls["below"] + calls["folders"] <= 4

@@ -1,6 +1,9 @@
 """Jobs on many machines: real workers, and a real redis between them and a server."""
 
+import io
+import random
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,11 +11,13 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 from flask import Flask
 
 from app.jobs.celery_engine import CeleryEngine
 from app.jobs.job import Job
-from tests import redis_server
+from tests import redis_server, s3_server
+from tests.jobs import procfile
 from tests.jobs.apps import Open, ended, rows
 from tests.jobs.workers import COMMAND, ROOT, WorkerProcess, environment, working
 from tests.waiting import wait_until
@@ -233,3 +238,45 @@ def test_a_broker_of_an_unknown_kind_is_a_bad_setting() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("mimeo: MIMEO_BROKER_URL: must be redis://")
     assert "secret" not in done.stderr
+
+
+def test_the_lines_of_the_procfile_are_a_cluster(tmp_path: Path) -> None:
+    with ExitStack() as ending:
+        folder = tmp_path / "s3"
+        folder.mkdir()
+        bucket = ending.enter_context(s3_server.serving(folder))
+        url = ending.enter_context(redis_server.serving(tmp_path))
+        given = {
+            "REDIS_URL": url,
+            "MIMEO_STORE": "s3://bucket/mimeo",
+            "AWS_ENDPOINT_URL": bucket,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            # A machine that others use takes its time.
+            "AWS_READ_TIMEOUT": "60s",
+        }
+        platform = ending.enter_context(procfile.running(tmp_path, given))
+        # Two of each, as a platform that scales them starts them.
+        servers = [platform.web(), platform.web()]
+        workers = [platform.worker(), platform.worker()]
+
+        def ask(path: str, **named: Any) -> requests.Response:
+            # Whichever server a router picks.
+            return requests.request(url=random.choice(servers) + path, **named)
+
+        sent = ask("/jobs", method="POST", json=rows(700))
+        assert sent.status_code == 202, sent.text
+        place = sent.headers["Location"]
+
+        def has_ended() -> bool:
+            found = ask(place, method="GET")
+            return found.ok and found.json()["state"] == "succeeded"
+
+        wait_until(has_ended, 180)
+        archive = ask(f"{place}/archive.zip", method="GET")
+        with zipfile.ZipFile(io.BytesIO(archive.content)) as opened:
+            assert opened.testzip() is None
+            assert len(opened.namelist()) == 700 + 1
+        assert [worker.stop() for worker in workers] == [0, 0]

@@ -13,7 +13,7 @@ from tests.gunicorn_server import DEFAULTS, ROOT
 from tests.waiting import wait_until
 
 COMMAND = (sys.executable, "-m", "app.cli.start", "worker")
-_READY = "mimeo worker: draws jobs"
+READY = "mimeo worker: draws jobs"
 _START_S = 120
 _STOP_S = 60
 
@@ -31,6 +31,8 @@ class WorkerProcess:
 
     process: subprocess.Popen[bytes]
     log: Path
+    # Whether it leads a group that all signals go to.
+    group: bool = False
 
     def said(self) -> str:
         return self.log.read_text()
@@ -42,7 +44,8 @@ class WorkerProcess:
     def stop(self) -> int:
         """Ask it to stop, and return its exit status."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            send = os.killpg if self.group else os.kill
+            send(self.process.pid, signal.SIGTERM)
         return self.process.wait(_STOP_S)
 
 
@@ -58,7 +61,7 @@ def working(folder: Path, settings: Mapping[str, str]) -> Iterator[WorkerProcess
     worker = WorkerProcess(process, path)
     try:
         wait_until(
-            lambda: _READY in worker.said() or process.poll() is not None, _START_S
+            lambda: READY in worker.said() or process.poll() is not None, _START_S
         )
         assert process.poll() is None, worker.said()
         yield worker
