@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import IntegerConverter
+from werkzeug.routing import BaseConverter, IntegerConverter
 
 from app.access.rates import Rates
 from app.bootstrap import (
@@ -90,6 +90,12 @@ class _WholeNumber(IntegerConverter):
     """
 
     regex = r"0|[1-9][0-9]{0,17}"
+
+
+class _Undotted(BaseConverter):
+    """A part of a path that has no ending; Werkzeug's own would take `<id>.zip`."""
+
+    regex = "[^.]+"
 
 
 def _fork_early(
@@ -194,6 +200,7 @@ def build(
     )
     app = OpenFlask(__name__, static_folder=None)
     app.url_map.converters["int"] = _WholeNumber
+    app.url_map.converters["undotted"] = _Undotted
     # Werkzeug's redirect repeats the Host of whoever asks, and caches may keep a 308.
     app.url_map.merge_slashes = False
     # No rule has a default that another rule spells out.

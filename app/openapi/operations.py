@@ -41,6 +41,8 @@ _PRINT = tuple(f"{SHEET}.{name}" for name in PrintOptions.model_fields)
 _CONDITIONS = ("If-None-Match", "If-Match")
 _RANGES = (*_CONDITIONS, "Range", "If-Range")
 _PURCHASE = ("Idempotency-Key",)
+# Entries of a page: batches, and files.
+_MOST_LISTED = (100, 10_000)
 TABLE_TYPES = tuple(kind for kind in READERS if kind not in (JSON, _MULTIPART))
 
 # What the sections of the reference are called, and say.
@@ -121,7 +123,9 @@ def parameters() -> dict[str, Schema]:
         },
         "v": query(
             "v",
-            {**SHA256, "description": "The fingerprint that pins the bytes."},
+            titled(
+                TEXT, "The fingerprint that pins the bytes; else it counts for nothing."
+            ),
         ),
         "download": query(
             "download", titled(TEXT, "File name of an attachment."), example="card.png"
@@ -209,10 +213,16 @@ def parameters() -> dict[str, Schema]:
             "expires", titled({"type": "integer"}, "Until when the URL works.")
         ),
         "key": query("key", titled(TEXT, "The id of the secret that signed.")),
-        "list.limit": query(
-            "limit",
-            {"type": "integer", "minimum": 1, "description": "How many at most."},
-        ),
+        **{
+            f"list.limit.{most}": query(
+                "limit",
+                {
+                    **{"type": "integer", "minimum": 1, "maximum": most},
+                    "description": "How many at most.",
+                },
+            )
+            for most in _MOST_LISTED
+        },
         "list.after": query("after", titled(TEXT, "The id after which to go on.")),
         "list.order": query(
             "order", {**choice("asc", "desc"), "description": "By time."}
@@ -223,7 +233,14 @@ def parameters() -> dict[str, Schema]:
         "If-Range": _header("If-Range", "The tag that a range is of."),
         "Range": _header("Range", "One range of bytes (RFC 9110, section 14)."),
         "Prefer": _header("Prefer", "`respond-async`, `wait=10` (RFC 7240)."),
-        "Idempotency-Key": _header("Idempotency-Key", "Equal keys are one request."),
+        "Idempotency-Key": _parameter(
+            "header",
+            "Idempotency-Key",
+            {
+                **{"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+                "description": "Equal keys are one request.",
+            },
+        ),
         "Last-Event-ID": _header("Last-Event-ID", "The last event that was read."),
         "X-Stainless-Retry-Count": _header(
             "X-Stainless-Retry-Count", "How often OpenAI's clients have tried before."
@@ -703,7 +720,8 @@ def _batches() -> tuple[Operation, ...]:
             }
         },
     }
-    pages = ("list.limit", "list.after", "list.order")
+    pages = ("list.after", "list.order")
+    few, many = (f"list.limit.{most}" for most in _MOST_LISTED)
     batch = _with_links(_ok("Batch", "It."), _BATCH_LINKS)
     return (
         Operation(
@@ -715,7 +733,7 @@ def _batches() -> tuple[Operation, ...]:
         Operation(
             *("get", "/v1/files", "listFiles", "List the caller's files", *jobs),
             {"200": _ok("Files", "The files.")},
-            (*pages, "list.purpose"),
+            (many, *pages, "list.purpose"),
         ),
         Operation(
             *("get", "/v1/files/{id}", "getFile", "Describe a file", *jobs),
@@ -747,7 +765,7 @@ def _batches() -> tuple[Operation, ...]:
         Operation(
             *("get", "/v1/batches", "listBatches", "List batches", *jobs),
             {"200": _ok("Batches", "The batches.")},
-            pages,
+            (few, *pages),
         ),
         Operation(
             *("get", "/v1/batches/{id}", "getBatch", "Say how far a batch is", *jobs),

@@ -18,6 +18,7 @@ from app.openapi.schemas import (
     Schema,
     choice,
     ref,
+    with_colors,
     without_null,
 )
 from app.renderer.base import Renderer
@@ -220,7 +221,7 @@ def _bounded(
     renderer: Renderer, name: str, schema: Schema, settings: Settings
 ) -> Schema:
     """Return a parameter's schema with the bounds that this server has."""
-    row = dict(schema)
+    row = with_colors(schema)
     model = renderer.parameters
     if name in image_fields(model):
         text = "An image: base64, a `data:` URI, or a URL where those are allowed."
@@ -239,18 +240,23 @@ def _bounded(
 
 def _length(row: Schema, most: int | None) -> Schema:
     """Return the schema of pixels, or of a length with its unit."""
-    kinds = row.pop("anyOf", None)
+    kinds = row.get("anyOf")
     whole: Schema = {"type": "integer"}
     for each in kinds or [row]:
         whole |= {n: each[n] for n in ("minimum", "maximum") if n in each}
     if most is not None:
         whole["maximum"] = min(most, whole.get("maximum", most))
-    rest = {n: v for n, v in row.items() if n not in ("type", *whole)}
+    rest = {n: v for n, v in row.items() if n not in ("type", "anyOf", *whole)}
     empty = [{"type": "null"}] if kinds else []
     length = {"type": "string", "pattern": _LENGTH}
     return {**rest, "anyOf": [whole, length, *empty]}
 
 
 def _in_text(row: Schema) -> Schema:
-    """Return the schema of a value in a query or form, where there is no null."""
-    return without_null(row)
+    """Return the schema of a value in a query or form: no null, and tables as text."""
+    given = without_null(row)
+    texts = [each for each in given.get("anyOf", ()) if each.get("type") != "array"]
+    if len(texts) == len(given.get("anyOf", ())):
+        return given
+    # Its examples are rows.
+    return {**texts[0], "description": given.get("description", "")}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from PIL import ImageColor
 from pydantic import BaseModel
 
 from app.collection.export.exports import FORMS
@@ -25,6 +26,7 @@ PATH: Schema = {"type": "string", "format": "uri-reference"}
 FILE: Schema = {"type": "string", "format": "binary"}
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 ANYTHING: Schema = {"type": "object", "additionalProperties": True}
+_HEX = "^#?([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})$"
 STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
 BATCH_STATES = ("validating", "in_progress", "cancelling", "cancelled")
 
@@ -79,11 +81,28 @@ def without_null(schema: Schema) -> Schema:
     return {**rest, "anyOf": kinds} if kinds else rest
 
 
+def with_colors(schema: Schema) -> Schema:
+    """Return a schema in which each colour refers to the schema of all of them."""
+    if schema.get("format") == "color":
+        rest = {
+            name: value
+            for name, value in schema.items()
+            if name not in ("type", "format", "maxLength")
+        }
+        return {**ref("Color"), **rest}
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*map(with_colors, schema["anyOf"])]}
+    return schema
+
+
 # The options of an image's encoding, by their names in a query.
 FORMAT = titled(choice(*EXTENSIONS), "Name of the file format.")
 OPTIONS: Mapping[str, Schema] = MappingProxyType(
     {
-        **{n: without_null(row) for n, row in of_model(Output, "format").items()},
+        **{
+            name: with_colors(without_null(row))
+            for name, row in of_model(Output, "format").items()
+        },
         "format": FORMAT,
     }
 )
@@ -118,6 +137,7 @@ _MORE: Schema = {
     "scope": titled(TEXT, "The scope that a key needs."),
     "help": titled(TEXT, "Where to look, or the setting that opens this."),
     "host": TEXT,
+    "needed_by": titled(TEXT, "The job that still takes over what this one made."),
     "remaining": NUMBER,
     "unit": TEXT,
 }
@@ -301,13 +321,23 @@ def build() -> dict[str, Schema]:
             renderer=TEXT, media_type=TEXT, width=WHOLE, height=WHOLE, sha256=SHA256
         ),
         "ImagesRequest": openai_request(),
+        "Color": {
+            "anyOf": [
+                {"type": "string", "pattern": _HEX},
+                {"enum": ["transparent", *ImageColor.colormap]},
+            ],
+            "description": "`RRGGBB`, with alpha `RRGGBBAA`, short or long, with or"
+            " without `#`; or a name of CSS.",
+        },
         "ImagesOfImageRequest": {
             **(edit := openai_request()),
             "properties": {
                 **edit["properties"],
-                "images": titled(
-                    array(record(image_url=TEXT)), "One image, as a `data:` URI."
-                ),
+                "images": {
+                    **array(record(image_url=TEXT)),
+                    **{"minItems": 1, "maxItems": 1},
+                    "description": "One image, as a `data:` URI.",
+                },
             },
         },
         "Images": record(

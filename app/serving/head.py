@@ -31,12 +31,17 @@ def end_of(received: bytes | bytearray, searched: int, longest_line: int) -> int
     found = received.find(b"\r\n\r\n", max(searched - 3, 0))
     if found >= 0:
         return found + 4
-    # One empty line may stand before the request line.
-    line = received.find(b"\r\n", 2)
-    too_long = (line if line >= 0 else len(received) - 2) > longest_line + 2
+    too_long = is_long_line(received, longest_line)
     if too_long or received.count(b"\n") != received.count(b"\r\n"):
         return len(received)
     return None
+
+
+def is_long_line(received: bytes | bytearray, longest_line: int) -> bool:
+    """Tell whether the request line has more than `longest_line` bytes."""
+    # One empty line may stand before it.
+    line = received.find(b"\r\n", 2)
+    return (line if line >= 0 else len(received) - 2) > longest_line + 2
 
 
 def length_of_body(head: bytes | bytearray) -> int | None:

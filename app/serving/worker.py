@@ -38,7 +38,14 @@ from app.serving.errors import (
     UnknownCoding,
     UnknownExpectation,
 )
-from app.serving.head import MOST_HEAD, end_of, keeps_open, length_of_body, told_of
+from app.serving.head import (
+    MOST_HEAD,
+    end_of,
+    is_long_line,
+    keeps_open,
+    length_of_body,
+    told_of,
+)
 from app.serving.memory_share import MemoryShare, private_bytes
 from app.serving.overload import Backlog, KnownTargets, Pairs, Refusals, is_vital
 from app.serving.succession import is_awaited, listens
@@ -373,7 +380,11 @@ class PollingWorker(ThreadWorker):
             end = end_of(conn.received, conn.searched, self.cfg.limit_request_line)
             conn.searched = size
             if (size if end is None else end) > MOST_HEAD:
-                self._hand_over(conn, LargeHead(MOST_HEAD))
+                # What arrives at once may be over both limits: the line's own is said.
+                most = self.cfg.limit_request_line
+                is_long = is_long_line(conn.received, most)
+                error = LongRequestLine(most) if is_long else LargeHead(MOST_HEAD)
+                self._hand_over(conn, error)
                 return
             if end is None:
                 self._wait(conn)

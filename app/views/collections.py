@@ -79,14 +79,13 @@ def blueprint(
         )
         return send_json(found, pairs=warn(preview.warnings))
 
-    @bp.get("/<key>")
+    @bp.get("/<undotted:key>")
     def show(key: str) -> Response:
         """Describe a collection."""
         data = orjson.dumps(described(repository.open(key)))
         return send_page(request.environ, data, JSON, _KEPT)
 
-    # By length: as `/<key>` it would be one of `/<key>.zip`, too.
-    @bp.delete("/<string(length=64):key>")
+    @bp.delete("/<undotted:key>")
     def delete(key: str) -> Response:
         """Forget a collection, and what was drawn of it."""
         require_delete(repository.owner(key))

@@ -24,7 +24,7 @@ from app.config import Settings
 from app.dialects import openai
 from app.openapi.openapi_document import build
 from app.openapi.responses import GROUPS, HEADERS, OPENAI_GROUPS
-from app.problems import PROBLEMS
+from app.problems import _TOLD, PROBLEMS
 from app.renderer.base import Output
 from app.renderer.catalogue import Catalogue
 from app.views.gate import ACTIONS
@@ -232,6 +232,12 @@ def test_every_type_of_problem_can_come_from_some_operation(
     assert named <= {
         name.rstrip("0123456789") for name in document["components"]["responses"]
     }
+
+
+def test_every_member_of_a_problem_is_described(document: Document) -> None:
+    described = document["components"]["schemas"]["Problem"]["properties"]
+
+    assert {*_TOLD, "errors", "rows", "more"} <= described.keys()
 
 
 def test_every_example_of_a_problem_is_one(document: Document) -> None:

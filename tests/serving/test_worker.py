@@ -168,6 +168,11 @@ def test_a_head_without_an_end_is_refused_at_16_kib(server):
         (SOLID + b"Host: b\r\n\r\n", 400, "bad-head"),
         (b"GET /?" + b"x" * 8200, 414, "long-request-line"),
         (
+            b"GET /?" + b"x" * 30_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+            414,
+            "long-request-line",
+        ),
+        (
             b"GET /?" + b"x" * 8200 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
             414,
             "long-request-line",

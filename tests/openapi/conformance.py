@@ -1,0 +1,62 @@
+"""Requests by the thousand, made of the document, to a real gunicorn; and all checks.
+
+`python -m tests.openapi.conformance` makes more than 20,000 of every operation of every
+renderer; the test makes 50 of each route, of the renderers that take no time.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.gunicorn_server import Server, serve
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+# Small pictures and tables; nobody is throttled, and nobody is an operator.
+SETTINGS = {
+    **{"MIMEO_MAX_SIDE": "600", "MIMEO_MAX_PIXELS": "240000", "MIMEO_MAX_ROWS": "20"},
+    **{"MIMEO_MAX_FRAMES": "10", "MIMEO_RATE_ANONYMOUS": "none"},
+    "MIMEO_LOCAL_CALLERS": "off",
+}
+_CASES = re.compile(r"([0-9,]+) generated")
+
+
+class Report(NamedTuple):
+    """The exit status, how many cases there were, and what was said of them."""
+
+    status: int
+    cases: int
+    text: str
+
+
+def run(server: Server, examples: int, *options: str) -> Report:
+    """Make so many examples of each operation, and of chains of them."""
+    command = (
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
+        *("run", f"{server.url}/openapi.json", "--max-examples", str(examples)),
+        *("--continue-on-failure", "--no-color", "--generation-database=none"),
+        *options,
+    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    found = _CASES.search(text)
+    cases = 0 if found is None else int(found[1].replace(",", ""))
+    return Report(done.returncode, cases, text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Ask everything, in all phases; `arguments` are Schemathesis's own."""
+    with (
+        tempfile.TemporaryDirectory() as store,
+        serve(settings={**SETTINGS, "MIMEO_STORE": store}) as server,
+    ):
+        report = run(server, 115, *arguments)
+    print(report.text)
+    return report.status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
