@@ -10,6 +10,8 @@ from tests.gunicorn_server import Server, serve
 CHROMIUM = Path("/usr/bin/chromium")
 # Milliseconds: the machine may have other work.
 PATIENCE = 30_000
+BROKEN = '[parameters.title]\ntype = "no such"\n'
+SERVICE = '[upstreams.painter]\nkind = "auto"\nurl = "http://127.0.0.1:9"\n'
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,8 +38,19 @@ def browser():
 
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    store = str(tmp_path_factory.mktemp("store"))
-    with serve(settings={"MIMEO_STORE": store}) as made:
+    """A server with a template that is broken, and a service that is not there."""
+    folder = tmp_path_factory.mktemp("studio")
+    (folder / "templates" / "oops").mkdir(parents=True)
+    (folder / "templates" / "oops" / "parameters.toml").write_text(BROKEN)
+    services = folder / "services.toml"
+    services.write_text(SERVICE)
+    settings = {
+        "MIMEO_STORE": str(folder / "store"),
+        "MIMEO_TEMPLATES": str(folder / "templates"),
+        "MIMEO_UPSTREAMS": str(services),
+        "WEB_CONCURRENCY": "1",
+    }
+    with serve(settings=settings) as made:
         yield made
 
 

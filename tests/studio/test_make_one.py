@@ -65,7 +65,7 @@ def test_a_problem_stands_beside_its_field_over_the_last_picture(page):
 def test_what_is_shared_is_what_was_made(page, opened):
     type_title(page, "Shared & opened")
     page.check("input[value=webp]")
-    page.wait_for_function("location.hash.includes('format=webp')")
+    page.wait_for_function("() => location.hash.includes('format=webp')")
 
     other = opened("/studio" + page.evaluate("location.hash"))
     other.wait_for_selector("#preview")
@@ -188,7 +188,12 @@ def test_nothing_sticks_out_of_the_window(opened, width):
 
 def test_a_key_is_asked_for_and_kept_for_the_session(opened):
     row = f'[keys.abcd1234]\nsha256 = "{digest_of(KEY)}"\nscopes = ["draw:*"]\n'
-    settings = {"MIMEO_ACCESS": "keys", "MIMEO_LOCAL_CALLERS": "off", "MIMEO_KEYS": row}
+    settings = {
+        "MIMEO_ACCESS": "keys",
+        "MIMEO_LOCAL_CALLERS": "off",
+        "MIMEO_KEYS": row,
+        "WEB_CONCURRENCY": "1",
+    }
     with serve(settings=settings) as closed:
         page = opened(url=closed.url)
         page.wait_for_selector(".key")
@@ -198,6 +203,7 @@ def test_a_key_is_asked_for_and_kept_for_the_session(opened):
 
         kept = page.evaluate("[sessionStorage.length, localStorage.length]")
         copied = snippet(page, "curl")
+        page.close()
 
     assert kept == [1, 0]
     assert "$MIMEO_KEY" in copied

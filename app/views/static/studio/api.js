@@ -34,7 +34,8 @@ export function onKeyWanted(listener) {
 }
 
 // Returns the Response; throws Refused with the server's problem, or AbortError.
-export async function ask(path, { headers, ...options } = {}) {
+// A `quiet` question asks nobody for a key.
+export async function ask(path, { headers, quiet, ...options } = {}) {
   const key = keptKey();
   const sent = { ...headers, ...(key && { "X-API-Key": key }) };
   let answer;
@@ -46,7 +47,7 @@ export async function ask(path, { headers, ...options } = {}) {
   }
   if (answer.ok || answer.status === 304) return answer;
   const problem = await problemOf(answer);
-  if (answer.status === 401 || answer.status === 403) {
+  if (!quiet && (answer.status === 401 || answer.status === 403)) {
     listeners.forEach((listener) => listener(problem));
   }
   throw new Refused(answer.status, problem, Number(answer.headers.get("Retry-After")) || 0);

@@ -7,6 +7,7 @@ import { html, render, useEffect, useState } from "./ui.js";
 const TABS = [
   { tab: "make", title: "Make one", load: async () => (await import("./make.js")).Make },
   { tab: "many", title: "Make many", load: async () => (await import("./many.js")).Many },
+  { tab: "gallery", title: "Gallery and status", load: async () => (await import("./gallery.js")).Gallery },
 ];
 
 function App() {
@@ -17,7 +18,8 @@ function App() {
   const [page, setPage] = useState({});
   const current = TABS.find(({ tab }) => tab === place.tab) || TABS[0];
   useEffect(() => {
-    const moved = () => setPlace(readPlace(location.hash));
+    // Links and the back button; what is typed replaces the place without this event.
+    const moved = () => setPlace((old) => ({ ...readPlace(location.hash), visit: (old.visit || 0) + 1 }));
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);
   }, []);

@@ -41,7 +41,7 @@ export function Make({ renderers, place }) {
   }, [name]);
   if (fault) return html`<p class="notice" role="alert">${fault}</p>`;
   if (!row || about?.name !== name) return html`<p class="notice">Loading…</p>`;
-  return html`<${Studio} key=${name} about=${about} renderers=${renderers} given=${place.given} />`;
+  return html`<${Studio} key=${`${name} ${place.visit}`} about=${about} renderers=${renderers} given=${place.given} />`;
 }
 
 function Studio({ about, renderers, given: linked }) {

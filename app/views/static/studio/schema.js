@@ -52,13 +52,18 @@ export function stepOf(field) {
   return whole ? 1 : 0.01;
 }
 
+function same(field, value) {
+  const plain = (text) => (field.kind === "color" ? String(text).replace("#", "").toLowerCase() : String(text));
+  return plain(value) === plain(field.fallback);
+}
+
 // What is given, without what is empty or says no more than the default.
 export function notDefault(given, fields) {
   const kept = {};
   for (const field of fields) {
     const value = given[field.name];
     if (value === undefined || value === "") continue;
-    if (!field.required && field.fallback !== null && value === String(field.fallback)) continue;
+    if (!field.required && field.fallback !== null && same(field, value)) continue;
     kept[field.name] = value;
   }
   return kept;
