@@ -536,6 +536,22 @@ def test_without_a_folder_there_is_no_lock(url: str) -> None:
         assert held is False
 
 
+@pytest.mark.parametrize("size", [100, 12 << 20])
+def test_what_makes_an_entry_may_read_the_store(store: Store, size: int) -> None:
+    other = "cd" * 32
+    store.put(other, b"x" * size)
+
+    def copied() -> Iterator[bytes]:
+        for start in range(0, size, 1 << 20):
+            piece = store.read(other, start, start + (1 << 20))
+            assert piece is not None
+            yield piece
+
+    store.put(KEY, copied())
+
+    assert store.get(KEY) == b"x" * size
+
+
 def test_a_key_is_held_once_at_a_time(tmp_path: Path) -> None:
     one, other = (open_store(str(tmp_path), LIMIT) for _ in range(2))
 

@@ -165,9 +165,9 @@ class BucketStore(ObjectStore):
         with self._bucket.call():
             return super()._read(path, start, stop)
 
-    def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
+    def _send(self, path: str, data: bytes | Iterator[bytes]) -> None:
         with self._bucket.call():
-            super()._write(path, data)
+            super()._send(path, data)
 
     def _create(self, path: str, data: bytes | Iterator[bytes]) -> None:
         with self._bucket.call():

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -166,6 +167,12 @@ class ObjectStore:
         return found.to_bytes()
 
     def _write(self, path: str, data: bytes | Iterator[bytes]) -> None:
+        # First: what makes the pieces may itself read the store, which ends the process
+        # where obstore asks for them.
+        with _gathered(data) as whole:
+            self._send(path, whole)
+
+    def _send(self, path: str, data: bytes | Iterator[bytes]) -> None:
         # A bucket shows a multipart upload when its last part is in: whole, or not.
         obstore.put(self._open(), path, data, chunk_size=_PART, max_concurrency=1)
 
@@ -484,6 +491,20 @@ class FolderStore(BoundedStore):
             if path != self._sweep_lock and _is_older(path, oldest):
                 with suppress(Locked):
                     _unlock(path, _flock(path, iter(())))
+
+
+@contextmanager
+def _gathered(data: bytes | Iterator[bytes]) -> Iterator[bytes | Iterator[bytes]]:
+    """Yield all that an iterator has: of a file, where it is more than a part."""
+    if isinstance(data, bytes):
+        yield data
+        return
+    with tempfile.SpooledTemporaryFile(_PART) as file:
+        file.writelines(data)
+        size = file.tell()
+        file.seek(0)
+        # A small one is one request, and not the three of several parts.
+        yield file.read() if size <= _PART else iter(partial(file.read, _PART), b"")
 
 
 def _is_older(path: Path, than_s: float) -> bool:
