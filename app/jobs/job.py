@@ -24,6 +24,11 @@ _BOUGHT_ROWS = 20
 # What an image takes beside its pixels, and each pixel of it: a card 0.03 to 0.06.
 _IMAGE_BYTES = 768
 _PIXEL_BYTES = 0.1
+# A pixel of a photograph, and how much more than the photograph that was sent, which
+# was compressed with losses, it may take; the second where the format has losses too.
+_PHOTO_BYTES, _LOSSY_PHOTO_BYTES = 3.0, 1.0
+_GROWTH, _LOSSY_GROWTH = 12, 2
+_LOSSY = ("jpg", "webp", "avif")
 
 # States that stay as they are.
 ENDED = ("succeeded", "failed", "cancelled")
@@ -96,10 +101,22 @@ def chunk_size(header: Header, *, bought: bool) -> int:
     return max(1, min(few, _MOST_PIXELS // pixels))
 
 
-def expected_bytes(header: Header, rows_bytes: int) -> int:
-    """Return what a job is expected to take in the store, rows and images."""
-    images = header.count * _IMAGE_BYTES + int(header.pixels * _PIXEL_BYTES)
-    return rows_bytes + images
+def expected_bytes(
+    header: Header, rows_bytes: int, format_name: str, *, bought: bool
+) -> int:
+    """Return what a job is expected to take in the store, rows and images.
+
+    Rather too much: images of services, and those that rows bring along, count as
+    photographs.
+    """
+    lossy = format_name in _LOSSY
+    photo = header.pixels * (_LOSSY_PHOTO_BYTES if lossy else _PHOTO_BYTES)
+    if not bought:
+        largest = max((length for _, length in header.assets.values()), default=0)
+        growth = _LOSSY_GROWTH if lossy else _GROWTH
+        photo = min(photo, header.count * largest * growth)
+    drawn = header.count * _IMAGE_BYTES + header.pixels * _PIXEL_BYTES
+    return rows_bytes + int(drawn + photo)
 
 
 def digest(*parts: str) -> str:

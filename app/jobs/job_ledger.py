@@ -288,7 +288,7 @@ class JobLedger:
         own = anonymous = total = 0
         for other in self.jobs():
             end = self.end(other.id)
-            size = other.reserved if end is None else end.bytes
+            size = self._expected(other) if end is None else end.bytes
             total += size
             own += size if other.account == job.account else 0
             anonymous += size if other.kind == "anonymous" else 0
@@ -301,6 +301,22 @@ class JobLedger:
             if job.kind != "local" and used + job.reserved > most:
                 left = max(0, most - used)
                 raise QuotaExceeded(most, left, "bytes", _QUOTA_RETRY_S)
+
+    def _expected(self, job: Job) -> int:
+        """Return what a job is reserved for, or more by what it has taken so far."""
+        sizes = {key: size for key, size in self._store.below(job.id)}
+        chunks = {
+            int(key.rpartition("/")[2]): size
+            for key, size in sizes.items()
+            if key.startswith(f"{job.id}/chunks/")
+        }
+        rows = sum(last - first + 1 for first, last in map(job.rows, chunks))
+        if not rows:
+            return job.reserved
+        drawn = sum(chunks.values())
+        return max(
+            job.reserved, sum(sizes.values()) + drawn * (job.count - rows) // rows
+        )
 
     def ids(self) -> list[str]:
         """Return the ids of all jobs, in no order."""

@@ -398,7 +398,8 @@ def _job(terms: Mapping[str, Any], batch: BatchDraft | None) -> Job:
         header = batch.draft.header
         content, count, format_name = header.id, header.count, header.output["format"]
         size = chunk_size(header, bought=batch.bought)
-        reserved = expected_bytes(header, batch.draft.size + batch.size)
+        size_there = batch.draft.size + batch.size
+        reserved = expected_bytes(header, size_there, format_name, bought=batch.bought)
     return Job(
         id="",
         content=digest("batch", content, told),

@@ -142,22 +142,26 @@ class JobAnswers:
         collection = draft.collection(self._catalogue, self._bounds)
         self._drawing.charge().check()
         caller = CALLER.get()
+        bought = bool(collection.services)
+        format_name = form.image_format or collection.output.format
         content = (collection.id, form.name, query, told or "", *_spelt(answer))
         job = Job(
             id="",
             content=digest(*content),
             collection=collection.id,
             count=collection.count,
-            size=chunk_size(draft.header, bought=bool(collection.services)),
+            size=chunk_size(draft.header, bought=bought),
             form=form.name,
             query=query,
-            format=form.image_format or collection.output.format,
+            format=format_name,
             kind=caller.kind,
             account=caller.id,
             key_id="" if caller.key is None else caller.key.id,
             address=caller.address,
             created=time.time(),
-            reserved=expected_bytes(draft.header, draft.size),
+            reserved=expected_bytes(
+                draft.header, draft.size, format_name, bought=bought
+            ),
             webhook=told,
             answer=answer,
         )

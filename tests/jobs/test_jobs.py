@@ -256,19 +256,6 @@ def test_one_address_gets_a_part_of_the_room(open_app: Open) -> None:
     assert answers[1].get_json()["type"] == "/problems/quota-exceeded"
 
 
-def test_nothing_of_a_job_goes_where_other_rooms_are_full(open_app: Open) -> None:
-    client = open_app(store_bytes=1 << 20, collections_bytes=1 << 20).test_client()
-    place = client.post("/jobs", json=rows(60)).headers["Location"]
-    archive = client.get(ended(client, place)["links"]["archive"]).data
-
-    for number in range(40):
-        path = f"/images/solid.png?width={400 + number}&height=400&compression=none"
-        assert client.get(path).status_code in (200, 422)
-        client.post("/collections", json=rows(300, title=None) | rows(300 + number))
-
-    assert client.get(f"{place}/archive.zip").data == archive
-
-
 def test_what_is_past_its_time_is_gone(open_app: Open, monkeypatch) -> None:
     app = open_app(jobs_ttl_s=60)
     client = app.test_client()
