@@ -1,8 +1,9 @@
 """SeaweedFS, an S3 server that people run, on this machine."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from socket import create_server
@@ -17,21 +18,35 @@ _START_S = 60
 @contextmanager
 def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
     """Yield the base URL of a server that has one bucket, `bucket`."""
-    ports = _free_ports(address, 2 * len(_SERVERS))
     options = [f"-dir={folder}", f"-ip={address}", f"-ip.bind={address}"]
-    for name, port, grpc in zip(_SERVERS, ports[::2], ports[1::2], strict=True):
-        options += [f"-{name}.port={port}", f"-{name}.port.grpc={grpc}"]
     options += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     # Small volumes, for it reserves some of them for each bucket.
     options += ["-volume.max=16", "-master.volumeSizeLimitMB=32"]
     options += ["-master.telemetry=false"]
-    weed = Path(sys.executable).parent / "weed"
-    with open(folder / "log", "wb") as log:
-        server = subprocess.Popen([weed, "server", *options], stdout=log, stderr=log)
-    try:
-        url = f"http://{address}:{ports[0]}"
+    with started(folder, options, address) as url:
         _make_bucket(f"{url}/bucket", folder / "log")
         yield url
+
+
+@contextmanager
+def started(
+    folder: Path,
+    options: Sequence[str],
+    address: str = "127.0.0.1",
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Yield the base URL of a server with these options, which may not be up yet."""
+    ports = _free_ports(address, 2 * len(_SERVERS))
+    places: list[str] = []
+    for name, port, grpc in zip(_SERVERS, ports[::2], ports[1::2], strict=True):
+        places += [f"-{name}.port={port}", f"-{name}.port.grpc={grpc}"]
+    command = [Path(sys.executable).parent / "weed", "server", *options, *places]
+    with open(folder / "log", "wb") as log:
+        server = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, **(environ or {})}
+        )
+    try:
+        yield f"http://{address}:{ports[0]}"
     finally:
         # It takes ten seconds to end by itself, and leaves sockets behind either way.
         server.kill()

@@ -25,10 +25,11 @@ http {{ {scratch} include {folder}/default.conf; }}
 SCRATCH = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-def resolved(**environ: str) -> dict[str, Any]:
-    """Return the composition as docker-compose understands it."""
+def resolved(*more: str, **environ: str) -> dict[str, Any]:
+    """Return the composition as docker-compose understands it, with `more` files."""
+    files = [f"--file={DEPLOY / name}" for name in ("compose.yaml", *more)]
     done = subprocess.run(
-        ["docker-compose", "-f", str(DEPLOY / "compose.yaml"), "config"],
+        ["docker-compose", *files, "config"],
         capture_output=True,
         env={"PATH": os.environ["PATH"], **environ},
         text=True,
@@ -256,5 +257,7 @@ def test_the_documented_commands_name_files_of_ours():
 
     assert {word for word in words if word.startswith("deploy/")} == {
         "deploy/compose.yaml",
+        "deploy/compose.jobs.yaml",
         "deploy/Dockerfile",
+        "deploy/.env",
     }

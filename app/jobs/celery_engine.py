@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from app.config import BadSetting, Settings
 from app.jobs.errors import JobError
 from app.jobs.job_ledger import JobLedger
+from app.jobs.life_sign import LifeSign
 from app.jobs.local_engine import LocalEngine
 from app.jobs.turns import JobTurns
 from app.store import StoreError
@@ -157,10 +158,12 @@ class JobWorker:
         self._threads = threads
         self._stopping = Event()
         self._guard = Lock()
+        self._sign = LifeSign()
         self._busy = 0
         self._begun = 0
         # Whether others heard of work when a chunk was last begun.
         self._rung = False
+        self._calls = 0
 
     def warnings(self) -> list[str]:
         """Say what is wrong with the broker."""
@@ -173,11 +176,13 @@ class JobWorker:
         self._carrier.listen(self._heard, self._stop, self._threads)
         self._stopping.set()
         keeper.join(_STOP_S)
+        self._sign.end()
 
     def _heard(self) -> None:
         """Draw a chunk, and ring for the next before."""
         with self._guard:
             self._busy += 1
+            self._calls += 1
         try:
             if not self._stopping.is_set() and not self._draw() and self._turns.others:
                 # Not ours to draw: whoever can is to hear of it.
@@ -193,7 +198,8 @@ class JobWorker:
 
     def _draw(self) -> bool:
         try:
-            return self._turns.draw(self._stopping, self._begin)
+            with self._sign.drawing(self._stopping) as stopping:
+                return self._turns.draw(stopping, self._begin)
         except StoreError as error:
             _LOG.warning("jobs: %s", error)
         except Exception:
@@ -224,11 +230,18 @@ class JobWorker:
         """
         seen = 0
         while not self._stopping.is_set():
+            self._sign.show()
             try:
                 self._ledger.attend()
                 if self._busy == 0 and self._begun == seen:
-                    # Where the broker is gone, this thread draws all there is.
-                    while self._draw() and not self._rung:
+                    # Where the broker is gone, or Celery deaf as after a connection
+                    # that was made anew, this thread draws all there is.
+                    calls = self._calls
+                    while (
+                        not self._stopping.is_set()
+                        and self._draw()
+                        and (not self._rung or self._calls == calls)
+                    ):
                         self._ledger.attend()
                 seen = self._begun
             except StoreError as error:
@@ -245,4 +258,5 @@ class JobWorker:
     def _leave(self) -> None:
         _LOG.warning("jobs: an image takes too long, its chunk is left as it is")
         self._ring()
+        self._sign.end()
         os._exit(0)

@@ -627,9 +627,13 @@ class JobLedger:
         """Say that jobs are drawn here; to be repeated every 15 seconds."""
         self._store.put(_ATTENDED, orjson.dumps(time.time()))
 
+    def attended(self) -> float | None:
+        """Return when somebody last said so, in seconds since the epoch."""
+        return self._moment(_ATTENDED)
+
     def is_attended(self) -> bool:
         """Tell whether somebody said so within a minute."""
-        said = self._moment(_ATTENDED)
+        said = self.attended()
         return said is not None and time.time() < said + _ATTENDED_S
 
     def deliveries(self, job: Job) -> DeliveryLog:
