@@ -39,17 +39,22 @@ def open_catalogue(
     environ: Mapping[str, str],
     draw_svg: DrawSvg | None = None,
     images: ImageSource | None = None,
+    shared: TolerantLedger | None = None,
 ) -> Catalogue:
     """Return all renderers, services among them.
 
     `draw_svg` draws what callers send as SVG, which is refused without it; `images`
-    reads what they name by URL.
+    reads what they name by URL. Calls of a service are counted in the `shared` ledger,
+    where machines have one.
     Raises BadSetting where a service cannot be used as it is configured, and
     BrokenFont.
     """
     try:
         upstreams = read_upstreams(environ, settings.upstreams)
-        services = [renderer_of(each, metrics.count_attempt) for each in upstreams]
+        counted = shared if settings.redis_url is not None else None
+        services = [
+            renderer_of(each, metrics.count_attempt, counted) for each in upstreams
+        ]
         return Catalogue(settings, services, draw_svg, images)
     except UpstreamSettingError as error:
         raise BadSetting(error.place, None, error.reason) from error

@@ -128,12 +128,14 @@ def build(
     store, paid = open_media(settings), open_purchases(settings)
     kept = open_room(settings, settings.collections_bytes, "collections")
     isolation, origins = Sandbox(settings), open_images(settings, open_room)
+    ledger = open_ledger(settings)
     try:
-        catalogue = open_catalogue(settings, environ, isolation.draw_svg, origins)
+        catalogue = open_catalogue(
+            settings, environ, isolation.draw_svg, origins, ledger
+        )
     except BrokenFont as error:
         raise BadSetting("MIMEO_FONTS", str(settings.fonts), str(error)) from error
     purchases = Purchases(paid, settings.threads, open_budgets(settings))
-    ledger = open_ledger(settings)
     rates, quotas = Rates(settings, ledger), open_quotas(settings, ledger)
     processes = ProcessPool(settings.bulk_processes, settings.render_timeout_s)
     copies = open_copies(settings)

@@ -39,6 +39,7 @@ from app.observability.spans import TraceWork, untraced
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import RendererError, Undrawable, UnknownRenderer
+from app.upstream.errors import UpstreamBusy
 
 _LOG = logging.getLogger("mimeo.jobs")
 Draw = Callable[[Iterable[Item | Failed]], Generator[Outcome | None]]
@@ -48,6 +49,8 @@ _HELD = 8 << 20
 _LOOK_S = 1.0
 # What failed and may not fail again is drawn anew after so many seconds.
 _PAUSES_S = (1.0, 5.0)
+# A service that is busy, with rows of other machines as it may be, is waited for.
+_TURNS_S = (10.0,) * 30
 # Where more began with a chunk and never ended, each of its rows is drawn alone.
 _MOST_UNCLEAN = 5
 # Jobs whose rows are open.
@@ -356,12 +359,14 @@ class _Rows:
 
     def _again(self, failed: Failed) -> Outcome:
         outcome: Outcome = failed
-        for pause_s in _PAUSES_S:
+        for number, pause_s in enumerate(_PAUSES_S + _TURNS_S):
+            if isinstance(outcome, Drawn):
+                break
+            if number >= len(_PAUSES_S) and not _is_busy(outcome):
+                break
             self._stopping.wait(pause_s)
             self._look()
             (outcome,) = self._drawn((failed.index,))
-            if isinstance(outcome, Drawn):
-                break
         return outcome
 
     def _look(self) -> None:
@@ -377,3 +382,7 @@ class _Rows:
 def _is_purchase(job: Job) -> bool:
     """Tell whether the images of a job are one purchase of a service."""
     return job.answer is not None and job.answer.get("occasion") is not None
+
+
+def _is_busy(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failed) and isinstance(outcome.error, UpstreamBusy)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from app.access.ledger import TolerantLedger
 from app.renderer.base import Absent, Encoded, Renderer, Wanted
 from app.renderer.params import Parameters
 from app.renderer.probe.byte_range import Region
@@ -29,18 +30,25 @@ _COOLDOWN_S = 30.0
 
 
 def renderer_of(
-    upstream: Service, observe: Callable[[str, str], None] = lambda name, state: None
+    upstream: Service,
+    observe: Callable[[str, str], None] = lambda name, state: None,
+    ledger: TolerantLedger | None = None,
 ) -> Renderer:
     """Return the renderer that an upstream is; its calls share one gate.
 
-    `observe` is told name and state of the breaker after every attempt.
+    `observe` is told name and state of the breaker after every attempt. Calls of other
+    processes count where they have the same `ledger`.
     """
     told = partial(observe, upstream.name)
     # Whoever waits for a service that is left alone is to see more than one probe.
     cooldown_s = min(_COOLDOWN_S, upstream.total_s / 3)
     breaker = breaker_of(upstream.name, cooldown_s=cooldown_s)
     gate = ConcurrencyLimit(
-        upstream.name, upstream.concurrency, breaker=breaker, observe=told
+        upstream.name,
+        upstream.concurrency,
+        breaker=breaker,
+        observe=told,
+        ledger=ledger,
     )
     return Renderer(
         name=upstream.name,
