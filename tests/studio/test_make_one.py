@@ -208,3 +208,36 @@ def test_a_key_is_asked_for_and_kept_for_the_session(opened):
     assert kept == [1, 0]
     assert "$MIMEO_KEY" in copied
     assert KEY not in copied
+
+
+def test_a_name_that_nobody_knows_is_refused_by_the_server(opened):
+    page = opened("/studio#/make/card?title=Hello&colour=red")
+    page.wait_for_selector(".over")
+
+    assert "colour: is not known" in page.inner_text(".over")
+
+    page.get_by_role("button", name="Fill in the example").click()
+    page.wait_for_selector("#preview")
+    assert page.locator(".over").count() == 0
+
+
+def test_a_busy_server_is_asked_again(opened):
+    page = opened("/studio#/make/solid")
+    page.wait_for_selector("#preview")
+    refusals = iter([True])
+    head = {"Retry-After": "1", "Content-Type": "application/problem+json"}
+
+    def answer(route):
+        if next(refusals, False):
+            route.fulfill(status=503, headers=head, body='{"title": "Busy"}')
+        else:
+            route.continue_()
+
+    page.route("**/images/solid.png?*", answer)
+    before = source(page)
+    page.fill("[data-field=width] input", "321")
+    page.wait_for_selector(".over")
+    page.wait_for_function(NEW, arg=before)
+
+    assert page.locator(".over").count() == 0
+    assert page.evaluate("document.querySelector('#preview').naturalWidth") == 321

@@ -11,6 +11,7 @@ import { bytesSaid, Copy, html, save, Tabs, useDebounced, useEffect, useMemo, us
 
 // As fast as letters are typed, and no request for each of them.
 const DEBOUNCE_MS = 60;
+const MOST_TRIES = 5;
 // What every browser shows; others are shown as PNG.
 const SHOWN = ["png", "jpg", "webp", "avif", "gif", "svg", "ico"];
 const FIRST = "card";
@@ -23,6 +24,7 @@ const OF_FORMAT = {
   scale: ["png", "jpg", "webp", "avif", "gif", "tiff", "pdf", "ico"],
   dpi: ["png", "jpg", "tiff", "pdf"],
 };
+const NOT_PNG = ["quality", "bleed", "sizes"];
 // Parameters that most leave alone.
 const RARE = ["lang", "emoji"];
 
@@ -55,7 +57,10 @@ function Studio({ about, renderers, given: linked }) {
   const format = options.format || "png";
   const usual = output.filter((field) => OF_FORMAT[field.name]?.includes(format) ?? true);
   const kept = notDefault(given, fields);
-  const chosen = notDefault(options, usual);
+  // A name that nobody knows is the server's to refuse.
+  const known = new Set(["format", ...output.map((field) => field.name)]);
+  const unknown = Object.fromEntries(Object.entries(options).filter(([each]) => !known.has(each)));
+  const chosen = { ...notDefault(options, usual), ...unknown };
   const hash = writePlace("make", about.name, { ...kept, ...chosen, ...(format !== "png" && { format }) });
   useEffect(() => history.replaceState(null, "", hash), [hash]);
 
@@ -67,7 +72,11 @@ function Studio({ about, renderers, given: linked }) {
   const give = (field, value) => setGiven((old) => ({ ...old, [field]: value }));
   const choose = (field, value) => setOptions((old) => ({ ...old, [field]: value }));
   const setFile = (field, file) => setFiles(({ [field]: _, ...rest }) => (file ? { ...rest, [field]: file } : rest));
-  const refill = (values) => { setGiven(parted(values, fields).given); setFiles({}); };
+  const refill = (values) => {
+    setGiven(parted(values, fields).given);
+    setFiles({});
+    setOptions(Object.fromEntries(Object.entries(options).filter(([each]) => known.has(each))));
+  };
   const sets = { given, files, problems, onGive: give, onFile: setFile };
   const rare = fields.filter((field) => RARE.includes(field.name));
   const others = fields.filter((field) => !RARE.includes(field.name));
@@ -76,7 +85,7 @@ function Studio({ about, renderers, given: linked }) {
       <${Picker} renderers=${renderers} about=${about} />
       <form onSubmit=${(event) => event.preventDefault()}>
         <${Fields} fields=${others} ...${sets} />
-        ${rare.length > 0 && html`<details open=${rare.some((field) => problems[field.name]) || undefined}>
+        ${rare.length > 0 && html`<details open=${rare.some((field) => problems[field.name] || kept[field.name]) || undefined}>
           <summary>Language and emoji</summary><${Fields} fields=${rare} ...${sets} /></details>`}
       </form>
       <p class="row quiet-row">
@@ -121,15 +130,16 @@ function outputFields(about, fields) {
 function usePreview(about, format, given, options, files) {
   const isShown = SHOWN.includes(format);
   const shown = isShown ? format : "png";
-  const laid = isShown ? options : Object.fromEntries(["scale", "background"]
-    .filter((name) => name in options).map((name) => [name, options[name]]));
+  const laid = isShown ? options
+    : Object.fromEntries(Object.entries(options).filter(([name]) => !NOT_PNG.includes(name)));
   const wanted = JSON.stringify([about.name, shown, given, laid,
     Object.entries(files).map(([name, file]) => [name, file.name, file.size, file.lastModified])]);
   const asked = useDebounced(wanted, DEBOUNCE_MS);
   const [seen, setSeen] = useState(null);
   const [problem, setProblem] = useState(null);
   const [waiting, setWaiting] = useState(true);
-  const [tries, setTries] = useState(0);
+  const [again, setAgain] = useState(0);
+  const tries = useRef(0);
   const last = useRef("");
   useEffect(() => {
     // A service is paid for what it makes: it is asked only when somebody says so.
@@ -147,6 +157,7 @@ function usePreview(about, format, given, options, files) {
       }
       URL.revokeObjectURL(last.current);
       last.current = found.url;
+      tries.current = 0;
       setSeen(found);
       setProblem(null);
       setWaiting(false);
@@ -154,11 +165,13 @@ function usePreview(about, format, given, options, files) {
       if (error.name === "AbortError" || abort.signal.aborted) return;
       setProblem(error);
       setWaiting(false);
-      const busy = [429, 503].includes(error.status);
-      if (busy && tries < 5) timer = setTimeout(() => setTries(tries + 1), 1000 * Math.max(1, error.retryAfter));
+      // Out of reach, or busy: it may be another moment's matter.
+      if (![0, 429, 503].includes(error.status) || tries.current === MOST_TRIES) return;
+      tries.current += 1;
+      timer = setTimeout(() => setAgain((old) => old + 1), 1000 * Math.max(1, error.retryAfter));
     });
     return () => { abort.abort(); clearTimeout(timer); };
-  }, [asked, tries, keptKey()]);
+  }, [asked, again, keptKey()]);
   return [seen, problem, waiting || asked !== wanted];
 }
 

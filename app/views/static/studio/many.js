@@ -18,11 +18,15 @@ const PAGES = ["A4", "A4 landscape", "A3", "A3 landscape", "Letter", "Legal"];
 const LABELS = ["avery-l7160", "avery-l7159", "avery-l7163", "avery-l7165", "avery-l7651", "avery-5160",
   "avery-5163", "avery-5164", "avery-5371", "avery-5392"];
 
+// It outlasts a look at another tab, and the question for a key.
+let dropped = null;
+
 export function Many({ renderers, place }) {
   const drawn = renderers.filter((row) => !row.service);
   const name = place.name || (drawn.some((row) => row.name === FIRST) ? FIRST : drawn[0].name);
   const [about, setAbout] = useState(null);
-  const [file, setFile] = useState(null);
+  const [file, setFile] = useState(dropped);
+  dropped = file;
   const [fault, setFault] = useState("");
   useEffect(() => {
     const abort = new AbortController();

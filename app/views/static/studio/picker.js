@@ -1,6 +1,6 @@
 // Which renderer: a button that says it, and a dialog with a picture of each.
 
-import { html, Picture, useRef, useState } from "./ui.js";
+import { html, Picture, useEffect, useRef, useState } from "./ui.js";
 import { writePlace } from "./place.js";
 
 // A picture that is small in bytes: it is shown 160 pixels wide.
@@ -17,6 +17,9 @@ export function Picker({ renderers, about, tab = "make" }) {
     setSought("");
     dialog.current.showModal();
   }
+  useEffect(() => {
+    if (open) dialog.current.querySelector("input").focus();
+  }, [open]);
   const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
   const found = renderers.filter((row) => words.every((word) => `${row.name} ${row.title}`.toLowerCase().includes(word)));
   return html`<button type="button" class="picked" aria-haspopup="dialog" onClick=${show}>

@@ -102,7 +102,10 @@ export function bytesSaid(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+const ACRONYMS = ["dpi", "html", "qr", "sku", "svg", "url"];
+
 export function labelOf(name) {
+  if (ACRONYMS.includes(name)) return name.toUpperCase();
   const words = name.replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
