@@ -81,8 +81,9 @@ def exported(server: Server, token: tuple[str, str]) -> dict[str, set[str]]:
 
 
 def known(exported: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Add what is exported only where a service sent something odd."""
+    """Add what is exported only where a service sent something odd, or workers are."""
     odd = {f"mimeo_upstream_{name}_total" for name in ("repairs", "missing")}
+    odd.add("mimeo_jobs_worker_seen_seconds")
     return exported | {name: set(TABLE[name][1]) for name in odd}
 
 

@@ -23,6 +23,8 @@ _LOG = logging.getLogger("mimeo.jobs")
 _KEY = key_for("figures of jobs")
 # A look counts for so long, and for so many times as long as it took.
 _FRESH_S, _REST = 15.0, 4
+# Whoever has no workers any more is not told so for ever.
+_FORGOTTEN_S = 86_400.0
 # Who asks waits so long for a look, and then is told of the one before.
 _PATIENCE_S = 3.0
 
@@ -34,8 +36,9 @@ class JobFigures:
     `chunks` are those that are done, begun and waiting; `begun_again` is how often one
     was begun because whoever had it before never ended. `queued` is when the oldest was
     submitted that nobody has begun with, `changed` when the one that has stood still
-    for the longest last moved. `marks` are of each: its entries, when there were
-    fewer, and the rows that are done.
+    for the longest last moved, `attended` when a worker elsewhere last said that it
+    draws. `marks` are of each: its entries, when there were fewer, and the rows that
+    are done.
     """
 
     at: float
@@ -47,6 +50,7 @@ class JobFigures:
     rows_per_s: float
     queued: float | None
     changed: float | None
+    attended: float | None
     marks: Mapping[str, tuple[int, float, int]]
 
     def is_fresh(self, now: float) -> bool:
@@ -59,7 +63,9 @@ class JobFigures:
         def since(moment: float | None) -> Mapping[str, float]:
             return {"": 0.0 if moment is None else max(0.0, now - moment)}
 
+        forgotten = self.attended is None or now > self.attended + _FORGOTTEN_S
         return {
+            "jobs_worker_seen_seconds": {} if forgotten else since(self.attended),
             "jobs": {name: float(count) for name, count in self.states.items()},
             "jobs_chunks": {name: float(count) for name, count in self.chunks.items()},
             "jobs_begun_again": {"": float(self.begun_again)},
@@ -163,6 +169,7 @@ class JobSurvey:
             rows_per_s=max(0, drawn) / over_s if over_s > 0 else 0.0,
             queued=min(queued, default=None),
             changed=min(changed, default=None),
+            attended=self._ledger.attended(),
             marks=found,
         )
 

@@ -173,6 +173,10 @@ _OF_JOBS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
             "For how long the job that stands still the longest has not changed.",
             (),
         ),
+        "jobs_worker_seen_seconds": (
+            "Since when no worker elsewhere has said that it draws.",
+            (),
+        ),
         "jobs_seen_seconds": ("How old these figures of jobs are.", ()),
     }
 )

@@ -159,6 +159,21 @@ def test_a_job_stalls_from_its_last_change_on_whoever_looks(
     assert other.gauges()["jobs_stalled_seconds"] == {"": 0}
 
 
+def test_workers_are_seen_by_what_they_say_until_they_are_forgotten(
+    work: Work, survey: JobSurvey, clock: Clock
+) -> None:
+    assert survey.gauges()["jobs_worker_seen_seconds"] == {}
+
+    work.ledger.attend()
+    said = work.ledger.attended()
+    assert said is not None
+    clock.now = said + 300
+    assert survey.gauges()["jobs_worker_seen_seconds"] == {"": pytest.approx(300)}
+
+    clock.now = said + 90_000
+    assert survey.gauges()["jobs_worker_seen_seconds"] == {}
+
+
 def test_a_cancelled_job_is_no_longer_queued(
     work: Work, survey: JobSurvey, clock: Clock
 ) -> None:
