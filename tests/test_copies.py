@@ -351,6 +351,31 @@ def test_a_folder_that_cannot_be_written_costs_copies_alone(
     assert "no copies" in caplog.text
 
 
+def test_an_idle_worker_asks_for_a_list_now_and_then_and_wakes_at_a_submit(
+    machines: Machines, s3: CountingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = machines.add()
+    ended(client, client.post("/jobs", json=rows(60)).headers["Location"])
+    engine = machines.apps[0].extensions["mimeo.jobs"]
+    # Looks that are as far apart as they are, but for a factor.
+    monkeypatch.setattr("app.jobs.local_engine._IDLE_S", 0.3)
+    monkeypatch.setattr("app.jobs.local_engine._LOOK_S", 0.05)
+    engine.enqueue("")
+    time.sleep(1)
+    s3.seen.clear()
+    time.sleep(3)
+    idle = list(s3.seen)
+    monkeypatch.setattr("app.jobs.local_engine._IDLE_S", 1000)
+    time.sleep(1)
+    woken = ended(client, client.post("/jobs", json=rows(61)).headers["Location"])
+
+    # One request a look, and no more looks than every 30 s: 120 an hour.
+    assert idle
+    assert all("list-type=2" in each for each in idle), idle
+    assert len(idle) <= 3 / 0.3 + 1
+    assert woken["counts"]["done"] == 61
+
+
 def test_nothing_that_may_change_is_copied(machines: Machines) -> None:
     client = machines.add()
     place = client.post("/jobs", json=rows(60)).headers["Location"]

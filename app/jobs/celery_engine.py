@@ -76,7 +76,8 @@ def open_engine(
             reason = f"needs the extra: {_EXTRA}"
             raise BadSetting("MIMEO_BROKER_URL", None, reason)
     if url is None or lack_of(settings) is not None:
-        return LocalEngine(ledger, turns(lots="://" in settings.store))
+        in_bucket = "://" in settings.store
+        return LocalEngine(ledger, turns(lots=in_bucket), sparing=in_bucket)
 
     def open_carrier() -> "Carrier":
         from app.jobs.carrier import Carrier

@@ -16,15 +16,23 @@ from app.store import StoreError
 _LOG = logging.getLogger("mimeo.jobs")
 # Between two looks for what other workers got, or left.
 _LOOK_S = 5.0
+# The same of a bucket, which counts requests, while no job is open.
+_IDLE_S = 30.0
 # A chunk is left between two images.
 _CLOSE_S = 10.0
 
 
 class LocalEngine:
-    """Draws the chunks of open jobs in turns, one chunk of this process at a time."""
+    """Draws the chunks of open jobs in turns, one chunk of this process at a time.
 
-    def __init__(self, ledger: JobLedger, turns: JobTurns) -> None:
+    A `sparing` one looks more rarely while no job is open.
+    """
+
+    def __init__(
+        self, ledger: JobLedger, turns: JobTurns, *, sparing: bool = False
+    ) -> None:
         self._ledger = ledger
+        self._sparing = sparing
         self._turns = turns
         self._stopping = Event()
         self._wake = Event()
@@ -66,9 +74,11 @@ class LocalEngine:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
-            busy = False
+            busy, pause_s = False, _LOOK_S
             try:
                 busy = self._look()
+                if self._sparing and not self._turns.has_open:
+                    pause_s = _IDLE_S
             except StoreError as error:
                 if not error.known:
                     _LOG.warning("jobs: %s", error)
@@ -76,7 +86,7 @@ class LocalEngine:
                 # Of one chunk: the attempt is not clean, and so counted.
                 _LOG.exception("a chunk of a job could not be drawn")
             if not busy:
-                self._wake.wait(_LOOK_S)
+                self._wake.wait(pause_s)
 
     def _look(self) -> bool:
         """Draw one chunk; return whether there was one."""

@@ -65,6 +65,11 @@ class JobTurns:
         jobs = self.open_jobs(anew=True) if self._fresh_s else known
         return jobs is not known and self._draw(jobs, stopping, begun)
 
+    @property
+    def has_open(self) -> bool:
+        """Whether there were jobs at the last look that had not ended."""
+        return bool(self._open)
+
     def open_jobs(self, *, anew: bool = False) -> list[Job]:
         """Return the jobs that have not ended; see to those that have."""
         with self._guard:
