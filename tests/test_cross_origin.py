@@ -44,6 +44,8 @@ ROUTES = [
     ("/problems", "GET, HEAD, OPTIONS"),
     ("/problems/busy", "GET, HEAD, OPTIONS"),
     ("/openapi.json", "GET, HEAD, OPTIONS"),
+    ("/docs/api", "GET, HEAD, OPTIONS"),
+    ("/docs/api/start.js", "GET, HEAD, OPTIONS"),
     ("/media/abc.png", "GET, HEAD, OPTIONS"),
     ("/health/live", "GET, HEAD, OPTIONS"),
     ("/health/ready", "GET, HEAD, OPTIONS"),

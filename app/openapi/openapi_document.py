@@ -15,9 +15,11 @@ from app.collection.ingest.upload import DELIVERY
 from app.config import Settings
 from app.openapi import responses, schemas
 from app.openapi.operations import (
+    LATER,
     TAGS,
     Operation,
     image_content,
+    job,
     json_body,
     operations,
     parameters,
@@ -146,8 +148,9 @@ def _drawing(found: Iterable[RendererPaths]) -> Iterator[Operation]:
             "200": {"$ref": "#/components/responses/Image"},
             "206": {"$ref": "#/components/responses/Part"},
             "304": {"$ref": "#/components/responses/NotModified"},
+            "202": job("It is a job."),
         },
-        ("v", "download"),
+        ("v", "download", *LATER),
         json_body({"oneOf": [each.envelope() for each in found]}, **bodies),
     )
     for each in found:

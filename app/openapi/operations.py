@@ -18,6 +18,7 @@ from app.openapi.schemas import (
     OPTIONS,
     SHA256,
     TEXT,
+    WEBHOOK,
     Schema,
     choice,
     of_model,
@@ -40,7 +41,8 @@ _MOTION = tuple(Motion.model_fields)
 _PRINT = tuple(f"{SHEET}.{name}" for name in PrintOptions.model_fields)
 _CONDITIONS = ("If-None-Match", "If-Match")
 _RANGES = (*_CONDITIONS, "Range", "If-Range")
-_PURCHASE = ("Idempotency-Key",)
+# Where the answer may be a job.
+LATER = ("Prefer", "Idempotency-Key", "webhook")
 # Entries of a page: batches, and files.
 _MOST_LISTED = (100, 10_000)
 TABLE_TYPES = tuple(kind for kind in READERS if kind not in (JSON, _MULTIPART))
@@ -168,6 +170,7 @@ def parameters() -> dict[str, Schema]:
         "fingerprint": _path("fingerprint", titled(SHA256, "The image's."), _NO_ID),
         "media-format": _path("format", TEXT, "png"),
         "page-file": _path("file", titled(TEXT, "A file of the page."), "page.css"),
+        "reference-file": _path("file", titled(TEXT, "A file of it."), "start.js"),
         "rows.renderer": query(
             "renderer", titled(TEXT, "What draws the rows; with tables and NDJSON.")
         ),
@@ -202,13 +205,7 @@ def parameters() -> dict[str, Schema]:
                 "description": "Keep nothing; draw so many of the worst rows.",
             },
         ),
-        "webhook": query(
-            "webhook",
-            {
-                **{"type": "string", "format": "uri"},
-                "description": "URL where the end is told.",
-            },
-        ),
+        "webhook": query("webhook", WEBHOOK),
         "expires": query(
             "expires", titled({"type": "integer"}, "Until when the URL works.")
         ),
@@ -363,7 +360,7 @@ def _with_links(made: dict[str, Any], links: Mapping[str, Any]) -> dict[str, Any
     return {**made, "links": links}
 
 
-def _job(text: str) -> dict[str, Any]:
+def job(text: str) -> dict[str, Any]:
     return _with_links(_ok("Job", text, responses.JOB), _JOB_LINKS)
 
 
@@ -397,6 +394,13 @@ def operations() -> tuple[Operation, ...]:
     )
 
 
+def _prompted() -> dict[str, Schema]:
+    """Return the media types in which the images of a prompt come."""
+    kinds = {row.media_type: FILE for row in FORMATS.values()}
+    document = {"anyOf": [ref("Inference"), ref("ImageDocument"), ref("Images")]}
+    return {JSON: document, "application/zip": FILE, **kinds}
+
+
 def _catalogue() -> tuple[Operation, ...]:
     look = ("Catalogue", "look", "Look")
     page = {
@@ -422,6 +426,20 @@ def _catalogue() -> tuple[Operation, ...]:
                 "304": {"$ref": "#/components/responses/NotModified"},
             },
             ("page-file", *_CONDITIONS),
+        ),
+        Operation(
+            *("get", "/docs/api", "getReference", "Show this document", *look),
+            page,
+            _CONDITIONS,
+        ),
+        Operation(
+            *("get", "/docs/api/{file}", "getReferenceFile"),
+            *("Send a script or a style of the reference", *look),
+            {
+                "200": answer("The file.", {"*/*": {}}, responses.BROWSED),
+                "304": {"$ref": "#/components/responses/NotModified"},
+            },
+            ("reference-file", *_CONDITIONS),
         ),
         Operation(
             *("get", "/renderers", "listRenderers", "List all renderers", *look),
@@ -460,10 +478,6 @@ def _catalogue() -> tuple[Operation, ...]:
 
 
 def _prompts() -> tuple[Operation, ...]:
-    kinds = {
-        **{JSON: ref("Inference"), "application/zip": FILE},
-        **{row.media_type: FILE for n, row in FORMATS.items() if n != "svg"},
-    }
     openai = ("Prompts", "draw", "OpenAIPrompt")
     retried = ("Idempotency-Key", "X-Stainless-Retry-Count")
     models = ("Prompts", "look", "OpenAIModels")
@@ -476,11 +490,12 @@ def _prompts() -> tuple[Operation, ...]:
             {
                 "200": answer(
                     "The images, in the type that `Accept` prefers.",
-                    kinds,
+                    _prompted(),
                     (*responses.MADE, "Content-Disposition", "ETag", "Repr-Digest"),
-                )
+                ),
+                "202": job("It is a job."),
             },
-            _PURCHASE,
+            LATER,
             json_body(ref("InferenceRequest"), painted=example),
         ),
         Operation(
@@ -535,7 +550,7 @@ def _collections() -> tuple[Operation, ...]:
         Operation(
             *("post", "/collections", "createCollection", "Keep a collection"),
             *("Collections", "keep", "Keep"),
-            {"200": again, "201": kept, "202": _job("It is a job.")},
+            {"200": again, "201": kept, "202": job("It is a job.")},
             (*_ROWS, "preview", "webhook", "Prefer", "Idempotency-Key"),
             _upload(),
         ),
@@ -595,7 +610,7 @@ def _collections() -> tuple[Operation, ...]:
             "KeepAndSend",
             {
                 **_whole("All of it."),
-                "202": _job("It is a job."),
+                "202": job("It is a job."),
             },
             (
                 *("form", *_ROWS, *_EXPORT, *_PRINT, *_motion(), "webhook", "Prefer"),
@@ -619,7 +634,7 @@ def _jobs() -> tuple[Operation, ...]:
         Operation(
             *("post", "/jobs", "createJob", "Submit a collection", "Jobs", "jobs"),
             "Keep",
-            {"200": _job("It has ended."), "202": _job("It is a job.")},
+            {"200": job("It has ended."), "202": job("It is a job.")},
             (
                 *("job-form", *_ROWS, *_EXPORT, *_PRINT, *_motion(), "webhook"),
                 *("Prefer", "Idempotency-Key"),
@@ -628,7 +643,8 @@ def _jobs() -> tuple[Operation, ...]:
         ),
         Operation(
             *("get", "/jobs", "listJobs", "List the caller's jobs", *jobs),
-            {"200": _ok("Jobs", "The jobs.")},
+            {"200": _ok("Jobs", "The jobs.", ("Cache-Control", "Link"))},
+            (f"list.limit.{_MOST_LISTED[0]}", "list.after"),
         ),
         Operation(
             *("get", "/jobs/{key}", "getJob", "Say how far a job is", *jobs),
@@ -651,7 +667,7 @@ def _jobs() -> tuple[Operation, ...]:
         Operation(
             *("post", "/jobs/{key}/retry", "retryJob"),
             *("Draw what a job lacks, as another job", "Jobs", "jobs", "RetryJob"),
-            {"200": _job("It has ended."), "202": _job("It goes on.")},
+            {"200": job("It has ended."), "202": job("It goes on.")},
             ("job", "Prefer"),
         ),
         Operation(
@@ -677,6 +693,17 @@ def _jobs() -> tuple[Operation, ...]:
             *("Send what a job made", *read),
             _whole("All of it."),
             ("job", "form", *_EXPORT, *_PRINT, *_motion(), *_RANGES),
+        ),
+        Operation(
+            *("get", "/jobs/{key}/answer", "getJobAnswer"),
+            *("Send what a request for an image, or for a prompt's, asked for",),
+            *read,
+            {
+                "200": answer("It.", _prompted(), responses.IMAGE),
+                "206": {"$ref": "#/components/responses/Part"},
+                "304": {"$ref": "#/components/responses/NotModified"},
+            },
+            ("job", *_RANGES),
         ),
         Operation(
             *("get", "/jobs/{key}/manifest.json", "getJobManifest"),

@@ -8,13 +8,21 @@ from urllib.parse import urlencode
 
 from app.config import Settings
 from app.openapi import responses
-from app.openapi.operations import Operation, image_content, json_body, query
+from app.openapi.operations import (
+    LATER,
+    Operation,
+    image_content,
+    job,
+    json_body,
+    query,
+)
 from app.openapi.responses import answer
 from app.openapi.schemas import (
     BASE64,
     FILE,
     OPTIONS,
     TEXT,
+    WEBHOOK,
     Schema,
     choice,
     ref,
@@ -54,8 +62,9 @@ class RendererPaths:
         yield self.name, self._object(self.parameters)
         options = {name: OPTIONS[name] for name in self._options()}
         rest = {name: row for name, row in options.items() if name != "format"}
-        yield f"{self.name}Body", self._object({**rest, **self.parameters})
-        yield f"{self.name}BodyWithFormat", self._object({**options, **self.parameters})
+        own = {"webhook": WEBHOOK, **self.parameters}
+        yield f"{self.name}Body", self._object({**rest, **own})
+        yield f"{self.name}BodyWithFormat", self._object({**options, **own})
 
     def queries(self) -> Iterator[tuple[str, Schema]]:
         """Yield the parameters as a query has them, by the names of components."""
@@ -96,7 +105,10 @@ class RendererPaths:
             )
             yield Operation(
                 *("post", path, f"post{id}", title, "Images", f"draw:{name}"),
-                *("DrawOfBody", drawn, (*place, *_DELIVERY), self._body(body)),
+                "DrawOfBody",
+                {**drawn, "202": job("It is a job.")},
+                (*place, *_DELIVERY, *LATER),
+                self._body(body),
             )
 
     def envelope(self) -> Schema:
@@ -107,6 +119,7 @@ class RendererPaths:
             "properties": {
                 "renderer": {"const": self.renderer.name},
                 "params": ref(self.name),
+                "webhook": WEBHOOK,
                 **options,
             },
             "required": ["renderer", *(["params"] if self.required else [])],

@@ -31,6 +31,7 @@ from app.collection.repository import CollectionsNotKept
 from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.dialects import openai
 from app.jobs.errors import (
+    AbsentImage,
     DamagedJob,
     JobEnded,
     JobNeeded,
@@ -111,6 +112,8 @@ _CONDITION: Failures = (PreconditionFailed, RangeNotSatisfiable)
 _UPLOAD: Failures = (*_BODY, BadRows, QuotaExceeded, CollectionsNotKept)
 _JOB: Failures = (UnknownJob, PurgedJob, DamagedJob, JobsNotKept, StoreError)
 _SUBMISSION: Failures = (*_UPLOAD, *_PICTURE, JobsNotKept, JobsFull)
+# What may be said of one picture as a job.
+_LATER: Failures = (JobsNotKept, JobsFull, QuotaExceeded)
 _KEPT: Failures = (UnknownCollection, ExpiredCollection, DamagedCollection)
 _EXPORT: Failures = (*_CONDITION, Changed, Unfinished, NotBought, QuotaExceeded)
 # By what an operation does, all that can go wrong.
@@ -122,9 +125,9 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
             "Draw": (*_PICTURE, *_CONDITION, NotAcceptable, StalePin, NotBought),
             "DrawOfBody": (
                 *(*_PICTURE, *_CONDITION, *_BODY),
-                *(NotAcceptable, StalePin, NotBought),
+                *(NotAcceptable, StalePin, NotBought, *_LATER),
             ),
-            "Prompt": (*_PICTURE, *_BODY, NotAcceptable),
+            "Prompt": (*_PICTURE, *_BODY, NotAcceptable, *_LATER),
             "Keep": _SUBMISSION,
             "KeepAndSend": (*_SUBMISSION, *_EXPORT, RecordedFailure, _NOT_FOUND),
             "Read": (*_KEPT, StoreError, PreconditionFailed, CollectionsNotKept),
@@ -132,7 +135,7 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
                 *(*_KEPT, *_PICTURE, *_EXPORT, NoSuchIndex, CollectionsNotKept),
                 _NOT_FOUND,
             ),
-            "Jobs": (*_JOB, JobEnded, PreconditionFailed, Busy),
+            "Jobs": (*_JOB, JobEnded, PreconditionFailed, Busy, BadParameter),
             "RetryJob": (
                 *(*_JOB, JobOpen, NothingToRetry, JobsFull, QuotaExceeded, Busy),
                 *(RateExceeded, LimitExceeded, UnknownRenderer, BrokenTemplate),
@@ -140,7 +143,15 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
             ),
             "PurgeJob": (*_JOB, JobOpen, JobNeeded),
             "ReadJob": (
-                *(*_JOB, *_EXPORT, JobUnfinished, RecordedFailure, BadParameter),
+                *(
+                    *_JOB,
+                    *_EXPORT,
+                    *_PICTURE,
+                    AbsentImage,
+                    JobUnfinished,
+                    RecordedFailure,
+                    BadParameter,
+                ),
                 *(LimitExceeded, Busy, RateExceeded, _NOT_FOUND),
             ),
             "Media": (*_CONDITION, BadParameter, StoreError),

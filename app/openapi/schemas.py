@@ -25,6 +25,10 @@ PATH: Schema = {"type": "string", "format": "uri-reference"}
 # As generators of clients know them: JSON Schema's own words name no type.
 FILE: Schema = {"type": "string", "format": "binary"}
 BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
+WEBHOOK: Schema = {
+    **{"type": "string", "format": "uri"},
+    "description": "URL where the end of a job is told.",
+}
 ANYTHING: Schema = {"type": "object", "additionalProperties": True}
 _HEX = "^#?([0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})$"
 STATES = ("queued", "running", "cancelling", "succeeded", "failed", "cancelled")
@@ -137,6 +141,7 @@ _MORE: Schema = {
     "scope": titled(TEXT, "The scope that a key needs."),
     "help": titled(TEXT, "Where to look, or the setting that opens this."),
     "host": TEXT,
+    "filtered": titled(TRUTH, "Whether the service's filter kept the image back."),
     "needed_by": titled(TEXT, "The job that still takes over what this one made."),
     "remaining": NUMBER,
     "unit": TEXT,
@@ -297,8 +302,9 @@ def build() -> dict[str, Schema]:
         ),
         "InferenceRequest": {
             **record(
-                *("renderer", "n", "seed", "width", "height", *OPTIONS),
+                *("renderer", "n", "seed", "width", "height", "webhook", *OPTIONS),
                 prompt=titled(TEXT, "What the images show."),
+                webhook=WEBHOOK,
                 renderer=titled(TEXT, "What makes them; else the default."),
                 n=titled(WHOLE | {"minimum": 1}, "How many."),
                 seed=titled({"type": "integer"}, "Decides what chance would."),
@@ -478,6 +484,7 @@ def build() -> dict[str, Schema]:
             error=maybe(ANYTHING),
             retry_of=maybe(SHA256),
             links=record(
+                "answer",
                 **{"self": PATH},
                 cancel=PATH,
                 retry=PATH,
@@ -486,9 +493,10 @@ def build() -> dict[str, Schema]:
                 manifest=PATH,
                 errors=PATH,
                 deliveries=PATH,
+                answer=titled(PATH, "What a request for one image asked for."),
             ),
         ),
-        "Jobs": record(jobs=array(ref("Job"))),
+        "Jobs": record(jobs=array(ref("Job")), next=maybe(PATH)),
         "Deliveries": record(
             deliveries=array(
                 record(

@@ -39,6 +39,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "catalogue.problems": "look",
         "catalogue.problem_type": "look",
         "reference.document": "look",
+        "reference.page": "look",
+        "reference.file": "look",
         "health.live": "look",
         "health.ready": "look",
         "health.show_metrics": "administer",

@@ -51,6 +51,8 @@ ROWS = {
     "catalogue.problems": Route("GET", "/problems"),
     "catalogue.problem_type": Route("GET", "/problems/bad-parameter"),
     "reference.document": Route("GET", "/openapi.json"),
+    "reference.page": Route("GET", "/docs/api"),
+    "reference.file": Route("GET", "/docs/api/start.js"),
     "health.live": Route("GET", "/health/live"),
     "health.ready": Route("GET", "/health/ready"),
     "health.show_metrics": Route("GET", "/metrics"),

@@ -173,7 +173,7 @@ def test_every_option_of_an_image_is_in_the_document(document: Document) -> None
     found = {name for each in schemas for name in each["properties"]}
 
     assert Output.model_fields.keys() <= by_accept.keys() | icons.keys()
-    assert found == {"renderer", "params", *Output.model_fields}
+    assert found == {"renderer", "params", "webhook", *Output.model_fields}
     assert "format" not in parameters(document, "/images/solid.{format}", "get") or (
         parameters(document, "/images/solid.{format}", "get")["format"]["in"] == "path"
     )

@@ -6,21 +6,32 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-FOLDER = ROOT / "app/views/static/studio/vendor"
-TABLE = tomllib.loads((FOLDER / "vendored.toml").read_text())
+STATIC = Path(__file__).parent.parent.parent / "app/views/static"
+TABLES = {
+    path.parent: tomllib.loads(path.read_text())
+    for path in sorted(STATIC.glob("*/vendor/vendored.toml"))
+}
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_a_file_has_the_digest_of_its_row(name):
-    data = (FOLDER / name).read_bytes()
-
-    assert hashlib.sha256(data).hexdigest() == TABLE[name]["sha256"]
+def test_each_page_that_has_scripts_of_others_has_a_table():
+    assert {folder.parent.name for folder in TABLES} == {"docs", "studio"}
 
 
-def test_every_file_has_a_row_and_every_package_its_licence():
-    files = {path.name for path in FOLDER.iterdir()} - {"vendored.toml"}
-    packages = {row["package"] for row in TABLE.values()}
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [(folder, name) for folder, table in TABLES.items() for name in table],
+    ids=[name for table in TABLES.values() for name in table],
+)
+def test_a_file_has_the_digest_of_its_row(folder, name):
+    data = (folder / name).read_bytes()
 
-    assert files == set(TABLE)
+    assert hashlib.sha256(data).hexdigest() == TABLES[folder][name]["sha256"]
+
+
+@pytest.mark.parametrize("folder", TABLES, ids=lambda folder: folder.parent.name)
+def test_every_file_has_a_row_and_every_package_its_licence(folder):
+    files = {path.name for path in folder.iterdir()} - {"vendored.toml"}
+    packages = {row["package"] for row in TABLES[folder].values()}
+
+    assert files == set(TABLES[folder])
     assert {f"{package}.LICENSE.txt" for package in packages} <= files
