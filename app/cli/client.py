@@ -192,6 +192,10 @@ class RemoteServer:
         """Return a job."""
         return self._job(self._ask("GET", f"/jobs/{id}"))
 
+    def deliveries(self, id: str) -> list[dict[str, Any]]:
+        """Return the attempts to tell a receiver of a job's end."""
+        return list(self._ask("GET", f"/jobs/{id}/deliveries").get("deliveries", ()))
+
     def cancel(self, id: str) -> RemoteJob:
         """Want no more of a job; return it."""
         return self._job(self._ask("POST", f"/jobs/{id}/cancel"))

@@ -133,6 +133,10 @@ def _list(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> 
 
 def _show(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
     _tell(server, server.job(ids[0]), as_json=options.json)
+    made = [] if options.json else server.deliveries(ids[0])
+    for each in made[-1:]:
+        again = f", again at {each['next_at']}" if each.get("next_at") else ""
+        print(f"webhook: {each['result']} at attempt {each['attempt']}{again}")
     return 0
 
 

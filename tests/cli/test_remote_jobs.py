@@ -398,6 +398,16 @@ def test_a_receiver_is_told_of_the_end(server, folder, capsys):
     assert path == "/told"
     assert event["type"] == "job.succeeded"
     assert event["data"]["id"] == url.rpartition("/")[2]
+    capsys.readouterr()
+    shown: list[str] = []
+
+    def is_noted() -> bool:
+        main(["jobs", "show", url])
+        shown[:] = capsys.readouterr().out.splitlines()
+        return not shown[-1].startswith("webhook: sending")
+
+    wait_until(is_noted, 30)
+    assert shown[-1] == "webhook: delivered at attempt 1"
 
 
 def test_columns_passed_over_are_said(server, folder, capsys):
