@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -17,8 +18,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
+from tests import redis_server
 from tests.gunicorn_server import ROOT, Server, serve
 from tests.jobs.receiver import receiving
+from tests.jobs.workers import working
 from tests.nginx_server import in_front
 from tests.observability.test_metrics import wait_until
 from tests.test_services import serving
@@ -330,3 +333,46 @@ def test_nothing_is_imported_where_no_collector_is_set(endpoint: str) -> None:
     )
 
     assert done.stdout == f"{bool(endpoint)}\n", done.stderr
+
+
+@pytest.mark.skipif(
+    redis_server.PROGRAM is None, reason="redis-server is not installed"
+)
+def test_chunks_that_a_worker_draws_are_linked_to_the_servers_request(
+    tmp_path: Path,
+) -> None:
+    with (
+        collecting() as collector,
+        redis_server.serving(tmp_path) as redis,
+    ):
+        settings = {
+            "MIMEO_STORE": str(tmp_path / "store"),
+            "REDIS_URL": redis,
+            "TMPDIR": str(tmp_path),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        }
+        with working(tmp_path, settings) as worker, serve(settings=settings) as server:
+            items = [{"title": f"Row {number}"} for number in range(30)]
+            body = json.dumps({"renderer": "card", "items": items}).encode()
+            json_type = {"Content-Type": "application/json"}
+            reply = server.ask("/jobs", "POST", body, CALLED | json_type)
+            assert reply.status == 202
+            submitted, _ = collector.of(reply.headers["X-Request-ID"])
+
+            def chunks() -> list[Any]:
+                return [s for s in collector.spans() if s.name == "draw chunk"]
+
+            wait_until(lambda: len(chunks()) > 0, 120)
+            drawn = {
+                attributes(resource.resource)["service.instance.id"]
+                for request in list(collector.received)
+                for resource in request.resource_spans
+                for scope in resource.scope_spans
+                if any(span.name == "draw chunk" for span in scope.spans)
+            }
+
+    assert [int(name.rpartition("-")[2]) for name in drawn] == [worker.process.pid]
+    for chunk in chunks():
+        (link,) = chunk.links
+        assert (link.trace_id, link.span_id) == (submitted.trace_id, submitted.span_id)
