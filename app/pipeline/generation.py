@@ -7,6 +7,7 @@ format, and `GeneratedImages` in it.
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
@@ -137,9 +138,17 @@ class Generations:
         One that is drawn here without a seed gets one of its `occasion`'s own. Raises
         what `make` raises before anything is drawn.
         """
-        request, asked, unfulfilled = self._resolve(asked)
-        if request.renderer.remote is None and "seed" not in asked.parameters:
-            request = self._by_chance(request, asked, occasion)
+        renderer, asked = self._renderer(asked)
+        given = {*asked.parameters, *asked.wishes}
+        if renderer.remote is None and _has_seeds(renderer) and "seed" not in given:
+            parameters = {**asked.parameters, "seed": _seed_of(occasion)}
+            # A renderer of few seeds keeps its usual one; what else is wrong is wrong
+            # without it.
+            with suppress(BadParameter):
+                seeded = replace(asked, parameters=parameters)
+                request, _, unfulfilled = self._fulfil(renderer, seeded)
+                return request, unfulfilled
+        request, _, unfulfilled = self._fulfil(renderer, asked)
         return request, unfulfilled
 
     def plan(self, asked: Generation) -> PlannedImages:
@@ -186,6 +195,11 @@ class Generations:
         self, asked: Generation
     ) -> tuple[ImageRequest, Generation, tuple[Fault, ...]]:
         """Return the first image's request, what is asked of its renderer, the rest."""
+        renderer, asked = self._renderer(asked)
+        return self._fulfil(renderer, asked)
+
+    def _renderer(self, asked: Generation) -> tuple[Renderer, Generation]:
+        """Return what draws, and what is asked of it with the image in its place."""
         name = asked.renderer or self._default()
         if name not in self._catalogue.names():
             name = self._aliases.get(name, name)
@@ -195,9 +209,7 @@ class Generations:
         if asked.image is not None:
             given = {**asked.parameters, _image_field(renderer): asked.image}
             asked = replace(asked, parameters=given)
-        asked, unfulfilled = self._fulfil(renderer, asked)
-        request = self._request(renderer, asked.parameters, asked)
-        return request, asked, unfulfilled
+        return renderer, asked
 
     def _settle(self, occasion: str, asked: Generation, *, arrived: bool) -> None:
         """Remember whether a client has the images; a store at fault is logged."""
@@ -219,27 +231,32 @@ class Generations:
 
     def _fulfil(
         self, renderer: Renderer, asked: Generation
-    ) -> tuple[Generation, tuple[Fault, ...]]:
+    ) -> tuple[ImageRequest, Generation, tuple[Fault, ...]]:
         """Make parameters of the wishes that the renderer knows; return the others.
 
-        A word that it does not know is none of its own; wrong numbers are wrong.
+        The request and what is asked have them. A word that the renderer does not know
+        is none of its own; wrong numbers are wrong.
         """
         known = renderer.parameters.model_fields
         reason = f"is not something that {renderer.name} can be told"
         others = [Fault(name, reason) for name in asked.wishes if name not in known]
         wishes = {name: v for name, v in asked.wishes.items() if name in known}
+        wished = replace(asked, parameters={**asked.parameters, **wishes})
         try:
-            self._request(renderer, {**asked.parameters, **wishes}, asked)
+            request = self._request(renderer, wished.parameters, asked)
         except BadParameter as error:
             words = [
                 fault
                 for fault in error.faults
                 if isinstance(wishes.get(fault.field), str)
             ]
+            if not words:
+                raise
             others += words
             wishes = {n: v for n, v in wishes.items() if n not in dict(words)}
-        parameters = {**asked.parameters, **wishes}
-        return replace(asked, parameters=parameters), tuple(others)
+            wished = replace(asked, parameters={**asked.parameters, **wishes})
+            request = self._request(renderer, wished.parameters, asked)
+        return request, wished, tuple(others)
 
     def _default(self) -> str:
         if self._settings.default_renderer is not None:
@@ -275,12 +292,10 @@ class Generations:
         self, request: ImageRequest, asked: Generation, occasion: str
     ) -> ImageRequest:
         """Return the request with a seed of its occasion's own, where it has seeds."""
-        if "seed" not in request.renderer.parameters.model_fields:
+        if not _has_seeds(request.renderer):
             return request
-        digest = hashlib.sha256(occasion.encode()).digest()
-        seed = int.from_bytes(digest[:4]) >> 1
         try:
-            parameters = {**asked.parameters, "seed": seed}
+            parameters = {**asked.parameters, "seed": _seed_of(occasion)}
             return self._request(request.renderer, parameters, asked)
         except BadParameter:
             # A renderer of few seeds keeps its usual one.
@@ -332,6 +347,15 @@ class Generations:
             return asked.key or ""
 
 
+def _has_seeds(renderer: Renderer) -> bool:
+    return "seed" in renderer.parameters.model_fields
+
+
+def _seed_of(occasion: str) -> int:
+    digest = hashlib.sha256(occasion.encode()).digest()
+    return int.from_bytes(digest[:4]) >> 1
+
+
 def _wish(request: ImageRequest, output: Collection[str]) -> str | None:
     """Return the format that a service is to be asked for, if any."""
     return request.output.format if "format" in output else None
@@ -364,8 +388,7 @@ def _faults(renderer: Renderer, asked: Generation) -> Iterator[Fault]:
     most = renderer.remote.most if renderer.remote else _MOST_LOCAL
     if not 1 <= asked.count <= most:
         yield Fault("n", f"must be from 1 to {most} with {renderer.name}")
-    seeded = "seed" in renderer.parameters.model_fields
-    if asked.count > 1 and not (seeded or renderer.remote):
+    if asked.count > 1 and not (_has_seeds(renderer) or renderer.remote):
         yield Fault("n", f"must be 1: {renderer.name} draws one image of a prompt")
     key = asked.key
     if key is not None and not (1 <= len(key) <= _MOST_KEY and key.isprintable()):

@@ -39,6 +39,8 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # What ends in a unit, known or not, is read as a length.
 _WHOLE_OR_LENGTH = re.compile(rf"{WHOLE.pattern}|.*[A-Za-z]", re.DOTALL)
 _ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
+# Cc of Unicode, without line feed and tab.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
 
 
@@ -79,9 +81,9 @@ def _composed(value: Any) -> Any:
 
 
 def _printable(text: str) -> str:
-    for character in text:
-        if unicodedata.category(character) == "Cc" and character not in "\n\t":
-            raise ValueError(f"holds the control character U+{ord(character):04X}")
+    found = _CONTROL.search(text)
+    if found is not None:
+        raise ValueError(f"holds the control character U+{ord(found[0]):04X}")
     return text
 
 

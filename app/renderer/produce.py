@@ -62,14 +62,16 @@ def check(
 
     Raises BadParameter where the format cannot hold the canvas.
     """
-    size = device_size(drawn_by(renderer, output), parameters, output.scale)
-    names = [size_field(renderer, name, "scale") for name in ("width", "height")]
-    for name, side in zip(names, size, strict=True):
+    drawn = drawn_by(renderer, output)
+    size = device_size(drawn, parameters, output.scale)
+    for name, side in zip(("width", "height"), size, strict=True):
         if side > limits.max_side:
-            raise LimitExceeded(name, "MIMEO_MAX_SIDE", limits.max_side, side)
+            field = size_field(renderer, name, "scale")
+            raise LimitExceeded(field, "MIMEO_MAX_SIDE", limits.max_side, side)
     pixels = size[0] * size[1]
     if pixels > limits.max_pixels:
-        raise LimitExceeded(names[0], "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
+        field = size_field(renderer, "width", "scale")
+        raise LimitExceeded(field, "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
     need = memory_of(pixels, output)
     allowed, setting = limits.drawing_bytes, "MIMEO_DRAWING_BYTES"
     if renderer.isolated and limits.html_memory_bytes < allowed:
@@ -88,7 +90,9 @@ def check(
         )
     if renderer.check is not None:
         renderer.check(parameters)
-    check_size(renderer, parameters, output)
+    if drawn is not renderer:
+        size = device_size(renderer, parameters, output.scale)
+    _check_format(renderer, output, size)
 
 
 def memory_of(pixels: int, output: Output) -> int:
@@ -102,15 +106,20 @@ def check_size(renderer: Renderer, parameters: Parameters, output: Output) -> No
 
     It names what the caller can change.
     """
+    size = device_size(renderer, parameters, output.scale)
+    _check_format(renderer, output, size)
+    drawn_by(renderer, output)
+
+
+def _check_format(renderer: Renderer, output: Output, size: tuple[int, int]) -> None:
     try:
-        encode.check(output, *device_size(renderer, parameters, output.scale))
+        encode.check(output, *size)
     except BadParameter as error:
         sides = {
             side: size_field(renderer, side, "format") for side in ("width", "height")
         }
         renamed = [Fault(sides.get(name, name), why) for name, why in error.faults]
         raise BadParameter(*renamed) from error
-    drawn_by(renderer, output)
 
 
 def size_field(renderer: Renderer, side: str, otherwise: str) -> str:

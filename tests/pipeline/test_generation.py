@@ -8,6 +8,7 @@ from PIL import Image
 from pydantic import Field
 
 from app.config import Settings
+from app.image_request import from_parts
 from app.pipeline.generation import Generation, Generations
 from app.pipeline.idempotency import IdempotencyKeys, KeyReused
 from app.pipeline.pipeline import Pipeline
@@ -208,3 +209,33 @@ def test_a_store_at_fault_costs_the_reuse_not_the_image(far, make):
     album = make(store=Broken()).make(Generation(SHIP, key="1"))
 
     assert len(album.images) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "seed", "times"),
+    [
+        (Generation(SHIP, "dream"), 1_291_748_746, 1),
+        (Generation({**SHIP, "seed": 5}, "dream"), 5, 1),
+        (Generation(SHIP, "dream", wishes={"width": 256, "quality": "hd"}), None, 1),
+        # Few seeds: it keeps its usual one.
+        (Generation(SHIP, "paint"), 7, 2),
+        (Generation(SHIP, "far"), None, 1),
+    ],
+)
+def test_a_request_that_is_not_made_is_built_once(
+    make, monkeypatch: pytest.MonkeyPatch, asked: Generation, seed, times: int
+) -> None:
+    generations, built = make(), []
+
+    def build(*given):
+        built.append(given)
+        return from_parts(*given)
+
+    monkeypatch.setattr("app.pipeline.generation.from_parts", build)
+    request, unfulfilled = generations.request(asked, "occasion")
+
+    assert len(built) == times
+    assert seed is None or request.parameters.seed == seed
+    assert [fault.field for fault in unfulfilled] == [
+        name for name in asked.wishes if name == "quality"
+    ]

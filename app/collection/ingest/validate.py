@@ -296,11 +296,12 @@ class Names:
                 wanted = wanted[: -len(suffix)]
                 break
         above, slash, last = wanted.rpartition("/") if folders else ("", "", wanted)
-        parts = [part for part in map(self._safe, above.split("/")) if part]
+        parts = map(self._safe, above.split("/")) if slash else ()
         stem = self._safe(last) or f"{index:05}"
-        folder = "".join(f"{part}/" for part in parts) if slash else ""
-        if same_file(folder + stem) not in self._next:
-            self._next[same_file(folder + stem)] = 2
+        folder = "".join(f"{part}/" for part in parts if part)
+        file = same_file(folder + stem)
+        if file not in self._next:
+            self._next[file] = 2
             return folder + stem
         # One counter for all that are equal so far: trying stays linear.
         shared = folder + _cut(stem, _SHARED)

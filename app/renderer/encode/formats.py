@@ -22,6 +22,8 @@ Save = Callable[[Picture, Output, Paper | None], bytes]
 
 # What a caller may set beside the format.
 _OPTIONS = ("quality", "scale", "compression", "background", "dpi", "bleed", "sizes")
+# Pydantic takes longer to find one than all the checks here.
+_DEFAULTS = {name: Output.model_fields[name].default for name in _OPTIONS}
 # From this quality up a caller asks for detail, so colour keeps its full resolution.
 # Below, halving it saves a fifth of the bytes, at the price of fringes on coloured
 # text: 39.7 against 41.4 dB for a card at quality 85 (docs/decisions/png-encoder.md
@@ -232,8 +234,8 @@ def check(output: Output, width: int, height: int) -> None:
     """
     row = _row(output)
     faults = []
-    for option in _OPTIONS:
-        given = getattr(output, option) != Output.model_fields[option].default
+    for option, default in _DEFAULTS.items():
+        given = getattr(output, option) != default
         if given and option not in row.options:
             able = ", ".join(each.name for each in _ROWS if option in each.options)
             reason = f"is not an option of {row.name}; it is one of {able}"
