@@ -68,7 +68,7 @@ _QUOTA_RETRY_S = 3600
 # A row that its process ended with as often is given up.
 _TRIES = 2
 # Jobs whose chunks are remembered, and ends.
-_COUNTED, _REMEMBERED = 8, 4096
+_COUNTED, _REMEMBERED = 8, 16_384
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _SUBMITTING = key_for("submitting jobs")
 _PURGED = key_for("purged jobs")
@@ -779,9 +779,10 @@ def _at_once() -> Any:
 
 def _remember(guard: Lock, known: OrderedDict[str, T], id: str, value: T) -> T:
     with guard:
+        # Not the oldest: all are looked at in turn, and each would be gone by then.
+        while len(known) >= _REMEMBERED and id not in known:
+            known.popitem()
         known[id] = value
-        while len(known) > _REMEMBERED:
-            known.popitem(last=False)
     return value
 
 

@@ -403,6 +403,31 @@ def test_jobs_that_have_ended_cost_a_look_nothing(
     assert (drawn, asked) == (False, [])
 
 
+def test_more_jobs_than_are_remembered_are_not_all_read_again(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.job_ledger._REMEMBERED", 4)
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    for count in range(1, 7):
+        client.post("/jobs", json=rows(count))
+    ledger, read = app.extensions["mimeo.jobs"]._ledger, []
+    get = ledger._store.get
+
+    def note(key: str) -> Any:
+        read.append(key)
+        return get(key)
+
+    list(ledger.jobs())
+    monkeypatch.setattr(ledger._store, "get", note)
+    found = list(ledger.jobs())
+
+    assert len(found) == 6
+    # Of six, three are always at hand, whatever the order that they are listed in.
+    assert len([key for key in read if key.endswith("/job.json")]) <= 3
+
+
 def test_a_job_that_fails_again_and_again_keeps_no_other_waiting(
     open_app: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
