@@ -114,6 +114,20 @@ def _model_queries(model: Any) -> dict[str, Schema]:
 
 def parameters() -> dict[str, Schema]:
     """Return the parameters of all operations, by name."""
+    return {name: _without_default(row) for name, row in _parameters().items()}
+
+
+def _without_default(row: Schema) -> Schema:
+    """Say a default in words: clients would send it, also where it is refused."""
+    schema = dict(row["schema"])
+    default = schema.pop("default", None)
+    if default is None:
+        return row
+    said = f"{row['description']} Left out: {default}."
+    return {**row, "schema": schema, "description": said}
+
+
+def _parameters() -> dict[str, Schema]:
     formats = choice(*EXTENSIONS)
     shared: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
     return {
