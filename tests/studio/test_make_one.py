@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from tests.studio.conftest import PATIENCE
 
 # Bytes of all answers, heads included, until the first picture is there.
 MOST_BYTES = 200_000
+TABLE = {"name": "t.csv", "mimeType": "text/csv", "buffer": b"name\nAda\n"}
 TITLE = "[data-field=title] textarea"
 KEY = f"mim_abcd1234_{'x' * 43}"
 NEW = "f => document.querySelector('#preview').src !== f"
@@ -186,12 +188,16 @@ def test_nothing_sticks_out_of_the_window(opened, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_key_is_asked_for_and_kept_for_the_session(opened):
-    row = f'[keys.abcd1234]\nsha256 = "{digest_of(KEY)}"\nscopes = ["draw:*"]\n'
+def test_a_key_is_asked_for_and_kept_for_the_session(opened, tmp_path):
+    row = (
+        f'[keys.abcd1234]\nsha256 = "{digest_of(KEY)}"\n'
+        'scopes = ["draw:*", "jobs", "read"]\n'
+    )
     settings = {
         "MIMEO_ACCESS": "keys",
         "MIMEO_LOCAL_CALLERS": "off",
         "MIMEO_KEYS": row,
+        "MIMEO_STORE": str(tmp_path / "store"),
         "WEB_CONCURRENCY": "1",
     }
     with serve(settings=settings) as closed:
@@ -203,8 +209,16 @@ def test_a_key_is_asked_for_and_kept_for_the_session(opened):
 
         kept = page.evaluate("[sessionStorage.length, localStorage.length]")
         copied = snippet(page, "curl")
+        page.click("text=Make many")
+        page.set_input_files(".drop.large input", [TABLE])
+        page.click(".take .primary:not([disabled])")
+        page.wait_for_selector(".job[data-state=succeeded]")
+        with page.expect_download() as begun:
+            page.click(".job .button")
+        names = zipfile.ZipFile(begun.value.path()).namelist()
         page.close()
 
+    assert names == ["00001.png", "manifest.json"]
     assert kept == [1, 0]
     assert "$MIMEO_KEY" in copied
     assert KEY not in copied
