@@ -106,7 +106,7 @@ def test_counters_survive_killed_and_reloaded_workers(tmp_path: Path) -> None:
                 old = server.workers()
                 os.kill(min(old), signal.SIGKILL)
                 os.kill(server.pid, signal.SIGHUP)
-                wait_until(lambda old=old: not old & server.workers() and settled())
+                wait_until(lambda old=old: not old & server.workers() and settled(), 60)
         text = scraped(server)
 
     assert read(text, solid) == 12
