@@ -232,11 +232,15 @@ class CollectionDrawing:
         items: Iterable[Item | Failed],
         *,
         keep: bool = False,
+        look: bool = True,
         charge: Charge | None = None,
     ) -> Generator[Outcome | None]:
-        """Yield what becomes of the items, in order; see `look_ahead`."""
+        """Yield what becomes of the items, in order; see `look_ahead`.
+
+        Images are looked for in the store, and kept there, where those two say so.
+        """
         charge = charge or self.charge()
-        submit = partial(self._pipeline.submit, keep=keep, charge=charge)
+        submit = partial(self._pipeline.submit, keep=keep, look=look, charge=charge)
         bounds = bounds_of(self._pipeline, self._settings)
         return self.heard(look_ahead(items, submit, bounds), charge.caller)
 

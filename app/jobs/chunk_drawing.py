@@ -282,9 +282,10 @@ class ChunkDrawing:
         """Return what draws the rows of a job."""
         if job.answer is not None and _is_purchase(job):
             return partial(self._albums.draw, answer=job.answer, charge=charge)
-        # Whoever asks for a single image without a job finds it, too.
+        # Whoever asks for a single image without a job finds it, too. Of the rows of a
+        # collection none is likely to be there: in a bucket each would be a request.
         keep = job.answer is not None
-        return partial(self._drawing.draw, charge=charge, keep=keep)
+        return partial(self._drawing.draw, charge=charge, keep=keep, look=keep)
 
     def _caller(self, job: Job) -> Caller:
         """Return whose drawings these are; what they may do was seen to before."""

@@ -261,6 +261,7 @@ class Pipeline:
         cancelled: threading.Event,
         *,
         keep: bool,
+        look: bool = True,
         charge: Charge | None = None,
     ) -> Future[Media]:
         """Return the future of the media of one image of many; single ones go first.
@@ -268,9 +269,9 @@ class Pipeline:
         What runs elsewhere is waited for in threads of its own, and kept. The rest is
         drawn by processes, or from end to end in one thread, without looking whether
         another draws the same at this moment: each hand-over between threads costs
-        about 0.1 ms, a fortieth of a card. It is put into the store where `keep` says
-        so. Those that share a `charge` are let in together, at the first that has to be
-        drawn.
+        about 0.1 ms, a fortieth of a card. It is looked for in the store where `look`
+        says so, and put there where `keep` does. Those that share a `charge` are let in
+        together, at the first that has to be drawn.
         """
         charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
@@ -278,7 +279,7 @@ class Pipeline:
         ticket = self._ticket(request)
         assert ticket.lane.executor is not None
         estimate = ticket.estimate
-        begin = partial(self._begin_one_of_many, request, estimate, charge)
+        begin = partial(self._begin_one_of_many, request, estimate, charge, look)
         draw = partial(self._draw_one_of_many, request, estimate, keep)
         if ticket.lane is not self._small or not self._processes.takes(cancelled):
             return ticket.lane.executor.submit(lambda: begin() or draw(), later=True)
@@ -300,10 +301,10 @@ class Pipeline:
         return replace(media, data=media.in_memory)
 
     def _begin_one_of_many(
-        self, request: ImageRequest, estimate: Estimate, charge: Charge
+        self, request: ImageRequest, estimate: Estimate, charge: Charge, look: bool
     ) -> Media | None:
         """Return what is kept; else charge for what is about to be drawn."""
-        stored = self._kept.find(request.fingerprint)
+        stored = self._kept.find(request.fingerprint) if look else None
         if stored is None:
             charge.check()
             charge.debit(estimate.megapixels)

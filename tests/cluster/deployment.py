@@ -58,7 +58,7 @@ WEB = (sys.executable, "-m", "app.cli.start")
 WORKER = (*WEB, "worker")
 # What of a server's answers says that it is not there now.
 _ABSENT = (OSError, HTTPException)
-_COMES_S = 60.0
+_COMES_S = 180.0
 
 
 @dataclass
@@ -139,6 +139,8 @@ class Cluster:
     bucket: str
     hook: str
     told: list[list[Got]] = field(default_factory=list)
+    # Where the web is, on its own host.
+    url: str = f"http://127.0.0.1:{_PORT}"
 
     @property
     def nodes(self) -> list[Node]:
@@ -172,7 +174,7 @@ class Cluster:
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """Ask the web host, from the web host."""
-        server = Server(f"http://127.0.0.1:{_PORT}", 0, self.web.log)
+        server = Server(self.url, 0, self.web.log)
         with self.web.host.inside():
             return server.ask(path, method, body, headers)
 

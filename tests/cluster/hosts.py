@@ -100,10 +100,13 @@ class Unit:
 
     def kill(self) -> None:
         """End it and all that it started, with no warning."""
-        for pid in list(family(self._entry.pid))[1:]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._entry.wait(_STARTS_S)
+        # Again, as it may have been about to start something.
+        while self.runs:
+            for pid in list(family(self._entry.pid))[1:]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self._entry.wait(0.05)
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, as a platform does before it replaces a program."""

@@ -18,6 +18,7 @@ from app.jobs.job import Job
 from app.jobs.job_ledger import ChunkAttempt, JobLedger
 from app.jobs.results import JobResults
 from app.jobs.turns import JobTurns
+from app.pipeline.media_store import MediaStore
 from app.renderer.errors import RenderTimeout
 
 
@@ -361,3 +362,21 @@ def test_a_chunk_takes_few_requests_to_a_bucket(
 
     assert 0 < calls.total() <= 20, calls
     assert calls["below"] + calls["folders"] <= 4
+
+
+def test_no_image_of_a_collection_is_looked_for_in_the_store(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In a bucket each look was a request: as many as images.
+    looks: list[str] = []
+
+    def get(_: MediaStore, fingerprint: str) -> None:
+        looks.append(fingerprint)
+
+    monkeypatch.setattr(MediaStore, "get", get)
+    work = Work(store, 30)
+
+    document = work.finish()
+
+    assert document["counts"]["done"] == 30
+    assert looks == []
