@@ -42,7 +42,7 @@ _PRINT = tuple(f"{SHEET}.{name}" for name in PrintOptions.model_fields)
 _CONDITIONS = ("If-None-Match", "If-Match")
 _RANGES = (*_CONDITIONS, "Range", "If-Range")
 # Where the answer may be a job.
-LATER = ("Prefer", "Idempotency-Key", "webhook")
+LATER = ("Prefer", "job.Idempotency-Key", "webhook")
 # Entries of a page: batches, and files.
 _MOST_LISTED = (100, 10_000)
 TABLE_TYPES = tuple(kind for kind in READERS if kind not in (JSON, _MULTIPART))
@@ -251,6 +251,9 @@ def _parameters() -> dict[str, Schema]:
                 **{"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
                 "description": "Equal keys are one request.",
             },
+        ),
+        "job.Idempotency-Key": _header(
+            "Idempotency-Key", "Equal keys are one job; else it counts for nothing."
         ),
         "Last-Event-ID": _header("Last-Event-ID", "The last event that was read."),
         "X-Stainless-Retry-Count": _header(
@@ -509,7 +512,7 @@ def _prompts() -> tuple[Operation, ...]:
                 ),
                 "202": job("It is a job."),
             },
-            LATER,
+            ("Prefer", "Idempotency-Key", "webhook"),
             json_body(ref("InferenceRequest"), painted=example),
         ),
         Operation(
@@ -565,7 +568,7 @@ def _collections() -> tuple[Operation, ...]:
             *("post", "/collections", "createCollection", "Keep a collection"),
             *("Collections", "keep", "Keep"),
             {"200": again, "201": kept, "202": job("It is a job.")},
-            (*_ROWS, "preview", "webhook", "Prefer", "Idempotency-Key"),
+            (*_ROWS, "preview", *LATER),
             _upload(),
         ),
         Operation(
@@ -627,8 +630,8 @@ def _collections() -> tuple[Operation, ...]:
                 "202": job("It is a job."),
             },
             (
-                *("form", *_ROWS, *_EXPORT, *_PRINT, *_motion(), "webhook", "Prefer"),
-                *("Idempotency-Key", *_RANGES),
+                *("form", *_ROWS, *_EXPORT, *_PRINT, *_motion()),
+                *(*LATER, *_RANGES),
             ),
             _upload(),
         ),
@@ -650,8 +653,8 @@ def _jobs() -> tuple[Operation, ...]:
             "Keep",
             {"200": job("It has ended."), "202": job("It is a job.")},
             (
-                *("job-form", *_ROWS, *_EXPORT, *_PRINT, *_motion(), "webhook"),
-                *("Prefer", "Idempotency-Key"),
+                *("job-form", *_ROWS, *_EXPORT, *_PRINT, *_motion()),
+                *LATER,
             ),
             _upload(),
         ),
