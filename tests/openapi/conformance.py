@@ -40,7 +40,11 @@ def run(server: Server, examples: int, *options: str) -> Report:
         *("--continue-on-failure", "--no-color", "--generation-database=none"),
         *options,
     )
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # It leaves a folder of its own where it runs.
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(
+            command, cwd=scratch, capture_output=True, text=True, check=False
+        )
     text = done.stdout + done.stderr
     found = _CASES.search(text)
     cases = 0 if found is None else int(found[1].replace(",", ""))
