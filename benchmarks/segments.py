@@ -79,7 +79,10 @@ def write(ledger: JobLedger, rows: int, data: Sequence[bytes]) -> str:
             name = f"{index}.png"
             manifest.add(Entry(index, name, "image/png", SIDE, SIDE, *known))
         joined = io.BytesIO(b"".join(data[: len(manifest)]))
-        ledger.commit(job, chunk, encode_segment(manifest, joined))
+        with ledger.attempt(job, chunk) as attempt:
+            if attempt is None:
+                raise RuntimeError(f"chunk {chunk} is another's")
+            ledger.commit(job, chunk, encode_segment(manifest, joined), attempt)
     ledger.finish(job, "succeeded")
     return f"/jobs/{job.id}/archive.zip"
 

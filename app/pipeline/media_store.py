@@ -62,7 +62,9 @@ class MediaStore:
         try:
             with spans.span("store"):
                 decode = partial(unpack, fingerprint=fingerprint)
-                copy = self._copies.find(fingerprint, decode)
+                copy = None
+                if self._copies.keeps:
+                    copy = self._copies.find(fingerprint, decode)
                 return copy or self._fetch(fingerprint)
         except (StoreError, ValueError) as error:
             _warn(error)
@@ -71,7 +73,7 @@ class MediaStore:
     def _fetch(self, fingerprint: str) -> Media | None:
         block = self._store.get(fingerprint)
         media = None if block is None else unpack(block, fingerprint)
-        if block is not None and media is not None and _is_drawn(media):
+        if block is not None and media is not None and self._is_copied(media):
             self._copies.keep(fingerprint, block)
         return media
 
@@ -89,9 +91,12 @@ class MediaStore:
         if not isinstance(media.data, bytes):
             return self._put(media.fingerprint, packed(media))
         block = pack(media)
-        if _is_drawn(media):
+        if self._is_copied(media):
             self._copies.keep(media.fingerprint, block)
         return self._put(media.fingerprint, block)
+
+    def _is_copied(self, media: Media) -> bool:
+        return self._copies.keeps and _is_drawn(media)
 
     def delete(self, fingerprint: str) -> None:
         """Forget media; raise StoreError, because who asks for it must know."""
