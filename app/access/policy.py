@@ -15,7 +15,7 @@ draw and read where there is no such key. What is bought counts by the renderer 
 not by the route.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from app.access.caller import CALLER, Caller
@@ -128,6 +128,14 @@ def administers() -> bool:
     except AccessError:
         return False
     return True
+
+
+def listed() -> Callable[[str], bool]:
+    """Return what tells whether lists show the current caller what an account has."""
+    caller, everything = CALLER.get(), administers()
+    # Who has no address shares an account with all others who have none.
+    known = caller.kind != "anonymous" or bool(caller.address)
+    return lambda account: everything or (known and account == caller.id)
 
 
 def require_delete(owner: str | None) -> None:

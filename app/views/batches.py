@@ -12,7 +12,7 @@ import orjson
 from flask import Blueprint, Response
 
 from app.access.caller import CALLER
-from app.access.policy import administers, require_owner
+from app.access.policy import listed, require_owner
 from app.collection.errors import BadRows, RowFault
 from app.collection.lookahead import CollectionDrawing
 from app.config import Settings
@@ -245,15 +245,17 @@ class BatchAnswers:
 
     def _jobs(self) -> Iterator[Job]:
         self._ledger.check()
+        is_listed = listed()
         for job in self._ledger.jobs():
-            if job.batch is not None and _is_own(job.account):
+            if job.batch is not None and is_listed(job.account):
                 yield job
 
     def files(self) -> Iterator[_Listed]:
         """Yield the caller's files, in no order, and those of their batches."""
         self._ledger.check()
+        is_listed = listed()
         for file in self._files.all():
-            if _is_own(file.account):
+            if is_listed(file.account):
                 say = partial(self._file, file)
                 yield _Listed(file.created, f"file-{file.id}", say)
         for job in self._jobs():
@@ -490,14 +492,6 @@ def _split(id: str) -> tuple[str, str]:
 
 def _purpose(id: str) -> str:
     return "batch_output" if _split(id)[1] else "batch"
-
-
-def _is_own(account: str) -> bool:
-    """Tell whether the caller is told of what an account has."""
-    caller = CALLER.get()
-    # Who has no address shares an account with all others who have none.
-    known = caller.kind != "anonymous" or bool(caller.address)
-    return administers() or (known and account == caller.id)
 
 
 def _seconds(moment: str | None) -> int | None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import orjson
 from flask import Blueprint, Response, request
 
-from app.access.caller import CALLER
 from app.access.policy import require_delete
 from app.collection.collection import Collection
 from app.collection.export.exports import FORMS, ExportOptions, read_options
@@ -15,13 +14,13 @@ from app.config import Settings
 from app.delivery.answer import send_json, send_page
 from app.delivery.image import warn
 from app.delivery.terms import Terms
-from app.observability import audit
 from app.parsing.accept import JSON
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault
 from app.views.body import read_link, read_query, receive
+from app.views.deletion import send_deleted
 from app.views.images import deliver
 
 # The id pins the description, but the links depend on this version's forms.
@@ -90,18 +89,7 @@ def blueprint(
         """Forget a collection, and what was drawn of it."""
         require_delete(repository.owner(key))
         repository.delete(key, pipeline.forget)
-        caller = CALLER.get()
-        audit.deletion(
-            what="collection",
-            id=key,
-            caller=caller.label,
-            address=request.environ.get("REMOTE_ADDR", ""),
-            request_id=caller.request_id,
-        )
-        answer = Response(status=204)
-        # RFC 9110, 8.3: nothing is sent that could have a type.
-        del answer.headers["Content-Type"]
-        return answer
+        return send_deleted("collection", key)
 
     @bp.get("/<key>/<int:index>.<ending>")
     def image(key: str, index: int, ending: str) -> Response:

@@ -5,8 +5,7 @@ from urllib.parse import urlencode
 
 from flask import Response
 
-from app.access.caller import CALLER
-from app.access.policy import administers
+from app.access.policy import listed
 from app.delivery.answer import Pair, send_json
 from app.image_request import unknown_names
 from app.jobs.job import Job
@@ -32,7 +31,9 @@ def send_list(ledger: JobLedger) -> Response:
     limit, after = _limit(query.pop("limit", None)), _after(query.pop("after", None))
     if query:
         raise BadParameter(*unknown_names(query, ("limit", "after")))
-    rows = sorted(_own(ledger), key=_place, reverse=True)
+    is_listed = listed()
+    own = (job for job in ledger.jobs() if is_listed(job.account))
+    rows = sorted(own, key=_place, reverse=True)
     if after is not None:
         rows = [job for job in rows if _place(job) < after]
     page = rows[:limit]
@@ -41,17 +42,6 @@ def send_list(ledger: JobLedger) -> Response:
     # RFC 8288, section 3.
     links: list[Pair] = [("Link", f'<{following}>; rel="next"')] if following else []
     return send_json(document, pairs=links)
-
-
-def _own(ledger: JobLedger) -> list[Job]:
-    caller, everything = CALLER.get(), administers()
-    # Who has no address shares an account with all others who have none.
-    known = caller.kind != "anonymous" or bool(caller.address)
-    return [
-        job
-        for job in ledger.jobs()
-        if everything or (known and job.account == caller.id)
-    ]
 
 
 def _place(job: Job) -> Place:

@@ -26,7 +26,6 @@ from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
 from app.jobs.webhooks import Webhooks
-from app.observability import audit
 from app.parsing.accept import JSON
 from app.parsing.image import BodyTooLarge
 from app.parsing.prefer import Preference, read_prefer
@@ -34,6 +33,7 @@ from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.views.archives import form_of, headers_of, send_known
 from app.views.body import read_link, receive
+from app.views.deletion import send_deleted
 from app.views.job_list import send_list
 from app.views.job_watch import JobWatch
 
@@ -360,18 +360,7 @@ def blueprint(
         job = ledger.job(key)
         require_owner(job.account)
         ledger.purge(job)
-        caller = CALLER.get()
-        audit.deletion(
-            what="job",
-            id=key,
-            caller=caller.label,
-            address=request.environ.get("REMOTE_ADDR", ""),
-            request_id=caller.request_id,
-        )
-        answer = Response(status=204)
-        # RFC 9110, 8.3: nothing is sent that could have a type.
-        del answer.headers["Content-Type"]
-        return answer
+        return send_deleted("job", key)
 
     def _is_drawn(job: Job) -> bool:
         return ledger.state(job) == "running" and results.has_begun(job)

@@ -1,13 +1,13 @@
 // Make one: a renderer, its parameters, the picture while they are typed, and how to have it.
 
-import { ask, askJson, keptKey, Refused } from "./api.js";
+import { ask, keptKey, Refused } from "./api.js";
 import { Fields } from "./fields.js";
 import { Picker } from "./picker.js";
 import { writePlace } from "./place.js";
 import { fieldsOf, notDefault } from "./schema.js";
 import { requestOf, snippetsOf } from "./snippets.js";
 import { Social } from "./social.js";
-import { bytesSaid, Copy, html, save, Tabs, useDebounced, useEffect, useMemo, useRef, useState } from "./ui.js";
+import { bytesSaid, Copy, html, save, Tabs, useDebounced, useEffect, useMemo, useRef, useRenderer, useState } from "./ui.js";
 
 // As fast as letters are typed, and no request for each of them.
 const DEBOUNCE_MS = 60;
@@ -31,16 +31,7 @@ const RARE = ["lang", "emoji"];
 export function Make({ renderers, place }) {
   const name = place.name || (renderers.some((row) => row.name === FIRST) ? FIRST : renderers[0].name);
   const row = renderers.find((each) => each.name === name);
-  const [about, setAbout] = useState(null);
-  const [fault, setFault] = useState("");
-  useEffect(() => {
-    const abort = new AbortController();
-    setFault("");
-    askJson(`renderers/${name}`, { signal: abort.signal }).then(setAbout, (error) => {
-      if (error.name !== "AbortError") setFault(error.message);
-    });
-    return () => abort.abort();
-  }, [name]);
+  const [about, fault] = useRenderer(name);
   if (fault) return html`<p class="notice" role="alert">${fault}</p>`;
   if (!row || about?.name !== name) return html`<p class="notice">Loading…</p>`;
   return html`<${Studio} key=${`${name} ${place.visit}`} about=${about} renderers=${renderers} given=${place.given} />`;

@@ -5,7 +5,7 @@ import { begin, Jobs } from "./jobs.js";
 import { Picker } from "./picker.js";
 import { fieldsOf } from "./schema.js";
 import { bodyOf, guess, queryOf } from "./table.js";
-import { html, labelOf, useDebounced, useEffect, useId, useMemo, useState } from "./ui.js";
+import { html, labelOf, useDebounced, useEffect, useId, useMemo, useRenderer, useState } from "./ui.js";
 
 const DEBOUNCE_MS = 250;
 const ROWS = 8;
@@ -24,18 +24,9 @@ let dropped = null;
 export function Many({ renderers, place }) {
   const drawn = renderers.filter((row) => !row.service);
   const name = place.name || (drawn.some((row) => row.name === FIRST) ? FIRST : drawn[0].name);
-  const [about, setAbout] = useState(null);
+  const [about, fault] = useRenderer(name);
   const [file, setFile] = useState(dropped);
   dropped = file;
-  const [fault, setFault] = useState("");
-  useEffect(() => {
-    const abort = new AbortController();
-    setFault("");
-    askJson(`renderers/${name}`, { signal: abort.signal }).then(setAbout, (error) => {
-      if (error.name !== "AbortError") setFault(error.message);
-    });
-    return () => abort.abort();
-  }, [name]);
   if (fault) return html`<p class="notice" role="alert">${fault}</p>`;
   if (!about) return html`<p class="notice">Loading…</p>`;
   return html`<div class="many">

@@ -3,10 +3,25 @@
 import { h, render } from "./vendor/preact.js";
 import { useCallback, useEffect, useId, useMemo, useRef, useState } from "./vendor/hooks.js";
 import htm from "./vendor/htm.js";
-import { ask, keptKey } from "./api.js";
+import { ask, askJson, keptKey } from "./api.js";
 
 export const html = htm.bind(h);
 export { render, useCallback, useEffect, useId, useMemo, useRef, useState };
+
+// What a renderer is, once the server has said so, and what went wrong with that.
+export function useRenderer(name) {
+  const [about, setAbout] = useState(null);
+  const [fault, setFault] = useState("");
+  useEffect(() => {
+    const abort = new AbortController();
+    setFault("");
+    askJson(`renderers/${name}`, { signal: abort.signal }).then(setAbout, (error) => {
+      if (error.name !== "AbortError") setFault(error.message);
+    });
+    return () => abort.abort();
+  }, [name]);
+  return [about, fault];
+}
 
 // Tabs of the ARIA Authoring Practices: arrows move, and choose at once.
 export function Tabs({ label, names, chosen, onChoose }) {
