@@ -38,6 +38,8 @@ def snippet(page, name: str) -> str:
 def test_the_first_picture_comes_with_few_bytes(opened):
     page = opened()
     page.wait_for_selector("#preview")
+    # The browser tells of the end of a request after it has shown the picture.
+    page.wait_for_load_state("networkidle")
 
     spent = sum(size for _, size in page.watched.sizes)
 
