@@ -354,9 +354,14 @@ class JobLedger:
         return self._store.has(f"{_PURGED}/{id}")
 
     def _find(self, id: str) -> Job | None:
-        if id in self._jobs:
-            # Another worker may have deleted it since.
-            return self._jobs[id] if self._store.has(f"{id}/job.json") else None
+        # Taken out at once: other threads forget what is gone.
+        known = self._jobs.get(id)
+        if known is not None:
+            if self._store.has(f"{id}/job.json"):
+                return known
+            # Another worker has deleted it: what comes under its id later is new.
+            self._forget(id)
+            return None
         data = self._store.get(f"{id}/job.json")
         if data is None:
             return None

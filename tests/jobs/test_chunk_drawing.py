@@ -5,6 +5,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from app import create_app
 from app.config import Settings
 from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.errors import UnknownJob
 from app.jobs.job import Job
 from app.jobs.job_ledger import ChunkAttempt, JobLedger
 from app.jobs.results import JobResults
@@ -303,6 +305,32 @@ def test_the_end_is_written_once_by_whoever_comes_first(work: Work) -> None:
         thread.join()
 
     assert won.count(True) == 1
+
+
+def test_a_job_that_another_thread_forgets_meanwhile_is_found(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = work.ledger._store
+    has = store.has
+
+    def forget_and_look(key: str) -> bool:
+        work.ledger._forget(work.job.id)
+        return has(key)
+
+    monkeypatch.setattr(store, "has", forget_and_look)
+
+    assert work.ledger.job(work.job.id) == work.job
+
+
+def test_what_comes_under_the_id_of_a_deleted_job_is_another(work: Work) -> None:
+    store, later = work.ledger._store, replace(work.job, created=work.job.created + 1)
+    store.delete(f"{work.job.id}/job.json")
+
+    with pytest.raises(UnknownJob):
+        work.ledger.job(work.job.id)
+    store.create(f"{work.job.id}/job.json", later.encode())
+
+    assert work.ledger.job(work.job.id) == later
 
 
 def test_an_upload_that_was_cut_off_is_completed_by_the_next_like_it(
