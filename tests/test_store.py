@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -792,6 +792,30 @@ def test_keys_that_are_paths_are_listed_by_their_folder(unbounded: Store) -> Non
     assert sorted(unbounded.folders()) == [KEY, other]
     assert len(unbounded.below(KEY)) == 3
     assert unbounded.read(f"{KEY}/chunks/0", 1, 3) == b"bc"
+
+
+def test_a_list_has_what_is_there_though_another_entry_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path / "store"), None, "jobs")
+    for name in ("job.json", "chunks/0", "chunks/1", "suspects/1/0"):
+        store.put(f"{KEY}/{name}", b"a")
+    scan = os.scandir
+    going = {KEY: "suspects/1/0", "chunks": "chunks/1"}
+
+    def scan_late(path: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        """List a folder; of what is listed another process deletes something."""
+        with scan(path) as entries:
+            listed = list(entries)
+        store.delete(f"{KEY}/{going.pop(os.path.basename(path))}")
+        return nullcontext(iter(listed))
+
+    monkeypatch.setattr("app.store.rooms.os.scandir", scan_late)
+
+    found = sorted(store.below(KEY))
+
+    assert going == {}
+    assert found == [(f"{KEY}/chunks/0", 1), (f"{KEY}/job.json", 1)]
 
 
 # SeaweedFS shows a folder that is empty for a while.

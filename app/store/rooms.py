@@ -420,12 +420,15 @@ class FolderStore(BoundedStore):
         left = [path]
         while left:
             folder = left.pop()
-            with os.scandir(f"{self._folder}/{folder}") as entries:
+            # What goes meanwhile is not listed, and hides nothing else.
+            place = f"{self._folder}/{folder}"
+            with suppress(FileNotFoundError), os.scandir(place) as entries:
                 for entry in entries:
                     inner = f"{folder}/{entry.name}"
                     if entry.is_dir():
                         left.append(inner)
-                    else:
+                        continue
+                    with suppress(FileNotFoundError):
                         found.append((inner, entry.stat().st_size))
         return found
 
