@@ -596,7 +596,12 @@ class JobLedger:
     def finish(
         self, job: Job, state: str, error: Mapping[str, Any] | None = None
     ) -> bool:
-        """Write the end down, once; return whether it is this one."""
+        """Write the end down, once; return whether it is this one.
+
+        Of a job that was deleted meanwhile nothing is written.
+        """
+        if not self._store.has(f"{job.id}/job.json"):
+            return False
         segments = self.segments(job)
         if state == "succeeded":
             self._lay_out(job, segments)

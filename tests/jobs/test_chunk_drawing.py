@@ -28,6 +28,7 @@ class Work:
     """A job that is submitted and that no thread draws."""
 
     def __init__(self, store: str, count: int) -> None:
+        self.store = store
         settings = Settings(
             store=store,
             system_fonts=False,
@@ -331,6 +332,33 @@ def test_what_comes_under_the_id_of_a_deleted_job_is_another(work: Work) -> None
     store.create(f"{work.job.id}/job.json", later.encode())
 
     assert work.ledger.job(work.job.id) == later
+
+
+def test_a_job_that_is_deleted_while_it_is_looked_at_does_not_fail(
+    in_folder: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_folder.finish()["state"] == "succeeded"
+    other = Work(in_folder.store, 120)
+    monkeypatch.setattr("app.jobs.job_ledger._UPLOAD_S", 0)
+    # It is kept no longer, so that both look for its end.
+    monkeypatch.setattr(other.ledger, "_ttl_s", 0)
+    told: list[Job] = []
+    turns = JobTurns(other.ledger, other.chunks, told.append)
+    listed = other.ledger.jobs
+
+    def delete_after_the_list() -> Iterator[Job]:
+        for job in listed():
+            in_folder.ledger.delete(job.id)
+            yield job
+
+    monkeypatch.setattr(other.ledger, "jobs", delete_after_the_list)
+
+    assert not turns.draw(Event())
+
+    assert told == []
+    assert in_folder.ledger.ids() == []
+    other.engine.close()
+    other.app.extensions["mimeo"].close()
 
 
 def test_an_upload_that_was_cut_off_is_completed_by_the_next_like_it(
