@@ -262,13 +262,15 @@ class ChunkDrawing:
         metrics.count_chunk("done" if new else "duplicate")
 
     def _take_over(self, job: Job, chunk: int, file: IO[bytes]) -> list[Entry]:
-        """Copy what the job had made that this one is a retry of; say which images."""
+        """Copy what the jobs had made that this one goes on from; say which images."""
         taken: list[Entry] = []
-        if job.retry_of is None:
-            return taken
+        before = job
         try:
-            before = self._ledger.job(job.retry_of)
-            if (before.content, before.size) == (job.content, job.size):
+            # A retry that was cancelled may not have come to this chunk.
+            while not taken and before.retry_of is not None:
+                before = self._ledger.job(before.retry_of)
+                if (before.content, before.size) != (job.content, job.size):
+                    break
                 for entry, data in images_of(self._ledger, before, chunk):
                     file.write(data)
                     taken.append(entry)

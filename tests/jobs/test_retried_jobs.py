@@ -155,6 +155,26 @@ def test_of_a_cancelled_job_what_is_missing_is_drawn(
     assert client.get(job["links"]["archive"]).data == alone
 
 
+def test_a_retry_that_was_cancelled_hides_nothing_of_what_it_goes_on_from(
+    open_app: Open, failed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = failed(squares())
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    first = client.post(f"{place}/retry").headers["Location"]
+    client.delete(first)
+    asked = drawn(app, monkeypatch)
+    resume(app)
+    assert ended(client, first)["state"] == "cancelled"
+
+    second = ended(client, client.post(f"{place}/retry").headers["Location"])
+
+    assert second["retry_of"] == first.rpartition("/")[2]
+    assert second["counts"] == {"total": 5, "done": 5, "failed": 0}
+    assert len(asked) == 2
+
+
 def test_what_cannot_be_read_of_the_old_one_is_drawn_again(
     open_app: Open, failed: Callable[..., str], tmp_path: Any
 ) -> None:
