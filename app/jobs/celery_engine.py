@@ -172,11 +172,16 @@ class JobWorker:
 
     def run(self) -> None:
         """Draw until SIGTERM or SIGINT; what is begun then is left for others."""
-        keeper = Thread(target=self._keep, name="mimeo-jobs", daemon=True)
-        keeper.start()
+        keepers = [
+            Thread(target=keep, name="mimeo-jobs", daemon=True)
+            for keep in (self._show, self._keep)
+        ]
+        for keeper in keepers:
+            keeper.start()
         self._carrier.listen(self._heard, self._stop, self._threads)
         self._stopping.set()
-        keeper.join(_STOP_S)
+        for keeper in keepers:
+            keeper.join(_STOP_S)
         self._sign.end()
 
     def _heard(self) -> None:
@@ -223,30 +228,35 @@ class JobWorker:
             return False
         return True
 
+    def _show(self) -> None:
+        """Say that this worker is there, however long an image takes."""
+        while not self._stopping.is_set():
+            self._sign.show()
+            try:
+                self._ledger.attend()
+            except StoreError as error:
+                _LOG.warning("jobs: %s", error)
+            self._stopping.wait(_BEAT_S)
+
     def _keep(self) -> None:
-        """Say that this worker is there, and look for what no message tells of.
+        """Look for what no message tells of.
 
         Of what a killed worker held only this finds that it is free: who takes a lease
         over has seen it before.
         """
         seen = 0
         while not self._stopping.is_set():
-            self._sign.show()
-            try:
-                self._ledger.attend()
-                if self._busy == 0 and self._begun == seen:
-                    # Where the broker is gone, or Celery deaf as after a connection
-                    # that was made anew, this thread draws all there is.
-                    calls = self._calls
-                    while (
-                        not self._stopping.is_set()
-                        and self._draw()
-                        and (not self._rung or self._calls == calls)
-                    ):
-                        self._ledger.attend()
-                seen = self._begun
-            except StoreError as error:
-                _LOG.warning("jobs: %s", error)
+            if self._busy == 0 and self._begun == seen:
+                # Where the broker is gone, or Celery deaf as after a connection
+                # that was made anew, this thread draws all there is.
+                calls = self._calls
+                while (
+                    not self._stopping.is_set()
+                    and self._draw()
+                    and (not self._rung or self._calls == calls)
+                ):
+                    pass
+            seen = self._begun
             self._stopping.wait(_BEAT_S)
 
     def _stop(self) -> None:

@@ -137,3 +137,36 @@ def test_a_worker_that_hears_nothing_draws_what_it_rang_for(
         deaf.ended.set()
         running.join()
     assert not sign.exists()
+
+
+class Slow:
+    """Turns of which one takes until it is told to end."""
+
+    others = False
+
+    def __init__(self) -> None:
+        self.begun, self.ended = Event(), Event()
+
+    def draw(self, *_: object) -> bool:
+        self.begun.set()
+        self.ended.wait(120)
+        return False
+
+
+def test_a_worker_says_that_it_is_there_while_it_draws_what_it_found(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(celery_engine, "_BEAT_S", 0.01)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ledger, slow, deaf = open_app().extensions["mimeo.jobs"]._ledger, Slow(), Deaf()
+    worker = JobWorker(ledger, slow, deaf)  # type: ignore[arg-type]
+    running = Thread(target=worker.run)
+    running.start()
+    try:
+        assert slow.begun.wait(60)
+        said = ledger.attended() or 0.0
+        wait_until(lambda: (ledger.attended() or 0.0) > said, 60)
+    finally:
+        slow.ended.set()
+        deaf.ended.set()
+        running.join()
