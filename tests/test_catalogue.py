@@ -1,5 +1,6 @@
 """The catalogue says what can be drawn, and which template cannot be used."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,15 @@ def test_front_page_shows_every_renderer(
 
     for name in catalogue.names():
         assert f'href="/renderers/{name}"' in page
+
+
+def test_front_page_leads_to_each_place_once(client: FlaskClient) -> None:
+    page = client.get("/").get_data(as_text=True)
+
+    places = re.findall('href="([^"]+)"', page.partition("</header>")[0])
+
+    assert {"/studio", "/docs/api", "/renderers"} <= set(places)
+    assert len(places) == len(set(places))
 
 
 def test_own_template_is_drawn(own: Settings, add: Callable[[str, str], None]) -> None:
