@@ -59,11 +59,14 @@ class JobTurns:
 
         `begun` is called when nobody else can have it any more. Raises StoreError.
         """
+        before = self._open
         known = self.open_jobs()
         if self._draw(known, stopping, begun):
             return True
-        jobs = self.open_jobs(anew=True) if self._fresh_s else known
-        return jobs is not known and self._draw(jobs, stopping, begun)
+        # Where it was read before this look there may be others by now.
+        return known is before and self._draw(
+            self.open_jobs(anew=True), stopping, begun
+        )
 
     @property
     def has_open(self) -> bool:

@@ -308,6 +308,27 @@ def test_the_end_is_written_once_by_whoever_comes_first(work: Work) -> None:
     assert won.count(True) == 1
 
 
+def test_a_look_lists_the_jobs_once_and_again_only_where_that_is_old(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.finish()
+    lists: list[None] = []
+    ids = work.ledger.ids
+
+    def count() -> list[str]:
+        lists.append(None)
+        return ids()
+
+    monkeypatch.setattr(work.ledger, "ids", count)
+    turns = JobTurns(work.ledger, work.chunks, fresh_s=60.0)
+
+    turns.draw(Event())
+    first = len(lists)
+    turns.draw(Event())
+
+    assert (first, len(lists)) == (1, 2)
+
+
 def test_a_job_that_another_thread_forgets_meanwhile_is_found(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
