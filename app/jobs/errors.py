@@ -127,6 +127,13 @@ class TooManyWatch(Busy):
         )
 
 
+class TooManySubmit(Busy):
+    """Others submit jobs, and no turn to look for room came; try again in `retry_s`."""
+
+    def __str__(self) -> str:
+        return f"Too many jobs are submitted here: try again in {self.retry_s} s."
+
+
 class DamagedJob(JobError):
     """What was kept of a job is not whole."""
 

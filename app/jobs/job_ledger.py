@@ -52,12 +52,21 @@ from app.jobs.errors import (
     JobsNotKept,
     NothingToRetry,
     PurgedJob,
+    TooManySubmit,
     UnknownJob,
 )
 from app.jobs.job import Job, digest
 from app.observability.spans import TRACE
 from app.pipeline.idempotency import KeyReused
-from app.store import Copies, Locked, Store, get_or_create, key_for, sees_all
+from app.store import (
+    Copies,
+    Locked,
+    Pauses,
+    Store,
+    get_or_create,
+    key_for,
+    sees_all,
+)
 
 _LOG = logging.getLogger("mimeo.jobs")
 # An upload that is not whole by then never will be.
@@ -71,6 +80,8 @@ _TRIES = 2
 _COUNTED, _REMEMBERED = 8, 16_384
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _SUBMITTING = key_for("submitting jobs")
+# So long a submitter waits for those before it, and is then told to come again.
+_SUBMIT_S, _SUBMIT_RETRY_S = 10.0, 5
 _PURGED = key_for("purged jobs")
 # Between two looks for ids that may be used again.
 _SWEEP_S = 3600.0
@@ -169,7 +180,8 @@ class JobLedger:
 
         A `key` of the caller's says which are one; without it, equal content does,
         unless that was cancelled or failed. Raises JobsNotKept, JobsFull,
-        QuotaExceeded, and KeyReused where the key was for other content.
+        QuotaExceeded, TooManySubmit, and KeyReused where the key was for other
+        content.
         """
         kept = self._enter(job, key)
         self._fill(kept, rows, lines)
@@ -272,16 +284,26 @@ class JobLedger:
             yield piece
 
     def _create(self, job: Job) -> Job:
-        # Two submitters at once would both find the same room.
-        patience = (0.05 for _ in range(200))
         with ExitStack() as stack:
             if self._limit is not None:
-                stack.enter_context(self._submitting)
-                stack.enter_context(self._store.lock(_SUBMITTING, patience))
+                stack.enter_context(self._turn_to_reserve())
                 self._reserve(job, self._limit)
             if self._store.create(f"{job.id}/job.json", job.encode()):
                 return job
         return self.job(job.id)
+
+    @contextmanager
+    def _turn_to_reserve(self) -> Iterator[None]:
+        """Keep others from finding the same room; raise TooManySubmit."""
+        with ExitStack() as stack:
+            if not self._submitting.acquire(timeout=_SUBMIT_S):
+                raise TooManySubmit(_SUBMIT_RETRY_S)
+            stack.callback(self._submitting.release)
+            try:
+                stack.enter_context(self._store.lock(_SUBMITTING, _patience()))
+            except Locked as error:
+                raise TooManySubmit(_SUBMIT_RETRY_S) from error
+            yield
 
     def _reserve(self, job: Job, limit: int) -> None:
         """Refuse what there is no room for: nothing of a job that began goes."""
@@ -780,6 +802,13 @@ def _ids(*names: str) -> Iterator[str]:
     """Yield the ids for which some names stand, one after another is used up."""
     for generation in count():
         yield digest(*names, str(generation))
+
+
+def _patience() -> Pauses:
+    """Return the pauses of who waits for some seconds, however long each look takes."""
+    end_s = time.monotonic() + _SUBMIT_S
+    while time.monotonic() < end_s:
+        yield 0.05
 
 
 def _at_once() -> Any:

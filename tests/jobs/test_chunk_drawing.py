@@ -17,7 +17,7 @@ from app.config import Settings
 from app.jobs.chunk_drawing import ChunkDrawing
 from app.jobs.errors import UnknownJob
 from app.jobs.job import Job
-from app.jobs.job_ledger import ChunkAttempt, JobLedger
+from app.jobs.job_ledger import _SUBMITTING, ChunkAttempt, JobLedger
 from app.jobs.results import JobResults
 from app.jobs.turns import JobTurns
 from app.pipeline.media_store import MediaStore
@@ -306,6 +306,25 @@ def test_the_end_is_written_once_by_whoever_comes_first(work: Work) -> None:
         thread.join()
 
     assert won.count(True) == 1
+
+
+def test_who_gets_no_turn_to_submit_is_told_to_come_again(
+    in_folder: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.job_ledger._SUBMIT_S", 0.1)
+    body = {"renderer": "identicon", "items": [{"seed": "another"}]}
+    client = in_folder.app.test_client()
+
+    with in_folder.ledger._turn_to_reserve():
+        here = client.post("/jobs", json=body)
+    with in_folder.ledger._store.lock(_SUBMITTING, (0.0 for _ in range(100))):
+        elsewhere = client.post("/jobs", json=body)
+    later = client.post("/jobs", json=body)
+
+    assert (here.status_code, elsewhere.status_code) == (503, 503)
+    assert here.headers["Retry-After"] == elsewhere.headers["Retry-After"] == "5"
+    assert "submitted" in here.get_json()["detail"]
+    assert later.status_code == 202
 
 
 def test_a_look_lists_the_jobs_once_and_again_only_where_that_is_old(
