@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from app.jobs.job import known_fields
 from app.store import Store, checked, unchecked
 
 SENDING = "sending"
@@ -80,7 +81,9 @@ def _encoded(attempt: DeliveryAttempt) -> bytes:
 
 def _decoded(number: int, block: bytes | memoryview) -> DeliveryAttempt:
     try:
-        return DeliveryAttempt(**orjson.loads(unchecked(block)))
+        return DeliveryAttempt(
+            **known_fields(DeliveryAttempt, orjson.loads(unchecked(block)))
+        )
     except ValueError:
         # A fault of the disk costs an attempt, and not the message.
         return DeliveryAttempt(number=number, started=0, due=0, result="damaged")

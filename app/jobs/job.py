@@ -85,11 +85,15 @@ class Job:
     def decode(cls, data: bytes | memoryview) -> "Job":
         """Reverse `encode`; raise DamagedJob."""
         try:
-            values = orjson.loads(data)
-            names = [field.name for field in fields(cls) if field.name in values]
-            return cls(**{name: values[name] for name in names})
+            return cls(**known_fields(cls, orjson.loads(data)))
         except (ValueError, TypeError) as error:
             raise DamagedJob("The head of a job is damaged.") from error
+
+
+def known_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values that a dataclass has: a later version may have noted more."""
+    names = [field.name for field in fields(kind) if field.name in values]
+    return {name: values[name] for name in names}
 
 
 def chunk_size(header: Header, *, bought: bool) -> int:

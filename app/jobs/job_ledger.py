@@ -55,7 +55,7 @@ from app.jobs.errors import (
     TooManySubmit,
     UnknownJob,
 )
-from app.jobs.job import Job, digest
+from app.jobs.job import Job, digest, known_fields
 from app.observability.spans import TRACE
 from app.pipeline.idempotency import KeyReused
 from app.store import (
@@ -399,7 +399,7 @@ class JobLedger:
         if data is None:
             return None
         try:
-            end = JobEnd(**orjson.loads(data))
+            end = JobEnd(**known_fields(JobEnd, orjson.loads(data)))
         except (ValueError, TypeError) as error:
             # Whoever looks next finds it again.
             _LOG.warning("store: %s/finished: %s", id, error)

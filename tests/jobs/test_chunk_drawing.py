@@ -15,6 +15,7 @@ import pytest
 from app import create_app
 from app.config import Settings
 from app.jobs.chunk_drawing import ChunkDrawing
+from app.jobs.delivery_log import DeliveryAttempt
 from app.jobs.errors import UnknownJob
 from app.jobs.job import Job
 from app.jobs.job_ledger import _SUBMITTING, ChunkAttempt, JobLedger
@@ -22,6 +23,7 @@ from app.jobs.results import JobResults
 from app.jobs.turns import JobTurns
 from app.pipeline.media_store import MediaStore
 from app.renderer.errors import RenderTimeout
+from app.store import checked, unchecked
 
 
 class Work:
@@ -325,6 +327,27 @@ def test_who_gets_no_turn_to_submit_is_told_to_come_again(
     assert here.headers["Retry-After"] == elsewhere.headers["Retry-After"] == "5"
     assert "submitted" in here.get_json()["detail"]
     assert later.status_code == 202
+
+
+def test_what_a_later_version_has_noted_more_is_read_without(work: Work) -> None:
+    ended = work.finish()
+    ledger, store, id = work.ledger, work.ledger._store, work.job.id
+    attempt = DeliveryAttempt(number=1, started=1.0, due=None, result="delivered")
+    assert ledger.deliveries(work.job).begin(attempt)
+    for name in ("job.json", "finished"):
+        entry = store.get(f"{id}/{name}")
+        assert entry is not None
+        store.put(
+            f"{id}/{name}", json.dumps({**json.loads(bytes(entry)), "new": 1}).encode()
+        )
+    block = store.get(f"{id}/deliveries/1")
+    assert block is not None
+    noted = {**json.loads(bytes(unchecked(block))), "new": 1}
+    store.put(f"{id}/deliveries/1", checked(json.dumps(noted).encode()))
+    ledger._forget(id)
+
+    assert ledger.document(ledger.job(id)) == ended
+    assert ledger.deliveries(work.job).read() == [attempt]
 
 
 def test_a_look_lists_the_jobs_once_and_again_only_where_that_is_old(
