@@ -66,7 +66,7 @@ def open_engine(
 
     `turns` is called with options of JobTurns. Raises BadSetting.
     """
-    url = broker_of(settings)
+    url, in_bucket = broker_of(settings), "://" in settings.store
     if settings.broker_url is not None:
         if settings.broker_url.partition("://")[0] not in _BROKERS:
             # Without the value, which may hold a password.
@@ -76,7 +76,6 @@ def open_engine(
             reason = f"needs the extra: {_EXTRA}"
             raise BadSetting("MIMEO_BROKER_URL", None, reason)
     if url is None or lack_of(settings) is not None:
-        in_bucket = "://" in settings.store
         return LocalEngine(ledger, turns(lots=in_bucket), sparing=in_bucket)
 
     def open_carrier() -> "Carrier":
@@ -84,7 +83,8 @@ def open_engine(
 
         return Carrier(url)
 
-    return CeleryEngine(ledger, turns(fresh_s=_FRESH_S, lots=True), open_carrier)
+    shared = turns(fresh_s=_FRESH_S, lots=True)
+    return CeleryEngine(ledger, shared, open_carrier, sparing=in_bucket)
 
 
 class CeleryEngine(LocalEngine):
@@ -98,8 +98,10 @@ class CeleryEngine(LocalEngine):
         ledger: JobLedger,
         turns: JobTurns,
         open_carrier: "Callable[[], Carrier]",
+        *,
+        sparing: bool = False,
     ) -> None:
-        super().__init__(ledger, turns)
+        super().__init__(ledger, turns, sparing=sparing)
         self._open_carrier = open_carrier
         self._carrier: Carrier | None = None
         self._asked = Lock()
@@ -112,8 +114,8 @@ class CeleryEngine(LocalEngine):
         super().enqueue(id)
 
     def _look(self) -> bool:
-        self._tell()
-        if not self._turns.open_jobs() or self._ledger.is_attended():
+        asked = self._tell()
+        if not self._turns.open_jobs(anew=asked) or self._ledger.is_attended():
             return False
         return super()._look()
 
@@ -121,11 +123,14 @@ class CeleryEngine(LocalEngine):
         """Return what draws the jobs of this ledger in a process of its own."""
         return JobWorker(self._ledger, self._turns, self._open_carrier())
 
-    def _tell(self) -> None:
-        from app.jobs.carrier import CarrierError
-
+    def _tell(self) -> bool:
+        """Ring for what was asked for since; return whether anything was."""
         with self._asked:
             ids, self._ids = self._ids, []
+        if not ids:
+            return False
+        from app.jobs.carrier import CarrierError
+
         try:
             for id in ids:
                 if self._carrier is None:
@@ -134,6 +139,7 @@ class CeleryEngine(LocalEngine):
         except CarrierError as error:
             # Workers look by themselves, too.
             _LOG.warning("jobs: %s", error)
+        return True
 
     def _bells(self, id: str) -> int:
         try:

@@ -3,10 +3,14 @@
 import io
 import random
 import subprocess
+import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +18,8 @@ import redis
 import requests
 from flask import Flask
 
-from app.jobs.celery_engine import CeleryEngine
+from app.config import Settings
+from app.jobs.celery_engine import CeleryEngine, open_engine
 from app.jobs.job import Job
 from tests import redis_server, s3_server
 from tests.jobs import procfile
@@ -226,6 +231,47 @@ def test_a_worker_that_can_hear_nothing_says_so_once_and_ends(
     assert (done.returncode, done.stdout) == (0, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"mimeo worker: {lack}")
+
+
+class NoJobs:
+    """Turns without any job; notes each look, and whether it was to be a new one."""
+
+    has_open = False
+
+    def __init__(self) -> None:
+        self.looks: list[bool] = []
+
+    def open_jobs(self, *, anew: bool = False) -> list[Job]:
+        self.looks.append(anew)
+        return []
+
+
+def test_a_server_with_a_broker_looks_into_a_bucket_rarely_and_at_a_submit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.jobs.local_engine._LOOK_S", 0.01)
+    turns, rung = NoJobs(), Event()
+    looking: Any = turns
+    kept: Any = SimpleNamespace(keeps=True, job=lambda id: SimpleNamespace(chunks=1))
+    carrier = SimpleNamespace(ring=lambda times: rung.set())
+    settings = Settings(store="s3://bucket", redis_url="redis://127.0.0.1:1")
+    engine: Any = open_engine(settings, kept, lambda **_: looking)
+    monkeypatch.setattr(engine, "_open_carrier", lambda: carrier)
+    # What the broker needs is imported at the first job.
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "app.jobs.carrier", None)
+        engine.start()
+        wait_until(lambda: turns.looks, 60)
+        time.sleep(0.2)
+        idle = list(turns.looks)
+
+    engine.enqueue("any")
+
+    assert rung.wait(60)
+    wait_until(lambda: len(turns.looks) == 2, 60)
+    engine.close()
+    assert idle == [False]
+    assert turns.looks == [False, True]
 
 
 def test_a_broker_of_an_unknown_kind_is_a_bad_setting() -> None:
