@@ -190,7 +190,13 @@ def _meant(server: RemoteServer, age: timedelta, tried: set[str]) -> list[str]:
     What a retry takes over is left for as long as that goes on.
     """
     listed = list(server.jobs())
-    needed = {job.retry_of for job in listed if not job.ended}
+    before = {job.id: job.retry_of for job in listed}
+    needed: set[str] = set()
+    for job in listed:
+        id = None if job.ended else job.retry_of
+        while id is not None and id not in needed:
+            needed.add(id)
+            id = before.get(id)
     latest = datetime.now(UTC) - age
     ended = [job for job in listed if job.ended and job.id not in needed | tried]
     return [job.id for job in ended if _ended_at(job) <= latest]

@@ -275,6 +275,15 @@ class JobLedger:
         self._fill(kept, rows, None if job.batch is None else lines)
         return kept
 
+    def goes_on_from(self, job: Job) -> set[str]:
+        """Return the ids of the jobs whose results an open retry may take over."""
+        ids: set[str] = set()
+        before: Job | None = job
+        while before is not None and before.retry_of is not None:
+            ids.add(before.retry_of)
+            before = self._find(before.retry_of)
+        return ids
+
     def _copied(self, job: Job, name: str) -> Iterator[bytes]:
         read = self._read(job, f"{job.id}/{name}")
         for start in count(0, _PIECE):
@@ -693,7 +702,7 @@ class JobLedger:
         if self.end(job.id) is None:
             raise JobOpen(self.state(job))
         for other in self.jobs():
-            if other.retry_of == job.id and self.end(other.id) is None:
+            if job.id in self.goes_on_from(other) and self.end(other.id) is None:
                 raise JobNeeded(other.id)
         # Others may remember the job for as long as it would have been kept: until then
         # no other is to have its id.

@@ -89,7 +89,9 @@ class JobTurns:
             else:
                 self._tell(job)
         # What a retry takes over is kept until that has ended.
-        for id in over - {job.retry_of for job in found}:
+        if over:
+            over.difference_update(*map(self._ledger.goes_on_from, found))
+        for id in over:
             self._ledger.delete(id)
         with self._guard:
             self._open = found

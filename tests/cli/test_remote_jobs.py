@@ -352,7 +352,13 @@ def test_jobs_are_purged_by_when_they_ended_but_not_those_that_are_retried(
     jobs = {
         "jobs": [
             document("running", id="4" * 64, retry_of="3" * 64),
-            document("failed", id="3" * 64, finished="2026-01-01T00:00:00Z"),
+            document(
+                "cancelled",
+                id="3" * 64,
+                retry_of="5" * 64,
+                finished="2026-01-01T00:00:00Z",
+            ),
+            document("failed", id="5" * 64, finished="2026-01-01T00:00:00Z"),
             document("succeeded", 9, id="2" * 64, finished="2026-01-01T00:00:00Z"),
             document("succeeded", 9, id="1" * 64, finished="2999-01-01T00:00:00Z"),
         ]

@@ -175,6 +175,29 @@ def test_a_retry_that_was_cancelled_hides_nothing_of_what_it_goes_on_from(
     assert len(asked) == 2
 
 
+def test_what_the_retry_of_a_retry_takes_over_is_kept(
+    open_app: Open, failed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = failed(squares())
+    app = open_app()
+    client = app.test_client()
+    hold(app)
+    first = client.post(f"{place}/retry").headers["Location"]
+    client.delete(first)
+    engine = app.extensions["mimeo.jobs"]
+    engine._look()
+    second = client.post(f"{first}/retry").headers["Location"]
+
+    refused = client.post(f"{place}/purge")
+    monkeypatch.setattr(engine._ledger, "is_over", lambda id: place.endswith(id))
+    engine._turns.open_jobs()
+
+    assert client.get(first).get_json()["state"] == "cancelled"
+    assert refused.status_code == 409
+    assert second.endswith(refused.get_json()["needed_by"])
+    assert client.get(place).status_code == 200
+
+
 def test_what_cannot_be_read_of_the_old_one_is_drawn_again(
     open_app: Open, failed: Callable[..., str], tmp_path: Any
 ) -> None:
