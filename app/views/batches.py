@@ -37,6 +37,7 @@ _MOST_PAIRS, _MOST_KEY, _MOST_VALUE = 16, 64, 512
 _WINDOW = "24h"
 _FILE = re.compile(r"file-([0-9a-f]{64})(-output|-errors)?\Z")
 _BATCH = re.compile(r"batch_([0-9a-f]{64})\Z")
+_LIMIT = re.compile(r"[0-9]{1,9}")
 _PIECE = 256 << 10
 _STATES: Mapping[str, str] = {
     "queued": "validating",
@@ -465,13 +466,17 @@ def _page(
     if order not in ("asc", "desc"):
         raise openai.BadField("invalid_value", Fault("order", "must be asc or desc"))
     limit, after = query.pop("limit", str(usual)), query.pop("after", None)
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= most):
+    if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= most:
         raise openai.BadField("invalid_value", Fault("limit", f"must be 1 to {most}"))
     _refuse_others(query)
     rows = sorted(listed, key=lambda row: row[:2], reverse=order == "desc")
     if after is not None:
         places = [place for place, row in enumerate(rows, 1) if row.id == after]
-        rows = rows[places[0] :] if places else []
+        if not places:
+            # An empty page would be the end of the list to whoever deletes as it reads.
+            reason = "is the id of nothing in this list, or of what is no longer kept"
+            raise openai.BadField("invalid_value", Fault("after", reason))
+        rows = rows[places[0] :]
     page = [row.say() for row in rows[: int(limit)]]
     return {
         "object": "list",

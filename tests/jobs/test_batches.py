@@ -196,6 +196,34 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
     assert made == {"batch_output"}
 
 
+def test_a_page_behind_what_is_gone_is_refused(client: openai.OpenAI) -> None:
+    files = [
+        client.files.create(file=("in.jsonl", text(line(n))), purpose="batch").id
+        for n in "abc"
+    ]
+
+    # As whoever deletes while reading does; the end of the list would be a lie.
+    with pytest.raises(openai.BadRequestError) as caught:
+        for each in client.files.list(purpose="batch", limit=1):
+            client.files.delete(each.id)
+    with pytest.raises(openai.BadRequestError) as unknown:
+        client.batches.list(after="batch_" + "0" * 64)
+
+    assert (caught.value.param, unknown.value.param) == ("after", "after")
+    assert client.files.retrieve(files[0]).id == files[0]
+
+
+@pytest.mark.parametrize("limit", ["0", "x", "0" * 8 + "19999", "0" * 8 + "1" * 4400])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/batches"])
+def test_how_long_a_page_is_has_bounds(
+    open_batches: Open, path: str, limit: str
+) -> None:
+    answer = open_batches().test_client().get(f"{path}?limit={limit}")
+
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]["param"] == "limit"
+
+
 def test_files_of_some_size_come_back_whole(client: openai.OpenAI) -> None:
     sent = text(*(line(f"{number}", user="u" * 100) for number in range(20_000)))
 
