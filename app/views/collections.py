@@ -1,5 +1,6 @@
 """Collections: created, described, one image of them, a sheet of all."""
 
+import re
 from collections.abc import Callable
 
 import orjson
@@ -25,6 +26,7 @@ from app.views.images import deliver
 
 # The id pins the description, but the links depend on this version's forms.
 _KEPT = "private, no-cache"
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def blueprint(
@@ -68,7 +70,7 @@ def blueprint(
 
     def _previewed(wanted: str) -> Response:
         """Draw the worst rows, and say whatever is wrong with any."""
-        if not wanted.isascii() or not wanted.isdigit() or not 0 < int(wanted) <= 20:
+        if not _NUMBER.fullmatch(wanted) or not 0 < int(wanted) <= 20:
             reason = "must be how many rows to draw, 1 to 20"
             raise BadParameter(Fault("preview", reason))
         preview = Preview(int(wanted))
