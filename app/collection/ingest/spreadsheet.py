@@ -612,7 +612,7 @@ def _ods_rows(source: IO[bytes], wanted: int, warned: Warnings) -> Iterator[Reco
 
 def _count(element: ElementTree.Element, name: str) -> int:
     text = element.get(name, "1")
-    return int(text) if text.isdigit() and len(text) < 8 else 1
+    return int(text) if text.isdecimal() and len(text) < 8 else 1
 
 
 def _ods_record(row: ElementTree.Element, line: int, warned: Warnings) -> Record | None:

@@ -452,6 +452,20 @@ def test_another_archive_is_no_workbook() -> None:
         read(buffer.getvalue())
 
 
+def test_a_repetition_that_is_no_number_counts_as_none() -> None:
+    data = ods(
+        "<office:body><office:spreadsheet><table:table table:name='A'>"
+        "<table:table-row table:number-rows-repeated='\N{SUPERSCRIPT TWO}'>"
+        "<table:table-cell table:number-columns-repeated='\N{SUPERSCRIPT TWO}'>"
+        "<text:p>a<text:s text:c='\N{SUPERSCRIPT TWO}'/>b</text:p></table:table-cell>"
+        "</table:table-row></table:table></office:spreadsheet></office:body>"
+    )
+
+    records, _ = read(data)
+
+    assert [(record.line, [*record.cells]) for record in records] == [(1, ["a b"])]
+
+
 def test_an_ods_sheet_is_what_it_shows() -> None:
     data = ods(
         "<office:body><office:spreadsheet><table:table table:name='A'>"
