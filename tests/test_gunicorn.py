@@ -39,11 +39,11 @@ def start(**environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def begin(**environ: str) -> subprocess.CompletedProcess[str]:
+def begin(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Do as the Procfile does, and let gunicorn end once it has read its settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MIMEO_")}
     return subprocess.run(
-        [sys.executable, "-m", "app.cli.start", "--check-config"],
+        [sys.executable, "-m", "app.cli.start", *words, "--check-config"],
         capture_output=True,
         cwd=ROOT,
         env={**kept, "MIMEO_STORE": "none", **environ},
@@ -69,6 +69,14 @@ def test_a_number_of_workers_that_is_none_stops_the_start_in_one_line(
     assert run.stderr == (
         f"mimeo: WEB_CONCURRENCY='{number}': must be a whole number from 1 to 1,024\n"
     )
+
+
+@pytest.mark.parametrize("words", [("wroker",), ("worker", "--workers=2")])
+def test_a_word_that_is_no_command_starts_no_server(words: tuple[str, ...]) -> None:
+    run = begin(*words)
+
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"mimeo: {words[0]}: only `worker`, alone, ")
 
 
 @pytest.mark.parametrize(

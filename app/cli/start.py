@@ -15,13 +15,18 @@ from app.config import BadSetting, Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Become gunicorn with these arguments; return 2 where a setting is wrong."""
+    """Become gunicorn with these options; return 2 where one or a setting is wrong."""
     try:
         settings = Settings.from_env(os.environ)
         if list(arguments) == ["worker"]:
             return job_worker.run(settings)
     except BadSetting as error:
         print(f"mimeo: {error}", file=sys.stderr)
+        return 2
+    if arguments and not arguments[0].startswith("-"):
+        # Gunicorn passes over a second application, and would serve.
+        reason = "only `worker`, alone, or gunicorn's options may stand here"
+        print(f"mimeo: {arguments[0]}: {reason}", file=sys.stderr)
         return 2
     if not os.environ.get("WEB_CONCURRENCY", "").strip():
         os.environ.pop("WEB_CONCURRENCY", None)
