@@ -67,13 +67,21 @@ class Carrier:
         self._celery.conf.update(_SETTINGS, worker_disable_prefetch=self._is_redis)
         if self._is_redis:
             self._celery.conf.broker_transport_options = _REDIS
+        # A refused login is no fault of the network, and of each broker another class.
+        faults = self._celery.connection_for_write()
+        self._faults = (
+            OperationalError,
+            OSError,
+            *faults.connection_errors,
+            *faults.channel_errors,
+        )
 
     def ring(self, times: int = 1) -> None:
         """Say that there is work; raise CarrierError."""
         try:
             for _ in range(times):
                 self._celery.send_task(_TASK, retry=False)
-        except (OperationalError, OSError) as error:
+        except self._faults as error:
             raise CarrierError(f"the broker cannot be reached: {error}") from error
 
     def warnings(self) -> list[str]:

@@ -147,6 +147,10 @@ class CeleryEngine(LocalEngine):
         except JobError:
             # It was deleted meanwhile.
             return 0
+        except StoreError as error:
+            # Whoever hears of it looks again.
+            _LOG.warning("jobs: %s", error)
+            return 1
 
 
 class JobWorker:

@@ -38,7 +38,7 @@ class PurgedJob(UnknownJob):
     """The job was purged, by whoever had submitted it or an operator."""
 
     def __str__(self) -> str:
-        return f"The job {shorten(self.key)!r} was purged: nothing of it is kept."
+        return f"The job {shorten(self.key)!r} was purged: none of its images is kept."
 
 
 @with_fields

@@ -9,7 +9,7 @@ import orjson
 from flask import Response, request
 
 from app.delivery.answer import Answer
-from app.jobs.errors import TooManyWatch
+from app.jobs.errors import PurgedJob, TooManyWatch, UnknownJob
 from app.jobs.job import ENDED, Job
 from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
@@ -54,7 +54,11 @@ class JobWatch:
     def _events(self, job: Job, last: str) -> Iterator[bytes]:
         spoke_s = time.monotonic()
         while True:
-            document, name = self._look(job)
+            try:
+                document, name = self._look(job)
+            except (PurgedJob, UnknownJob):
+                # It comes again, and is told why there is no more.
+                return
             if name != last:
                 data = orjson.dumps(document)
                 yield b"id: %b\ndata: %b\n\n" % (name.encode(), data)
@@ -67,6 +71,9 @@ class JobWatch:
             time.sleep(_LOOK_S)
 
     def _look(self, job: Job) -> tuple[dict[str, object], str]:
-        """Return a job as it is said, and a name of that."""
-        document = self._ledger.document(job)
+        """Return a job as it is said, and a name of that; raise PurgedJob, UnknownJob.
+
+        What was deleted since would be said as queued for ever.
+        """
+        document = self._ledger.document(self._ledger.job(job.id))
         return document, hashlib.sha256(orjson.dumps(document)).hexdigest()[:16]

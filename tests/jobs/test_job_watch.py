@@ -87,3 +87,19 @@ def test_what_is_no_job_has_no_events(open_app: Open) -> None:
     client = open_app().test_client()
 
     assert client.get(f"/jobs/{'0' * 64}/events").status_code == 404
+
+
+def test_job_that_was_deleted_is_watched_no_longer(open_app: Open, monkeypatch) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    monkeypatch.setattr(job_watch, "_LOOK_S", 0.01)
+    place = client.post("/jobs", json=rows(5)).headers["Location"]
+
+    with client.get(f"{place}/events", buffered=False) as answer:
+        pieces = answer.iter_encoded()
+        next(pieces)
+        app.extensions["mimeo.jobs"]._ledger.delete(place.rpartition("/")[2])
+        rest = list(pieces)
+
+    assert rest == []

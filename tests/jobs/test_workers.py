@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 import redis
 import requests
+from amqp.exceptions import AccessRefused
 from flask import Flask
 
 from app.config import Settings
+from app.jobs.carrier import Carrier, CarrierError
 from app.jobs.celery_engine import CeleryEngine, open_engine
 from app.jobs.job import Job
 from tests import redis_server, s3_server
@@ -326,3 +328,16 @@ def test_the_lines_of_the_procfile_are_a_cluster(tmp_path: Path) -> None:
             assert opened.testzip() is None
             assert len(opened.namelist()) == 700 + 1
         assert [worker.stop() for worker in workers] == [0, 0]
+
+
+def test_refused_login_at_a_broker_is_said_as_an_unreachable_one(monkeypatch) -> None:
+    carrier = Carrier("amqp://nobody:nothing@127.0.0.1:1//")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AccessRefused(reply_code=403, reply_text="ACCESS_REFUSED - Login")
+
+    monkeypatch.setattr(carrier._celery, "send_task", refuse)
+
+    with pytest.raises(CarrierError, match="ACCESS_REFUSED"):
+        carrier.ring()
+    carrier.close()
