@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.cli import listener, server
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 MIMEO = (sys.executable, "-m", "app.cli.main")
@@ -279,3 +280,68 @@ height = 20
 def test_procfile_starts_what_these_tests_start():
     line = "web: MIMEO_PROXIES=${MIMEO_PROXIES:-1} python -m app.cli.start\n"
     assert line in (ROOT / "Procfile").read_text()
+
+
+@contextmanager
+def previewing(*options: str, cwd: Path, **environ: str) -> Iterator[str]:
+    """Run `mimeo preview`; yield the address that it prints."""
+    process = subprocess.Popen(
+        [*MIMEO, "preview", *options],
+        cwd=cwd,
+        env=environment(**environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process.stdout.readline().split(" ")[0].strip()
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def test_preview_opens_the_studio_in_a_browser_and_prints_its_address(tmp_path):
+    # What BROWSER names is what Python's webbrowser starts.
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part\n')
+    browser.write_text(f"{browser.read_text()}mv opened.part opened\n")
+    browser.chmod(0o755)
+    own = tmp_path / "own" / "mine"
+    own.mkdir(parents=True)
+    own.joinpath("parameters.toml").write_text('title = "A"\nwidth = 9\nheight = 9\n')
+    own.joinpath("template.html").write_text("<p></p>")
+    options = ("mine", "--templates", "own")
+    # Whatever the server of this machine is told: a preview is for who sits here.
+    elsewhere = {"HOST": "0.0.0.0", "MIMEO_ACCESS": "keys", "BROWSER": f"{browser} %s"}
+
+    with previewing(*options, cwd=tmp_path, **elsewhere) as url:
+        wait_until((tmp_path / "opened").is_file)
+        page = read(url)
+        status = get(f"{url.partition('/studio')[0]}/images/mine.png")
+
+    assert url.startswith("http://127.0.0.1:")
+    assert url.endswith("/studio#/make/mine")
+    assert (tmp_path / "opened").read_text().strip() == url
+    assert "<title>" in page
+    assert status == 200
+
+
+def test_preview_opens_nothing_where_it_is_told_so(tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\ntouch {tmp_path}/opened\n")
+    browser.chmod(0o755)
+    elsewhere = {"BROWSER": f"{browser} %s"}
+
+    with previewing("--no-open", cwd=tmp_path, **elsewhere) as url:
+        status = get(url)
+
+    assert status == 200
+    assert url.endswith("/studio")
+    assert not (tmp_path / "opened").exists()
+
+
+def test_preview_names_a_renderer_that_is_not_there(tmp_path):
+    ended = finish(*MIMEO, "preview", "carde", cwd=tmp_path)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "'carde'" in ended.stderr

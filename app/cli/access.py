@@ -10,6 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from app.access.keys import SCOPES, BadKeys, digest_of, new_key, read_keys
 from app.bootstrap import open_secrets, open_signer
+from app.cli.command_parser import CommandParser, Commands, add_command
+from app.cli.exit_status import ExitStatus
 from app.cli.options import Misuse
 from app.config import BadSetting, Settings, parsers
 from app.jobs.signature import receiver_secret
@@ -18,13 +20,24 @@ from app.store import StoreError
 
 _SECRET_BYTES = 32
 _DAY_S = 86_400
+_KEYS = (
+    "mimeo key new --name 'The shop' --scopes draw:card,read --days 90",
+    "mimeo key secret",
+    "mimeo key webhook https://example.com/hooks/mimeo",
+)
+_SIGNED = (
+    "mimeo sign '/images/card.png?title=Hello'",
+    "mimeo sign 'https://images.example.com/images/card.png?title=A' --expires 600",
+)
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: "Commands[CommandParser]") -> None:
     """Add both commands to the parser of `mimeo`."""
-    key = commands.add_parser("key", help="make a key for a caller, or a secret")
+    key = add_command(commands, "key", "make a key for a caller, or a secret", _KEYS)
     kinds = key.add_subparsers(required=True, metavar="WHAT")
-    new = kinds.add_parser("new", help="print a key once, and the lines for the file")
+    new = add_command(
+        kinds, "new", "print a key once, and the lines for the file", _KEYS[:1]
+    )
     new.add_argument("--name", default="", help="who it is for")
     new.add_argument(
         "--scopes",
@@ -34,16 +47,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     new.add_argument("--days", type=int, help="days after which it expires (never)")
     new.set_defaults(run=_new)
-    secret = kinds.add_parser(
-        "secret", help="print a secret for MIMEO_URL_KEYS and the like"
-    )
+    about = "print a secret for MIMEO_URL_KEYS and the like"
+    secret = add_command(kinds, "secret", about, _KEYS[1:2])
     secret.set_defaults(run=_secret)
-    webhook = kinds.add_parser(
-        "webhook", help="print the secret by which a receiver verifies messages"
-    )
+    about = "print the secret by which a receiver verifies messages"
+    webhook = add_command(kinds, "webhook", about, _KEYS[2:])
     webhook.add_argument("url", help="where the messages go")
     webhook.set_defaults(run=_webhook)
-    sign = commands.add_parser("sign", help="sign a URL")
+    sign = add_command(commands, "sign", "sign a URL", _SIGNED)
     sign.add_argument("url", help="a whole URL, or a path with its query")
     sign.add_argument(
         "--expires",
@@ -74,7 +85,7 @@ def _new(options: argparse.Namespace) -> int:
     print(f"# The key, shown this once: {token}")
     print("# For the file that MIMEO_KEYS_FILE names:")
     print(text)
-    return 0
+    return ExitStatus.DONE
 
 
 def _quoted(text: str) -> str:
@@ -84,7 +95,7 @@ def _quoted(text: str) -> str:
 
 def _secret(options: argparse.Namespace) -> int:
     print(secrets.token_urlsafe(_SECRET_BYTES))
-    return 0
+    return ExitStatus.DONE
 
 
 def _webhook(options: argparse.Namespace) -> int:
@@ -98,7 +109,7 @@ def _webhook(options: argparse.Namespace) -> int:
         print(receiver_secret(found()[0], origin_of(options.url)))
     except (ValueError, StoreError) as error:
         raise Misuse(f"{options.url}: {error}") from error
-    return 0
+    return ExitStatus.DONE
 
 
 def _sign(options: argparse.Namespace) -> int:
@@ -117,7 +128,7 @@ def _sign(options: argparse.Namespace) -> int:
         raise Misuse(str(error)) from error
     origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
     print(f"{origin or settings.public_url or ''}{signed}")
-    return 0
+    return ExitStatus.DONE
 
 
 def _end(text: str | None, settings: Settings) -> int | None:

@@ -26,6 +26,7 @@ from app.archive.errors import ArchiveError
 from app.bootstrap import open_catalogue, open_media, open_purchases, open_room
 from app.cli.client import RemoteError, RemoteServer
 from app.cli.download import check_target, fetch_archive
+from app.cli.exit_status import ExitStatus
 from app.cli.options import Misuse, read_files, read_key, split_options
 from app.cli.partial_file import DamagedArchive
 from app.cli.progress import Progress, say
@@ -79,8 +80,13 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
                         --quality --compression --background; also --NAME=VALUE
   --NAME@ FILE          a shared parameter read from a file
 
-Interrupted and started again, the same command goes on where it was."""
-_INTERRUPTED = 130
+Interrupted and started again, the same command goes on where it was.
+
+examples:
+  mimeo batch guests.csv --renderer badge --event PyCon -o badges.zip
+  mimeo batch guests.xlsx --renderer badge --bind 'name={First} {Last}' --dry-run
+  mimeo batch guests.csv --renderer badge --sheet-page A4 -o badges.pdf
+  mimeo batch guests.csv --renderer badge --url http://127.0.0.1:8000 -o badges.zip"""
 _JSON = "application/json"
 # What a file is, by its ending.
 _TYPES = {
@@ -104,8 +110,9 @@ _QUERY = {
 }
 # What options of print sheets begin with.
 _SHEET = "sheet_"
-_OWN = (*_QUERY, "output", "type", "url", "key_file", "async", "dry_run")
-_FLAGS = ("--async", "--dry-run")
+# Options of the command's own, and those that have no value.
+OPTIONS = (*_QUERY, "output", "type", "url", "key_file", "async", "dry_run")
+FLAGS = ("--async", "--dry-run")
 _DRAWN_DRY = 3
 
 
@@ -146,7 +153,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     if not arguments or {"-h", "--help"} & set(arguments):
         print(f"usage: {_USAGE}")
-        return 0 if arguments else 2
+        return ExitStatus.DONE if arguments else ExitStatus.MISUSE
     progress = Progress()
     try:
         options = _read_options(arguments)
@@ -163,27 +170,27 @@ def run(arguments: Sequence[str]) -> int:
         except BadParameter as error:
             raise Misuse(_spell(error, options.media_type)) from error
         progress.sum_up(options.target)
-        return 1 if progress.failed else 0
+        return ExitStatus.FAILED if progress.failed else ExitStatus.DONE
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
         say(f"interrupted after {progress}; the same command goes on from there")
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except BadRows as error:
         for fault in error.faults:
             say(str(fault))
         if error.more:
             say(f"and {error.more:,} more")
-        return 2
+        return ExitStatus.MISUSE
     except (BadBody, BodyTooLarge, UnsupportedBody) as error:
         say(str(error))
-        return 2
+        return ExitStatus.MISUSE
     except (ImageFailed, Busy, RemoteError, DamagedArchive, ArchiveError) as error:
         say(str(error))
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         say(f"{file}{error.strerror or error}; the same command goes on from there")
-    return 1
+    return ExitStatus.FAILED
 
 
 def _read_options(arguments: Sequence[str]) -> BatchOptions:
@@ -194,7 +201,7 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     own: dict[str, str] = {}
     shared: list[tuple[str, str]] = []
     bound: list[tuple[str, str]] = []
-    for name, value in split_options(arguments[1:], _FLAGS):
+    for name, value in split_options(arguments[1:], FLAGS):
         if name == "bind":
             parameter, equals, template = value.partition("=")
             if not equals:
@@ -203,7 +210,7 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
             continue
         if name in own:
             raise Misuse(f"--{_dashed(name)}: is given twice")
-        if name in _OWN:
+        if name in OPTIONS:
             own[name] = value
         else:
             shared.append((name, value))
@@ -336,7 +343,7 @@ def _submit(options: BatchOptions, url: str, stream: IO[bytes]) -> int:
         if assumed:
             say(assumed)
         print(server.url(job.path))
-    return 0
+    return ExitStatus.DONE
 
 
 def _look(options: BatchOptions, stream: IO[bytes]) -> int:
@@ -361,7 +368,9 @@ def _look(options: BatchOptions, stream: IO[bytes]) -> int:
         say(f"row {row['row']:,}{line}, the {row['why']}: {said}")
     valid = f"{found['count']:,} of the rows are valid"
     say(f"{valid}; nothing is written in a dry run")
-    return 2 if found["faults"] else int(failed)
+    if found["faults"]:
+        return ExitStatus.MISUSE
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from PIL import features
 from app.access.signed_url import secret_of
 from app.bootstrap import open_catalogue, open_keys, open_secrets
 from app.cli import listener
+from app.cli.exit_status import ExitStatus
 from app.config import BadSetting, MemoryBudget, Settings, allocator, budget_of
 from app.image_request import from_strings
 from app.pipeline.pipeline import Pipeline
@@ -86,7 +87,8 @@ def show(rows: Iterable[Finding], *, as_json: bool = False) -> int:
             print(finding, flush=True)
     if as_json:
         print(json.dumps([each._asdict() for each in found], indent=2))
-    return int(any(each.state == "fail" for each in found))
+    failed = any(each.state == "fail" for each in found)
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
 def release(environ: Mapping[str, str]) -> int:
@@ -101,7 +103,7 @@ def release(environ: Mapping[str, str]) -> int:
         print(" ".join(text.split()), flush=True)
     if not faults:
         print("mimeo: settings, store, fonts, engine and secrets are fine", flush=True)
-    return int(bool(faults))
+    return ExitStatus.FAILED if faults else ExitStatus.DONE
 
 
 def findings(

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pkgutil import resolve_name
 
+from app.cli.exit_status import ExitStatus
 from app.config import Settings, allocator
 from app.jobs.celery_engine import lack_of
 
@@ -17,7 +18,7 @@ def run(settings: Settings) -> int:
     if lack is not None:
         # Not a fault: who supervises it would begin it again and again.
         _say(f"{lack}, so servers draw jobs themselves")
-        return 0
+        return ExitStatus.DONE
     allocator.tune()
     # By name: the factory is above this room, as the server's is.
     app = resolve_name("app:create_app")(replace(settings, workers=1))
@@ -29,7 +30,7 @@ def run(settings: Settings) -> int:
     _say("draws jobs")
     worker.run()
     app.extensions["mimeo"].close()
-    return 0
+    return ExitStatus.DONE
 
 
 def _say(text: str) -> None:

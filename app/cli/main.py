@@ -1,42 +1,39 @@
-"""The `mimeo` command: serve, render, batch, jobs, renderers, fonts, doctor, ..."""
+"""The `mimeo` command: serve, preview, render, batch, jobs, doctor, new, ..."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from app.bootstrap import open_catalogue, open_room
-from app.cli import access, batch, checkup, doctor, remote_jobs
-from app.cli.listener import CannotListen
-from app.cli.options import (
-    Misuse,
-    holds_bytes,
-    read_files,
-    read_key,
-    split_options,
-    variants,
+import shtab
+
+from app.bootstrap import open_catalogue
+from app.cli import (
+    access,
+    batch,
+    checkup,
+    completion,
+    doctor,
+    new_template,
+    remote_jobs,
+    render,
 )
-from app.cli.progress import CLIPPED
-from app.config import BadSetting, Settings, allocator
-from app.image_request import ImageRequest, from_strings
+from app.cli.command_parser import CommandParser, Commands, add_command, written
+from app.cli.exit_status import MEANINGS, ExitStatus
+from app.cli.listener import CannotListen
+from app.cli.options import Misuse, read_key
+from app.cli.render import paragraph, schema_of
+from app.config import BadSetting, Settings
 from app.openapi.openapi_document import build
-from app.pipeline.image_origins import open_images
-from app.pipeline.pipeline import Pipeline
-from app.renderer.base import Renderer
-from app.renderer.encode import EXTENSIONS
+from app.renderer.catalogue import Catalogue
 from app.renderer.engine import emoji
 from app.renderer.engine.engine import load_engine
 from app.renderer.engine.families import Family
 from app.renderer.engine.fonts import BrokenFont
 from app.renderer.errors import BadParameter, RendererError
 from app.renderer.produce import formats
-from app.renderer.sandbox.sandbox import Sandbox
-from app.store import NoStore
 
 # Options of `mimeo serve` and the environment variable that each one stands for.
 _VARIABLES = {
@@ -48,22 +45,36 @@ _VARIABLES = {
     "templates": ("MIMEO_TEMPLATES", "folder of your own templates"),
     "fonts": ("MIMEO_FONTS", "folder of your own fonts"),
 }
-_USAGE = """\
-mimeo render RENDERER -o FILE [--NAME VALUE ...]
-
-  -o, --output FILE   where the image goes; `-` is standard output
-  --NAME VALUE        a parameter, or one of --format --scale --quality
-                      --compression --background; also --NAME=VALUE
-  --NAME@ FILE        a parameter read from a file; `-` is standard input
-
-The format is that of FILE's ending, unless --format names it.
-`mimeo renderers` lists the renderers and their parameters."""
+_FIRST = (
+    "mimeo serve",
+    "mimeo render card --title 'Hello' -o card.png",
+    "mimeo render card --help",
+    "mimeo preview",
+)
+_SERVED = (
+    "mimeo serve",
+    "mimeo serve --port 8080 --store /var/lib/mimeo",
+    "mimeo serve --templates templates --reload",
+)
+_LISTED = ("mimeo renderers", "mimeo renderers --json")
+_FONTS = ("mimeo fonts", "mimeo fonts --json")
+_DESCRIBED = ("mimeo openapi > openapi.json",)
+_DOCTOR = (
+    "mimeo doctor",
+    "mimeo doctor --json",
+    "mimeo doctor https://images.example.com --key-file admin.key",
+)
+_PREVIEW = (
+    "mimeo preview",
+    "mimeo preview badge --templates templates",
+    "mimeo preview --no-open",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    0; 1 for a failed check, or images that failed; 2 for misuse; 130 after Ctrl-C.
+    It is one of ExitStatus; a usage error raises SystemExit with it.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -71,14 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadParameter as error:
         for fault in error.faults:
             _complain(f"--{fault.field}: {fault.reason}")
-        return 2
+        return ExitStatus.MISUSE
     except (BadSetting, BrokenFont, Misuse, RendererError, CannotListen) as error:
         _complain(str(error))
-        return 2
+        return ExitStatus.MISUSE
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return ExitStatus.INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe left; the interpreter must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return ExitStatus.FAILED
     return status
 
 
@@ -86,14 +100,48 @@ def _complain(text: str) -> None:
     print(f"mimeo: {text}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mimeo", description="Make images by URL or on the command line."
+def _parser(catalogue: Catalogue | None = None) -> CommandParser:
+    """Return the parser; with a catalogue the one that shells are told of.
+
+    That one has the options of all renderers.
+    """
+    statuses = [f"  {status.value:<4} {text}" for status, text in MEANINGS.items()]
+    parser = CommandParser(
+        prog="mimeo",
+        description="Make images by URL or on the command line.",
+        epilog="\n".join((written(_FIRST) or "", "", "exit status:", *statuses)),
     )
     release = doctor.installed("mimeo") or "(not installed)"
     parser.add_argument("--version", action="version", version=f"mimeo {release}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="start the server")
+    _add_servers(commands)
+    if catalogue is None:
+        # Options of these two are the renderer's own, so argparse passes them on.
+        for name, run, text in (
+            ("render", render.run, "make one image"),
+            ("batch", batch.run, "make an image of every row"),
+        ):
+            passing = commands.add_parser(
+                name, help=text, add_help=False, prefix_chars="\0"
+            )
+            passing.add_argument("arguments", nargs="*")
+            passing.set_defaults(run=lambda options, run=run: run(options.arguments))
+    else:
+        completion.add_render(commands, catalogue)
+        completion.add_batch(commands, catalogue)
+    new_template.add(commands)
+    _add_lists(commands)
+    remote_jobs.add(commands)
+    access.add(commands)
+    about = "print what makes a shell complete commands"
+    shells = add_command(commands, "completion", about, completion.EXAMPLES)
+    shells.add_argument("shell", choices=completion.SHELLS, help="whose script")
+    shells.set_defaults(run=_completion)
+    return parser
+
+
+def _add_servers(commands: "Commands[CommandParser]") -> None:
+    serve = add_command(commands, "serve", "start the server", _SERVED)
     for name, (variable, text) in _VARIABLES.items():
         serve.add_argument(f"--{name}", metavar=variable, help=text)
     serve.add_argument(
@@ -102,27 +150,18 @@ def _parser() -> argparse.ArgumentParser:
         help="development: edits of templates and code show at the next request",
     )
     serve.set_defaults(run=_serve)
-    worker = commands.add_parser("worker", help="draw the jobs of other servers")
+    about = "open the studio in a browser, for whoever is at this machine"
+    preview = add_command(commands, "preview", about, _PREVIEW)
+    preview.add_argument("renderer", nargs="?", help="what is shown first")
+    preview.add_argument("--port", help="port (8000, or the next free one)")
+    preview.add_argument("--templates", metavar="FOLDER", help="as MIMEO_TEMPLATES")
+    preview.add_argument("--no-open", action="store_true", help="print the address")
+    preview.set_defaults(run=_preview)
+    about = "draw the jobs of other servers"
+    worker = add_command(commands, "worker", about, ("mimeo worker",))
     worker.set_defaults(run=_worker)
-    # Options of these two are the renderer's own, so argparse passes them on.
-    for name, run, text in (
-        ("render", _render, "make one image"),
-        ("batch", batch.run, "make an image of every row"),
-    ):
-        passing = commands.add_parser(
-            name, help=text, add_help=False, prefix_chars="\0"
-        )
-        passing.add_argument("arguments", nargs="*")
-        passing.set_defaults(run=lambda options, run=run: run(options.arguments))
-    listing = commands.add_parser("renderers", help="list what can be drawn")
-    listing.add_argument("--json", action="store_true", help="with JSON Schemas")
-    listing.set_defaults(run=_renderers)
-    faces = commands.add_parser("fonts", help="list the families of fonts")
-    faces.add_argument("--json", action="store_true", help="as GET /fonts has them")
-    faces.set_defaults(run=_fonts)
-    described = commands.add_parser("openapi", help="print what the server answers")
-    described.set_defaults(run=_openapi)
-    check = commands.add_parser("doctor", help="say what is wrong and how to mend it")
+    about = "say what is wrong and how to mend it"
+    check = add_command(commands, "doctor", about, _DOCTOR)
     check.add_argument(
         "--release",
         action="store_true",
@@ -134,9 +173,18 @@ def _parser() -> argparse.ArgumentParser:
         "--key-file", help="with a URL: a file with a key that has `admin`"
     )
     check.set_defaults(run=_doctor)
-    remote_jobs.add(commands)
-    access.add(commands)
-    return parser
+
+
+def _add_lists(commands: "Commands[CommandParser]") -> None:
+    listing = add_command(commands, "renderers", "list what can be drawn", _LISTED)
+    listing.add_argument("--json", action="store_true", help="with JSON Schemas")
+    listing.set_defaults(run=_renderers)
+    faces = add_command(commands, "fonts", "list the families of fonts", _FONTS)
+    faces.add_argument("--json", action="store_true", help="as GET /fonts has them")
+    faces.set_defaults(run=_fonts)
+    about = "print what the server answers, by OpenAPI 3.1"
+    described = add_command(commands, "openapi", about, _DESCRIBED)
+    described.set_defaults(run=_openapi)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -164,79 +212,43 @@ def _serve(options: argparse.Namespace) -> int:
     from app.cli import server
 
     server.serve(settings, fixed=bool(os.environ.get("PORT")))
-    return 0
+    return ExitStatus.DONE
+
+
+def _preview(options: argparse.Namespace) -> int:
+    given = {"PORT": options.port, "MIMEO_TEMPLATES": options.templates}
+    os.environ |= {name: value for name, value in given.items() if value is not None}
+    # Edits of templates show, and whoever is at this machine is the only caller.
+    os.environ |= {
+        "HOST": "127.0.0.1",
+        "MIMEO_DEVELOPMENT": "on",
+        "MIMEO_LOCAL_CALLERS": "on",
+    }
+    os.environ.setdefault("MIMEO_ACCESS_LOG", "off")
+    settings = Settings.from_env(os.environ)
+    page = "/studio"
+    if options.renderer is not None:
+        catalogue = open_catalogue(settings, os.environ)
+        # One that is broken is shown with what ails it.
+        if options.renderer not in catalogue.broken():
+            page += f"#/make/{catalogue.get(options.renderer).name}"
+    from app.cli import server
+
+    fixed = options.port is not None
+    server.serve(settings, fixed=fixed, page=page, opened=not options.no_open)
+    return ExitStatus.DONE
+
+
+def _completion(options: argparse.Namespace) -> int:
+    catalogue = open_catalogue(Settings.from_env(os.environ), os.environ)
+    print(shtab.complete(_parser(catalogue), options.shell))
+    return ExitStatus.DONE
 
 
 def _worker(options: argparse.Namespace) -> int:
     from app.cli import job_worker
 
     return job_worker.run(Settings.from_env(os.environ))
-
-
-def _render(arguments: Sequence[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"usage: {_USAGE}")
-        return 0 if arguments else 2
-    settings = Settings.from_env(os.environ)
-    isolation = Sandbox(settings)
-    catalogue = open_catalogue(
-        settings, os.environ, isolation.draw_svg, open_images(settings, open_room)
-    )
-    renderer = catalogue.get(arguments[0])
-    if {"-h", "--help"} & set(arguments[1:]):
-        print("\n".join(_paragraph(renderer)))
-        return 0
-    schemas = _schema(renderer)["properties"]
-    pairs = list(
-        read_files(split_options(arguments[1:]), lambda name: schemas.get(name, {}))
-    )
-    targets = [value for name, value in pairs if name == "output"]
-    if len(targets) != 1:
-        raise Misuse("-o FILE: give one file for the image, or - for standard output")
-    rest = [pair for pair in pairs if pair[0] != "output"]
-    named = any(name == "format" for name, _ in rest)
-    ending = None if named else _format_of(targets[0])
-    request = from_strings(renderer, rest, ending, settings)
-    _write(targets[0], _produce(request, settings, isolation))
-    return 0
-
-
-def _format_of(file: str) -> str:
-    """Return the format that a file's ending names; PNG for standard output."""
-    if file == "-":
-        return "png"
-    ending = Path(file).suffix.removeprefix(".").lower()
-    if ending not in EXTENSIONS:
-        known = ", ".join(sorted(EXTENSIONS))
-        raise Misuse(f"-o {file}: the ending must be one of {known}; or use --format")
-    return EXTENSIONS[ending]
-
-
-def _produce(request: ImageRequest, settings: Settings, isolation: Sandbox) -> bytes:
-    allocator.tune()
-    with closing(Pipeline(settings, NoStore(), isolation=isolation)) as pipeline:
-        media = pipeline.produce(request).media
-    for warning in media.facts.get("warnings", ()):
-        _complain(warning)
-    missing = media.facts.get("missing_glyphs")
-    if missing:
-        _complain(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")
-    for name, how in media.facts.get("text_clipped", {}).items():
-        _complain(f"--{name}: {CLIPPED[how]}")
-    return media.in_memory
-
-
-def _write(file: str, data: bytes) -> None:
-    try:
-        if file == "-":
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            Path(file).write_bytes(data)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise Misuse(f"-o {file}: {error.strerror}") from error
 
 
 def _renderers(options: argparse.Namespace) -> int:
@@ -248,17 +260,17 @@ def _renderers(options: argparse.Namespace) -> int:
                 "name": renderer.name,
                 "title": renderer.title,
                 "formats": formats(renderer),
-                "parameters": _schema(renderer),
+                "parameters": schema_of(renderer),
                 "example": dict(renderer.example),
             }
             for renderer in renderers
         ]
         print(json.dumps(rows, indent=2))
     else:
-        print("\n\n".join("\n".join(_paragraph(each)) for each in renderers))
+        print("\n\n".join("\n".join(paragraph(each)) for each in renderers))
     for error in catalogue.broken().values():
         _complain(str(error))
-    return 0
+    return ExitStatus.DONE
 
 
 def _fonts(options: argparse.Namespace) -> int:
@@ -270,7 +282,7 @@ def _fonts(options: argparse.Namespace) -> int:
     else:
         print("\n".join(map(_line, families)))
         print(f"{emoji.ARTWORK['name']}: {emoji.ARTWORK['attribution']}")
-    return 0
+    return ExitStatus.DONE
 
 
 def _openapi(options: argparse.Namespace) -> int:
@@ -279,7 +291,7 @@ def _openapi(options: argparse.Namespace) -> int:
     print(json.dumps(build(catalogue, settings), indent=2, ensure_ascii=False))
     for error in catalogue.broken().values():
         _complain(str(error))
-    return 0
+    return ExitStatus.DONE
 
 
 def _line(family: Family) -> str:
@@ -290,29 +302,6 @@ def _line(family: Family) -> str:
     licence = family.licence or "no licence named"
     about = "; ".join((scripts, f"{weights} {styles}", licence, family.source))
     return f"{family.name}: {about}"
-
-
-def _schema(renderer: Renderer) -> dict[str, Any]:
-    return renderer.parameters.model_json_schema()
-
-
-def _paragraph(renderer: Renderer) -> Iterator[str]:
-    yield f"{renderer.name}: {renderer.title}"
-    schema = _schema(renderer)
-    for name, row in schema["properties"].items():
-        option, default = name.replace("_", "-"), row.get("default")
-        note = f"default {default}" if default else "optional"
-        note = "required" if name in schema.get("required", ()) else note
-        yield f"  --{option:<14} {_kind(option, row)}, {note}"
-
-
-def _kind(name: str, row: Mapping[str, Any]) -> str:
-    if "enum" in row:
-        return "|".join(map(str, row["enum"]))
-    if holds_bytes(row):
-        return f"image from a file: --{name}@ FILE"
-    found = (kind.get("format") or kind.get("type") for kind in variants(row))
-    return next((kind for kind in found if kind), "value")
 
 
 if __name__ == "__main__":

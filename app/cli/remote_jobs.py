@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from app.cli.client import RemoteError, RemoteJob, RemoteServer
+from app.cli.command_parser import CommandParser, Commands, add_command
 from app.cli.download import check_target, fetch_archive
+from app.cli.exit_status import ExitStatus
 from app.cli.options import Misuse, read_key
 from app.cli.partial_file import DamagedArchive
 from app.cli.progress import Progress, say
@@ -17,7 +19,15 @@ from app.cli.progress import Progress, say
 # Where `mimeo serve` listens unless it is told otherwise.
 _URL = "http://127.0.0.1:8000"
 _ID = re.compile(r"[0-9a-f]{64}")
-_INTERRUPTED = 130
+_SHOWN_ID = "4f0c" * 16
+_EXAMPLES = {
+    "list": "mimeo jobs list --limit 20",
+    "show": f"mimeo jobs show {_SHOWN_ID} --url https://images.example.com",
+    "wait": f"mimeo jobs wait {_URL}/jobs/{_SHOWN_ID} -o badges.zip",
+    "cancel": f"mimeo jobs cancel {_SHOWN_ID}",
+    "retry": f"mimeo jobs retry {_SHOWN_ID}",
+    "purge": "mimeo jobs purge --ended --older-than 2d",
+}
 _MOMENTS = ("created", "started", "cancelled", "finished", "expires")
 
 _AGE = re.compile(r"([0-9]{1,6})([smhd])")
@@ -26,9 +36,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 Run = Callable[[RemoteServer, list[str], argparse.Namespace], int]
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: "Commands[CommandParser]") -> None:
     """Add the command to the parser of `mimeo`."""
-    jobs = commands.add_parser("jobs", help="list, watch, retry, purge a server's jobs")
+    about = "list, watch, retry, purge a server's jobs"
+    jobs = add_command(commands, "jobs", about, (*_EXAMPLES.values(),))
     kinds = jobs.add_subparsers(required=True, metavar="WHAT")
     listing = _add(kinds, "list", _list, "list your jobs, the newest first")
     listing.set_defaults(jobs=[])
@@ -55,13 +66,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _add(
-    kinds: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    kinds: "Commands[CommandParser]",
     name: str,
     run: Run,
     text: str,
     jobs: int | str = 0,
-) -> argparse.ArgumentParser:
-    parser = kinds.add_parser(name, help=text, description=text.capitalize() + ".")
+) -> CommandParser:
+    parser = add_command(kinds, name, text, (_EXAMPLES[name],))
     if jobs:
         about = "a job's id, or its URL"
         parser.add_argument("jobs", metavar="JOB", nargs=jobs, help=about)
@@ -84,7 +95,7 @@ def _run(run: Run, options: argparse.Namespace) -> int:
             return run(server, ids, options)
     except KeyboardInterrupt:
         say("interrupted; the server does not stop for that")
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except (RemoteError, DamagedArchive) as error:
         say(str(error))
     except BrokenPipeError:
@@ -92,7 +103,7 @@ def _run(run: Run, options: argparse.Namespace) -> int:
     except OSError as error:
         file = f"{error.filename}: " if error.filename else ""
         say(f"{file}{error.strerror or error}; the same command goes on from there")
-    return 1
+    return ExitStatus.FAILED
 
 
 def _places(jobs: list[str], url: str | None) -> tuple[str, list[str]]:
@@ -128,7 +139,7 @@ def _list(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> 
         for job in jobs:
             created = job.document.get("created")
             print(f"{job.id}  {created}  {job.state:<10}  {_counts(job)}")
-    return 0
+    return ExitStatus.DONE
 
 
 def _show(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
@@ -137,17 +148,17 @@ def _show(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> 
     for each in made[-1:]:
         again = f", again at {each['next_at']}" if each.get("next_at") else ""
         print(f"webhook: {each['result']} at attempt {each['attempt']}{again}")
-    return 0
+    return ExitStatus.DONE
 
 
 def _cancel(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
     _tell(server, server.cancel(ids[0]), as_json=options.json)
-    return 0
+    return ExitStatus.DONE
 
 
 def _retry(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
     _tell(server, server.retry(ids[0]), as_json=options.json)
-    return 0
+    return ExitStatus.DONE
 
 
 def _purge(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> int:
@@ -174,7 +185,7 @@ def _purge(server: RemoteServer, ids: list[str], options: argparse.Namespace) ->
         left = [] if ids else _meant(server, age, {*purged, *kept})
     if options.json:
         print(json.dumps({"purged": purged, "kept": kept}, indent=2))
-    return 1 if kept else 0
+    return ExitStatus.FAILED if kept else ExitStatus.DONE
 
 
 def _age(text: str) -> timedelta:
@@ -230,7 +241,7 @@ def _wait(server: RemoteServer, ids: list[str], options: argparse.Namespace) -> 
     elif not options.json:
         for line in _lines(server, job):
             say(line)
-    return 1 if failed else 0
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
 def _ended(server: RemoteServer, job: RemoteJob) -> RemoteJob:

@@ -1,6 +1,7 @@
 """Gunicorn as `mimeo serve` runs it: a free port, and URLs to try."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -61,11 +62,14 @@ def configuration() -> Path:
     return checkout if checkout.is_file() else installed
 
 
-def serve(settings: Settings, *, fixed: bool) -> None:
+def serve(
+    settings: Settings, *, fixed: bool, page: str | None = None, opened: bool = False
+) -> None:
     """Serve until a signal ends it.
 
-    A port in use is an error if it is `fixed`; else the next free one is taken.
-    Raises CannotListen.
+    A port in use is an error if it is `fixed`; else the next free one is taken. What
+    is printed is where the server is with URLs to try, or where the `page` is, which a
+    browser shows if it is to be `opened`. Raises CannotListen.
     """
     listener = open_listener(settings.host, settings.port, fixed=fixed)
     host, port = listener.getsockname()[:2]
@@ -80,19 +84,35 @@ def serve(settings: Settings, *, fixed: bool) -> None:
     # A new program in this process. What the command line has imported counts for one
     # process: figures of all workers need a folder that is set before that.
     code = f"import sys; sys.path[:] = {sys.path}; from app.cli import server; "
-    code += f"server.run({descriptor})"
+    code += f"server.run({descriptor}, {page!r}, {opened!r})"
     os.execv(sys.executable, (sys.executable, "-c", code))
 
 
-def run(descriptor: int) -> None:
+def run(descriptor: int, page: str | None, opened: bool) -> None:
     """Serve from a listening socket, whose address the environment has."""
     host, port = os.environ["HOST"], int(os.environ["PORT"])
-    Server(descriptor, lambda: _greet(host, port)).run()
-
-
-def _greet(host: str, port: int) -> None:
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    print(f"Mimeo listens on http://{address(shown, port)} (Ctrl-C stops it). Try:")
+    origin = f"http://{address(shown, port)}"
+    if page is None:
+        Server(descriptor, lambda: _greet(origin)).run()
+    else:
+        Server(descriptor, lambda: _show(f"{origin}{page}", opened)).run()
+
+
+def _greet(origin: str) -> None:
+    print(f"Mimeo listens on {origin} (Ctrl-C stops it). Try:")
     for path in TO_TRY:
-        print(f"  http://{address(shown, port)}{path}")
+        print(f"  {origin}{path}")
     sys.stdout.flush()
+
+
+def _show(url: str, opened: bool) -> None:
+    """Say where a page is; if it is to be `opened`, have a browser do so."""
+    print(f"{url} (Ctrl-C stops the server)", flush=True)
+    if opened:
+        # A process of its own: a browser in the terminal would hold a worker.
+        command = (sys.executable, "-m", "webbrowser", url)
+        none = subprocess.DEVNULL
+        subprocess.Popen(
+            command, stdin=none, stdout=none, stderr=none, start_new_session=True
+        )

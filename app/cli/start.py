@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from app.cli import job_worker
+from app.cli.exit_status import ExitStatus
 from app.config import BadSetting, Settings
 
 
@@ -22,12 +23,12 @@ def main(arguments: Sequence[str]) -> int:
             return job_worker.run(settings)
     except BadSetting as error:
         print(f"mimeo: {error}", file=sys.stderr)
-        return 2
+        return ExitStatus.MISUSE
     if arguments and not arguments[0].startswith("-"):
         # Gunicorn passes over a second application, and would serve.
         reason = "only `worker`, alone, or gunicorn's options may stand here"
         print(f"mimeo: {arguments[0]}: {reason}", file=sys.stderr)
-        return 2
+        return ExitStatus.MISUSE
     if not os.environ.get("WEB_CONCURRENCY", "").strip():
         os.environ.pop("WEB_CONCURRENCY", None)
     # In this process: who supervises it knows its id, and sends it signals.

@@ -97,7 +97,8 @@ _AROUND = (
 _OF_ALL = re.compile(r"\d[dls]?v(?:[whib]|min|max)\b", re.IGNORECASE)
 _TOO_LONG = "is too long for a QR code"
 
-_FOLDER = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
+NAMING = "must be a to z, 0 to 9, - and _, up to 40, and begin with a letter"
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
@@ -566,8 +567,8 @@ def load_template(
     It is drawn in full, and with no more than is required. `draw_svg` draws what
     callers send as SVG, which is refused without it.
     """
-    if not _FOLDER.match(folder.name):
-        reason = "the folder's name must be a to z, 0 to 9, - and _, up to 40"
+    if not NAME.match(folder.name):
+        reason = f"the folder's name {NAMING}"
         raise BrokenTemplate(folder.name, folder.name, None, reason)
     template = Template(folder, engine, limits, draw_svg)
     declared = template.declaration
