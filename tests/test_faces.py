@@ -675,7 +675,7 @@ def test_json_may_hold_the_image(editing):
     [
         ({"model": "dream"}, "image", "dream makes no image of another one"),
         ({"model": "frame", "image": None}, "image", "is required"),
-        ({"model": "frame", "n": "two"}, "n", "valid integer"),
+        ({"model": "frame", "n": "two"}, "n", "must be a whole number"),
         ({"model": "frame", "mask": True}, "mask", "is not something"),
     ],
 )

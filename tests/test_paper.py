@@ -423,7 +423,7 @@ def test_a_length_in_json_is_a_text_and_a_number_is_none(client: FlaskClient) ->
         assert image.width == 300
     assert refused.status_code == 422
     assert refused.json["errors"] == [
-        {"field": "width", "reason": "Input should be a valid integer"}
+        {"field": "width", "reason": "must be a whole number"}
     ]
 
 
@@ -439,9 +439,9 @@ def test_a_length_in_json_is_a_text_and_a_number_is_none(client: FlaskClient) ->
         ),
         ("100.5px", "must be whole pixels"),
         ("0mm", "must be more than 0"),
-        ("0.01mm", "Input should be greater than or equal to 1"),
+        ("0.01mm", "must be greater than or equal to 1"),
         ("9km", "has the unit 'km'; known are mm, cm, in, pt or px"),
-        ("99999in", "Input should be less than or equal to 65535"),
+        ("99999in", "must be less than or equal to 65535"),
     ],
 )
 def test_what_is_no_length_is_refused_alike_in_query_and_json(

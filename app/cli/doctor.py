@@ -13,11 +13,13 @@ from typing import Literal, NamedTuple
 
 from PIL import features
 
+from app.access.ledger import LedgerError, open_ledger
 from app.access.signed_url import secret_of
 from app.bootstrap import open_catalogue, open_keys, open_secrets
 from app.cli import listener
 from app.cli.exit_status import ExitStatus
 from app.config import BadSetting, MemoryBudget, Settings, allocator, budget_of
+from app.config.parsers import Rate
 from app.image_request import from_strings
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
@@ -305,8 +307,24 @@ def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
         yield Finding("ok", "drawing", ", ".join(each.name for each in local))
 
 
+def _shared(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Ask the redis in which machines count together, if there is one."""
+    if settings.redis_url is None:
+        return
+    mend = "start it, or correct REDIS_URL: until then each machine counts alone"
+    try:
+        open_ledger(settings).take("doctor", Rate(1.0, 1), 0.0)
+    except BadSetting as error:
+        yield Finding("fail", "redis", str(error), "correct or unset REDIS_URL")
+    except LedgerError:
+        # What it says of the URL may hold the password.
+        yield Finding("warn", "redis", "REDIS_URL is not answered", mend)
+    else:
+        yield Finding("ok", "redis", "it answers")
+
+
 _RELEASE = (_codecs, _fonts, _store, _secrets, _drawing)
 _CHECKS = (
-    *(_machine, _packages, _codecs, _fonts, _port, _store, _secrets),
+    *(_machine, _packages, _codecs, _fonts, _port, _store, _shared, _secrets),
     _drawing,
 )

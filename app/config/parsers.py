@@ -162,6 +162,27 @@ def origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def server(*schemes: str) -> Callable[[str], str]:
+    """Return a parser of URLs of servers, by one of the schemes."""
+    spelt = [f"{scheme}://" for scheme in schemes]
+    reason = f"must be {', '.join(spelt[:-1])} or {spelt[-1]}, and name a server"
+
+    def parse(text: str) -> str:
+        scheme, _, rest = text.partition("://")
+        if scheme not in schemes or not rest.strip("/"):
+            raise ValueError(reason)
+        try:
+            good = urlsplit(text).port != 0
+        except ValueError:
+            good = False
+        if not good:
+            signs = "in a password / is %2F, # is %23, ? is %3F, @ is %40, : is %3A"
+            raise ValueError(f"names no port where one should be; {signs}")
+        return text
+
+    return parse
+
+
 def origins(text: str) -> tuple[str, ...]:
     """Read origins of https, with commas or blanks between them."""
     found = tuple(map(origin, text.replace(",", " ").split()))

@@ -356,14 +356,14 @@ class Settings:
     )
     redis_url: str | None = _setting(
         None,
-        str,
+        parsers.server("redis", "rediss", "unix"),
         "Redis in which several machines count rates together.",
         variable="REDIS_URL",
         repr=False,
     )
     broker_url: str | None = _setting(
         None,
-        str,
+        parsers.server("redis", "rediss", "amqp", "amqps"),
         "Redis or RabbitMQ by which workers hear of jobs; REDIS_URL by default.",
         repr=False,
     )

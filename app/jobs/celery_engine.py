@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.jobs.carrier import Carrier
 
 _LOG = logging.getLogger("mimeo.jobs")
-_REDIS, _BROKERS = ("redis://", "rediss://"), ("redis", "rediss", "amqp", "amqps")
+_REDIS = ("redis://", "rediss://")
 _EXTRA = "pip install 'mimeo[jobs]'"
 # So many workers begin with a job at one moment; each of them rings for the next.
 _BELLS = 8
@@ -67,14 +67,9 @@ def open_engine(
     `turns` is called with options of JobTurns. Raises BadSetting.
     """
     url, in_bucket = broker_of(settings), "://" in settings.store
-    if settings.broker_url is not None:
-        if settings.broker_url.partition("://")[0] not in _BROKERS:
-            # Without the value, which may hold a password.
-            reason = "must be redis://, rediss://, amqp:// or amqps://"
-            raise BadSetting("MIMEO_BROKER_URL", None, reason)
-        if find_spec("celery") is None:
-            reason = f"needs the extra: {_EXTRA}"
-            raise BadSetting("MIMEO_BROKER_URL", None, reason)
+    if settings.broker_url is not None and find_spec("celery") is None:
+        reason = f"needs the extra: {_EXTRA}"
+        raise BadSetting("MIMEO_BROKER_URL", None, reason)
     if url is None or lack_of(settings) is not None:
         return LocalEngine(ledger, turns(lots=in_bucket), sparing=in_bucket)
 

@@ -124,6 +124,9 @@ class Webhooks:
 
     def check(self, url: str, *, local: bool) -> None:
         """Raise BadParameter where a caller, `local` or not, may not name a URL."""
+        if "#" in url:
+            reason = "has a fragment (#), which no server is ever sent"
+            raise BadParameter(Fault("webhook", reason))
         try:
             self._target(url, local=local and self._local)
         except ValueError as error:

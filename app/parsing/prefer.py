@@ -10,6 +10,8 @@ _PREFERENCE = re.compile(
     rf"\s*([^\s=;,\"]+)\s*(?:=\s*({_QUOTED}|[^\s;,\"]*))?\s*"
     rf"(?:;(?:{_QUOTED}|[^,\"])*)?(?:,|\Z)"
 )
+# What is wrong with a webhook where no job is made.
+FOR_A_JOB = "is for a job, which a POST with the header Prefer: respond-async makes"
 # No client waits as long, and more digits are no number of seconds.
 _SECONDS = re.compile(r"[0-9]{1,6}")
 

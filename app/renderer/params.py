@@ -34,6 +34,23 @@ Model = TypeVar("Model", bound=BaseModel)
 # Names that belong to signed URLs: no parameter may have one.
 RESERVED = frozenset({"expires", "key", "free", "signature"})
 
+# What pydantic finds, in the words of those who send it.
+_REASONS = {
+    "missing": "is required",
+    "extra_forbidden": "is not known",
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float"), "must be a whole number"
+    ),
+    "int_parsing_size": "has too many digits",
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("string_type", "bytes_type"), "must be a text"),
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"), "must be an object"
+    ),
+}
+_ABOUT_INPUT = re.compile(r"^(?:Input|String|List|Tuple|Dictionary|Data) should ")
 # By category letters and symbols, yet drawn as nothing: Hangul fillers, empty Braille.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # What ends in a unit, known or not, is read as a length.
@@ -286,9 +303,17 @@ def faults_of(error: ValidationError) -> Iterator[Fault]:
     """Translate pydantic's findings to field and reason."""
     for finding in error.errors(include_url=False, include_input=False):
         field = ".".join(str(part) for part in finding["loc"])
-        reasons = {"missing": "is required", "extra_forbidden": "is not known"}
-        message = finding["msg"].removeprefix("Value error, ")
-        yield Fault(field, reasons.get(finding["type"], message))
+        yield Fault(field, reason_of(finding))
+
+
+def reason_of(finding: Mapping[str, Any]) -> str:
+    """Say one of pydantic's findings without its words for types, which are Python's.
+
+    What it says of bounds is kept: "must be less than or equal to 100".
+    """
+    known = _REASONS.get(finding["type"])
+    message = _ABOUT_INPUT.sub("must ", finding["msg"].removeprefix("Value error, "))
+    return known or message.replace(" after validation", "")
 
 
 def _with_plain_numbers(

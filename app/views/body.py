@@ -29,6 +29,7 @@ from app.parsing.image import (
     read_json,
     read_pairs,
 )
+from app.parsing.prefer import FOR_A_JOB
 from app.parsing.tracking import part
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, shorten
@@ -44,7 +45,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 # Of fields beside a file; the parser counts what it reads at a time, too.
 _MOST_FIELD = 1 << 20
 # What JSON may say of a delivery, where it is for another.
-_MEANT_FOR = {"sheet": "is for a collection as PDF", "webhook": "is for a job"}
+_MEANT_FOR = {"sheet": "is for a collection as PDF", "webhook": FOR_A_JOB}
 _VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 
 
@@ -265,6 +266,14 @@ class _Counted:
 def read_query() -> dict[str, str]:
     """Return the query of the request; raise BadBody, or BadParameter for a twin."""
     return unique(read_pairs(request.query_string))
+
+
+def refuse_query() -> None:
+    """Raise BadParameter for whatever the query says, where it can say nothing."""
+    reason = "is not known: nothing can be said in the query here"
+    faults = [Fault(name, reason) for name in read_query()]
+    if faults:
+        raise BadParameter(*faults)
 
 
 def read_link(

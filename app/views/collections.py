@@ -20,7 +20,7 @@ from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault
-from app.views.body import read_link, read_query, receive
+from app.views.body import read_link, read_query, receive, refuse_query
 from app.views.deletion import send_deleted
 from app.views.images import deliver
 
@@ -83,12 +83,14 @@ def blueprint(
     @bp.get("/<undotted:key>")
     def show(key: str) -> Response:
         """Describe a collection."""
+        refuse_query()
         data = orjson.dumps(described(repository.open(key)))
         return send_page(request.environ, data, JSON, _KEPT)
 
     @bp.delete("/<undotted:key>")
     def delete(key: str) -> Response:
         """Forget a collection, and what was drawn of it."""
+        refuse_query()
         require_delete(repository.owner(key))
         repository.delete(key, pipeline.forget)
         return send_deleted("collection", key)

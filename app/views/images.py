@@ -21,6 +21,7 @@ from app.parsing.image import (
     StalePin,
     UnsupportedBody,
 )
+from app.parsing.prefer import FOR_A_JOB
 from app.pipeline.pipeline import Pipeline, Production
 from app.pipeline.purchases import NotBought
 from app.renderer.encode import FORMATS
@@ -56,7 +57,7 @@ def blueprint(
     def answer(environ: Mapping[str, Any], asked: ParsedRequest) -> Response:
         made = asked.request
         if asked.webhook is not None:
-            raise BadParameter(Fault("webhook", "is for a job"))
+            raise BadParameter(Fault("webhook", FOR_A_JOB))
         if asked.stale and "HTTP_RANGE" in environ:
             # Whoever resumes would splice the parts of two pictures.
             raise StalePin(made.fingerprint)

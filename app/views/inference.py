@@ -9,7 +9,9 @@ from app.delivery.answer import Answer, Pair, send_whole
 from app.delivery.image import describe, fact_headers
 from app.delivery.terms import content_disposition
 from app.dialects import inference
+from app.image_request import unknown_names
 from app.parsing.accept import JSON, NotAcceptable, choose
+from app.parsing.prefer import FOR_A_JOB
 from app.pipeline.generation import GeneratedImages, Generation, Generations
 from app.renderer.encode import EXTENSIONS, FORMATS
 from app.renderer.errors import BadParameter, Fault
@@ -46,7 +48,7 @@ def blueprint(generations: Generations, later: Later) -> Blueprint:
         if answered is not None:
             return answered
         if webhook is not None:
-            raise BadParameter(Fault("webhook", "is for a job"))
+            raise BadParameter(Fault("webhook", FOR_A_JOB))
         return send_album(generations.make(asked), media_type)
 
     return bp
@@ -63,7 +65,10 @@ def send_album(album: GeneratedImages, media_type: str) -> Answer:
 
 def _webhook(document: dict[str, object]) -> str | None:
     """Take the webhook out of a body, or the query; raise BadParameter."""
-    given = read_query().get("webhook")
+    query = read_query()
+    given = query.pop("webhook", None)
+    if query:
+        raise BadParameter(*unknown_names(query, ("webhook",)))
     if "webhook" not in document:
         return given
     webhook = document.pop("webhook")

@@ -32,7 +32,7 @@ from app.parsing.prefer import Preference, read_prefer
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.views.archives import form_of, headers_of, send_known
-from app.views.body import read_link, receive
+from app.views.body import read_link, receive, refuse_query
 from app.views.deletion import send_deleted
 from app.views.job_list import send_list
 from app.views.job_watch import JobWatch
@@ -45,6 +45,8 @@ _MOST_WAIT_S = 20
 _GLANCE_S = 0.1
 _KEPT = "private, no-cache"
 _NDJSON = "application/x-ndjson"
+# Endpoints that read the query themselves.
+_WITH_QUERY = ("jobs.create", "jobs.index", "jobs.archive")
 # What limits of collections are called where they are those of jobs.
 _LIMITS = {
     "MIMEO_MAX_ROWS": "MIMEO_MAX_JOB_ROWS",
@@ -293,6 +295,12 @@ def blueprint(
     """Return the routes of jobs; `answer_of` sends what a job of one request made."""
     bp = Blueprint("jobs", __name__, url_prefix="/jobs")
     watch = JobWatch(ledger, engine, settings.threads)
+
+    @bp.before_request
+    def refuse() -> None:
+        """Refuse a query where the route reads none."""
+        if request.endpoint not in _WITH_QUERY:
+            refuse_query()
 
     @bp.post("")
     def create() -> Response:

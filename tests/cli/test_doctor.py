@@ -47,6 +47,29 @@ def test_a_bad_setting_fails_and_the_rest_is_still_looked_at(environ, capsys):
     assert "drawing" in out
 
 
+@pytest.mark.parametrize("variable", ["REDIS_URL", "MIMEO_BROKER_URL"])
+def test_a_redis_that_is_none_fails_with_the_name_of_its_setting(environ, variable):
+    [finding] = look({**environ, variable: "rubbish"}, "settings")
+
+    assert finding.state == "fail"
+    assert finding.detail.startswith(f"{variable}: must be redis://")
+
+
+def test_a_redis_that_does_not_answer_is_a_warning(environ):
+    [finding] = look({**environ, "REDIS_URL": "redis://:hunter2@127.0.0.1:9"}, "redis")
+
+    assert (finding.state, finding.detail) == ("warn", "REDIS_URL is not answered")
+
+
+def test_a_redis_url_that_its_library_refuses_fails(environ):
+    url = "redis://:hunter2@127.0.0.1:9/0?db=first"
+
+    [finding] = look({**environ, "REDIS_URL": url}, "redis")
+
+    assert finding.state == "fail"
+    assert finding.detail.startswith("REDIS_URL: ") and "hunter2" not in str(finding)
+
+
 def test_missing_fonts_are_named_by_script(environ, monkeypatch):
     monkeypatch.setattr(doctor, "SCRIPTS", {"Latin": "A", "Linear A": "\U00010600"})
 

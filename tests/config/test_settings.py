@@ -60,6 +60,46 @@ def test_password_in_a_bad_url_is_not_told() -> None:
     assert "hunter2" not in f"{caught.value} {caught.value!r}"
 
 
+@pytest.mark.parametrize("variable", ["REDIS_URL", "MIMEO_BROKER_URL"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "rubbish",
+        "hunter2@host",
+        "redis:",
+        "redis://",
+        "http://hunter2@host/0",
+        "redis://:hunter2@host:port/0",
+        "redis://:hunter2@[::1/0",
+        "redis://host:0",
+        "redis://:hunter2#@host",
+    ],
+)
+def test_a_url_that_names_no_server_is_refused_and_not_told(
+    variable: str, value: str
+) -> None:
+    with pytest.raises(BadSetting, match=f"^{variable}: ") as caught:
+        Settings.from_env({variable: value})
+
+    assert "hunter2" not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDIS_URL", "redis://:a%2Fb@10.0.0.5:6379/0"),
+        ("REDIS_URL", "rediss://[::1]:6379"),
+        ("REDIS_URL", "unix:///run/redis.sock"),
+        ("MIMEO_BROKER_URL", "amqps://me:secret@host/vhost"),
+        ("MIMEO_BROKER_URL", "rediss://host?ssl_cert_reqs=CERT_NONE"),
+    ],
+)
+def test_a_url_of_a_server_is_taken_as_it_stands(variable: str, value: str) -> None:
+    settings = Settings.from_env({variable: value})
+
+    assert value in (settings.redis_url, settings.broker_url)
+
+
 def test_image_pixels_end_where_pillow_does() -> None:
     # Twice the default of `PIL.Image.MAX_IMAGE_PIXELS`: from there on it is an error.
     most = 2 * (1024**3 // 4 // 3)

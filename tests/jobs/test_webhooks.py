@@ -61,6 +61,31 @@ def webhooks() -> Webhooks:
     return Webhooks((), lambda: (SECRET,), local=True)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (f"https://{'a' * 64}.example/", "a label of the name is over 63 characters"),
+        ("https://a.example/hook#part", "has a fragment (#), which no server is ever"),
+        ("https://a.example/#", "has a fragment (#)"),
+        ("http://127.1/", "its host is a number, and no IPv4 address like 192.0.2.1"),
+        ("https://0x7f.1/", "its host is a number, and no IPv4 address"),
+        ("https://[1::2::3]/", "its host is no IPv6 address"),
+        ("https://a..example/", "a label of the name is empty"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_in_plain_words(webhooks, url, reason):
+    with pytest.raises(BadParameter) as refused:
+        webhooks.check(url, local=True)
+
+    [fault] = refused.value.faults
+    assert fault.field == "webhook"
+    assert fault.reason.startswith(reason)
+
+
+def test_a_label_of_63_characters_is_one(webhooks):
+    webhooks.check(f"https://{'a' * 63}.example/", local=True)
+
+
 def overdue(log: DeliveryLog, count: int) -> None:
     """Note attempts that failed, the last of which wants the next one now."""
     for number in range(1, count + 1):

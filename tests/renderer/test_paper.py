@@ -147,7 +147,7 @@ def test_a_resolution_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
         ('page = "A4"\nbleed = "3"', 3, "'bleed': is no length"),
         ('page = "A4"\nbleed = "0mm"', 3, "'bleed': must be more than 0"),
         ('page = "A4"\nbleed = "3cm"', 3, "'bleed': is over 1in"),
-        ('page = "A4"\nbleed = 3', 3, "'bleed': Input should be a valid string"),
+        ('page = "A4"\nbleed = 3', 3, "'bleed': must be a text"),
     ],
 )
 def test_a_size_that_cannot_be_is_refused_by_name(

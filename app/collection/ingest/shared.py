@@ -12,6 +12,7 @@ from app.collection.ingest.table import Warnings
 from app.config import Settings
 from app.image_request import request_of, unique, unknown_names
 from app.parsing.image import MAX_FIELDS
+from app.parsing.prefer import FOR_A_JOB
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS, FORMATS
@@ -73,6 +74,8 @@ def from_pairs(
     # A parameter goes before an option of its name, as in the query of one image.
     texts = {name: text for name, text in given.items() if name in own}
     rest = {name: text for name, text in given.items() if name not in own}
+    if "webhook" in rest:
+        raise BadParameter(Fault("webhook", FOR_A_JOB))
     _refuse(rest, Output.model_fields, (*_OWN, *own, *Output.model_fields))
     sent = {*files} if image_fields(renderer.parameters) else set()
     output = _output(rest, renderer, bounds, strict=False)

@@ -21,7 +21,7 @@ from app.renderer.paper import (
     parse_sides,
     pixels_of,
 )
-from app.renderer.params import Parameters, Typeset
+from app.renderer.params import Parameters, Typeset, reason_of
 from app.renderer.template.parameter_types import NAME, Entry, FontEntry, Strict
 
 FILE = "parameters.toml"
@@ -266,9 +266,11 @@ def _fault(folder: Path, source: str, error: ValidationError) -> BrokenTemplate:
 
 
 def _message(finding: Mapping[str, Any]) -> str:
-    known = {"missing": "is required", "extra_forbidden": "is not known here"}
-    text = str(finding["msg"]).removeprefix("Value error, ")
-    return known.get(finding["type"], text)
+    if finding["type"] == "extra_forbidden":
+        return "is not known here"
+    if finding["type"] == "union_tag_invalid":
+        return f"must be one of {finding['ctx']['expected_tags']}"
+    return "is required" if "union_tag" in finding["type"] else reason_of(finding)
 
 
 def _line(source: str, name: str | None, key: str | None) -> int | None:

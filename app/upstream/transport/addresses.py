@@ -24,6 +24,8 @@ _PORTS = {"http": 80, "https": 443}
 # What a target may hold as it is: RFC 3986, and escapes that are there already.
 _SAFE = "/?:@!$&'()*+,;=-._~%[]"
 _LONGEST = 8_192
+# RFC 1035, section 2.3.4.
+_LONGEST_LABEL = 63
 
 # IANA's special-purpose registries, written out: what `ipaddress` calls global
 # differs between releases of Python 3.11 and 3.13.
@@ -117,14 +119,25 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def _host(text: str) -> str:
+    # What `ipaddress` says of an address that is none is for programmers.
     if text.startswith("["):
-        return str(IPv6Address(text[1:-1]))
+        try:
+            return str(IPv6Address(text[1:-1]))
+        except ValueError:
+            raise ValueError("its host is no IPv6 address") from None
+    labels = text.split(".")
     # 0177.0.0.1, 0x7f.1 and 2130706433 are addresses to `inet_aton`, though to
     # nobody who writes an honest one: the last label of a name is no number.
-    if re.fullmatch(r"0x[0-9a-f]*|[0-9]+", text.rpartition(".")[2]):
-        return str(IPv4Address(text))
-    if ".." in text:
+    if re.fullmatch(r"0x[0-9a-f]*|[0-9]+", labels[-1]):
+        try:
+            return str(IPv4Address(text))
+        except ValueError:
+            reason = "its host is a number, and no IPv4 address like 192.0.2.1"
+            raise ValueError(reason) from None
+    if "" in labels:
         raise ValueError("a label of the name is empty")
+    if any(len(label) > _LONGEST_LABEL for label in labels):
+        raise ValueError(f"a label of the name is over {_LONGEST_LABEL} characters")
     return text
 
 
