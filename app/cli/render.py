@@ -92,6 +92,8 @@ def _produce(request: ImageRequest, settings: Settings, isolation: Sandbox) -> b
         media = pipeline.produce(request).media
     for warning in media.facts.get("warnings", ()):
         say(warning)
+    for part in media.facts.get("ignored", ()):
+        say(f"not drawn: {part}")
     missing = media.facts.get("missing_glyphs")
     if missing:
         say(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")

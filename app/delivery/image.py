@@ -121,6 +121,7 @@ _HEADERS: Mapping[str, tuple[str, Callable[[Any, int], str]]] = {
     "finish_reason": ("X-Media-Finish-Reason", token),
     "upstream": ("X-Media-Upstream", token),
     "converted_from": ("X-Media-Converted-From", token),
+    "ignored": ("X-Html-Ignored", list_of),
     "missing_glyphs": ("X-Missing-Glyphs", list_of),
     "text_clipped": ("X-Text-Clipped", _parameters),
     "repairs": ("X-Media-Repairs", list_of),

@@ -197,6 +197,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "WWW-Authenticate": "That a key is wanted (RFC 6750).",
         "X-Accel-Buffering": "Tells nginx to send the answer as it comes.",
         "X-Content-Type-Options": "`nosniff`.",
+        "X-Html-Ignored": "What of a caller's HTML is not drawn.",
         "X-Ignored-Parameters": "Names in the query that count for nothing.",
         "X-Media-Converted-From": "The type that a service sent.",
         "X-Media-Finish-Reason": "Why a service stopped.",
@@ -217,7 +218,7 @@ _VALIDATORS = ("Cache-Control", "Content-Length", "ETag")
 _FACTS = (
     *("X-Media-Converted-From", "X-Media-Finish-Reason", "X-Media-Repairs"),
     *("X-Media-Seed", "X-Media-Upstream", "X-Media-Warnings", "X-Missing-Glyphs"),
-    "X-Text-Clipped",
+    *("X-Html-Ignored", "X-Text-Clipped"),
 )
 # Headers by the kind of answer.
 PAGE = _VALIDATORS

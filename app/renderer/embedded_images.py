@@ -1,6 +1,5 @@
 """Images inside of HTML and CSS, taken out of it and read as those that are sent."""
 
-import html
 import re
 
 from app.renderer import input_image
@@ -14,19 +13,11 @@ from app.renderer.probe.sniff import HEAD, sniff
 _COVER = (8192, 8192)
 _MOST_WARNINGS = 20
 _NOTHING = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-_SOURCE = re.compile(
-    r"""(?<=\ssrc)(\s*=\s*)(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))""", re.I
-)
 _URL = re.compile(
-    r"""\burl\(\s*+(?:"([^"]*+)"|'([^']*+)'|&quot;((?:(?!&quot;)[^"'])*+)&quot;"""
-    r"""|([^\s"'()]++))\s*+\)""",
+    r"""\burl\(\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'()]++))\s*+\)""",
     re.I,
 )
 _IMAGE = re.compile(r"data:\s*(?:image/|;|,)", re.I)
-
-
-def _inside(found: re.Match[str]) -> str:
-    return found.group(found.lastindex or 0)
 
 
 class EmbeddedImages:
@@ -36,6 +27,8 @@ class EmbeddedImages:
         self._max_pixels = max_pixels
         self._names: dict[str, str | None] = {}
         self.images: dict[str, bytes] = {}
+        # The names under which nothing is drawn.
+        self.absent: set[str] = set()
         self._warnings: dict[str, None] = {}
 
     @property
@@ -43,29 +36,15 @@ class EmbeddedImages:
         """The first twenty things that are not drawn."""
         return tuple(self._warnings)[:_MOST_WARNINGS]
 
-    def in_tag(self, name: str, tag: str) -> str:
-        """Return a tag, by its element's name in lower case, with names of images."""
-        if name == "img":
-            tag = _SOURCE.sub(self._source, tag)
-        return _URL.sub(self._escaped_url, tag) if "url(" in tag.lower() else tag
-
     def in_css(self, css: str) -> str:
-        """Return a style sheet with names of images."""
-        return _URL.sub(lambda found: self._url(found, _inside(found)), css)
+        """Return values of a style with names of images."""
+        return _URL.sub(self._url, css)
 
-    def _source(self, found: re.Match[str]) -> str:
-        reference = html.unescape(_inside(found))
-        name = self._name(reference)
-        return found[0] if name is None else f'{found[1]}"{name}"'
-
-    def _escaped_url(self, found: re.Match[str]) -> str:
-        return self._url(found, html.unescape(_inside(found)))
-
-    def _url(self, found: re.Match[str], reference: str) -> str:
-        name = self._name(reference)
+    def _url(self, found: re.Match[str]) -> str:
+        name = self.source(found.group(found.lastindex or 0))
         return found[0] if name is None else f"url({name})"
 
-    def _name(self, reference: str) -> str | None:
+    def source(self, reference: str) -> str | None:
         """Return the name under which an image is kept, or None to leave it alone."""
         reference = reference.strip()
         if reference not in self._names:
@@ -88,8 +67,10 @@ class EmbeddedImages:
             self._warn(f"{place} {error.faults[0].reason}")
         except (LimitExceeded, NotBase64, Damaged, svg.Outside) as error:
             self._warn(f"{place} is not drawn: {error}")
-        # The engine refuses the whole page for some images that it cannot read.
-        self.images.setdefault(name, _NOTHING)
+        if name not in self.images:
+            # The engine refuses the whole page for some images that it cannot read.
+            self.images[name] = _NOTHING
+            self.absent.add(name)
         return name
 
     def _read(self, data: bytes, place: str) -> bytes:

@@ -2,12 +2,9 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.renderer.builtin.html import BASE, Parameters, build, check, depth, parse
-from app.renderer.errors import LimitExceeded, Undrawable
-from tests.growth import assert_linear
+from app.renderer.builtin.html import Parameters, build, check
+from app.renderer.errors import BadParameter, LimitExceeded
 
 LIMITS = SimpleNamespace(
     max_html_bytes=262_144, max_html_depth=200, max_image_pixels=1_000_000
@@ -60,56 +57,6 @@ def test_a_title_is_not_drawn(engine, draw) -> None:
     assert titled.packed == draw(renderer, html="x").packed
 
 
-def test_parse_makes_one_body_and_keeps_its_attributes() -> None:
-    page = parse(
-        '<html lang="hi"><head><style>b{}</style></head><body class=a>x</body>'
-    )
-
-    assert page.body == '<html lang="hi"><body class=a>x</body></html>'
-    assert page.styles == (BASE, "b{}")
-
-
-@pytest.mark.parametrize(
-    ("document", "levels"),
-    [
-        ("text", 0),
-        ("<div><p>a</p></div>", 2),
-        ("<p>a<p>b<p>c", 1),
-        ("<ul><li>a<li>b<li><p>c<li>d</ul>", 3),
-        ("<table><tr><td>a<td>b<tr><td>c</table>", 3),
-        ("<br><hr><img src=x><input>" * 9, 0),
-        ("<b></i><b></i><b></i>", 3),
-        ("<div/><div/><div/>", 3),
-        ("<svg><path/><path/><path/></svg>", 1),
-        ('<a title="<b><b><b>">x</a>', 1),
-        ("<!-- <b><b><b> --><i>", 1),
-        ("<style><b><b></style><textarea><b><b></textarea>", 0),
-        ("</div></div></p>", 0),
-        ("<P>a<p>b</P>", 1),
-    ],
-)
-def test_depth_counts_as_a_parser_nests(document, levels) -> None:
-    assert depth(document, 100) == levels
-
-
-@given(st.text("<>/!-'\"= abdivstyle\n"))
-def test_any_text_can_be_parsed(document) -> None:
-    assert parse(document).body.startswith("<html")
-    assert depth(document, 200) <= document.count("<")
-
-
-@pytest.mark.parametrize(
-    "piece",
-    (
-        *("<", "<!--", "<style", "<style>", "</style ", "<style></style ", "<a b='"),
-        *('<a "', "<b>", "</b>", "<p>a<li>", "<script>", "&#", "<svg/>", "<!", "< "),
-    ),
-)
-def test_parsing_takes_linear_time_whatever_is_left_open(piece) -> None:
-    assert_linear(parse, piece, 262_144)
-    assert_linear(lambda document: depth(document, 200), piece, 262_144)
-
-
 def test_a_document_over_the_limit_of_bytes_is_refused() -> None:
     with pytest.raises(LimitExceeded) as caught:
         check("ä" * 131_073, LIMITS)
@@ -119,18 +66,38 @@ def test_a_document_over_the_limit_of_bytes_is_refused() -> None:
 
 
 def test_a_document_over_the_limit_of_depth_is_refused(html) -> None:
-    assert html("<div>" * 200) == WHITE
-    check("<div>" * 200, LIMITS)
+    assert html("<div>" * 199) == WHITE
     with pytest.raises(LimitExceeded) as caught:
-        check("<div>" * 201, LIMITS)
+        html("<div>" * 201)
 
     assert caught.value.limit == "MIMEO_MAX_HTML_DEPTH"
     assert caught.value.value == 201
 
 
-def test_nesting_that_the_scan_cannot_see_is_refused_by_the_engine(html) -> None:
-    with pytest.raises(Undrawable):
-        html("<span><div></span>" * 600)
+def test_a_strict_document_is_refused_for_each_thing_that_is_not_drawn(engine) -> None:
+    renderer = build(engine, LIMITS)
+    document = "<p style='float:left;columns:2'>x"
+    plain, strict = (
+        renderer.parameters(html=document, strict=strict) for strict in (False, True)
+    )
+
+    assert renderer.draw(plain, 1).facts["ignored"] == ["float", "columns"]
+    with pytest.raises(BadParameter) as caught:
+        renderer.draw(strict, 1)
+
+    assert [fault.reason for fault in caught.value.faults] == [
+        "is not drawn in full: float",
+        "is not drawn in full: columns",
+    ]
+
+
+def test_preflight_finds_glyphs_that_are_missing_without_parsing(engine) -> None:
+    renderer = build(engine, LIMITS)
+    document = "<title>\U000f0000</title><p>\U000f0001<!-- \U000f0002 -->"
+
+    facts = renderer.preflight(renderer.parameters(html=document), False)
+
+    assert facts["missing_glyphs"] == ["U+F0001"]
 
 
 def test_svg_has_the_size(engine) -> None:

@@ -15,7 +15,12 @@ from app.renderer.base import Output, Renderer
 from app.renderer.builtin import html as builtin_html
 from app.renderer.encode import FORMATS
 from app.renderer.engine.engine import Engine
-from app.renderer.errors import RendererError, RenderTimeout, Undrawable
+from app.renderer.errors import (
+    LimitExceeded,
+    RendererError,
+    RenderTimeout,
+    Undrawable,
+)
 from app.renderer.sandbox.sandbox import Sandbox
 
 SETTINGS = replace(
@@ -82,7 +87,7 @@ def test_facts_come_back(isolation: Sandbox, html: Renderer) -> None:
 def test_errors_come_back_as_themselves(isolation: Sandbox, html: Renderer) -> None:
     parameters = html.parameters(html="<b>" * 600, width=64, height=64)
 
-    with pytest.raises(Undrawable, match="nesting"):
+    with pytest.raises(LimitExceeded, match="MIMEO_MAX_HTML_DEPTH"):
         isolation.produce(html, parameters, Output())
 
 

@@ -179,7 +179,7 @@ async function look(name, format, given, files, signal) {
   const said = (header) => decodeURIComponent(answer.headers.get(header) || "");
   return { url, ms, bytes: blob.size, type: blob.type, width: image.naturalWidth, height: image.naturalHeight,
     drawn: drawnMs(answer.headers.get("Server-Timing") || ""), kept: /^hit/.test(answer.headers.get("Server-Timing") || ""),
-    missing: answer.headers.get("X-Missing-Glyphs") || "", warnings: said("X-Media-Warnings") };
+    missing: answer.headers.get("X-Missing-Glyphs") || "", warnings: said("X-Media-Warnings"), ignored: said("X-Html-Ignored") };
 }
 
 export function send(name, format, given, files, signal) {
@@ -211,6 +211,7 @@ function Preview({ seen, problem, waiting, about, format }) {
         <span>${kind} pixels</span>${other}`}
     </p>
     ${seen?.missing && html`<p class="said">No font here has: ${seen.missing}</p>`}
+    ${seen?.ignored && html`<p class="said">Not drawn: ${seen.ignored}</p>`}
     ${seen?.warnings && html`<p class="said">${seen.warnings}</p>`}
   </div>`;
 }

@@ -1,0 +1,357 @@
+"""A caller's HTML looks as browsers show it; what does not is named."""
+
+import pytest
+
+from app.renderer.builtin.html import Parameters, page
+from app.renderer.document import media, stylesheet
+from app.renderer.document.generated import number
+from app.renderer.document.properties import Ignored
+from app.renderer.document.translation import translate
+from app.renderer.embedded_images import EmbeddedImages
+from app.renderer.errors import Undrawable
+
+SIZE = (200, 100)
+WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture
+def shown(engine):
+    """Draws a document; returns its pixels without alpha."""
+
+    def show(document: str, size: tuple[int, int] = SIZE):
+        parameters = Parameters(html=document, width=size[0], height=size[1])
+        found = page(parameters, EmbeddedImages(1_000_000))
+        return engine.draw(found, size, 1).image.convert("RGB")
+
+    return show
+
+
+def ignored(document: str) -> tuple[str, ...]:
+    return translate(document, SIZE, EmbeddedImages(1_000_000), 200).ignored
+
+
+def colors(image, box=None) -> set[tuple[int, int, int]]:
+    part = image.crop(box) if box else image
+    return {color for _, color in part.getcolors(1 << 16)}
+
+
+def ink(image, box=None) -> int:
+    """Count the pixels that are not white."""
+    part = image.crop(box) if box else image
+    return sum(count for count, color in part.getcolors(1 << 16) if color != WHITE)
+
+
+BAR = "display:block;height:9px;background:red}"
+FAR = "https://a.example/b.png"
+BOX = "<style>i{{display:block;width:20px;height:20px}}{}</style>{}"
+
+
+@pytest.mark.parametrize(
+    ("css", "body", "place", "color"),
+    [
+        ("i:nth-child(even){background:red}", "<i></i><i></i>", (5, 25), RED),
+        ("i:nth-child(even){background:red}", "<i></i><i></i>", (5, 5), WHITE),
+        ("i:first-child{background:red}", "<i></i><i></i>", (5, 5), RED),
+        ("i:last-child{background:red}", "<i></i><i></i>", (5, 5), WHITE),
+        ("i:not(.a){background:red}", "<i class=a></i><i></i>", (5, 25), RED),
+        ("i:not(.a){background:red}", "<i class=a></i><i></i>", (5, 5), WHITE),
+        ("i:is(.a,.b){background:red}", "<i class=b></i>", (5, 5), RED),
+        ("i:has(b){background:red}", "<i><b></b></i><i></i>", (5, 5), RED),
+        ("i:has(b){background:red}", "<i><b></b></i><i></i>", (5, 25), WHITE),
+        ("i+i{background:red}", "<i></i><i></i>", (5, 25), RED),
+        ("[data-x^=a]{background:red}", "<i data-x=ab></i>", (5, 5), RED),
+        ("i:nth-of-type(2){background:red}", "<b></b><i></i><i></i>", (5, 25), RED),
+        ("i:empty{background:red}", "<i></i>", (5, 5), RED),
+        ("#a{background:red}.b{background:blue}", "<i id=a class=b></i>", (5, 5), RED),
+        (".b{background:red}i{background:blue}", "<i class=b></i>", (5, 5), RED),
+        ("i{background:red!important}", "<i style=background:blue></i>", (5, 5), RED),
+        (":root{--c:red}i{background:var(--c)}", "<i></i>", (5, 5), RED),
+        ("i{background:var(--no,red)}", "<i></i>", (5, 5), RED),
+        ("div{--c:red}i{background:var(--c)}", "<div><i></i></div>", (5, 5), RED),
+        ("@media(min-width:150px){i{background:red}}", "<i></i>", (5, 5), RED),
+        ("@media(min-width:250px){i{background:red}}", "<i></i>", (5, 5), WHITE),
+        ("@media print{i{background:red}}", "<i></i>", (5, 5), WHITE),
+        ("i:hover{background:red}", "<i></i>", (5, 5), WHITE),
+        ("i::before{content:'';" + BAR, "<i></i>", (5, 5), RED),
+        ("i::after{content:'';" + BAR, "<i></i>", (5, 5), RED),
+    ],
+)
+def test_selectors_and_the_cascade_are_those_of_browsers(
+    shown, css, body, place, color
+) -> None:
+    assert shown(BOX.format(css, body)).getpixel(place) == color
+
+
+def test_a_rule_line_is_drawn_across(shown) -> None:
+    image = shown("<hr>")
+
+    assert ink(image, (0, 0, 5, 20)) and ink(image, (195, 0, 200, 20))
+
+
+def test_a_link_is_blue_and_underlined(shown) -> None:
+    link, text = shown("<a href=x>nnnn</a>"), shown("<a>nnnn</a>")
+
+    assert any(blue > 200 > red + 50 for red, _, blue in colors(link))
+    assert ink(link) > ink(text)
+
+
+@pytest.mark.parametrize(("tag", "moves"), [("sub", 1), ("sup", -1)])
+def test_sub_and_sup_leave_the_line(shown, tag, moves) -> None:
+    image = shown(f"<div style='padding:20px 5px'>M<{tag}>x</{tag}></div>", (60, 60))
+
+    def foot(left: int, right: int) -> int:
+        return max(y for y in range(60) if ink(image, (left, y, right, y + 1)))
+
+    assert (foot(21, 60) - foot(0, 18)) * moves >= 2
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ("<q>a <q>b</q></q>", "\u201ca \u2018b\u2019\u201d"),
+        ("<style>b::before{content:'> '}</style><b>x</b>", "&gt; x"),
+        ("<style>b::after{content:attr(title)}</style><b title=t>x</b>", "xt"),
+        (
+            "<style>b{counter-increment:n}b::before{content:counter(n) '. '}</style>"
+            "<b>x</b><b>y</b>",
+            "1. x2. y",
+        ),
+        (
+            "<style>b{counter-increment:n}b::before{content:counter(n,upper-roman)}"
+            "</style><b>x</b><b>y</b>",
+            "IxIIy",
+        ),
+        (
+            "<style>div{counter-reset:n}p{counter-increment:n}"
+            "p::before{content:counters(n,'.')}</style>"
+            "<div><p>a</p><div><p>b</p></div><p>c</p></div>",
+            "1a1.1b1.2c",
+        ),
+        ("<b>a</b>\n<i>b</i>", "a b"),
+        ("<p> a  b <p> c", "a bc"),
+        ("<select><option>a<option selected>b</select>", "b"),
+        ("<input value=v>", "v"),
+        ("<noscript>x</noscript>", "x"),
+        ("<details><summary>s</summary>no</details>", "\u25b8\u2002s"),
+        ("<p hidden>no</p>x", "x"),
+        (
+            "a<!-- no --><script>no</script><title>no</title><template>no</template>",
+            "a",
+        ),
+        ("<img src=x.png alt=words>", "words"),
+        ("<p>&lt;b&gt; &amp;", "&lt;b&gt; &amp;"),
+    ],
+)
+def test_text_is_what_browsers_show(document, text) -> None:
+    body = translate(document, SIZE, EmbeddedImages(100), 200).body
+
+    assert "".join(stripped(body)) == text
+
+
+def stripped(markup: str) -> list[str]:
+    return [part.partition(">")[2] for part in markup.split("<")]
+
+
+@pytest.mark.parametrize(
+    ("document", "markers"),
+    [
+        ("<ol><li>a<li>b</ol>", ["1. ", "2. "]),
+        ("<ol start=5><li>a<li>b</ol>", ["5. ", "6. "]),
+        ("<ol reversed><li>a<li>b<li>c</ol>", ["3. ", "2. ", "1. "]),
+        ("<ol><li value=9>a<li>b</ol>", ["9. ", "10. "]),
+        ("<ol type=a><li>a<li>b</ol>", ["a. ", "b. "]),
+        ("<ol><li>a<ol><li>b</ol><li>c</ol>", ["1. ", "1. ", "2. "]),
+        ("<ol style='counter-reset:x'><li>a<li>b</ol>", ["1. ", "2. "]),
+        ("<ol style='list-style:upper-roman'><li>a<li>b</ol>", ["I. ", "II. "]),
+        ("<ol><li style='list-style-type:\"- \"'>a</ol>", ["- "]),
+    ],
+)
+def test_items_of_lists_are_numbered(document, markers) -> None:
+    body = translate(document, SIZE, EmbeddedImages(100), 200).body
+
+    found = [part.split("&#x27;")[1] for part in body.split("list-style-type:")[1:]]
+    assert found == markers
+
+
+def test_a_marker_has_the_style_of_its_own(shown) -> None:
+    image = shown("<style>li::marker{color:red}</style><ul><li>x</ul>")
+
+    assert RED in colors(image, (0, 0, 40, 50))
+    assert RED not in colors(image, (40, 0, 200, 50))
+
+
+def test_a_drawing_keeps_its_style_sheet_to_itself(shown) -> None:
+    svg = (
+        "<svg width=20 height=20><style>.c,p{fill:red;color:red;background:red}</style>"
+        "<rect class=c width=20 height=20 /></svg>"
+    )
+    image = shown(f"<div>{svg}</div><p style='margin:0' class=c>x</p>")
+
+    assert image.getpixel((10, 10)) == RED
+    assert RED not in colors(image, (0, 30, 200, 100))
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "color"),
+    [
+        ("<body bgcolor=red>", (100, 50), RED),
+        ("<body bgcolor=ff0000>", (100, 50), RED),
+        ("<font color=red size=7 face=serif>████", (10, 20), RED),
+        ("<div style='width:50px;padding:25px;background:red'></div>", (95, 10), RED),
+        ("<hr color=red size=20>", (100, 18), RED),
+        ("<a href=x><div style='height:9px;background:red'></div></a>", (150, 5), RED),
+        ("<p style='margin-inline-start:9px;background:red'>x", (12, 18), RED),
+    ],
+)
+def test_old_attributes_and_boxes_are_drawn(shown, document, place, color) -> None:
+    assert shown(document).getpixel(place) == color
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        ("<p style='float:left'>x", ("float",)),
+        ("<p style='float:none;columns:auto'>x", ()),
+        ("<style>p{float:left}p{float:none}</style><p>x", ()),
+        ("<style>p{float:left}</style><b>x", ()),
+        ("<p style='float:left;display:none'>x", ()),
+        ("<p style='column-count:2'>x<p style='column-count:3'>y", ("column-count",)),
+        ("<p style='writing-mode:vertical-rl'>x", ("writing-mode",)),
+        ("<p style='frobnicate:1'>x", ("frobnicate",)),
+        ("<p style='cursor:pointer;transition:all 1s;-webkit-x:y'>x", ()),
+        ("<p style='width:min(1px,2px)'>x", ("width: min()",)),
+        ("<p style='text-decoration:underline wavy'>x", ("text-decoration: wavy",)),
+        ("<style>p::first-line{color:red}</style><p>x", ("::first-line",)),
+        ("<style>p::selection{color:red}</style><p>x", ()),
+        ("<style>p:frob{color:red}</style><p>x", ("p:frob",)),
+        ("<style>@import url(a.css);</style>x", ("@import",)),
+        ("<style>@keyframes a{from{top:0}}</style>x", ()),
+        ("<iframe src=x></iframe>", ("<iframe>",)),
+        ("<canvas></canvas>", ("<canvas>",)),
+        ("<script>x()</script>", ("script",)),
+        ("<script type=application/ld+json>{}</script>", ()),
+        ("<link rel=stylesheet href=a.css>x", ("style sheet a.css",)),
+        (
+            "<img src=https://a.example/b.png>",
+            ("https://a.example/b.png is not fetched",),
+        ),
+        ("<p style='background:url(a.png)'>x", ("a.png is not fetched",)),
+        ("<style>p{background:url(a.png)}</style>x", ()),
+        (f"<svg><image href='{FAR}'/></svg>", (f"{FAR} is not fetched",)),
+        ("<svg><foreignObject><p>x</foreignObject></svg>", ("<foreignObject>",)),
+        ("<ol style='list-style-type:hebrew'><li>x</ol>", ("list-style-type: hebrew",)),
+        ("<style>p::before{content:element(x)}</style><p>x", ("content: element(x)",)),
+        ("<table align=left><tr><td>x</table>", ("float",)),
+        ("<b style='border:1px solid'>" + "word " * 40, ("border of text in a line",)),
+    ],
+)
+def test_what_is_not_drawn_is_named_once(document, names) -> None:
+    assert ignored(document) == names
+
+
+def test_no_more_than_twenty_things_are_named() -> None:
+    style = ";".join(f"frob{number}:1" for number in range(99))
+
+    assert len(ignored(f"<p style='{style}'>x")) == 20
+
+
+@pytest.mark.parametrize(
+    ("query", "true"),
+    [
+        ("", True),
+        ("screen", True),
+        ("print", False),
+        ("not print", True),
+        ("only screen and (max-width: 200px)", True),
+        ("(width > 200px)", False),
+        ("(100px <= width <= 200px)", True),
+        ("(orientation: landscape)", True),
+        ("(orientation: portrait) or (min-height: 5em)", True),
+        ("not all and (width: 200px)", False),
+        ("print, (max-height: 100px)", True),
+        ("(prefers-color-scheme: dark)", False),
+        ("(frobnicate)", False),
+        ("and and", False),
+    ],
+)
+def test_media_queries_are_about_the_canvas(query, true) -> None:
+    assert media.matches(query, SIZE) is true
+
+
+@pytest.mark.parametrize(
+    ("selector", "weight"),
+    [
+        ("*", (0, 0, 0)),
+        ("li", (0, 0, 1)),
+        ("ul li", (0, 0, 2)),
+        ("ul ol+li", (0, 0, 3)),
+        ("h1 + *[rel=up]", (0, 1, 1)),
+        ("ul ol li.red", (0, 1, 3)),
+        ("li.red.level", (0, 2, 1)),
+        ("#x34y", (1, 0, 0)),
+        ("#s12:not(foo)", (1, 0, 1)),
+        (".foo :is(.bar, #baz)", (1, 1, 0)),
+        (":where(#a) b", (0, 0, 1)),
+        ("a:nth-child(2n+1 of #b)", (1, 1, 1)),
+    ],
+)
+def test_weights_of_selectors_are_those_of_the_standard(selector, weight) -> None:
+    """The examples of Selectors 4, 17, and two more."""
+    assert stylesheet.specificity(selector) == weight
+
+
+@pytest.mark.parametrize(
+    ("value", "style", "text"),
+    [
+        (1, "lower-alpha", "a"),
+        (27, "upper-alpha", "AA"),
+        (2**31 - 1, "lower-alpha", "fxshrxw"),
+        (0, "lower-alpha", "0"),
+        (1994, "upper-roman", "MCMXCIV"),
+        (4000, "upper-roman", "4000"),
+        (-3, "decimal-leading-zero", "-03"),
+        (24, "lower-greek", "ω"),
+        (7, "frob", "7"),
+    ],
+)
+def test_counters_have_the_styles_of_css(value, style, text) -> None:
+    assert number(value, style) == text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<style>*{background:"
+        + "linear-gradient(red,blue)," * 2_000
+        + "red}</style>"
+        + "<b>" * 150
+        + "<i></i>" * 20_000,
+        "<style>*::before{content:'" + "x" * 60_000 + "'}</style>" + "<i></i>" * 9_000,
+        "<style>" + "*{color:red}" * 9_000 + "</style>" + "<i></i>" * 9_000,
+    ],
+    ids=["style", "content", "rules"],
+)
+def test_a_page_that_grows_without_end_is_refused(document) -> None:
+    with pytest.raises(Undrawable):
+        translate(document, SIZE, EmbeddedImages(100), 200)
+
+
+def test_variables_that_double_each_other_end() -> None:
+    doubled = "".join(f"--v{n}:var(--v{n - 1}) var(--v{n - 1});" for n in range(1, 60))
+    found = translate(
+        f"<p style='--v0:red;{doubled}color:var(--v59)'>x",
+        SIZE,
+        EmbeddedImages(100),
+        200,
+    )
+
+    assert len(found.body) < 500_000
+
+
+def test_a_sheet_of_at_rules_is_read_to_its_end() -> None:
+    css = "/* @media{ */ a{b:c} @media all{@media all{d{e:f}}} @page{margin:1cm} g{h:i"
+
+    sheet = stylesheet.read(css, SIZE, Ignored())
+
+    assert [rule.selector for rule in sheet.rules] == ["a", "d", "g"]
+    assert sheet.pages == [{"margin": "1cm"}]
