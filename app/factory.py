@@ -67,12 +67,13 @@ from app.views import (
     index,
     inference,
     jobs,
+    manual,
     media,
     openai,
     reference,
     sheets,
     single_jobs,
-    studio,
+    static_files,
 )
 from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
@@ -245,7 +246,8 @@ def build(
         ),
         index.blueprint(catalogue),
         reference.blueprint(Documents(catalogue, settings)),
-        studio.blueprint(),
+        static_files.pages("studio", "/studio", "studio", "The studio"),
+        manual.blueprint(),
     ):
         app.register_blueprint(blueprint)
     errors.install(app)

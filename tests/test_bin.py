@@ -46,9 +46,19 @@ exec "{sys.executable}" "$@"
 NO_PIP = NO_ENSUREPIP.replace(
     "esac", '"-m pip"*) echo "No module named pip" >&2; exit 1 ;;\nesac'
 )
+# Builds the documents by writing one; also of what has not changed.
+BUILD = """
+from pathlib import Path
+root = Path(__file__).parent.parent.parent
+site = root / "app/views/static/manual"
+site.mkdir(parents=True, exist_ok=True)
+(site / "index.html").write_text("built")
+with (root / "builds").open("a") as builds:
+    builds.write("+")
+"""
 OLD = "#!/bin/sh\nexit 0\n"
 # Programs that bin/* calls beside the shell's own commands.
-TOOLS = ("cat", "cksum", "dirname", "readlink", "rm", "sh", "tail")
+TOOLS = (*("cat", "cksum", "dirname", "mktemp", "readlink", "rm", "sed", "sh", "tail"),)
 
 
 @pytest.fixture
@@ -56,8 +66,17 @@ def project(tmp_path):
     """Return the folder of a small project with our scripts; its path has a space."""
     root = tmp_path / "my projects" / "mimeo"
     shutil.copytree(ROOT / "bin", root / "bin")
-    for name in ("requirements.txt", "requirements-dev.txt", "setup.cfg"):
-        (root / name).write_text("")
+    for name in ("requirements", "requirements-docs", "requirements-dev"):
+        (root / f"{name}.txt").write_text("")
+    (root / "setup.cfg").write_text("")
+    (root / "docs/site/static").mkdir(parents=True)
+    (root / "docs/site/build.py").write_text(BUILD)
+    (root / "docs/site/static/site.css").write_text("")
+    (root / "docs/site/templates/partials").mkdir(parents=True)
+    (root / "docs/site/templates/partials/icons.html").write_text("")
+    (root / "docs/how-to").mkdir()
+    for name in ("README.md", "docs/index.md", "docs/how-to/draw.md"):
+        (root / name).write_text("Once.")
     (root / "backend.py").write_text(BACKEND)
     (root / "pyproject.toml").write_text(PYPROJECT)
     return root
@@ -107,8 +126,44 @@ def test_serve_makes_an_environment_and_hands_its_arguments_on(project, tools):
 
     assert first.returncode == 0, first.stderr
     assert first.stdout == "['serve', '--port', '9000']\n"
-    assert first.stderr.count("\n") == 1
+    said = [line.partition(" ")[0] for line in first.stderr.splitlines()]
+    assert said == ["Preparing", "Updating", "Building"]
+    assert (project / "builds").read_text() == "+"
     assert (second.stdout, second.stderr) == ("['serve', 'a b']\n", "")
+
+
+def test_documents_that_have_changed_are_built_at_the_next_start(project, tools):
+    (tools / "python3").symlink_to(sys.executable)
+    run(project / "bin/serve", path=tools)
+    (project / "README.md").write_text("Twice.")
+
+    run(project / "bin/serve", path=tools)
+    run(project / "bin/serve", path=tools)
+
+    assert (project / "builds").read_text() == "++"
+
+
+def test_a_server_starts_also_where_its_documents_cannot_be_built(project, tools):
+    (tools / "python3").symlink_to(sys.executable)
+    (project / "docs/site/build.py").write_text("raise SystemExit('no such word')")
+
+    done = run(project / "bin/serve", path=tools)
+
+    assert done.stdout == "['serve']\n"
+    assert "no such word" in done.stderr
+    assert "/docs is missing" in done.stderr
+
+
+@pytest.mark.parametrize("build", [BUILD, "raise SystemExit('no such word')"])
+def test_a_host_with_a_buildpack_builds_them_or_goes_on_without(project, tools, build):
+    add_program(tools, "python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (project / "docs/site/build.py").write_text(build)
+
+    done = run(project / "bin/post_compile", path=tools)
+
+    assert done.returncode == 0
+    assert (project / "app/views/static/manual/index.html").exists() == (build == BUILD)
+    assert ("/docs is missing" in done.stderr) == (build != BUILD)
 
 
 def test_a_changed_requirement_is_installed_at_the_next_start(project, tools):

@@ -40,9 +40,15 @@ def declared(section: str, option: str) -> dict[str, str]:
 
 
 def pinned(name: str) -> dict[str, str]:
-    lines = (ROOT / name).read_text().splitlines()
-    rows = (line.partition("==") for line in lines if "==" in line)
-    return {normal(package): pin for package, _, pin in rows}
+    """Return the pins of a file, and of those that it includes."""
+    found: dict[str, str] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        package, equals, pin = line.partition("==")
+        if equals:
+            found[normal(package)] = pin
+        elif line.startswith("-r "):
+            found |= pinned(line.removeprefix("-r "))
+    return found
 
 
 def imported() -> set[str]:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from types import ModuleType
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -104,6 +105,36 @@ def test_no_path_is_a_redirect_to_a_host_that_the_client_names(
     assert answer.status_code == status
     assert "Location" not in answer.headers
     assert "http://stranger.example" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/studio/", "../studio"),
+        ("/docs/api/", "../api"),
+        ("/renderers/", "../renderers"),
+    ],
+)
+def test_a_slash_too_many_leads_a_browser_on_and_is_named_to_others(
+    client: FlaskClient, path: str, place: str
+) -> None:
+    browser = client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    program = client.get(path)
+
+    assert (browser.status_code, browser.headers["Location"]) == (308, place)
+    assert browser.headers["Vary"] == "Accept"
+    assert program.status_code == 404
+    assert f"{unquote(path).removesuffix('/')} is without" in program.json["detail"]
+    assert client.post(path, headers={"Accept": "text/html"}).status_code in (404, 405)
+
+
+def test_an_id_that_is_none_is_told_apart_from_a_job_that_is_gone(
+    client: FlaskClient,
+) -> None:
+    answer = client.get("/jobs/nobody")
+
+    assert answer.status_code == 404
+    assert "id of a job has 64 digits" in answer.json["detail"]
 
 
 def test_405_says_what_is_allowed(client: FlaskClient) -> None:

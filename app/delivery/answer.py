@@ -7,6 +7,7 @@ first needs the count kept here, because a body that merely ends early leaves a 
 connection hanging.
 """
 
+import gzip
 import hashlib
 import select
 import socket
@@ -33,7 +34,7 @@ from app.delivery.conditional import (
 )
 from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
 from app.media import pieces
-from app.parsing.accept import JSON
+from app.parsing.accept import JSON, accepts_gzip
 
 Pair = tuple[str, str]
 # No word or list takes the room of other headers: all of them stay below 4 KiB.
@@ -122,22 +123,43 @@ def send_json(
     return Answer(status, whole, (data,))
 
 
+def send_redirect(location: str, pairs: Iterable[Pair] = ()) -> Answer:
+    """Return a redirect to a place that is said from here, and so names no host."""
+    fixed = (("Location", location), ("Cache-Control", "no-cache"), _length(0))
+    return Answer("308 PERMANENT REDIRECT", (*fixed, *pairs), ())
+
+
+def compress(data: bytes) -> bytes:
+    """Return bytes in gzip (RFC 1952); equal ones of equal bytes."""
+    return gzip.compress(data, compresslevel=6, mtime=0)
+
+
 def send_page(
-    environ: Mapping[str, Any], data: bytes, media_type: str, kept: str = "no-cache"
+    environ: Mapping[str, Any],
+    data: bytes,
+    media_type: str,
+    kept: str = "no-cache",
+    packed: bytes | None = None,
 ) -> Answer:
     """Return a page that may change; a cache that has it asks whether it still is.
 
-    The entity tag is the digest of the bytes, `kept` the Cache-Control. Raises
-    PreconditionFailed.
+    The entity tag is the digest of the bytes, `kept` the Cache-Control. `packed` are
+    the bytes in gzip, for those who accept it. Raises PreconditionFailed.
     """
+    coding: tuple[Pair, ...] = ()
+    if packed is not None:
+        coding = (("Vary", "Accept-Encoding"),)
+        if accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING")):
+            # RFC 9110, 8.8.3: another coding is another representation, with its tag.
+            data, coding = packed, (*coding, ("Content-Encoding", "gzip"))
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     validators = (("ETag", tag), ("Cache-Control", kept))
     decision = precondition(Conditions.from_environ(environ), Representation(tag))
     if decision is NOT_MODIFIED:
-        return Answer("304 NOT MODIFIED", validators, ())
+        return Answer("304 NOT MODIFIED", (*validators, *coding[:1]), ())
     if decision is not None:
         raise PreconditionFailed
-    return send_whole(data, (("Content-Type", media_type), *validators))
+    return send_whole(data, (("Content-Type", media_type), *validators, *coding))
 
 
 def stream(

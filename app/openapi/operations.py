@@ -184,6 +184,7 @@ def _parameters() -> dict[str, Schema]:
         "fingerprint": _path("fingerprint", titled(SHA256, "The image's."), _NO_ID),
         "media-format": _path("format", TEXT, "png"),
         "page-file": _path("file", titled(TEXT, "A file of the page."), "page.css"),
+        "docs-file": _path("page", titled(TEXT, "A page."), "how-to/studio.html"),
         "reference-file": _path("file", titled(TEXT, "A file of it."), "start.js"),
         "rows.renderer": query(
             "renderer", titled(TEXT, "What draws the rows; with tables and NDJSON.")
@@ -457,6 +458,25 @@ def _catalogue() -> tuple[Operation, ...]:
                 "304": {"$ref": "#/components/responses/NotModified"},
             },
             ("reference-file", *_CONDITIONS),
+        ),
+        Operation(
+            *("get", "/docs", "getDocs", "Lead to the documents", *look),
+            {"308": answer("They begin at `/docs/`.", named=("Location",))},
+        ),
+        Operation(
+            *("get", "/docs/", "getDocsStart", "Show the documents", *look),
+            page,
+            _CONDITIONS,
+        ),
+        Operation(
+            *("get", "/docs/{page}", "getDocsFile"),
+            *("Send a page of the documents, or what it is made of", *look),
+            {
+                "200": answer("The file.", {"*/*": {}}, responses.BROWSED),
+                "304": {"$ref": "#/components/responses/NotModified"},
+                "308": answer("It has the ending `.html`.", named=("Location",)),
+            },
+            ("docs-file", *_CONDITIONS),
         ),
         Operation(
             *("get", "/renderers", "listRenderers", "List all renderers", *look),

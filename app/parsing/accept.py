@@ -72,6 +72,20 @@ def negotiate(accept: str | None, offers: tuple[str, ...]) -> Choice | None:
     return None if media_type is None else Choice(media_type, False)
 
 
+@lru_cache(maxsize=512)
+def accepts_gzip(codings: str | None) -> bool:
+    """Tell whether gzip is welcome, and no less so than the bytes as they are.
+
+    `codings` is the Accept-Encoding header (RFC 9110, 12.5.3); whoever sends none is
+    sent none.
+    """
+    if not codings:
+        return False
+    weights = _weights(codings)
+    weight = weights.get("gzip", weights.get("*", 0.0))
+    return weight > 0 and weight >= weights.get("identity", 0.0)
+
+
 def _weights(accept: str | None) -> Mapping[str, float]:
     """Map every media range to its weight; the higher one where it comes twice."""
     if not accept:

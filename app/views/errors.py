@@ -8,8 +8,10 @@ from contextlib import suppress
 from threading import Timer
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
@@ -26,7 +28,7 @@ from app.access.errors import (
     UnlistedHost,
 )
 from app.collection.outcome import ImageFailed
-from app.delivery.answer import Pair
+from app.delivery.answer import Pair, send_redirect
 from app.dialects import openai
 from app.observability import audit, metrics
 from app.parsing.accept import JSON
@@ -41,6 +43,7 @@ from app.problems import (
     of_kind,
     row_of,
 )
+from app.renderer.errors import shorten
 from app.serving.errors import BodiesWait
 from app.store import StoreError
 from app.upstream.errors import CircuitOpen, UpstreamBusy
@@ -76,6 +79,13 @@ def _answer(error: Exception) -> Response:
     # A preflight that fails hides the 404 itself from the page that asks.
     if isinstance(error, NotFound) and is_preflight():
         return current_app.make_default_options_response()
+    if isinstance(error, NotFound):
+        bare = _without_slash()
+        if bare and request.method in ("GET", "HEAD") and _is_browser():
+            last = quote(bare.rpartition("/")[2])
+            return send_redirect(f"../{last}", (("Vary", "Accept"),))
+        if bare or request.url_rule is None:
+            error.description = _nothing_here(bare)
     if isinstance(error, RequestEntityTooLarge):
         allowed = current_app.config["MAX_CONTENT_LENGTH"]
         error = BodyTooLarge("MIMEO_MAX_BODY_BYTES", allowed)
@@ -111,6 +121,37 @@ def _answer(error: Exception) -> Response:
         **more,
     }
     return _send(row.status, "application/problem+json", document, pairs)
+
+
+def _without_slash() -> str | None:
+    """Return the path without the slash at its end, where that is a route.
+
+    What a view has not found is below its route: then only a route of its own counts.
+    """
+    bare = request.path.removesuffix("/")
+    adapter = request_ctx.url_adapter
+    if adapter is None or bare in ("", request.path):
+        return None
+    try:
+        _, values = adapter.match(bare, request.method)
+    except HTTPException:
+        return None
+    return bare if request.url_rule is None or not values else None
+
+
+def _is_browser() -> bool:
+    """Tell whether a page is asked for, by the name that programs do not send."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def _nothing_here(bare: str | None) -> str:
+    """Say that a path is no route, and what is: `bare`, where it is without a slash."""
+    where = shorten(request.path)
+    if bare is not None:
+        return f"There is nothing at {where}; {shorten(bare)} is without the slash."
+    if request.path.startswith("/jobs/"):
+        return f"There is nothing at {where}: the id of a job has 64 digits."
+    return f"There is nothing at {where}; /openapi.json lists what there is."
 
 
 def refused(error: Exception, caller: Caller, index: int | None) -> None:

@@ -41,6 +41,8 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "reference.document": "look",
         "reference.page": "look",
         "reference.file": "look",
+        "manual.page": "look",
+        "manual.file": "look",
         "health.live": "look",
         "health.ready": "look",
         "health.show_metrics": "administer",

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.delivery.answer import Answer, send_page
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
+
+from app.delivery.answer import Answer, compress, send_page
+from app.renderer.errors import shorten
 
 # Nothing but this host, no script or style in the page itself, and no frame around it.
 POLICY = "; ".join(
@@ -26,21 +30,28 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
+# What is text, and so a third of its size or less in gzip.
+_TEXTS = frozenset({*_TYPES, ".json", ".txt", ".csv", ".toml", ".yaml"})
 
 
 class StaticFile(NamedTuple):
-    """The bytes of a file, and their media type."""
+    """The bytes of a file, their media type, and the bytes in gzip where it helps."""
 
     data: bytes
     media_type: str
+    packed: bytes | None = None
 
 
 def read_files(folder: str) -> Mapping[str, StaticFile]:
-    """Return all files of a folder of `views/static`, by their paths in it."""
+    """Return all files of a folder of `views/static`, by their paths in it.
+
+    None of them where there is no such folder.
+    """
     root = _ROOT / folder
     return {
-        path.relative_to(root).as_posix(): StaticFile(path.read_bytes(), _type(path))
+        path.relative_to(root).as_posix(): _read(path)
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
@@ -50,10 +61,40 @@ def send_file(
     environ: Mapping[str, Any], file: StaticFile, policy: str = POLICY
 ) -> Answer:
     """Return a file, of which a cache asks whether it has changed."""
-    answer = send_page(environ, file.data, file.media_type)
+    answer = send_page(environ, file.data, file.media_type, packed=file.packed)
     answer.headers["Content-Security-Policy"] = policy
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
+
+
+def pages(name: str, url: str, folder: str, title: str) -> Blueprint:
+    """Return the routes `page` at `url`, and `file` below it, of a folder.
+
+    `title` is what a problem calls the page where it has no such file.
+    """
+    bp = Blueprint(name, __name__)
+    files = read_files(folder)
+    start = files["index.html"]
+
+    @bp.get(url)
+    def page() -> Response:
+        """Send the page."""
+        return send_file(request.environ, start)
+
+    @bp.get(f"{url}/<path:name>")
+    def file(name: str) -> Response:
+        """Send one of its scripts or styles."""
+        if name not in files:
+            raise NotFound(f"{title} has no file {shorten(name)!r}.")
+        return send_file(request.environ, files[name])
+
+    return bp
+
+
+def _read(path: Path) -> StaticFile:
+    data = path.read_bytes()
+    packed = compress(data) if path.suffix in _TEXTS else None
+    return StaticFile(data, _type(path), packed)
 
 
 def _type(path: Path) -> str:

@@ -53,6 +53,9 @@ ROWS = {
     "reference.document": Route("GET", "/openapi.json"),
     "reference.page": Route("GET", "/docs/api"),
     "reference.file": Route("GET", "/docs/api/start.js"),
+    "manual.page": Route("GET", "/docs", status=308),
+    # Whether they are built or not.
+    "manual.file": Route("GET", "/docs/no-such-page", status=404),
     "health.live": Route("GET", "/health/live"),
     "health.ready": Route("GET", "/health/ready"),
     "health.show_metrics": Route("GET", "/metrics"),

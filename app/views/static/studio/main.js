@@ -36,6 +36,7 @@ function App() {
       <a class="brand" href="./"><img src="studio/icon.svg" width="22" height="22" alt="" />Mimeo</a>
       <nav aria-label="Studio">${TABS.map(({ tab, title }) => html`<a key=${tab} href=${`#/${tab}`}
         aria-current=${current.tab === tab ? "page" : undefined}>${title}</a>`)}</nav>
+      <a class="to-docs" href="docs/">Docs</a>
       <a class="to-api" href="docs/api">API</a>
       <${KeyBar} onKey=${() => setGeneration(generation + 1)} />
     </header>
