@@ -74,6 +74,7 @@ from app.views import (
     sheets,
     single_jobs,
     static_files,
+    templates,
 )
 from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
@@ -248,6 +249,7 @@ def build(
         reference.blueprint(Documents(catalogue, settings)),
         static_files.pages("studio", "/studio", "studio", "The studio"),
         manual.blueprint(),
+        templates.blueprint(catalogue, pipeline),
     ):
         app.register_blueprint(blueprint)
     errors.install(app)

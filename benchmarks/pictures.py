@@ -20,6 +20,7 @@ from app.renderer.catalogue import PACKAGED
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.engine.fonts import load_fonts
 from app.renderer.template.template import Template
+from app.renderer.template.template_files import read_files
 from benchmarks import card, titles
 from benchmarks.titles import Box
 
@@ -149,7 +150,7 @@ def _engine() -> Engine:
 
 
 def _page(picture: Picture) -> Page:
-    template = Template(picture.folder, _engine(), Settings())
+    template = Template(read_files(picture.folder), _engine(), Settings())
     values = dict(picture.parameters)
     return template.page(template.model.model_validate_strings(values), 1)
 

@@ -17,6 +17,7 @@ from app.image_request import from_strings
 from app.renderer.catalogue import Catalogue
 from app.renderer.produce import produce
 from app.renderer.template.template import Template
+from app.renderer.template.template_files import read_files
 from tests.renderer.test_templates_gallery import (
     ENGINE,
     FOLDER,
@@ -29,7 +30,7 @@ TWO = [
     {"description": "Badges", "quantity": 3, "price": 1.005},
     {"description": "Rebate", "price": -0.5},
 ]
-INVOICE = Template(FOLDER / "invoice", ENGINE, LIMITS)
+INVOICE = Template(read_files(FOLDER / "invoice"), ENGINE, LIMITS)
 
 
 def many(count: int, seed: int = 1) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@
 | read | who has the id | signature or key | signature or key | `read` |
 | buy | local, key, signature | the same | the same | `services` |
 | administer | local, key | local, key | local, key | `admin` |
+| templates | local, key | local, key | local, key | `templates` |
 
 A local caller may do everything. A signature may do what the key of its id may, and
 draw and read where there is no such key. What is bought counts by the renderer and
@@ -28,6 +29,7 @@ _HELP = {
     "keep": "MIMEO_ACCESS=open lets anyone keep collections.",
     "jobs": "MIMEO_ACCESS=open lets anyone submit jobs.",
     "read": "MIMEO_ACCESS=open lets whoever has the id read what is kept.",
+    "templates": "`mimeo serve` on a loopback address needs none in a page of its own.",
     "admin": "`mimeo serve` on a loopback address needs none for programs beside it.",
 }
 
@@ -48,6 +50,8 @@ class Policy:
             return
         if action == "administer":
             _need(caller, "admin", _HELP["admin"])
+        elif action == "templates":
+            _need(caller, "templates", _HELP["templates"])
         elif self.mode != "open" and action in ("draw", "keep", "jobs", "read"):
             scope = action if action in ("read", "jobs") else "draw:*"
             if caller.kind == "anonymous":
@@ -101,7 +105,9 @@ def _need(caller: Caller, scope: str, help: str) -> None:
     """Raise KeyRequired where no key came, ScopeMissing where one without it did."""
     signed = caller.kind == "signature"
     # Whoever has a URL that somebody signed is no operator.
-    if (signed and scope == "admin") or (caller.key is None and not signed):
+    if (signed and scope in ("admin", "templates")) or (
+        caller.key is None and not signed
+    ):
         raise KeyRequired(scope, help)
     if caller.key is not None and not caller.key.has(scope):
         raise ScopeMissing(scope)

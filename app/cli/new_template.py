@@ -14,8 +14,7 @@ from app.cli.options import Misuse
 from app.cli.progress import say
 from app.config import Settings
 from app.renderer.catalogue import PACKAGED, Catalogue
-from app.renderer.template.declaration import FILE
-from app.renderer.template.template import NAME, NAMING
+from app.renderer.template.template_files import DECLARATION, NAME, NAMING
 
 _EXAMPLES = (
     "mimeo new template badge2",
@@ -62,9 +61,9 @@ def _make(options: argparse.Namespace) -> int:
     folder = parent / name
     try:
         files = {each.name: each.read_bytes() for each in _files(source)}
-        declared = files[FILE].decode()
+        declared = files[DECLARATION].decode()
         title = f"title = {json.dumps(name.replace('-', ' ').capitalize())}"
-        files[FILE] = _TITLE.sub(title, declared, 1).encode()
+        files[DECLARATION] = _TITLE.sub(title, declared, 1).encode()
         # Refuses what is there, also a link to nowhere.
         folder.mkdir()
         for file, data in files.items():

@@ -56,6 +56,7 @@ TAGS: Mapping[str, str] = MappingProxyType(
         "Jobs": "Collections that are drawn whether anybody waits or not.",
         "Batches": "Jobs in OpenAI's dialect.",
         "Catalogue": "What can be drawn, with what, and what can fail.",
+        "Templates": "For those who write them.",
         "Operation": "For those who run the server.",
         "HEAD": "The headers of what GET answers; nothing is drawn or bought.",
     }
@@ -179,6 +180,7 @@ def _parameters() -> dict[str, Schema]:
             {**choice(*FORMS), "default": "zip", "description": "What is made of it."},
         ),
         "renderer": _path("name", titled(TEXT, "The renderer's name."), "card"),
+        "template": _path("name", titled(TEXT, "The template's name."), "card"),
         "model": _path("name", titled(TEXT, "The model's id."), "dream"),
         "problem": _path("slug", titled(TEXT, "The type's name."), "busy"),
         "fingerprint": _path("fingerprint", titled(SHA256, "The image's."), _NO_ID),
@@ -302,6 +304,15 @@ def json_body(schema: Schema, **examples: Any) -> dict[str, Any]:
     return {"required": True, "content": {JSON: content}}
 
 
+_DECLARED = """title = "Greeting"
+width = 400
+height = 100
+
+[parameters.title]
+type = "text"
+max_length = 80
+example = "Hello"
+"""
 _ROWS_EXAMPLE = {"renderer": "solid", "items": [{"width": 40, "height": 20}]}
 
 
@@ -404,6 +415,7 @@ def operations() -> tuple[Operation, ...]:
     """Return all operations but those of single renderers; HEAD is as GET."""
     return (
         *_catalogue(),
+        *_templates(),
         *_prompts(),
         *_collections(),
         *_jobs(),
@@ -510,6 +522,50 @@ def _catalogue() -> tuple[Operation, ...]:
                 "304": {"$ref": "#/components/responses/NotModified"},
             },
             _CONDITIONS,
+        ),
+    )
+
+
+def _templates() -> tuple[Operation, ...]:
+    templates = ("Templates", "templates", "Template")
+    example = {
+        "files": {
+            "template.html": "<h1>{{ title }}</h1>",
+            "parameters.toml": _DECLARED,
+        }
+    }
+    return (
+        Operation(
+            *("get", "/templates", "listTemplates", "List all templates"),
+            *("Templates", "templates", "ListTemplates"),
+            _page("Templates", "They."),
+            _CONDITIONS,
+        ),
+        Operation(
+            *("get", "/templates/{name}", "getTemplate", "Send a template's files"),
+            *("Templates", "templates", "ReadTemplate"),
+            _page("Template", "They."),
+            ("template", *_CONDITIONS),
+        ),
+        Operation(
+            *("post", "/templates/export", "exportTemplate"),
+            *("Send a template as the ZIP of its folder", *templates),
+            {
+                "200": answer(
+                    "The ZIP.",
+                    {"application/zip": FILE},
+                    ("Cache-Control", "Content-Disposition"),
+                )
+            },
+            (),
+            json_body(ref("Template"), greeting=example),
+        ),
+        Operation(
+            *("post", "/templates/preview", "previewTemplate"),
+            *("Draw a template with texts of several lengths", *templates),
+            {"200": _ok("TemplatePreview", "It is drawn.")},
+            (),
+            json_body(ref("TemplatePreviewRequest"), greeting=example),
         ),
     )
 

@@ -57,6 +57,7 @@ from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
     LimitExceeded,
+    RefusedTemplate,
     RenderTimeout,
     Undrawable,
     UnknownFormat,
@@ -126,6 +127,12 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
             "DrawOfBody": (
                 *(*_PICTURE, *_CONDITION, *_BODY),
                 *(NotAcceptable, StalePin, NotBought, *_LATER),
+            ),
+            "ListTemplates": (PreconditionFailed,),
+            "ReadTemplate": (PreconditionFailed, UnknownRenderer, BrokenTemplate),
+            "Template": (
+                *(*_BODY, BadParameter, LimitExceeded, RefusedTemplate, Undrawable),
+                *(RenderTimeout, Busy, RateExceeded),
             ),
             "Prompt": (*_PICTURE, *_BODY, NotAcceptable, *_LATER),
             "Keep": _SUBMISSION,

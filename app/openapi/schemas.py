@@ -12,6 +12,7 @@ from app.collection.export.print_sheet import PrintOptions
 from app.dialects import openai
 from app.renderer.base import Output
 from app.renderer.encode import EXTENSIONS
+from app.renderer.template.template_preview import LENGTHS
 
 Schema = dict[str, Any]
 
@@ -165,6 +166,24 @@ _SUMMARY = {
     "example": titled(PATH, "A URL that draws the renderer's example."),
     "url": PATH,
 }
+_FILES: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "minProperties": 1,
+}
+_FIT = record(text=TEXT, size=WHOLE, lines=WHOLE, height=NUMBER, clipped=TEXT)
+_PREVIEW = record(
+    *("problem", "media_type", "width", "height", "facts", "data"),
+    length=choice(*LENGTHS),
+    values=titled({"type": "object", "additionalProperties": TEXT}, "What is sent."),
+    fits=titled(array(_FIT), "What `fit` found for each text."),
+    problem=titled(ref("Problem"), "Why there is no image."),
+    media_type=TEXT,
+    width=WHOLE,
+    height=WHOLE,
+    facts=_FACTS,
+    data=BASE64,
+)
 _ABSENT = record(reason=TEXT, filtered=TRUTH)
 _AFFECTED = record(count=WHOLE, first=array(WHOLE))
 _COLLECTION = {
@@ -288,6 +307,34 @@ def build() -> dict[str, Schema]:
                 )
             ),
             artwork=array(ANYTHING),
+        ),
+        "Templates": record(
+            templates=array(
+                record(
+                    name=TEXT,
+                    own=titled(TRUTH, "Whether it is no packaged one."),
+                    url=PATH,
+                )
+            )
+        ),
+        "Template": record(
+            "name",
+            name=titled(TEXT, "What its folder is called."),
+            files=titled(_FILES, "Its files: two texts, and pictures as base64."),
+        ),
+        "TemplatePreviewRequest": record(
+            *("name", "lengths", "outlines"),
+            name=titled(TEXT, "What its folder is called."),
+            files=titled(_FILES, "Its files: two texts, and pictures as base64."),
+            lengths=array(choice(*LENGTHS)),
+            outlines=titled(TRUTH, "Whether boxes are outlined."),
+        ),
+        "TemplatePreview": record(
+            title=TEXT,
+            width=WHOLE,
+            height=WHOLE,
+            parameters=titled(ANYTHING, "JSON Schema of the parameters."),
+            previews=array(_PREVIEW),
         ),
         "ProblemType": record(type=PATH, status=WHOLE, title=TEXT),
         "ProblemTypes": record(problems=array(ref("ProblemType"))),

@@ -7,7 +7,7 @@ lock, and look into the store again when they have it.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -32,9 +32,13 @@ from app.pipeline.transcode import is_as_asked, redraw
 from app.renderer.base import Encoded, Wanted
 from app.renderer.produce import produce
 from app.renderer.sandbox.sandbox import Sandbox
+from app.renderer.template.template_files import TemplateFiles
+from app.renderer.template.template_preview import TemplatePreview
 from app.store import Copies, NoStore, Store
 
 _T = TypeVar("_T")
+# Of a template that somebody edits, for each length of its texts.
+_PREVIEW_S, _PREVIEW_MEGAPIXELS = 0.05, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +342,22 @@ class Pipeline:
         if keep:
             self._kept.put(media)
         return media
+
+    def preview(
+        self, files: TemplateFiles, lengths: Sequence[str], *, outlines: bool
+    ) -> TemplatePreview:
+        """Draw a template that came over HTTP, in the process for callers' HTML.
+
+        Nothing is kept. Raises what `Sandbox.preview` raises, Busy and RateExceeded.
+        """
+        charge = self._rates.charge()
+        charge.check()
+        turn = Turn(_PREVIEW_S * len(lengths), CALLER.get().id)
+        gate = self._isolated.gate
+        with gate.admit(gate.patience(), threading.Event(), turn):
+            # Before its size is known: what fails takes time as well.
+            charge.debit(_PREVIEW_MEGAPIXELS * len(lengths))
+            return self._isolation.preview(files, lengths, outlines=outlines)
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Do other work on pictures in the threads that draw, after single images."""

@@ -26,6 +26,7 @@ from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
 from app.renderer.input_image import DrawSvg
 from app.renderer.template.template import load_templates
+from app.renderer.template.template_files import TemplateFiles, read_files
 
 PACKAGED = Path(__file__).parent / "templates"
 
@@ -77,6 +78,7 @@ class Catalogue:
         self._stamp: object = None
         self._renderers: Mapping[str, Renderer] = MappingProxyType({})
         self._names: tuple[str, ...] = ()
+        self._own: frozenset[str] = frozenset()
         self._broken: Mapping[str, BrokenTemplate] = MappingProxyType({})
         self._load()
 
@@ -96,6 +98,25 @@ class Catalogue:
             # A new one each time: a raised exception keeps its traceback.
             raise BrokenTemplate(*broken.args)
         raise UnknownRenderer(name, self.names())
+
+    def templates(self) -> Mapping[str, bool]:
+        """Return the names of all templates, and whether they are the operator's."""
+        self._refresh()
+        names = sorted({*self._own, *self._packaged})
+        return {name: name in self._own for name in names}
+
+    def files_of(self, name: str) -> TemplateFiles:
+        """Return the files of a template, one that is broken as well.
+
+        Raises UnknownRenderer where there is no such template, and BrokenTemplate
+        where its files cannot be read.
+        """
+        self._refresh()
+        if self._settings.templates is not None and name in self._own:
+            return read_files(self._settings.templates / name)
+        if name in self._packaged:
+            return read_files(PACKAGED / name)
+        raise UnknownRenderer(name, tuple(self.templates()))
 
     def fonts(self) -> tuple[Family, ...]:
         """Return the families of the loaded fonts, by name."""
@@ -122,6 +143,7 @@ class Catalogue:
             own, broken = load_templates(
                 self._settings.templates, self._engine, self._settings, self._draw_svg
             )
+        self._own = frozenset({*own, *broken})
         for name in self._drawn.keys() & (own.keys() | broken.keys()):
             own.pop(name, None)
             reason = "the name belongs to a renderer that is not a template"

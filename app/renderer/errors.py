@@ -84,6 +84,10 @@ class BrokenTemplate(RendererError):
         return f"Template {self.name!r} is broken: {place}: {self.reason}"
 
 
+class RefusedTemplate(BrokenTemplate):
+    """A template that a caller has sent cannot be used."""
+
+
 class BadParameter(RendererError):
     """One or more parameters or output options are not valid.
 

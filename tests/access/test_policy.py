@@ -25,7 +25,7 @@ CALLERS = (
     *("anonymous", "local", "wrong key", "key without scope", "right key"),
     *("bad signature", "expired", "right"),
 )
-RIGHT = ("draw:*", "read", "jobs", "admin")
+RIGHT = ("draw:*", "read", "jobs", "admin", "templates")
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 PROMPT = {"prompt": "a lighthouse"}
 DOT = {"image_url": f"data:image/png;base64,{b64(PNG)}"}
@@ -56,6 +56,10 @@ ROWS = {
     "manual.page": Route("GET", "/docs", status=308),
     # Whether they are built or not.
     "manual.file": Route("GET", "/docs/no-such-page", status=404),
+    "templates.index": Route("GET", "/templates"),
+    "templates.show": Route("GET", "/templates/card"),
+    "templates.export": Route("POST", "/templates/export", {"files": {}}, 422),
+    "templates.preview": Route("POST", "/templates/preview", {"files": {}}, 422),
     "health.live": Route("GET", "/health/live"),
     "health.ready": Route("GET", "/health/ready"),
     "health.show_metrics": Route("GET", "/metrics"),
@@ -133,6 +137,9 @@ WANTED = {("look", mode): OPEN for mode in MODES} | {
     ("administer", "open"): NEEDS_KEY,
     ("administer", "signed"): NEEDS_KEY,
     ("administer", "keys"): NEEDS_KEY,
+    ("templates", "open"): NEEDS_KEY,
+    ("templates", "signed"): NEEDS_KEY,
+    ("templates", "keys"): NEEDS_KEY,
 }
 
 
@@ -164,7 +171,7 @@ def key(scopes: tuple[str, ...]) -> tuple[str, str]:
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    (right, first), (poor, second) = key(RIGHT), key(("templates",))
+    (right, first), (poor, second) = key(RIGHT), key(("draw:nothing",))
     settings = Settings(
         store=str(tmp_path_factory.mktemp("store")),
         system_fonts=False,

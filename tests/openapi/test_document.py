@@ -115,6 +115,7 @@ def test_every_operation_says_what_the_gate_asks_for(
     keyed = build(catalogue, replace(settings, access="keys"))
     scopes = {
         **{"keep": "draw:*", "administer": "admin", "jobs": "jobs", "read": "read"},
+        "templates": "templates",
         "draw": "draw:",
     }
 

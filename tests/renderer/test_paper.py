@@ -7,13 +7,14 @@ import pytest
 from app.renderer.errors import BrokenTemplate
 from app.renderer.paper import Paper, parse_length, parse_page, parse_sides, resolve
 from app.renderer.template import declaration
+from app.renderer.template.template_files import read_files
 
 A4 = (297 / 25.4 * 72, 210 / 25.4 * 72)
 
 
 def declared(folder: Path, text: str) -> declaration.Declaration:
     (folder / "parameters.toml").write_text(f'title = "Note"\n{text}\n', "utf-8")
-    return declaration.read(folder, frozenset())
+    return declaration.read(read_files(folder), frozenset())
 
 
 @pytest.mark.parametrize(

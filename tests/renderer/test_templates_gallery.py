@@ -22,6 +22,7 @@ from app.renderer.errors import BadParameter
 from app.renderer.params import is_visible
 from app.renderer.template import template
 from app.renderer.template.template import Template
+from app.renderer.template.template_files import read_files
 
 FOLDER = Path(template.__file__).parents[1] / "templates"
 NAMES = (
@@ -31,7 +32,9 @@ NAMES = (
 LIMITS = SimpleNamespace(max_image_pixels=50_000_000, render_timeout_s=10.0)
 FONTS = load_fonts(None, system=False)
 ENGINE = Engine(FONTS)
-TEMPLATES = {name: Template(FOLDER / name, ENGINE, LIMITS) for name in NAMES}
+TEMPLATES = {
+    name: Template(read_files(FOLDER / name), ENGINE, LIMITS) for name in NAMES
+}
 # Pixels by which rounding, or a space at the end of a line, may pass an edge.
 SLACK = 3.0
 
@@ -232,7 +235,7 @@ def test_only_the_first_parameter_is_required(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_parameters_give_equal_pixels(name: str) -> None:
     values = TEMPLATES[name].declaration.example
-    again = Template(FOLDER / name, ENGINE, LIMITS)
+    again = Template(read_files(FOLDER / name), ENGINE, LIMITS)
 
     first, second = (
         made.draw(made.model.model_validate_strings(values), 1).packed

@@ -34,4 +34,5 @@ def test_every_file_has_a_row_and_every_package_its_licence(folder):
     packages = {row["package"] for row in TABLES[folder].values()}
 
     assert files == set(TABLES[folder])
-    assert {f"{package}.LICENSE.txt" for package in packages} <= files
+    names = {package.removeprefix("@").replace("/", "-") for package in packages}
+    assert {f"{name}.LICENSE.txt" for name in names} <= files

@@ -92,6 +92,10 @@ class Engine:
         """Return all families by name, as `/fonts` shows them."""
         return tuple(describe(name, self._faces[name]) for name in sorted(self._faces))
 
+    def open_fonts(self) -> None:
+        """Open what is opened late otherwise, for a process that can open nothing."""
+        self._shapes.open_all()
+
     def covers(self, family: str, text: str) -> bool:
         """Tell whether a family has all letters of a text outside of Latin."""
         points = self._families.get(family, hb.Set())

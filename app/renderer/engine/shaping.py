@@ -378,6 +378,12 @@ class Faces:
         self._font = lru_cache(128)(self._weighed)
         self._stack = lru_cache(128)(self._stacked)
 
+    def open_all(self) -> None:
+        """Open all fonts now, for a process that can open none later."""
+        for faces in self._families.values():
+            for file, index in faces:
+                self._face(file, index)
+
     def stack(
         self, families: Sequence[str], weight: float, italic: bool
     ) -> Stack | None:

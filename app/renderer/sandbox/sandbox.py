@@ -1,11 +1,12 @@
 """Draw untrusted input in a process of its own, killed at the deadline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 from app.config import Settings
 from app.renderer.base import Encoded, Output, Picture, Renderer
-from app.renderer.catalogue import drawn
+from app.renderer.catalogue import PACKAGED, drawn
 from app.renderer.encode import FORMATS
 from app.renderer.engine import emoji, line_breaking
 from app.renderer.engine.engine import Engine, Page, load_engine
@@ -16,11 +17,18 @@ from app.renderer.probe import svg
 from app.renderer.probe.raster import Damaged
 from app.renderer.produce import produce
 from app.renderer.sandbox.process import Died, Expired, SandboxProcess
+from app.renderer.template.template_files import TemplateFiles, read_files
+from app.renderer.template.template_preview import LENGTHS, TemplatePreview, preview
 
 # Filled in the isolated process only, before its first drawing.
 _ROWS: dict[str, Renderer] = {}
 _ENGINES: list[Engine] = []
+_SETTINGS: list[Settings] = []
 
+# It has text, amounts and codes.
+_REHEARSED = "badge"
+# What Jinja imports when it is first needed, as at an error.
+_LATE = ("jinja2.debug", "pprint")
 _T = TypeVar("_T")
 
 
@@ -79,6 +87,15 @@ class Sandbox:
         """
         return self._run(draw_svg, data, size)
 
+    def preview(
+        self, files: TemplateFiles, lengths: Sequence[str], *, outlines: bool
+    ) -> TemplatePreview:
+        """Expand and draw a template in the other process, with texts of `lengths`.
+
+        Raises as `produce`, RefusedTemplate and LimitExceeded.
+        """
+        return self._run(preview_template, files, tuple(lengths), outlines)
+
     def close(self) -> None:
         """End the process."""
         self._cell.close()
@@ -90,16 +107,31 @@ def prepare(settings: Settings) -> None:
     line_breaking.preload()
     load_readers()
     engine = load_engine(settings.fonts, settings.system_fonts)
+    engine.open_fonts()
     _ENGINES.append(engine)
+    _SETTINGS.append(settings)
     for row in drawn(engine, settings):
         if row.isolated:
             _ROWS[row.name] = row
             _rehearse(row)
+    for name in _LATE:
+        import_module(name)
+    # Whatever a template's functions open, they open now.
+    preview_template(read_files(PACKAGED / _REHEARSED), LENGTHS[:1], False)
 
 
 def draw(name: str, parameters: Parameters, output: Output) -> Encoded:
     """Draw and encode in this process, which `prepare` made ready."""
     return produce(_ROWS[name], parameters, output)
+
+
+def preview_template(
+    files: TemplateFiles, lengths: Sequence[str], outlines: bool
+) -> TemplatePreview:
+    """Draw a template in this process, which `prepare` made ready."""
+    return preview(
+        files, lengths, _ENGINES[0], _SETTINGS[0], draw_svg, outlines=outlines
+    )
 
 
 def draw_svg(data: bytes, size: tuple[int, int]) -> Picture:

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, create_model
@@ -23,8 +22,8 @@ from app.renderer.paper import (
 )
 from app.renderer.params import Parameters, Typeset, reason_of
 from app.renderer.template.parameter_types import NAME, Entry, FontEntry, Strict
+from app.renderer.template.template_files import DECLARATION, TemplateFiles
 
-FILE = "parameters.toml"
 _MOST = 65_535
 # Inches: more is a mistake in the unit.
 _MOST_BLEED = 1
@@ -179,54 +178,36 @@ class Declaration(Strict):
                 yield name, (kind, Field(entry.absent, **details))
 
 
-def read(folder: Path, reserved: frozenset[str]) -> Declaration:
+def read(files: TemplateFiles, reserved: frozenset[str]) -> Declaration:
     """Read a template's declaration; raise BrokenTemplate naming the line.
 
     `reserved` are names that no parameter may have.
     """
-    source = text_of(folder, FILE)
+    source = files.text(DECLARATION)
     try:
         table = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place else source.count("\n") + 1
-        raise broken(folder, FILE, line, _PLACE.sub("", str(error))) from error
+        raise files.broken(DECLARATION, line, _PLACE.sub("", str(error))) from error
     try:
         declaration = Declaration.model_validate(table)
     except ValidationError as error:
-        raise _fault(folder, source, error) from error
+        raise _fault(files, source, error) from error
     try:
         _ = declaration.paper
     except BadParameter as error:
         key, reason = error.faults[0]
         at_fault = _line(source, None, key)
-        raise broken(folder, FILE, at_fault, f"{key!r}: {reason}") from error
+        raise files.broken(DECLARATION, at_fault, f"{key!r}: {reason}") from error
     implied = {PAGE, PAGES} if declaration.pages else set()
     for name in declaration.parameters:
-        _check_name(folder, source, name, reserved | implied)
+        _check_name(files, source, name, reserved | implied)
     return declaration
 
 
-def text_of(folder: Path, file: str) -> str:
-    """Return a template's file as text; raise BrokenTemplate where there is none."""
-    try:
-        return (folder / file).read_text("utf-8")
-    except FileNotFoundError as error:
-        raise broken(folder, file, None, "is missing") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise broken(folder, file, line, "is not UTF-8") from error
-    except OSError as error:
-        raise broken(folder, file, None, f"cannot be read: {error.strerror}") from error
-
-
-def broken(folder: Path, file: str, line: int | None, reason: str) -> BrokenTemplate:
-    """Build the error for a file of a template."""
-    return BrokenTemplate(folder.name, f"{folder.name}/{file}", line, reason)
-
-
 def check_values(
-    folder: Path, model: type[Parameters], values: Mapping[str, str]
+    files: TemplateFiles, model: type[Parameters], values: Mapping[str, str]
 ) -> Parameters:
     """Build parameters from examples; raise BrokenTemplate at the line at fault."""
     try:
@@ -236,12 +217,14 @@ def check_values(
         # One fault at a time: an author mends a file from top to bottom.
         name = str(finding["loc"][0])
         key = "example" if name in values else "default"
-        line = _line(text_of(folder, FILE), name, key)
+        line = _line(files.text(DECLARATION), name, key)
         reason = f"{key} of {name!r}: {_message(finding)}"
-        raise broken(folder, FILE, line, reason) from error
+        raise files.broken(DECLARATION, line, reason) from error
 
 
-def _check_name(folder: Path, source: str, name: str, reserved: frozenset[str]) -> None:
+def _check_name(
+    files: TemplateFiles, source: str, name: str, reserved: frozenset[str]
+) -> None:
     if not NAME.fullmatch(name):
         reason = f"{name!r} is no name: use a to z, 0 to 9 and _, up to 40"
     # A field like `copy` or `json` would hide the method of pydantic's.
@@ -249,10 +232,10 @@ def _check_name(folder: Path, source: str, name: str, reserved: frozenset[str]) 
         reason = f"{name!r} already means something else; choose another name"
     else:
         return
-    raise broken(folder, FILE, _line(source, name, None), reason)
+    raise files.broken(DECLARATION, _line(source, name, None), reason)
 
 
-def _fault(folder: Path, source: str, error: ValidationError) -> BrokenTemplate:
+def _fault(files: TemplateFiles, source: str, error: ValidationError) -> BrokenTemplate:
     finding = error.errors(include_url=False)[0]
     # A place is (key,), (parameters, name) or (parameters, name, type, key).
     place = [str(part) for part in finding["loc"]]
@@ -262,7 +245,7 @@ def _fault(folder: Path, source: str, error: ValidationError) -> BrokenTemplate:
         key = "type"
     subject = " of ".join(repr(part) for part in (key, name) if part)
     line = _line(source, name, key)
-    return broken(folder, FILE, line, f"{subject}: {_message(finding)}")
+    return files.broken(DECLARATION, line, f"{subject}: {_message(finding)}")
 
 
 def _message(finding: Mapping[str, Any]) -> str:

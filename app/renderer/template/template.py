@@ -1,11 +1,10 @@
 """Templates: a folder with markup and a list of parameters becomes a renderer."""
 
 import base64
-import hashlib
 import html
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from importlib.metadata import version
@@ -64,13 +63,18 @@ from app.renderer.template.declaration import (
     PAGE,
     PAGES,
     Declaration,
-    broken,
 )
 from app.renderer.template.parameter_types import TableEntry
 from app.renderer.template.rows import paginate
+from app.renderer.template.template_files import (
+    MARKUP,
+    NAME,
+    NAMING,
+    TemplateFiles,
+    read_files,
+)
 from app.renderer.template.watchdog import WATCHDOG, Overrun
 
-MARKUP = "template.html"
 # Elements that point to a second file: one template is one file.
 _FOREIGN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
@@ -97,15 +101,16 @@ _AROUND = (
 _OF_ALL = re.compile(r"\d[dls]?v(?:[whib]|min|max)\b", re.IGNORECASE)
 _TOO_LONG = "is too long for a QR code"
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z")
-NAMING = "must be a to z, 0 to 9, - and _, up to 40, and begin with a letter"
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".svg"})
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
 _TOOLS = (
     f"templates 4 jinja2 {version('jinja2')} segno {version('segno')}"
     f" zxing-cpp {version('zxing-cpp')} {reader_version()}"
 )
+
+
+# What is told of each text that `fit` has set.
+NoteFit = Callable[[str, Fit], None]
 
 
 @with_fields
@@ -237,14 +242,16 @@ class Template:
 
     def __init__(
         self,
-        folder: Path,
+        files: TemplateFiles,
         engine: Engine,
         limits: Settings,
         draw_svg: DrawSvg | None = None,
+        note_fit: NoteFit | None = None,
     ) -> None:
-        self._folder = folder
-        self.declaration: Declaration = declaration.read(folder, HELPERS | RESERVED)
-        self.model = self.declaration.model(folder.name, engine.families)
+        self._name = files.name
+        self._note_fit = note_fit
+        self.declaration: Declaration = declaration.read(files, HELPERS | RESERVED)
+        self.model = self.declaration.model(files.name, engine.families)
         self._size = self.declaration.pixels
         paper = self.declaration.paper
         self._overhang = 0 if paper is None else paper.overhang
@@ -258,14 +265,20 @@ class Template:
         self._limits = limits
         self._limit_s = limits.render_timeout_s
         self._draw_svg = draw_svg
-        self._files = _pictures(folder)
-        self._source = declaration.text_of(folder, MARKUP)
+        self._files = files.pictures
+        self._source = files.text(MARKUP)
         try:
             self._refuse(_ENVIRONMENT.parse(self._source))
             code = _ENVIRONMENT.compile(self._source, filename=_CODE_NAME)
         except TemplateSyntaxError as error:
             reason = error.message or "syntax error"
             raise self._broken(error.lineno, reason) from error
+        except BrokenTemplate:
+            raise
+        except Exception as error:
+            # What nests too deep for Jinja's parser, or for Python's.
+            reason = f"{type(error).__name__}: {error}"
+            raise self._broken(None, reason) from error
         self._fit = fitter(engine)
         self._barcodes = BarcodePainter(engine)
         # Compiled under a name of its own, by which a traceback tells its lines from
@@ -273,6 +286,10 @@ class Template:
         self._markup = _ENVIRONMENT.template_class.from_code(
             _ENVIRONMENT, code, _ENVIRONMENT.make_globals({})
         )
+
+    def version(self, files: TemplateFiles) -> str:
+        """Return what decides pixels, of a template that is made of these files."""
+        return f"{files.digest()} {_TOOLS} {self._engine.version}"
 
     def size(self, *, bleed: bool = False) -> tuple[int, int]:
         """Width and height in CSS pixels, if wanted with the bleed."""
@@ -462,6 +479,8 @@ class Template:
             found = self._fit(text, *arguments, **given)
             if found.clipped:
                 clipped.append((text, found.clipped))
+            if self._note_fit is not None:
+                self._note_fit(text, found)
             return found
 
         def bar_code(
@@ -524,7 +543,7 @@ class Template:
         return None if place < 0 else self._source.count("\n", 0, place) + 1
 
     def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
-        return broken(self._folder, MARKUP, line, reason)
+        return TemplateFiles(self._name, {}).broken(MARKUP, line, reason)
 
     def _images(
         self, values: Mapping[str, Any], scale: float, size: tuple[int, int]
@@ -570,14 +589,22 @@ def load_template(
     if not NAME.match(folder.name):
         reason = f"the folder's name {NAMING}"
         raise BrokenTemplate(folder.name, folder.name, None, reason)
-    template = Template(folder, engine, limits, draw_svg)
+    files = read_files(folder)
+    return renderer_of(files, Template(files, engine, limits, draw_svg))
+
+
+def renderer_of(files: TemplateFiles, template: Template) -> Renderer:
+    """Return the renderer that a template of these files is.
+
+    Raises BrokenTemplate as `load_template` does.
+    """
     declared = template.declaration
     full, entries = declared.example, declared.parameters
     least = {name: text for name, text in full.items() if entries[name].required}
     for values in (full, least):
-        template.check(declaration.check_values(folder, template.model, values))
+        template.check(declaration.check_values(files, template.model, values))
     renderer = Renderer(
-        name=folder.name,
+        name=files.name,
         title=declared.title,
         parameters=template.model,
         size=declared.pixels,
@@ -585,7 +612,7 @@ def load_template(
         draw=template.draw,
         vector=template.draw_svg,
         preflight=template.preflight,
-        version=f"{_digest(folder)} {_TOOLS} {engine.version}",
+        version=template.version(files),
         example=MappingProxyType(full),
     )
     if declared.bleed is None:
@@ -597,24 +624,6 @@ def load_template(
         vector=partial(template.draw_svg, bleed=True),
     )
     return replace(renderer, bled=bled)
-
-
-def _pictures(folder: Path) -> dict[str, bytes]:
-    """Read the pictures that lie in the folder, for `<img src="logo.png">`."""
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in _PICTURES and path.is_file()
-    }
-
-
-def _digest(folder: Path) -> str:
-    total = hashlib.sha256()
-    # Names and contents, no times: a copy on another machine has the same digest.
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(folder).as_posix()}\0".encode())
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -19,6 +19,7 @@ from app.renderer.engine.fonts import load_fonts
 from app.renderer.engine.text_fitting import direction, fitter
 from app.renderer.errors import BadParameter, BrokenTemplate, LimitExceeded
 from app.renderer.template.template import Template, load_template, load_templates
+from app.renderer.template.template_files import read_files
 
 LIMITS = SimpleNamespace(max_image_pixels=1_000_000, render_timeout_s=10.0)
 GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "own-template.md"
@@ -78,7 +79,7 @@ def picture(format: str = "PNG", size: tuple[int, int] = (8, 8), **kw: object) -
 
 
 def fill(folder: Path, engine: Engine, **values: object) -> Page:
-    template = Template(folder, engine, LIMITS)
+    template = Template(read_files(folder), engine, LIMITS)
     return template.page(template.model(**values), 1)
 
 
@@ -96,7 +97,7 @@ def test_template_becomes_a_renderer(write: Write, engine: Engine) -> None:
 def test_bleed_is_nothing_but_where_it_is_drawn(write: Write, engine: Engine) -> None:
     declared = DECLARATION.replace("[param", 'dpi = 96\nbleed = "10px"\n[param', 1)
     markup = '<b style="position:absolute;left:-{{ bleed }}px">{{ bleed }}</b>'
-    template = Template(write(declared, markup), engine, LIMITS)
+    template = Template(read_files(write(declared, markup)), engine, LIMITS)
     parameters = template.model(words="Hi")
 
     assert ">0</b>" in template.page(parameters, 1).body
@@ -439,7 +440,7 @@ def image_renderer(write: Write, engine: Engine) -> Renderer:
 
 
 def sent(write: Write, engine: Engine, data: bytes, scale: float = 1) -> Image.Image:
-    template = Template(write(), engine, LIMITS)
+    template = Template(read_files(write()), engine, LIMITS)
     page = template.page(template.model(words="x", photo=data), scale)
     return Image.open(io.BytesIO(page.images["photo"]))
 
@@ -792,7 +793,7 @@ def test_a_clipped_text_is_reported_by_its_parameter(
         "{% set a = fit(words | upper, 90, 20, 20, 9, lines=1) %}"
         "{% set b = fit('of the template itself', 30, 9, 8, 8, lines=1) %}"
     )
-    template = Template(write(markup=markup), engine, LIMITS)
+    template = Template(read_files(write(markup=markup)), engine, LIMITS)
     parameters = template.model(words="many words in here")
 
     drawn = template.draw(parameters, 1).facts
@@ -841,7 +842,7 @@ LIST = """\
 def test_markup_of_several_pages_draws_the_one_that_is_asked_for(
     write: Write, engine: Engine
 ) -> None:
-    made = Template(write(PAGES, LIST), engine, LIMITS)
+    made = Template(read_files(write(PAGES, LIST)), engine, LIMITS)
     rows = [{"name": f"Tea {number}"} for number in range(4)]
     given = {"title": "T", "rows": rows, "lang": "de"}
 
@@ -855,7 +856,7 @@ def test_markup_of_several_pages_draws_the_one_that_is_asked_for(
 
 
 def test_more_than_a_hundred_pages_name_the_table(write: Write, engine: Engine) -> None:
-    made = Template(write(PAGES, LIST), engine, LIMITS)
+    made = Template(read_files(write(PAGES, LIST)), engine, LIMITS)
     rows = [{"name": "Tea"} for _ in range(210)]
 
     with pytest.raises(BadParameter, match="rows: takes 106 pages"):

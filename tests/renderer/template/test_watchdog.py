@@ -15,6 +15,7 @@ from app.renderer.engine.engine import Engine
 from app.renderer.engine.fonts import load_fonts
 from app.renderer.errors import BrokenTemplate, RenderTimeout
 from app.renderer.template.template import Template
+from app.renderer.template.template_files import read_files
 from app.renderer.template.watchdog import WATCHDOG, Overrun, Watchdog
 
 LIMITS = SimpleNamespace(max_image_pixels=1_000_000, render_timeout_s=0.2)
@@ -65,7 +66,7 @@ def engine() -> Engine:
 def template(engine: Engine, folder: Path, markup: str) -> Template:
     (folder / "parameters.toml").write_text(DECLARATION)
     (folder / "template.html").write_text(f"<p>a</p>{markup}")
-    return Template(folder, engine, LIMITS)
+    return Template(read_files(folder), engine, LIMITS)
 
 
 @pytest.mark.parametrize(

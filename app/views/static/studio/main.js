@@ -7,6 +7,7 @@ import { html, render, useEffect, useState } from "./ui.js";
 const TABS = [
   { tab: "make", title: "Make one", load: async () => (await import("./make.js")).Make },
   { tab: "many", title: "Make many", load: async () => (await import("./many.js")).Many },
+  { tab: "own", title: "Make your own", load: async () => (await import("./own.js")).Own },
   { tab: "gallery", title: "Gallery", load: async () => (await import("./gallery.js")).Gallery },
 ];
 

@@ -1,0 +1,121 @@
+"""A template that comes as JSON: its files, and how it is to be shown."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.renderer.errors import BadParameter, Fault
+from app.renderer.params import validate
+from app.renderer.probe.base64_stream import NotBase64, NoText, decode_text
+from app.renderer.template.template_files import (
+    DECLARATION,
+    MARKUP,
+    NAME,
+    NAMING,
+    PICTURES,
+    TemplateFiles,
+)
+from app.renderer.template.template_preview import LENGTHS
+
+_TEXTS = (MARKUP, DECLARATION)
+# One name in one folder: no path, no hidden file, nothing that a system reserves.
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_MOST_FILES = 50
+# Bytes of both texts: those of templates have a tenth of it.
+_MOST_TEXT = 256 * 1024
+_FILES = "files"
+
+
+def _folder(name: str) -> str:
+    if not NAME.match(name):
+        raise ValueError(NAMING)
+    return name
+
+
+class TemplateBody(BaseModel):
+    """The files of a template, pictures as base64, and the name of its folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, AfterValidator(_folder)] = "template"
+    files: dict[str, str] = Field(min_length=1, max_length=_MOST_FILES)
+
+
+class PreviewBody(TemplateBody):
+    """A template to be drawn with texts of some lengths, if wanted with its boxes."""
+
+    lengths: list[Literal[LENGTHS]] = Field(  # type: ignore[valid-type]
+        list(LENGTHS), min_length=1, max_length=len(LENGTHS)
+    )
+    outlines: bool = False
+
+
+class PreviewRequest(NamedTuple):
+    """What `PreviewBody` says, in order."""
+
+    files: TemplateFiles
+    lengths: Sequence[str]
+    outlines: bool
+
+
+def read_preview(document: Mapping[str, object]) -> PreviewRequest:
+    """Return what a body asks to be drawn; raise BadParameter naming each field."""
+    body = validate(PreviewBody, document, strict=True)
+    lengths = tuple(dict.fromkeys(body.lengths))
+    return PreviewRequest(_read_files(body), lengths, body.outlines)
+
+
+def read_template(document: Mapping[str, object]) -> TemplateFiles:
+    """Return the template that a body is; raise BadParameter naming each field."""
+    return _read_files(validate(TemplateBody, document, strict=True))
+
+
+def spell_files(files: TemplateFiles) -> dict[str, str]:
+    """Return a template's files as a body has them; raise BrokenTemplate.
+
+    What is no part of a template is left out.
+    """
+    texts = {name: files.text(name) for name in _TEXTS if name in files.files}
+    pictures = {
+        name: base64.b64encode(data).decode() for name, data in files.pictures.items()
+    }
+    return {**texts, **pictures}
+
+
+def _read_files(body: TemplateBody) -> TemplateFiles:
+    files: dict[str, bytes] = {}
+    faults: list[Fault] = []
+    for name, text in body.files.items():
+        try:
+            files[name] = _read_file(name, text)
+        except ValueError as error:
+            faults.append(Fault(f"{_FILES}[{name}]", str(error)))
+    size = sum(len(files.get(name, b"")) for name in _TEXTS)
+    if size > _MOST_TEXT:
+        faults.append(
+            Fault(_FILES, f"have {size:,} bytes of text, over {_MOST_TEXT:,}")
+        )
+    if faults:
+        raise BadParameter(*faults)
+    return TemplateFiles(body.name, files)
+
+
+def _read_file(name: str, text: str) -> bytes:
+    """Return the bytes of a file; raise ValueError for what is none of a template's."""
+    if not _FILE.fullmatch(name):
+        raise ValueError("is no name of a file: use letters, digits, . - and _")
+    if name in _TEXTS:
+        return text.encode("utf-8", "surrogatepass")
+    if PurePath(name).suffix.lower() not in PICTURES:
+        known = ", ".join((*_TEXTS, *sorted(PICTURES)))
+        raise ValueError(f"is no file of a template: those are {known}")
+    try:
+        return decode_text(text)
+    except NoText as error:
+        raise ValueError("is empty") from error
+    except NotBase64 as error:
+        raise ValueError(f"is neither a data URI nor base64: {error}") from error

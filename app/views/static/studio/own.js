@@ -1,0 +1,203 @@
+// Make your own: a template beside its pictures, with texts of several lengths at once.
+
+import { ask, askJson } from "./api.js";
+import { Code } from "./code.js";
+import { html, labelOf, save, Tabs, useDebounced, useEffect, useId, useMemo, useRef, useState } from "./ui.js";
+
+const DEBOUNCE_MS = 300;
+const MOST_TRIES = 5;
+const MARKUP = "template.html";
+const DECLARATION = "parameters.toml";
+const LANGUAGES = { [MARKUP]: "html", [DECLARATION]: "toml" };
+const PICTURES = "Pictures";
+const FIRST = "ticket";
+const SAID = { short: "Short, and no more than required", example: "Typical: the example", longest: "As long as may be",
+  arabic: "Arabic", japanese: "Japanese" };
+const NAME = /^[a-z][a-z0-9_-]{0,39}$/;
+
+export function Own({ place }) {
+  const [templates, setTemplates] = useState([]);
+  const [start, setStart] = useState(null);
+  const [fault, setFault] = useState("");
+  const from = place.name || FIRST;
+  useEffect(() => {
+    const abort = new AbortController();
+    setFault("");
+    const asked = ["templates", `templates/${encodeURIComponent(from)}`];
+    Promise.all(asked.map((path) => askJson(path, { signal: abort.signal }))).then(([list, found]) => {
+      setTemplates(list.templates);
+      setStart(found);
+    }, (error) => {
+      if (error.name !== "AbortError") setFault(error.message);
+    });
+    return () => abort.abort();
+  }, [from]);
+  if (fault) return html`<p class="notice" role="alert">${fault}</p>`;
+  if (start?.name !== from) return html`<p class="notice">Loading…</p>`;
+  return html`<${Editor} key=${`${from} ${place.visit}`} start=${start} templates=${templates} />`;
+}
+
+function Editor({ start, templates }) {
+  const [name, setName] = useState(`my-${start.name}`.slice(0, 40));
+  const [files, setFiles] = useState({ [MARKUP]: "", [DECLARATION]: "", ...start.files });
+  const [outlines, setOutlines] = useState(false);
+  const [tab, setTab] = useState(MARKUP);
+  const [sought, setSought] = useState(0);
+  const isNamed = NAME.test(name);
+  const [seen, problem, waiting] = usePreviews({ name: isNamed ? name : "template", files, outlines });
+  const faults = useMemo(() => faultsOf(problem, seen), [problem, seen]);
+  const first = faults[0];
+  const setFile = (file, text) => setFiles((old) => ({ ...old, [file]: text }));
+  function seek() {
+    setTab(first.file);
+    setSought(sought + 1);
+  }
+  return html`<div class="own">
+    <section class="panel written" aria-label="Template">
+      <${Head} start=${start} templates=${templates} name=${name} isNamed=${isNamed} files=${files} onName=${setName} />
+      <div class="own-tabs"><${Tabs} label="Files" names=${[MARKUP, DECLARATION, PICTURES]} chosen=${tab} onChoose=${setTab} /></div>
+      <div role="tabpanel" aria-label=${tab} class="own-file">
+        ${tab === PICTURES ? html`<${Pictures} files=${files} onFiles=${setFiles} />`
+          : html`<${Code} key=${tab} text=${files[tab]} language=${LANGUAGES[tab]} label=${tab}
+            fault=${faults.find(({ file, line }) => file === tab && line) || null} sought=${sought} onChange=${(text) => setFile(tab, text)} />`}
+      </div>
+      ${first && html`<p class="fault" role="alert">
+        ${LANGUAGES[first.file] && html`<button type="button" class="quiet" onClick=${seek}>
+          ${first.file}${first.line ? `, line ${first.line}` : ""}</button> `}${first.reason}</p>`}
+    </section>
+    <section class="previews" aria-label="Pictures">
+      <div class="previews-head"><h2>${seen ? seen.title : "No picture yet"}</h2>
+        <label class="switch">Outline boxes <input type="checkbox" role="switch" checked=${outlines}
+          onChange=${(event) => setOutlines(event.target.checked)} /></label>
+        <span class="hint" role="status">${waiting ? "Drawing…" : ""}</span></div>
+      <div class=${`lengths${problem ? " failed" : ""}`}>${(seen?.previews || []).map((each) => html`
+        <${Length} key=${each.length} drawn=${each} />`)}</div>
+    </section>
+  </div>`;
+}
+
+function Head({ start, templates, name, isNamed, files, onName }) {
+  const id = useId();
+  const [fault, setFault] = useState("");
+  async function download() {
+    setFault("");
+    try {
+      const body = JSON.stringify({ name, files });
+      const answer = await ask("templates/export", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      save(await answer.blob(), `${name}.zip`);
+    } catch (error) {
+      setFault(error.message);
+    }
+  }
+  return html`<div class="own-head">
+    <div class="field"><label class="label" for=${`${id}-from`}>Start from</label>
+      <select id=${`${id}-from`} value=${start.name} onChange=${(event) => { location.hash = `#/own/${event.target.value}`; }}>
+        ${templates.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></div>
+    <div class=${`field${isNamed ? "" : " faulty"}`}><label class="label" for=${`${id}-name`}>Name</label>
+      <input id=${`${id}-name`} type="text" value=${name} autocomplete="off" spellcheck="false"
+        aria-invalid=${isNamed ? undefined : "true"} aria-describedby=${isNamed ? undefined : `${id}-fault`}
+        onInput=${(event) => onName(event.target.value)} />
+      ${!isNamed && html`<p class="fault" id=${`${id}-fault`}>a to z, digits, - and _, up to 40</p>`}</div>
+    <button type="button" class="primary" disabled=${!isNamed} onClick=${download}>Download ZIP</button>
+  </div>
+  ${fault && html`<p class="fault" role="alert">${fault}</p>`}`;
+}
+
+// The pictures of the folder, which the markup names in `src`.
+function Pictures({ files, onFiles }) {
+  const id = useId();
+  const names = Object.keys(files).filter((name) => !LANGUAGES[name]);
+  async function add(event) {
+    const added = {};
+    for (const file of event.target.files) added[file.name] = await base64Of(file);
+    event.target.value = "";
+    onFiles((old) => ({ ...old, ...added }));
+  }
+  function remove(name) {
+    onFiles(({ [name]: _, ...rest }) => rest);
+  }
+  return html`<div class="pictures">
+    <ul>${names.map((name) => html`<li key=${name}><img src=${`data:${typeOf(name)};base64,${files[name]}`} alt="" />
+      <code>${`<img src="${name}">`}</code>
+      <button type="button" class="quiet" onClick=${() => remove(name)}>Remove<span class="unseen"> ${name}</span></button></li>`)}</ul>
+    ${names.length === 0 && html`<p class="hint">No picture lies beside the template.</p>`}
+    <div class="drop small"><input id=${id} type="file" class="file" multiple accept=".png,.jpg,.jpeg,.webp,.gif,.svg" onChange=${add} />
+      <label for=${id} class="drop-said">Pictures of the template: <u>choose some</u></label></div>
+  </div>`;
+}
+
+function typeOf(name) {
+  const ending = name.split(".").pop().toLowerCase();
+  return `image/${{ svg: "svg+xml", jpg: "jpeg" }[ending] || ending}`;
+}
+
+async function base64Of(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+}
+
+function Length({ drawn }) {
+  const { length, problem, fits } = drawn;
+  return html`<figure data-length=${length}>
+    <figcaption><b>${SAID[length]}</b>${factsOf(drawn).map((said) => html`<span key=${said} class="hint">${said}</span>`)}</figcaption>
+    ${problem ? html`<p class="fault">${reasonOf(problem)}</p>`
+      : html`<img src=${`data:${drawn.media_type};base64,${drawn.data}`} width=${drawn.width} height=${drawn.height}
+        alt=${`The template with texts: ${SAID[length]}`} />`}
+    ${fits.length > 0 && html`<details><summary>What <code>fit</code> found</summary>
+      <table><thead><tr><th scope="col">Text</th><th scope="col">Size</th><th scope="col">Lines</th></tr></thead>
+        <tbody>${fits.map((fit, at) => html`<tr key=${at} class=${fit.clipped ? "wrong" : undefined}><td>${fit.text}</td>
+          <td>${fit.size} px${fit.clipped && `, ${fit.clipped}`}</td><td>${fit.lines}</td></tr>`)}</tbody></table></details>`}
+  </figure>`;
+}
+
+function factsOf({ facts }) {
+  if (!facts) return [];
+  const clipped = Object.entries(facts.text_clipped || {}).map(([name, how]) => `${labelOf(name)} is ${how}`);
+  const missing = facts.missing_glyphs ? [`No font here has: ${facts.missing_glyphs}`] : [];
+  return [...clipped, ...missing, ...(facts.warnings || [])];
+}
+
+// The server names the folder, too, and repeats the place in its words.
+function reasonOf(problem) {
+  return problem.file ? problem.detail.replace(/^.*? is broken: [^:]*: /, "") : problem.detail || problem.title;
+}
+
+function faultsOf(problem, seen) {
+  const found = problem ? [problem.problem || {}] : (seen?.previews || []).map((each) => each.problem).filter(Boolean);
+  const told = found.map((each) => ({ file: each.file?.split("/").pop(), line: each.line, reason: reasonOf(each) }));
+  return problem && !problem.problem.file ? [{ reason: problem.message }] : told;
+}
+
+// Returns the last pictures, what is wrong with the present template, and whether it is drawn.
+function usePreviews(template) {
+  const body = JSON.stringify(template);
+  const asked = useDebounced(body, DEBOUNCE_MS);
+  const [seen, setSeen] = useState(null);
+  const [problem, setProblem] = useState(null);
+  const [waiting, setWaiting] = useState(true);
+  const [again, setAgain] = useState(0);
+  const tries = useRef(0);
+  useEffect(() => {
+    const abort = new AbortController();
+    let timer = 0;
+    setWaiting(true);
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: asked, signal: abort.signal };
+    askJson("templates/preview", options).then((found) => {
+      tries.current = 0;
+      setSeen(found);
+      setProblem(null);
+      setWaiting(false);
+    }, (error) => {
+      if (error.name === "AbortError" || abort.signal.aborted) return;
+      setProblem(error);
+      setWaiting(false);
+      if (![0, 429, 503].includes(error.status) || tries.current === MOST_TRIES) return;
+      tries.current += 1;
+      timer = setTimeout(() => setAgain((old) => old + 1), 1000 * Math.max(1, error.retryAfter));
+    });
+    return () => { abort.abort(); clearTimeout(timer); };
+  }, [asked, again]);
+  return [seen, problem, waiting || asked !== body];
+}
