@@ -736,7 +736,9 @@ def test_lines_are_capped(engine: Engine) -> None:
 
 def test_example_of_the_guide_works(tmp_path: Path, engine: Engine) -> None:
     blocks = dict(
-        re.findall(r"^```(toml|html)\n(.*?)^```", GUIDE.read_text(), re.M | re.S)
+        re.findall(
+            r"^```(toml|html)(?:\+jinja)?\n(.*?)^```", GUIDE.read_text(), re.M | re.S
+        )
     )
     folder = tmp_path / "ticket"
     folder.mkdir()
