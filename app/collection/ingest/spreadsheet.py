@@ -51,6 +51,7 @@ _MOST_PACKED = 150
 _TRUE = ("1", "true")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ$"
 _ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+_HALF = re.compile("[\ud800-\udfff]")
 _SAVE_AGAIN = "save the file again in a spreadsheet program"
 _OOO_ERROR = re.compile(r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!)|Err:[0-9]+")
 _DAYS_TO_1904 = 1462
@@ -242,7 +243,7 @@ class _Strings:
         size = 0
         for event, name, element in _events(source, "si"):
             if event == "end" and name == "si":
-                data = _text(element).encode()
+                data = _text(element).encode("utf-8", "surrogatepass")
                 self._file.write(data)
                 size += len(data)
                 self._ends.append(size)
@@ -252,7 +253,8 @@ class _Strings:
         if not 0 <= index < len(self._ends) - 1:
             raise IndexError(index)
         start, stop = self._ends[index], self._ends[index + 1]
-        return os.pread(self._file.fileno(), stop - start, start).decode()
+        data = os.pread(self._file.fileno(), stop - start, start)
+        return data.decode("utf-8", "surrogatepass")
 
     def close(self) -> None:
         self._file.close()
@@ -274,8 +276,8 @@ def _unescaped(text: str) -> str:
     if "_x" not in text:
         return text
     text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    # Escapes are of UTF-16: two may be one character, and half of one is none.
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # Escapes are of UTF-16: two may be one character; half of one stays half.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 class _Workbook(NamedTuple):
@@ -415,6 +417,9 @@ class _SheetCells:
                 raise Unreadable(line, "has a cell beyond the last column")
             try:
                 shown = self._show(line, cell)
+                if half := _HALF.search(shown):
+                    spelt = f"_x{ord(half[0]):04X}_"
+                    raise _BadCell(f"holds half of a character, {spelt}: write it anew")
             except _BadCell as error:
                 shown, faults[place] = "", str(error)
             if shown:
