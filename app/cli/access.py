@@ -46,6 +46,7 @@ def add(commands: "Commands[CommandParser]") -> None:
         "(draw:*,read)",
     )
     new.add_argument("--days", type=int, help="days after which it expires (never)")
+    new.add_argument("--json", action="store_true", help="the same for programs")
     new.set_defaults(run=_new)
     about = "print a secret for MIMEO_URL_KEYS and the like"
     secret = add_command(kinds, "secret", about, _KEYS[1:2])
@@ -82,6 +83,9 @@ def _new(options: argparse.Namespace) -> int:
         read_keys(None, text)
     except BadKeys as error:
         raise Misuse(f"--scopes: {error}") from error
+    if options.json:
+        print(json.dumps({"id": id, "key": token, "toml": text}, indent=2))
+        return ExitStatus.DONE
     print(f"# The key, shown this once: {token}")
     print("# For the file that MIMEO_KEYS_FILE names:")
     print(text)

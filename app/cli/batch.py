@@ -3,6 +3,7 @@
 What an earlier run drew is in the store; what came from a server is in a part file.
 """
 
+import json
 import logging
 import os
 import sys
@@ -29,7 +30,7 @@ from app.cli.download import check_target, fetch_archive
 from app.cli.exit_status import ExitStatus
 from app.cli.options import Misuse, read_files, read_key, split_options
 from app.cli.partial_file import DamagedArchive
-from app.cli.progress import Progress, say
+from app.cli.progress import Progress, busy, say
 from app.collection.collection import Collection
 from app.collection.errors import BadRows, RowFault
 from app.collection.export.exports import FORMS, Export, Form, read_options
@@ -75,6 +76,7 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
   --key-file FILE       with --url: a file with a key for the server
   --async               with --url, without -o: submit a job, print its URL and end;
                         `mimeo jobs wait URL -o FILE.zip` brings the ZIP
+  --json                print what was made, found or submitted, for programs
   --webhook URL         with --async: where the server tells that the job has ended
   --NAME VALUE          a parameter that all rows share, or one of --format --scale
                         --quality --compression --background; also --NAME=VALUE
@@ -111,8 +113,8 @@ _QUERY = {
 # What options of print sheets begin with.
 _SHEET = "sheet_"
 # Options of the command's own, and those that have no value.
-OPTIONS = (*_QUERY, "output", "type", "url", "key_file", "async", "dry_run")
-FLAGS = ("--async", "--dry-run")
+OPTIONS = (*_QUERY, "output", "type", "url", "key_file", "async", "dry_run", "json")
+FLAGS = ("--async", "--dry-run", "--json")
 _DRAWN_DRY = 3
 
 
@@ -131,6 +133,7 @@ class BatchOptions:
     pairs: tuple[tuple[str, str], ...]
     dry_run: bool = False
     is_job: bool = False
+    as_json: bool = False
     key: str | None = None
     delivery: Mapping[str, str] = field(default_factory=dict)
 
@@ -169,7 +172,10 @@ def run(arguments: Sequence[str]) -> int:
                     _fetch(options, options.url, stream, progress)
         except BadParameter as error:
             raise Misuse(_spell(error, options.media_type)) from error
-        progress.sum_up(options.target)
+        if options.as_json:
+            print(json.dumps(progress.document(options.target), indent=2))
+        else:
+            progress.sum_up(options.target)
         return ExitStatus.FAILED if progress.failed else ExitStatus.DONE
     except BrokenPipeError:
         raise
@@ -245,7 +251,7 @@ def _read_options(arguments: Sequence[str]) -> BatchOptions:
     pairs += [*bound, *shared]
     target = own.get("output", "")
     url = own.get("url")
-    flags = "dry_run" in own, "async" in own
+    flags = "dry_run" in own, "async" in own, "json" in own
     options = BatchOptions(
         source, media_type, target, url, tuple(pairs), *flags, key, delivery
     )
@@ -277,6 +283,8 @@ def _check_target(own: Mapping[str, str]) -> None:
             said = "`mimeo jobs wait URL -o FILE.zip` brings what a job made"
             raise Misuse(f"-o {own['output']}: {said}")
     elif "output" in own:
+        if "json" in own and own["output"] == "-":
+            raise Misuse("-o -: and --json would both go to standard output")
         check_target(own["output"])
     elif "dry_run" not in own:
         raise Misuse("-o FILE: give one file for the ZIP, or - for standard output")
@@ -342,7 +350,8 @@ def _submit(options: BatchOptions, url: str, stream: IO[bytes]) -> int:
         job, assumed = server.submit(stream, options.media_type, query)
         if assumed:
             say(assumed)
-        print(server.url(job.path))
+        about = json.dumps(job.document, indent=2) if options.as_json else ""
+        print(about or server.url(job.path))
     return ExitStatus.DONE
 
 
@@ -354,23 +363,29 @@ def _look(options: BatchOptions, stream: IO[bytes]) -> int:
             found = server.preview(stream, options.media_type, query)
     else:
         found = _previewed(options, stream)
+    if options.as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        _say_found(found)
+    if found["faults"]:
+        return ExitStatus.MISUSE
+    failed = any("error" in row for row in found["rows"])
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
+
+
+def _say_found(found: Mapping[str, Any]) -> None:
     for warning in found["warnings"]:
         say(warning)
     for fault in found["faults"]:
         say(str(RowFault(**fault)))
     if found["more"]:
         say(f"and {found['more']:,} more")
-    failed = False
     for row in found["rows"]:
         line = "" if row["line"] is None else f", line {row['line']:,}"
         said = row.get("error") or _facts(row.get("facts", {})) or "as it should be"
-        failed = failed or "error" in row
         say(f"row {row['row']:,}{line}, the {row['why']}: {said}")
     valid = f"{found['count']:,} of the rows are valid"
     say(f"{valid}; nothing is written in a dry run")
-    if found["faults"]:
-        return ExitStatus.MISUSE
-    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
@@ -395,8 +410,11 @@ def _previewed(options: BatchOptions, stream: IO[bytes]) -> dict[str, Any]:
             stack.pop_all()
         return draft
 
-    with closing(Pipeline(settings, open_media(settings))) as pipeline:
-        return preview.report(read, lambda request: pipeline.produce(request).media)
+    with (
+        closing(Pipeline(settings, open_media(settings))) as pipeline,
+        busy(f"{options.source} is read, and its worst rows are drawn"),
+    ):
+        return preview.report(read, lambda made: pipeline.produce(made).media)
 
 
 def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
@@ -416,7 +434,8 @@ def _draw(options: BatchOptions, stream: IO[bytes], progress: Progress) -> None:
     WATCHDOG.rest()
     processes.fork_early(catalogue, isolation, native=True)
     pairs = options.pairs
-    draft = read_upload(stream, options.media_type, pairs, catalogue, settings)
+    with busy(f"{options.source} is read"):
+        draft = read_upload(stream, options.media_type, pairs, catalogue, settings)
     for warning in draft.warnings:
         say(warning)
     with ExitStack() as stack:

@@ -9,9 +9,10 @@ from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import requests
 from requests import PreparedRequest, RequestException, Response
+from urllib3.exceptions import NameResolutionError
 
 from app.cli.partial_file import PartialFile
-from app.cli.progress import say
+from app.cli.progress import busy, say
 from app.collection.errors import BadRows, RowFault
 from app.renderer.errors import BadParameter, Fault
 
@@ -29,6 +30,12 @@ _LONGEST_RETRY_S = 300
 # time between two questions: it may answer at once.
 _WAIT_S = 20
 _LEAST_PAUSE_S = 1.0
+# SOCKS is a scheme that `requests` does not know by itself.
+_OF_PROXIES = (
+    requests.exceptions.ProxyError,
+    requests.exceptions.InvalidProxyURL,
+    requests.exceptions.InvalidSchema,
+)
 # A proxy answers these while the server behind it starts anew.
 _PASSING = (502, 503, 504)
 
@@ -323,16 +330,20 @@ class RemoteServer:
         media_type: str = "",
     ) -> Response:
         """Return an answer of success, whose body has come."""
+        waiting = busy(f"{self._host} is asked")
         try:
-            with self._session.request(
-                method,
-                self._base + path,
-                headers={"Content-Type": media_type} if media_type else {},
-                data=body,
-                timeout=_UPLOAD_TIMEOUT_S if body else _TIMEOUT_S,
-                # A redirected POST would become a GET without a body.
-                allow_redirects=False,
-            ) as response:
+            with (
+                waiting,
+                self._session.request(
+                    method,
+                    self._base + path,
+                    headers={"Content-Type": media_type} if media_type else {},
+                    data=body,
+                    timeout=_UPLOAD_TIMEOUT_S if body else _TIMEOUT_S,
+                    # A redirected POST would become a GET without a body.
+                    allow_redirects=False,
+                ) as response,
+            ):
                 if response.status_code not in (200, 201, 202, 204):
                     raise self._refusal(response)
                 return response
@@ -424,4 +435,10 @@ def _reason_of(error: Exception) -> str:
         return "Its certificate cannot be trusted."
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return "The connection broke off."
+    if isinstance(error, _OF_PROXIES):
+        said = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"
+        return f"The proxy of {said}; NO_PROXY names hosts without one."
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(reason, NameResolutionError):
+        return "There is no host of that name."
     return "There is no connection to the server."

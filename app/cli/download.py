@@ -14,9 +14,15 @@ from app.cli.progress import Progress, say
 
 def check_target(target: str) -> None:
     """Refuse before the work what would fail after it; `-` is standard output."""
-    if target != "-" and Path(target).is_dir():
+    path = Path(target)
+    if target == "-":
+        return
+    if path.is_dir():
         raise Misuse(f"-o {target}: is a folder")
-    if target != "-" and not Path(target).parent.is_dir():
+    # What is made would take the place of a device, such as /dev/null.
+    if path.exists() and not path.is_file():
+        raise Misuse(f"-o {target}: is no file; - is standard output")
+    if not path.parent.is_dir():
         raise Misuse(f"-o {target}: there is no such folder")
 
 

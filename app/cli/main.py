@@ -1,6 +1,7 @@
 """The `mimeo` command: serve, preview, render, batch, jobs, doctor, new, ..."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -76,6 +77,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     It is one of ExitStatus; a usage error raises SystemExit with it.
     """
+    # A terminal that cannot show a name is told of it, rather than of a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            # Or what cannot be written would show when nobody looks any more.
+            sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"standard output: {error.strerror or error}")
+        # The interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -89,9 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a pipe left; the interpreter must not flush into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _complain(f"{error.filename}: {error.strerror}")
         return ExitStatus.FAILED
     return status
 
@@ -188,7 +209,11 @@ def _add_lists(commands: "Commands[CommandParser]") -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    if options.release and (options.json or options.url is not None):
+        raise Misuse("--release: is of this machine, a line a fault: give it alone")
     if options.url is None:
+        if options.key_file is not None:
+            raise Misuse("--key-file: is for a running server; give its URL")
         if options.release:
             return doctor.release(os.environ)
         found = doctor.findings(os.environ)
@@ -278,7 +303,7 @@ def _fonts(options: argparse.Namespace) -> int:
     families = load_engine(settings.fonts, settings.system_fonts).describe()
     if options.json:
         rows = [{**asdict(family), "specimen": family.specimen} for family in families]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(rows, indent=2))
     else:
         print("\n".join(map(_line, families)))
         print(f"{emoji.ARTWORK['name']}: {emoji.ARTWORK['attribution']}")
@@ -288,7 +313,7 @@ def _fonts(options: argparse.Namespace) -> int:
 def _openapi(options: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     catalogue = open_catalogue(settings, os.environ)
-    print(json.dumps(build(catalogue, settings), indent=2, ensure_ascii=False))
+    print(json.dumps(build(catalogue, settings), indent=2))
     for error in catalogue.broken().values():
         _complain(str(error))
     return ExitStatus.DONE

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from app.renderer.errors import BadParameter
 
 # What reads a parameter's JSON Schema by the parameter's name.
 SchemaOf = Callable[[str], Mapping[str, Any]]
+
+
+# Of a file that is a parameter's value, and characters of one that holds a key.
+_MOST_BYTES, _MOST_KEY = 256 << 20, 4096
 
 
 class Misuse(Exception):
@@ -49,9 +54,14 @@ def read_files(
             yield name, file
             continue
         try:
-            data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+            with (
+                nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as at
+            ):
+                data = at.read(_MOST_BYTES + 1)
         except OSError as error:
             raise Misuse(f"--{name}: {file}: {error.strerror}") from error
+        if len(data) > _MOST_BYTES:
+            raise Misuse(f"--{name}: {file}: is over {_MOST_BYTES >> 20} MiB")
         parameter = name[:-1]
         text = not holds_bytes(schema_of(parameter))
         try:
@@ -65,9 +75,15 @@ def read_key(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeError) as error:
-        raise Misuse(f"--key-file: cannot be read: {error}") from error
+        with Path(file).open() as opened:
+            text = opened.read(_MOST_KEY + 1)
+    except OSError as error:
+        raise Misuse(f"--key-file {file}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise Misuse(f"--key-file {file}: is no text") from error
+    if not text.strip() or len(text) > _MOST_KEY or not text.isascii():
+        raise Misuse(f"--key-file {file}: holds no key: make one by `mimeo key new`")
+    return text.strip()
 
 
 def holds_bytes(schema: Mapping[str, Any]) -> bool:

@@ -4,8 +4,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event, Thread
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -27,6 +28,36 @@ def say(text: str) -> None:
     tqdm.write(f"mimeo: {text}", file=sys.stderr)
 
 
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Show on a terminal what goes on in the body, once that takes over a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    ended = Event()
+
+    def show() -> None:
+        if ended.wait(1.0):
+            return
+        with tqdm(
+            desc=f"mimeo: {text}",
+            bar_format="{desc}, {elapsed}",
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        ) as bar:
+            while not ended.wait(1.0):
+                bar.refresh()
+
+    thread = Thread(target=show, name="mimeo-busy", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class Progress:
     """Counts images and bytes.
 
@@ -41,7 +72,7 @@ class Progress:
         self.done = 0
         self.failed = 0
         self.notices = Notices()
-        self._named: list[str] = []
+        self._named: list[tuple[int, str, str]] = []
         self._started = time.monotonic()
         self._bar: tqdm[NoReturn] | None = None
 
@@ -76,7 +107,7 @@ class Progress:
         """Take note of an image that there is none of."""
         self.failed += 1
         if len(self._named) < _MOST_NAMED:
-            self._named.append(f"row {index:,}: {name}: {reason}")
+            self._named.append((index, name, reason))
 
     def sum_up(self, target: str) -> None:
         """Write what was done, and the first of what failed."""
@@ -87,12 +118,28 @@ class Progress:
         parts += [f"{self.failed:,} failed"] if self.failed else []
         parts.append(f"{self.size:,} bytes, {seconds:.1f} s, {rate:.0f} images/s")
         say(f"{target}: {', '.join(parts)}")
-        for line in self._named:
-            say(line)
+        for index, name, reason in self._named:
+            say(f"row {index:,}: {name}: {reason}")
         if self.failed > len(self._named):
             say(f"and {self.failed - len(self._named):,} more; see manifest.json")
         for line in _spell(self.notices):
             say(line)
+
+    def document(self, target: str) -> dict[str, Any]:
+        """Return for programs what was done; `errors` are the first of what failed."""
+        return {
+            "file": target,
+            "images": self.count - self.failed,
+            "found": self.found,
+            "failed": self.failed,
+            "bytes": self.size,
+            "seconds": round(time.monotonic() - self._started, 3),
+            "notices": self.notices.document(),
+            "errors": [
+                {"row": index, "name": name, "reason": reason}
+                for index, name, reason in self._named
+            ],
+        }
 
 
 def _spell(notices: Notices) -> Iterator[str]:

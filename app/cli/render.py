@@ -1,5 +1,6 @@
 """`mimeo render`: one image, drawn here and written to a file."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,10 @@ from app.cli.options import (
     split_options,
     variants,
 )
-from app.cli.progress import CLIPPED, say
+from app.cli.progress import CLIPPED, busy, say
 from app.config import Settings, allocator
 from app.image_request import ImageRequest, from_strings
+from app.media import Media, document
 from app.pipeline.image_origins import open_images
 from app.pipeline.pipeline import Pipeline
 from app.renderer.base import Renderer
@@ -33,6 +35,7 @@ mimeo render RENDERER -o FILE [--NAME VALUE ...]
   --NAME VALUE        a parameter, or one of --format --scale --quality
                       --compression --background; also --NAME=VALUE
   --NAME@ FILE        a parameter read from a file; `-` is standard input
+  --json              print what was made, for programs
 
 The format is that of FILE's ending, unless --format names it.
 `mimeo renderers` lists the renderers, `mimeo render RENDERER --help` its parameters.
@@ -41,6 +44,9 @@ examples:
   mimeo render card --title 'Hello' -o card.png
   mimeo render qr --data https://example.com --size 400 -o qr.svg
   mimeo render html --html@ page.html --width 800 --height 400 -o - > page.png"""
+
+# As `split_options` yields the option.
+_JSON = ("json", "")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -61,17 +67,26 @@ def run(arguments: Sequence[str]) -> int:
         print("\n".join(paragraph(renderer)))
         return ExitStatus.DONE
     schemas = schema_of(renderer)["properties"]
-    pairs = list(
-        read_files(split_options(arguments[1:]), lambda name: schemas.get(name, {}))
-    )
+    given = list(split_options(arguments[1:], ("--json",)))
+    as_json = _JSON in given
+    pairs = list(read_files(given, lambda name: schemas.get(name, {})))
     targets = [value for name, value in pairs if name == "output"]
     if len(targets) != 1:
         raise Misuse("-o FILE: give one file for the image, or - for standard output")
-    rest = [pair for pair in pairs if pair[0] != "output"]
+    if as_json and targets == ["-"]:
+        raise Misuse("-o -: and --json would both go to standard output")
+    rest = [pair for pair in pairs if pair[0] != "output" and pair != _JSON]
     named = any(name == "format" for name, _ in rest)
     ending = None if named else _format_of(targets[0])
     request = from_strings(renderer, rest, ending, settings)
-    _write(targets[0], _produce(request, settings, isolation))
+    media = _produce(request, settings, isolation)
+    _write(targets[0], media.in_memory)
+    if as_json:
+        about = document(media, {"file": targets[0], "bytes": len(media.data)})
+        del about["data"]
+        print(json.dumps(about, indent=2))
+    else:
+        _tell(media)
     return ExitStatus.DONE
 
 
@@ -86,20 +101,24 @@ def _format_of(file: str) -> str:
     return EXTENSIONS[ending]
 
 
-def _produce(request: ImageRequest, settings: Settings, isolation: Sandbox) -> bytes:
+def _produce(request: ImageRequest, settings: Settings, isolation: Sandbox) -> Media:
     allocator.tune()
-    with closing(Pipeline(settings, NoStore(), isolation=isolation)) as pipeline:
-        media = pipeline.produce(request).media
+    with (
+        closing(Pipeline(settings, NoStore(), isolation=isolation)) as pipeline,
+        busy(f"{request.renderer.name} is drawn"),
+    ):
+        return pipeline.produce(request).media
+
+
+def _tell(media: Media) -> None:
+    """Say what of the texts is not as it was meant to be."""
     for warning in media.facts.get("warnings", ()):
         say(warning)
-    for part in media.facts.get("ignored", ()):
-        say(f"not drawn: {part}")
     missing = media.facts.get("missing_glyphs")
     if missing:
         say(f"no loaded font has {' '.join(missing)}; see MIMEO_FONTS")
     for name, how in media.facts.get("text_clipped", {}).items():
         say(f"--{name}: {CLIPPED[how]}")
-    return media.in_memory
 
 
 def _write(file: str, data: bytes) -> None:

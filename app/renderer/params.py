@@ -42,6 +42,7 @@ _REASONS = {
         ("int_type", "int_parsing", "int_from_float"), "must be a whole number"
     ),
     "int_parsing_size": "has too many digits",
+    "string_unicode": "holds bytes that are no UTF-8 text",
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     **dict.fromkeys(("string_type", "bytes_type"), "must be a text"),

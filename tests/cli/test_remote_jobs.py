@@ -595,7 +595,7 @@ def test_nobody_there_is_said_in_a_line(folder, capsys):
         (("wait", ID, "-o", "."), "-o .: is a folder"),
         (("wait", ID, "-o", "no/a.zip"), "there is no such folder"),
         (("wait", ID, "-o", "-", "--json"), "both go to standard output"),
-        (("show", ID, "--key-file", "none"), "--key-file: cannot be read"),
+        (("show", ID, "--key-file", "none"), "--key-file none: No such file"),
         (("purge",), "name jobs, or which are meant"),
         (("purge", ID, "--ended"), "name jobs, or which are meant"),
         (("purge", "--older-than", "2 weeks"), "--older-than 2 weeks: is no time"),
