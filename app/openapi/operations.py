@@ -185,7 +185,7 @@ def _parameters() -> dict[str, Schema]:
         "problem": _path("slug", titled(TEXT, "The type's name."), "busy"),
         "fingerprint": _path("fingerprint", titled(SHA256, "The image's."), _NO_ID),
         "media-format": _path("format", TEXT, "png"),
-        "page-file": _path("file", titled(TEXT, "A file of the page."), "page.css"),
+        "page-file": _path("file", titled(TEXT, "A file of the page."), "studio.css"),
         "docs-file": _path("page", titled(TEXT, "A page."), "how-to/studio.html"),
         "reference-file": _path("file", titled(TEXT, "A file of it."), "start.js"),
         "rows.renderer": query(
