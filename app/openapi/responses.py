@@ -137,7 +137,10 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
             "Prompt": (*_PICTURE, *_BODY, NotAcceptable, *_LATER),
             "Keep": _SUBMISSION,
             "KeepAndSend": (*_SUBMISSION, *_EXPORT, RecordedFailure, _NOT_FOUND),
-            "Read": (*_KEPT, StoreError, PreconditionFailed, CollectionsNotKept),
+            "Read": (
+                *(*_KEPT, StoreError, PreconditionFailed, CollectionsNotKept),
+                BadParameter,
+            ),
             "ReadImages": (
                 *(*_KEPT, *_PICTURE, *_EXPORT, NoSuchIndex, CollectionsNotKept),
                 _NOT_FOUND,
@@ -146,9 +149,9 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
             "RetryJob": (
                 *(*_JOB, JobOpen, NothingToRetry, JobsFull, QuotaExceeded, Busy),
                 *(RateExceeded, LimitExceeded, UnknownRenderer, BrokenTemplate),
-                *(ExpiredCollection, DamagedCollection),
+                *(ExpiredCollection, DamagedCollection, BadParameter),
             ),
-            "PurgeJob": (*_JOB, JobOpen, JobNeeded),
+            "PurgeJob": (*_JOB, JobOpen, JobNeeded, BadParameter),
             "ReadJob": (
                 *(
                     *_JOB,

@@ -35,6 +35,14 @@ def test_a_route_of_jobs_names_what_it_does_not_know(
     assert client.get(place).get_json()["state"] == "queued"
 
 
+def test_the_document_says_that_a_query_may_be_refused(open_app: Open) -> None:
+    paths = open_app().test_client().get("/openapi.json").get_json()["paths"]
+    told = [paths[f"/jobs/{{key}}{path}"][method.lower()] for method, path in ROUTES]
+    told += [paths["/collections/{key}"][method] for method in ("get", "delete")]
+
+    assert all("422" in operation["responses"] for operation in told)
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_collection_names_what_it_does_not_know(open_app: Open, method: str) -> None:
     client = open_app().test_client()
