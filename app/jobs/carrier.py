@@ -130,6 +130,8 @@ class Carrier:
             quiet=True,
             without_gossip=True,
             without_mingle=True,
+            # Nobody listens to them, and an idle worker would do little else.
+            without_heartbeat=True,
         )
         worker.start()
 

@@ -314,7 +314,8 @@ class _Rows:
         self._ledger = ledger
         self._job = job
         self._stopping = stopping
-        self._looked_s = 0.0
+        # Whoever chose the chunk has looked.
+        self._looked_s = time.monotonic()
 
     def ahead(self, rows: Sequence[int]) -> Generator[Outcome]:
         """Yield what becomes of the rows; once more of what may not fail again."""

@@ -160,6 +160,8 @@ class JobLedger:
         self._drawing: set[str] = set()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._ends: OrderedDict[str, JobEnd] = OrderedDict()
+        # What is there of jobs, and stays for as long as they do.
+        self._seen: OrderedDict[str, float] = OrderedDict()
         self._segments: OrderedDict[tuple[str, float], dict[int, Segment]] = (
             OrderedDict()
         )
@@ -418,8 +420,22 @@ class JobLedger:
 
     def rows(self, job: Job) -> Read | None:
         """Return what reads the rows; None where they are not there yet."""
-        key = f"{job.id}/rows"
-        return self._read(job, key) if self._store.has(key) else None
+        has = self._has_for_good(job, "rows")
+        return self._read(job, f"{job.id}/rows") if has else None
+
+    def _has_for_good(self, job: Job, name: str) -> bool:
+        """Tell whether there is an entry that goes only with its job.
+
+        Each chunk asks, and of a bucket each answer would be a request.
+        """
+        key = f"{job.id}/{name}"
+        # An id may come again after its time.
+        if self._seen.get(key) == job.created:
+            return True
+        if not self._store.has(key):
+            return False
+        _remember(self._guard, self._seen, key, job.created)
+        return True
 
     def lines(self, job: Job) -> Read:
         """Return what reads the lines of a batch."""
@@ -552,13 +568,16 @@ class JobLedger:
     def _begin(self, job: Job, chunk: int, folder: str) -> ChunkAttempt | None:
         if self._store.has(f"{job.id}/chunks/{chunk}"):
             return None
-        # Whoever has the lock knows that those who had it before are dead.
-        begun, unclean = self._attempts(folder)
-        key = f"{folder}/{begun}"
-        if not self._store.create(key, orjson.dumps(time.time())):
-            return None
+        now = orjson.dumps(time.time())
+        key, unclean = f"{folder}/0", 0
+        if not self._store.create(key, now):
+            # Whoever has the lock knows that those who had it before are dead.
+            begun, left = self._attempts(folder)
+            key, unclean = f"{folder}/{begun}", len(left)
+            if not self._store.create(key, now):
+                return None
         self._start(job)
-        return ChunkAttempt(key, len(unclean))
+        return ChunkAttempt(key, unclean)
 
     def _attempts(self, folder: str) -> tuple[int, list[int]]:
         """Return how many there were, and the numbers of those that never ended."""
@@ -567,9 +586,8 @@ class JobLedger:
         return len(begun), [k for k in begun if f"{k}.clean" not in names]
 
     def _start(self, job: Job) -> None:
-        key = f"{job.id}/started"
-        if not self._store.has(key):
-            self._store.create(key, orjson.dumps(time.time()))
+        if not self._has_for_good(job, "started"):
+            self._store.create(f"{job.id}/started", orjson.dumps(time.time()))
 
     def leave(self, attempt: ChunkAttempt) -> None:
         """Note that a chunk was left on purpose: another may begin with it at once."""

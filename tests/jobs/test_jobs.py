@@ -3,11 +3,13 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.access.keys import digest_of, new_key
+from app.jobs.errors import UnknownJob
 from tests.jobs.apps import ASYNC, FAR, Open, close, ended, hold, rows
 from tests.waiting import wait_until
 
@@ -451,3 +453,22 @@ def test_a_job_that_fails_again_and_again_keeps_no_other_waiting(
 
     assert ended(client, good)["state"] == "succeeded"
     assert client.get(bad).get_json()["state"] == "queued"
+
+
+def test_rows_of_before_are_not_taken_for_those_of_a_job_with_its_id(
+    open_app: Open,
+) -> None:
+    app = open_app()
+    hold(app)
+    client = app.test_client()
+    ledger = app.extensions["mimeo.jobs"]._ledger
+    id = client.post("/jobs", json=rows(5)).headers["Location"].rpartition("/")[2]
+    job = ledger.job(id)
+    assert ledger.rows(job) is not None
+
+    ledger.delete(id)
+
+    assert ledger.rows(replace(job, created=job.created + 1)) is None
+    assert ledger.rows(job) is not None  # Known, and gone: whoever reads is told.
+    with pytest.raises(UnknownJob):
+        ledger.rows(job)(0, 1)
