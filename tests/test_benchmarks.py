@@ -49,6 +49,7 @@ MODULES = (
         "card",
         "chart",
         "cluster",
+        "fidelity",
         "guard",
         "http",
         "pictures",

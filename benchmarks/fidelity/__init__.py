@@ -1,0 +1,1 @@
+"""How near `html` comes to Chromium, on a gallery of pages and feature by feature."""
