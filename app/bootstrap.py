@@ -55,13 +55,24 @@ def open_catalogue(
         services = [
             renderer_of(each, metrics.count_attempt, counted) for each in upstreams
         ]
-        return Catalogue(settings, services, draw_svg, images)
+        return Catalogue(settings, services, draw_svg, images, _open_saved(settings))
     except UpstreamSettingError as error:
         raise BadSetting(error.place, None, error.reason) from error
     except TakenName as error:
         raise BadSetting(
             "MIMEO_UPSTREAMS", str(settings.upstreams), str(error)
         ) from error
+
+
+def _open_saved(settings: Settings) -> Store | None:
+    """Open the room of saved templates, where they can be; raise BadSetting."""
+    if not settings.template_editing:
+        return None
+    room = open_room(settings, None, "templates", durable=True)
+    if not sees_all(room, settings.workers):
+        reason = "MIMEO_STORE has to be a folder or a bucket, where they are kept"
+        raise BadSetting("MIMEO_TEMPLATE_EDITING", "on", reason)
+    return room
 
 
 def open_room(

@@ -26,7 +26,11 @@ from app.collection.errors import (
 from app.collection.export.zip import Changed
 from app.collection.lookahead import Unfinished
 from app.collection.repository import CollectionsNotKept
-from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
+from app.delivery.errors import (
+    PreconditionFailed,
+    PreconditionRequired,
+    RangeNotSatisfiable,
+)
 from app.jobs.errors import (
     AbsentImage,
     AnswerFailed,
@@ -58,6 +62,11 @@ from app.renderer.errors import (
     Undrawable,
     UnknownFormat,
     UnknownRenderer,
+)
+from app.renderer.template.saved_templates import (
+    TakenTemplate,
+    TemplateFull,
+    TemplatesNotSaved,
 )
 from app.serving.errors import (
     BadHead,
@@ -161,6 +170,11 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (RangeNotSatisfiable, 416, "range-not-satisfiable", "The range is outside"),
     (BrokenTemplate, 503, "broken-template", "The template is broken"),
     (RefusedTemplate, 422, "refused-template", "The template cannot be used"),
+    (TakenTemplate, 409, "taken-template", "The name is another renderer's"),
+    (TemplateFull, 409, "template-full", "The template has all its versions"),
+    (TemplatesNotSaved, 501, "no-templates", "Templates are not saved here"),
+    # RFC 6585, section 3: so that nobody writes over what they have not seen.
+    (PreconditionRequired, 428, "precondition-required", "A condition is required"),
     (Busy, 503, "busy", "The server is busy"),
     (Unfinished, 503, "unfinished", "The archive is being drawn"),
     (KeyRequired, 401, "key-required", "A key is needed"),

@@ -70,7 +70,9 @@ class Policy:
             return
         if service and caller.key is not None and caller.key.has("services"):
             return
-        _need(caller, f"draw:{renderer}", _DRAW_HELP)
+        # Whoever may draw by a template may do so by each of its versions.
+        bare = renderer if service else renderer.partition("@")[0]
+        _need(caller, f"draw:{bare}", _DRAW_HELP)
 
     def buy(self, caller: Caller, services: Iterable[str]) -> None:
         """Refuse to ask services that cost money; raise KeyRequired, ScopeMissing."""

@@ -126,6 +126,11 @@ class Settings:
     templates: Path | None = _setting(
         None, parsers.folder, "Folder of your own templates, one folder each."
     )
+    template_editing: bool = _setting(
+        False,
+        parsers.switch,
+        "Keep templates that keys with the scope `templates` save, and draw them.",
+    )
     fonts: Path | None = _setting(
         None, parsers.folder, "Folder of font files to load beside the packaged ones."
     )

@@ -19,6 +19,16 @@ class PreconditionFailed(DeliveryError):
         return "A condition in the request's headers does not hold for this image."
 
 
+class PreconditionRequired(DeliveryError):
+    """What would be written over has to be named by its entity tag (428)."""
+
+    def __str__(self) -> str:
+        return (
+            "If-Match has to have the ETag of what is replaced, or If-None-Match has to"
+            " be * where it is new."
+        )
+
+
 @with_fields
 class RangeNotSatisfiable(DeliveryError):
     """The range begins beyond the last of `length` bytes (416)."""

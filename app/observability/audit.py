@@ -79,5 +79,17 @@ def deletion(*, what: str, id: str, caller: str, address: str, request_id: str) 
     )
 
 
+def saved(*, what: str, id: str, caller: str, address: str, request_id: str) -> None:
+    """Note that somebody saved what others draw by."""
+    _write(
+        "save",
+        what=what,
+        id=id,
+        address=address,
+        caller=caller,
+        request_id=request_id,
+    )
+
+
 def _write(event: str, **fields: object) -> None:
     _LOG.info(event, extra={"fields": fields})

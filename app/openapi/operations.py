@@ -528,6 +528,7 @@ def _catalogue() -> tuple[Operation, ...]:
 
 def _templates() -> tuple[Operation, ...]:
     templates = ("Templates", "templates", "Template")
+    saved = ("Cache-Control", "ETag", "Location")
     example = {
         "files": {
             "template.html": "<h1>{{ title }}</h1>",
@@ -544,8 +545,19 @@ def _templates() -> tuple[Operation, ...]:
         Operation(
             *("get", "/templates/{name}", "getTemplate", "Send a template's files"),
             *("Templates", "templates", "ReadTemplate"),
-            _page("Template", "They."),
+            _page("SavedTemplate", "They."),
             ("template", *_CONDITIONS),
+        ),
+        Operation(
+            *("put", "/templates/{name}", "saveTemplate"),
+            *("Keep a template as the next version", "Templates", "templates"),
+            "SaveTemplate",
+            {
+                "200": _ok("SavedTemplate", "It has one more version.", saved),
+                "201": _ok("SavedTemplate", "It is kept.", saved),
+            },
+            ("template", *_CONDITIONS),
+            json_body(ref("TemplateFiles"), greeting=example),
         ),
         Operation(
             *("post", "/templates/export", "exportTemplate"),
@@ -558,7 +570,7 @@ def _templates() -> tuple[Operation, ...]:
                 )
             },
             (),
-            json_body(ref("Template"), greeting=example),
+            json_body(ref("TemplateFiles"), greeting=example),
         ),
         Operation(
             *("post", "/templates/preview", "previewTemplate"),

@@ -28,7 +28,11 @@ from app.collection.errors import (
 from app.collection.export.zip import Changed
 from app.collection.lookahead import Unfinished
 from app.collection.repository import CollectionsNotKept
-from app.delivery.errors import PreconditionFailed, RangeNotSatisfiable
+from app.delivery.errors import (
+    PreconditionFailed,
+    PreconditionRequired,
+    RangeNotSatisfiable,
+)
 from app.dialects import openai
 from app.jobs.errors import (
     AbsentImage,
@@ -62,6 +66,11 @@ from app.renderer.errors import (
     Undrawable,
     UnknownFormat,
     UnknownRenderer,
+)
+from app.renderer.template.saved_templates import (
+    TakenTemplate,
+    TemplateFull,
+    TemplatesNotSaved,
 )
 from app.serving.errors import (
     BadHead,
@@ -128,8 +137,15 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
                 *(*_PICTURE, *_CONDITION, *_BODY),
                 *(NotAcceptable, StalePin, NotBought, *_LATER),
             ),
-            "ListTemplates": (PreconditionFailed,),
-            "ReadTemplate": (PreconditionFailed, UnknownRenderer, BrokenTemplate),
+            "ListTemplates": (PreconditionFailed, StoreError),
+            "ReadTemplate": (
+                *(PreconditionFailed, UnknownRenderer, BrokenTemplate, StoreError),
+            ),
+            "SaveTemplate": (
+                *(*_BODY, BadParameter, LimitExceeded, RefusedTemplate, Undrawable),
+                *(RenderTimeout, Busy, RateExceeded, StoreError, PreconditionFailed),
+                *(PreconditionRequired, TakenTemplate, TemplateFull, TemplatesNotSaved),
+            ),
             "Template": (
                 *(*_BODY, BadParameter, LimitExceeded, RefusedTemplate, Undrawable),
                 *(RenderTimeout, Busy, RateExceeded),

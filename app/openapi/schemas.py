@@ -309,15 +309,24 @@ def build() -> dict[str, Schema]:
             artwork=array(ANYTHING),
         ),
         "Templates": record(
+            editing=titled(TRUTH, "Whether templates can be saved here."),
             templates=array(
                 record(
+                    version=titled(maybe(WHOLE), "The newest one of a saved template."),
                     name=TEXT,
                     own=titled(TRUTH, "Whether it is no packaged one."),
                     url=PATH,
                 )
-            )
+            ),
         ),
-        "Template": record(
+        "SavedTemplate": record(
+            *("version", "renderer"),
+            name=TEXT,
+            version=titled(WHOLE, "Which one it is, of a saved template."),
+            renderer=titled(TEXT, "The renderer's name that pins this version."),
+            files=titled(_FILES, "Its files: two texts, and pictures as base64."),
+        ),
+        "TemplateFiles": record(
             "name",
             name=titled(TEXT, "What its folder is called."),
             files=titled(_FILES, "Its files: two texts, and pictures as base64."),

@@ -69,9 +69,17 @@ def read_preview(document: Mapping[str, object]) -> PreviewRequest:
     return PreviewRequest(_read_files(body), lengths, body.outlines)
 
 
-def read_template(document: Mapping[str, object]) -> TemplateFiles:
-    """Return the template that a body is; raise BadParameter naming each field."""
-    return _read_files(validate(TemplateBody, document, strict=True))
+def read_template(
+    document: Mapping[str, object], name: str | None = None
+) -> TemplateFiles:
+    """Return the template that a body is; raise BadParameter naming each field.
+
+    `name` is what the path says, with which a body may not disagree.
+    """
+    if name is not None and document.get("name", name) != name:
+        raise BadParameter(Fault("name", "is another one than in the path"))
+    named = {} if name is None else {"name": name}
+    return _read_files(validate(TemplateBody, {**document, **named}, strict=True))
 
 
 def spell_files(files: TemplateFiles) -> dict[str, str]:

@@ -15,6 +15,7 @@ from pydantic import (
 
 from app.renderer.paper import Paper
 from app.renderer.params import Color, Parameters
+from app.renderer.template.template_files import TemplateFiles
 
 Compression = Literal["fast", "small"]
 _SIDE = re.compile(r"[1-9][0-9]{0,2}")
@@ -236,6 +237,7 @@ class Renderer:
     what is clipped only if it may lay texts out, which takes some milliseconds.
     `images` reads what callers name by URL, where that is allowed. `bled` draws the
     same on a canvas that is larger by the bleed on each side, where one is declared.
+    `files` is the template of an isolated renderer, if it is one that was saved.
     `example` holds parameters as query strings.
     """
 
@@ -255,4 +257,5 @@ class Renderer:
     paper: Paper | None = None
     bled: "Renderer | None" = None
     preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
+    files: TemplateFiles | None = None
     example: Mapping[str, str] = field(default_factory=dict)

@@ -25,8 +25,10 @@ from app.renderer.engine.engine import Engine, load_engine
 from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
 from app.renderer.input_image import DrawSvg
+from app.renderer.template.saved_templates import SavedTemplates, TakenTemplate
 from app.renderer.template.template import load_templates
 from app.renderer.template.template_files import TemplateFiles, read_files
+from app.store import Store
 
 PACKAGED = Path(__file__).parent / "templates"
 
@@ -46,8 +48,9 @@ class Catalogue:
 
     An operator's template may replace a packaged one of the same name, not a
     drawn one or a service. In development the operator's folder is looked at on each
-    call. `draw_svg` draws what callers send as SVG, which is refused without it, and
-    `images` reads what they name by URL.
+    call. `store` has those that were saved over HTTP, which replace nothing and are no
+    part of `names`. `draw_svg` draws what callers send as SVG, which is refused without
+    it, and `images` reads what they name by URL.
     Raises TakenName where a service has the name of another renderer.
     """
 
@@ -57,11 +60,13 @@ class Catalogue:
         services: Iterable[Renderer] = (),
         draw_svg: DrawSvg | None = None,
         images: ImageSource | None = None,
+        store: Store | None = None,
     ) -> None:
         self._settings = settings
         self._draw_svg = draw_svg
         self._images = images
         self._engine = load_engine(settings.fonts, settings.system_fonts)
+        self._saved = None if store is None else SavedTemplates(store, self._engine)
         self._drawn = {row.name: row for row in drawn(self._engine, settings, draw_svg)}
         self._packaged, broken = load_templates(
             PACKAGED, self._engine, settings, draw_svg
@@ -97,7 +102,21 @@ class Catalogue:
         if broken is not None:
             # A new one each time: a raised exception keeps its traceback.
             raise BrokenTemplate(*broken.args)
-        raise UnknownRenderer(name, self.names())
+        saved = None if self._saved is None else self._saved.renderer(name)
+        if saved is None:
+            raise UnknownRenderer(name, self.names())
+        return saved
+
+    @property
+    def saved(self) -> SavedTemplates | None:
+        """The templates that were saved over HTTP; None where none can be."""
+        return self._saved
+
+    def check_free(self, name: str) -> None:
+        """Raise TakenTemplate where a name is not to be had for a saved template."""
+        self._refresh()
+        if name in self._renderers or name in self._broken:
+            raise TakenTemplate(name)
 
     def templates(self) -> Mapping[str, bool]:
         """Return the names of all templates, and whether they are the operator's."""

@@ -79,7 +79,8 @@ def check(
     if need > allowed:
         raise LimitExceeded("format", setting, allowed, need)
     # The text of an isolated renderer is a document, with a bound of its own.
-    bounded = not (renderer.isolated or renderer.prompted)
+    document = renderer.isolated and renderer.files is None
+    bounded = not (document or renderer.prompted)
     fields = text_fields(type(parameters)) if bounded else ()
     texts = {name: len(getattr(parameters, name) or "") for name in fields}
     total = sum(texts.values())

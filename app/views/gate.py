@@ -45,6 +45,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "manual.file": "look",
         "templates.index": "templates",
         "templates.show": "templates",
+        "templates.save": "templates",
         "templates.preview": "templates",
         "templates.export": "templates",
         "health.live": "look",

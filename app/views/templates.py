@@ -9,12 +9,30 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
-from app.delivery.answer import send_json, send_page, send_whole
+from app.access.caller import CALLER
+from app.delivery.answer import Answer, send_json, send_page, send_whole
+from app.delivery.conditional import (
+    NOT_MODIFIED,
+    Conditions,
+    Decision,
+    Representation,
+    precondition,
+)
+from app.delivery.errors import PreconditionFailed, PreconditionRequired
+from app.observability import audit
 from app.parsing.accept import JSON
 from app.parsing.template_body import read_preview, read_template, spell_files
 from app.pipeline.pipeline import Pipeline
 from app.problems import describe
 from app.renderer.catalogue import Catalogue
+from app.renderer.template.saved_templates import (
+    MOST_VERSIONS,
+    SavedTemplates,
+    TemplateFull,
+    TemplatesNotSaved,
+    pinned,
+    split_version,
+)
 from app.renderer.template.template_files import TemplateFiles
 from app.renderer.template.template_preview import LengthDrawing, TemplatePreview
 from app.views.body import read_document
@@ -30,18 +48,69 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
     @bp.get("/templates")
     def index() -> Response:
         """List all templates."""
-        rows = [
-            {"name": name, "own": own, "url": f"/templates/{name}"}
-            for name, own in catalogue.templates().items()
-        ]
-        return send_page(request.environ, orjson.dumps({"templates": rows}), JSON)
+        rows = [_listed(name, own=own) for name, own in catalogue.templates().items()]
+        saved = catalogue.saved
+        if saved is not None:
+            rows += [
+                _listed(name, own=True, version=saved.newest(name))
+                for name in saved.names()
+            ]
+        document = {"editing": saved is not None, "templates": rows}
+        return send_page(request.environ, orjson.dumps(document), JSON)
 
     @bp.get("/templates/<name>")
     def show(name: str) -> Response:
-        """Send the files of a template, packaged or the operator's own."""
-        files = catalogue.files_of(name)
-        document = {"name": name, "files": spell_files(files)}
-        return send_page(request.environ, orjson.dumps(document), JSON)
+        """Send the files of a template: packaged, the operator's own, or saved."""
+        saved = catalogue.saved
+        bare, version = split_version(name)
+        if saved is not None and version is None:
+            version = saved.newest(bare, fresh=True) or None
+        files = saved.files(bare, version) if saved and version else None
+        if files is None:
+            files = catalogue.files_of(name)
+            document = {"name": name, "files": spell_files(files)}
+            return send_page(request.environ, orjson.dumps(document), JSON)
+        document = _described(files, version)
+        tag = _tag(files, version)
+        pairs = (("ETag", tag), ("Cache-Control", "no-cache"))
+        decision = _decide(tag)
+        if decision is NOT_MODIFIED:
+            return Answer("304 NOT MODIFIED", pairs, ())
+        if decision is not None:
+            raise PreconditionFailed
+        return send_json(document, pairs=pairs)
+
+    @bp.put("/templates/<name>")
+    def save(name: str) -> Response:
+        """Keep a template as the next version; the ones before stay as they are."""
+        saved = catalogue.saved
+        if saved is None:
+            raise TemplatesNotSaved
+        files = read_template(read_document(), name)
+        catalogue.check_free(files.name)
+        before = saved.newest(files.name, fresh=True)
+        _check_conditions(saved, files.name, before)
+        if before >= MOST_VERSIONS:
+            raise TemplateFull(files.name, MOST_VERSIONS)
+        # It has to load and be drawn, in time, before anybody can ask for it.
+        for drawing in pipeline.preview(files, ("example",), outlines=False).drawings:
+            if drawing.error is not None:
+                raise drawing.error
+        version = before + 1
+        if not saved.add(files, version):
+            # Somebody else has saved at the same moment.
+            raise PreconditionFailed
+        caller = CALLER.get()
+        audit.saved(
+            what="template",
+            id=pinned(files.name, version),
+            caller=caller.label,
+            address=request.environ.get("REMOTE_ADDR", ""),
+            request_id=caller.request_id,
+        )
+        pairs = (("ETag", _tag(files, version)), ("Location", f"/templates/{name}"))
+        status = "200 OK" if before else "201 CREATED"
+        return send_json(_described(files, version), status, pairs)
 
     @bp.post("/templates/preview")
     def preview() -> Response:
@@ -62,6 +131,47 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
         return send_whole(_zipped(files), pairs)
 
     return bp
+
+
+def _listed(name: str, *, own: bool, version: int | None = None) -> dict[str, Any]:
+    return {"name": name, "own": own, "version": version, "url": f"/templates/{name}"}
+
+
+def _described(files: TemplateFiles, version: int | None) -> dict[str, Any]:
+    number = version or 0
+    renderer = pinned(files.name, number)
+    texts = spell_files(files)
+    return {
+        "name": files.name,
+        "version": version,
+        "renderer": renderer,
+        "files": texts,
+    }
+
+
+def _tag(files: TemplateFiles, version: int | None) -> str:
+    """Return the entity tag of a version: equal files of two are not one state."""
+    return f'"{version}-{files.digest()[:32]}"'
+
+
+def _decide(tag: str) -> Decision | None:
+    asked = Conditions.from_environ(request.environ)
+    return precondition(asked, Representation(tag))
+
+
+def _check_conditions(saved: SavedTemplates, name: str, version: int) -> None:
+    """Raise where the request does not say what it replaces, or not what is there."""
+    asked = Conditions.from_environ(request.environ)
+    if asked.if_match is None and asked.if_none_match is None:
+        raise PreconditionRequired
+    if not version:
+        # RFC 9110, 13.1.1: no tag is that of what does not exist, nor is *.
+        if asked.if_match is not None:
+            raise PreconditionFailed
+        return
+    files = saved.files(name, version)
+    if files is None or _decide(_tag(files, version)) is not None:
+        raise PreconditionFailed
 
 
 def _zipped(files: TemplateFiles) -> bytes:

@@ -4,6 +4,8 @@ import zipfile
 
 import pytest
 
+from tests.gunicorn_server import serve
+
 TEXT = ".cm-content"
 LENGTHS = ["short", "example", "longest", "arabic", "japanese"]
 PLACE = "/studio#/own/ticket"
@@ -42,9 +44,11 @@ def test_a_mistake_stands_at_its_line_and_is_mended(page):
     assert f"template.html, line {lines}" in said
     assert picture(page) == before
 
-    for _ in range(len("{{ nonsense }}</p>")):
+    for _ in range(len("<p>{{ nonsense }}</p>")):
         page.keyboard.press("Backspace")
-    page.keyboard.insert_text("Mended</p>")
+    page.keyboard.insert_text(
+        '<b style="position: absolute; left: 0; top: 0">Mended</b>'
+    )
     page.wait_for_selector(".cm-content .said", state="detached")
     page.wait_for_function(
         "old => document.querySelector('[data-length=example] img').src !== old",
@@ -112,6 +116,32 @@ def test_it_is_taken_away_as_a_folder(page):
         files = {name: archive.read(name).decode() for name in archive.namelist()}
     assert files["summer/template.html"].endswith("<!-- mine -->")
     assert "[parameters.event]" in files["summer/parameters.toml"]
+
+
+def test_what_is_saved_is_drawn_and_replaced_by_a_version(opened, tmp_path):
+    settings = {
+        "MIMEO_STORE": str(tmp_path / "store"),
+        "MIMEO_TEMPLATE_EDITING": "on",
+        "WEB_CONCURRENCY": "1",
+    }
+    with serve(settings=settings) as server:
+        page = opened(PLACE, url=server.url)
+        page.wait_for_selector("[data-length=japanese] img")
+        page.get_by_label("Name").fill("summer")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_selector("text=Saved as summer@1")
+        write(page, "<p>More</p>")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_selector("text=Saved as summer@2")
+
+        # Whoever has not seen it writes over nothing.
+        page.get_by_label("Name").fill("card")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_selector(".written .fault")
+        drawn = server.ask("/images/summer.png?event=Hello")
+        page.close()
+
+    assert drawn.status == 200
 
 
 def test_a_name_that_no_folder_may_have_is_not_taken(page):

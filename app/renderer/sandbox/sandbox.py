@@ -1,6 +1,7 @@
 """Draw untrusted input in a process of its own, killed at the deadline."""
 
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -10,13 +11,19 @@ from app.renderer.catalogue import PACKAGED, drawn
 from app.renderer.encode import FORMATS
 from app.renderer.engine import emoji, line_breaking
 from app.renderer.engine.engine import Engine, Page, load_engine
-from app.renderer.errors import RenderTimeout, Undrawable
+from app.renderer.errors import (
+    BrokenTemplate,
+    RefusedTemplate,
+    RenderTimeout,
+    Undrawable,
+)
 from app.renderer.image_file import load_readers
 from app.renderer.params import Parameters
 from app.renderer.probe import svg
 from app.renderer.probe.raster import Damaged
 from app.renderer.produce import produce
 from app.renderer.sandbox.process import Died, Expired, SandboxProcess
+from app.renderer.template.template import Template, untried_renderer
 from app.renderer.template.template_files import TemplateFiles, read_files
 from app.renderer.template.template_preview import LENGTHS, TemplatePreview, preview
 
@@ -24,6 +31,9 @@ from app.renderer.template.template_preview import LENGTHS, TemplatePreview, pre
 _ROWS: dict[str, Renderer] = {}
 _ENGINES: list[Engine] = []
 _SETTINGS: list[Settings] = []
+# Saved templates, ready to be drawn, by name and digest.
+_TEMPLATES: OrderedDict[str, Renderer] = OrderedDict()
+_MOST_TEMPLATES = 32
 
 # It has text, amounts and codes.
 _REHEARSED = "badge"
@@ -65,6 +75,10 @@ class Sandbox:
         Raises RenderTimeout at the deadline, Undrawable where the process died,
         and what drawing raises.
         """
+        if renderer.files is not None:
+            # Of a class that was made for it, which no other process knows.
+            values = dict(parameters)
+            return self._run(draw_template, renderer.files, values, output)
         return self._run(draw, renderer.name, parameters, output)
 
     def _run(self, function: Callable[..., _T], *arguments: Any) -> _T:
@@ -123,6 +137,26 @@ def prepare(settings: Settings) -> None:
 def draw(name: str, parameters: Parameters, output: Output) -> Encoded:
     """Draw and encode in this process, which `prepare` made ready."""
     return produce(_ROWS[name], parameters, output)
+
+
+def draw_template(
+    files: TemplateFiles, values: Mapping[str, Any], output: Output
+) -> Encoded:
+    """Draw a saved template in this process, of values that were checked before.
+
+    Raises RefusedTemplate: whoever wrote it is a caller.
+    """
+    try:
+        key = f"{files.name} {files.digest()}"
+        row = _TEMPLATES.get(key)
+        if row is None:
+            template = Template(files, _ENGINES[0], _SETTINGS[0], draw_svg)
+            row = _TEMPLATES[key] = untried_renderer(files, template)
+            while len(_TEMPLATES) > _MOST_TEMPLATES:
+                _TEMPLATES.popitem(last=False)
+        return produce(row, row.parameters.model_construct(**values), output)
+    except BrokenTemplate as error:
+        raise RefusedTemplate(*error.args) from error
 
 
 def preview_template(

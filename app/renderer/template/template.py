@@ -289,7 +289,7 @@ class Template:
 
     def version(self, files: TemplateFiles) -> str:
         """Return what decides pixels, of a template that is made of these files."""
-        return f"{files.digest()} {_TOOLS} {self._engine.version}"
+        return version_of(files, self._engine)
 
     def size(self, *, bleed: bool = False) -> tuple[int, int]:
         """Width and height in CSS pixels, if wanted with the bleed."""
@@ -603,6 +603,12 @@ def renderer_of(files: TemplateFiles, template: Template) -> Renderer:
     least = {name: text for name, text in full.items() if entries[name].required}
     for values in (full, least):
         template.check(declaration.check_values(files, template.model, values))
+    return untried_renderer(files, template)
+
+
+def untried_renderer(files: TemplateFiles, template: Template) -> Renderer:
+    """Return the renderer that a template is, whose example was drawn before."""
+    declared = template.declaration
     renderer = Renderer(
         name=files.name,
         title=declared.title,
@@ -613,7 +619,7 @@ def renderer_of(files: TemplateFiles, template: Template) -> Renderer:
         vector=template.draw_svg,
         preflight=template.preflight,
         version=template.version(files),
-        example=MappingProxyType(full),
+        example=MappingProxyType(declared.example),
     )
     if declared.bleed is None:
         return renderer
@@ -624,6 +630,11 @@ def renderer_of(files: TemplateFiles, template: Template) -> Renderer:
         vector=partial(template.draw_svg, bleed=True),
     )
     return replace(renderer, bled=bled)
+
+
+def version_of(files: TemplateFiles, engine: Engine) -> str:
+    """Return what changes where equal parameters give other pixels."""
+    return f"{files.digest()} {_TOOLS} {engine.version}"
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -79,7 +79,7 @@ function marksOf(fault, doc) {
   ]);
 }
 
-// `fault` is { line, reason }; it is scrolled to at first, and when `sought` changes. Tab leaves
+// `text` is what it begins with. `fault` is { line, reason }; it is scrolled to at first, and when `sought` changes. Tab leaves
 // the text, as everywhere on the page.
 export function Code({ text, language, label, fault, sought, onChange }) {
   const host = useRef();
@@ -100,12 +100,7 @@ export function Code({ text, language, label, fault, sought, onChange }) {
     view.current = new EditorView({ root, parent: root, state: EditorState.create({ doc: text, extensions }) });
     return () => view.current.destroy();
   }, [language, label]);
-  useEffect(() => {
-    const { state } = view.current;
-    if (state.doc.toString() === text) return;
-    view.current.dispatch({ changes: { from: 0, to: state.doc.length, insert: text } });
-  }, [text]);
-  useEffect(() => view.current.dispatch({ effects: setFault.of(fault) }), [fault?.line, fault?.reason]);
+  useEffect(() => { view.current.dispatch({ effects: setFault.of(fault) }); }, [fault?.line, fault?.reason]);
   useEffect(() => {
     if (!fault) return;
     const { doc } = view.current.state;

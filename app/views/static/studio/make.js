@@ -30,10 +30,9 @@ const RARE = ["lang", "emoji"];
 
 export function Make({ renderers, place }) {
   const name = place.name || (renderers.some((row) => row.name === FIRST) ? FIRST : renderers[0].name);
-  const row = renderers.find((each) => each.name === name);
   const [about, fault] = useRenderer(name);
   if (fault) return html`<p class="notice" role="alert">${fault}</p>`;
-  if (!row || about?.name !== name) return html`<p class="notice">Loading…</p>`;
+  if (about?.name !== name) return html`<p class="notice">Loading…</p>`;
   return html`<${Studio} key=${`${name} ${place.visit}`} about=${about} renderers=${renderers} given=${place.given} />`;
 }
 

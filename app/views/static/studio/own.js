@@ -16,18 +16,18 @@ const SAID = { short: "Short, and no more than required", example: "Typical: the
 const NAME = /^[a-z][a-z0-9_-]{0,39}$/;
 
 export function Own({ place }) {
-  const [templates, setTemplates] = useState([]);
+  const [templates, setTemplates] = useState(null);
   const [start, setStart] = useState(null);
   const [fault, setFault] = useState("");
   const from = place.name || FIRST;
   useEffect(() => {
     const abort = new AbortController();
     setFault("");
-    const asked = ["templates", `templates/${encodeURIComponent(from)}`];
-    Promise.all(asked.map((path) => askJson(path, { signal: abort.signal }))).then(([list, found]) => {
-      setTemplates(list.templates);
-      setStart(found);
-    }, (error) => {
+    const { signal } = abort;
+    Promise.all([askJson("templates", { signal }), ask(pathOf(from), { signal })]).then(async ([list, answer]) => {
+      setTemplates(list);
+      setStart({ ...(await answer.json()), tag: answer.headers.get("ETag") });
+    }).catch((error) => {
       if (error.name !== "AbortError") setFault(error.message);
     });
     return () => abort.abort();
@@ -37,8 +37,12 @@ export function Own({ place }) {
   return html`<${Editor} key=${`${from} ${place.visit}`} start=${start} templates=${templates} />`;
 }
 
+function pathOf(name) {
+  return `templates/${encodeURIComponent(name)}`;
+}
+
 function Editor({ start, templates }) {
-  const [name, setName] = useState(`my-${start.name}`.slice(0, 40));
+  const [name, setName] = useState(start.version ? start.name : `my-${start.name}`.slice(0, 40));
   const [files, setFiles] = useState({ [MARKUP]: "", [DECLARATION]: "", ...start.files });
   const [outlines, setOutlines] = useState(false);
   const [tab, setTab] = useState(MARKUP);
@@ -76,14 +80,29 @@ function Editor({ start, templates }) {
   </div>`;
 }
 
+const AS_JSON = { "Content-Type": "application/json" };
+
 function Head({ start, templates, name, isNamed, files, onName }) {
   const id = useId();
   const [fault, setFault] = useState("");
+  // The version that the next one replaces, by its entity tag.
+  const [kept, setKept] = useState(start.version ? { name: start.name, tag: start.tag } : {});
+  async function keep() {
+    setFault("");
+    const condition = kept.name === name ? { "If-Match": kept.tag } : { "If-None-Match": "*" };
+    try {
+      const answer = await ask(pathOf(name), { method: "PUT", headers: { ...AS_JSON, ...condition }, body: JSON.stringify({ files }) });
+      const { renderer } = await answer.json();
+      setKept({ name, renderer, tag: answer.headers.get("ETag") });
+    } catch (error) {
+      setFault(error.status === 412 ? "There is another version of this name: start from it, or choose another name." : error.message);
+    }
+  }
   async function download() {
     setFault("");
     try {
       const body = JSON.stringify({ name, files });
-      const answer = await ask("templates/export", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+      const answer = await ask("templates/export", { method: "POST", headers: AS_JSON, body });
       save(await answer.blob(), `${name}.zip`);
     } catch (error) {
       setFault(error.message);
@@ -92,14 +111,16 @@ function Head({ start, templates, name, isNamed, files, onName }) {
   return html`<div class="own-head">
     <div class="field"><label class="label" for=${`${id}-from`}>Start from</label>
       <select id=${`${id}-from`} value=${start.name} onChange=${(event) => { location.hash = `#/own/${event.target.value}`; }}>
-        ${templates.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></div>
+        ${templates.templates.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></div>
     <div class=${`field${isNamed ? "" : " faulty"}`}><label class="label" for=${`${id}-name`}>Name</label>
       <input id=${`${id}-name`} type="text" value=${name} autocomplete="off" spellcheck="false"
         aria-invalid=${isNamed ? undefined : "true"} aria-describedby=${isNamed ? undefined : `${id}-fault`}
         onInput=${(event) => onName(event.target.value)} />
       ${!isNamed && html`<p class="fault" id=${`${id}-fault`}>a to z, digits, - and _, up to 40</p>`}</div>
-    <button type="button" class="primary" disabled=${!isNamed} onClick=${download}>Download ZIP</button>
+    ${templates.editing && html`<button type="button" class="primary" disabled=${!isNamed} onClick=${keep}>Save</button>`}
+    <button type="button" class=${templates.editing ? "quiet tall" : "primary"} disabled=${!isNamed} onClick=${download}>Download ZIP</button>
   </div>
+  ${kept.renderer && html`<p class="hint" role="status">Saved as <a href=${`#/make/${kept.renderer}`}>${kept.renderer}</a>, which stays as it is.</p>`}
   ${fault && html`<p class="fault" role="alert">${fault}</p>`}`;
 }
 
@@ -183,7 +204,7 @@ function usePreviews(template) {
     const abort = new AbortController();
     let timer = 0;
     setWaiting(true);
-    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: asked, signal: abort.signal };
+    const options = { method: "POST", headers: AS_JSON, body: asked, signal: abort.signal };
     askJson("templates/preview", options).then((found) => {
       tries.current = 0;
       setSeen(found);
