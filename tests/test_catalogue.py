@@ -85,7 +85,17 @@ def test_the_language_of_the_reader_changes_no_picture(client: FlaskClient) -> N
 
 @pytest.mark.parametrize(
     "renderer",
-    ["avatar", "barcode", "html", "placeholder", "card", "badge", "label", "quote"],
+    [
+        "avatar",
+        "barcode",
+        "html",
+        "markdown",
+        "placeholder",
+        "card",
+        "badge",
+        "label",
+        "quote",
+    ],
 )
 def test_every_renderer_that_sets_text_takes_a_language(
     client: FlaskClient, renderer: str

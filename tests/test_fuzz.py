@@ -29,6 +29,7 @@ NAMES = [
     "gradient",
     "identicon",
     "label",
+    "markdown",
     "placeholder",
     "qr",
     "quote",
@@ -46,6 +47,7 @@ FIELDS = [
     *("heading", "presented", "completed", "prompt", "font", "lang", "emoji"),
     *("format", "quality", "scale", "compression", "v", "download"),
     *("dpi", "sizes", "bleed"),
+    *("markdown", "accent", "strict"),
 ]
 VALUES = st.one_of(
     st.text(max_size=60),

@@ -19,7 +19,7 @@ from app.renderer.produce import device_size, formats
 NAMES = (
     *("address-label", "invoice", "place-card", "ticket"),
     *("avatar", "badge", "barcode", "card", "certificate", "gradient", "html"),
-    *("dream", "identicon", "label", "placeholder", "qr", "quote", "solid"),
+    *("dream", "identicon", "label", "markdown", "placeholder", "qr", "quote", "solid"),
 )
 # An icon is square and small, so only what can be that is asked for as one.
 ICONS = {
@@ -29,6 +29,7 @@ ICONS = {
     "gradient": {"width": "64", "height": "64"},
     "html": {"width": "64", "height": "64"},
     "identicon": {"size": "64"},
+    "markdown": {"width": "64", "height": "64"},
     "placeholder": {"width": "64", "height": "64"},
     "qr": {"size": "64"},
     "solid": {"width": "64", "height": "64"},

@@ -17,6 +17,7 @@ from app.renderer.builtin import (
     gradient,
     html,
     identicon,
+    markdown,
     placeholder,
     qr,
     solid,
@@ -194,6 +195,7 @@ def drawn(
         qr.build(settings.max_image_pixels, draw_svg),
         barcode.build(engine),
         html.build(engine, settings),
+        markdown.build(engine, settings),
         dream.build(engine),
     )
 

@@ -442,6 +442,7 @@ NAMES = (
         "identicon",
         "invoice",
         "label",
+        "markdown",
         "place-card",
         "placeholder",
         "qr",

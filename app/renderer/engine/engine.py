@@ -160,6 +160,25 @@ class Engine:
         )
         return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1)
 
+    def bottom(self, page: Page, size: tuple[int, int]) -> float:
+        """Return how far down a page of `size` CSS pixels reaches.
+
+        Raises Undrawable where the engine refuses the page.
+        """
+        page, setting, _, _ = self._set(page)
+        tree = pytakumi.from_html(page.body)
+        measured = _guard(
+            lambda: self._renderer.measure(
+                tree,
+                width=size[0],
+                height=size[1],
+                stylesheets=page.styles,
+                images=page.images,
+                **setting,
+            )
+        )
+        return max(_bottoms(measured))
+
     def measure(
         self,
         node: Mapping[str, Any],
@@ -352,6 +371,13 @@ def _runs(measured: Mapping[str, Any]) -> Iterator[TextRun]:
             sides = (run[name] for name in ("x", "y", "width", "height"))
             yield TextRun(run["text"], number, tuple(box["transform"]), *sides)
         boxes.extend(reversed(box["children"]))
+
+
+def _bottoms(box: Mapping[str, Any]) -> Iterator[float]:
+    """Yield where a measured box and those in it end, none of them being turned."""
+    yield box["transform"][5] + box["height"]
+    for child in box["children"]:
+        yield from _bottoms(child)
 
 
 def _register(
