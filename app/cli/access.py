@@ -19,7 +19,7 @@ from app.jobs.webhooks import origin_of, secrets_of
 from app.store import StoreError
 
 _SECRET_BYTES = 32
-_DAY_S = 86_400
+_DAY_S, _MOST_DAYS = 86_400, 36_600
 _KEYS = (
     "mimeo key new --name 'The shop' --scopes draw:card,read --days 90",
     "mimeo key secret",
@@ -45,7 +45,7 @@ def add(commands: "Commands[CommandParser]") -> None:
         help=f"between commas: draw:<renderer>, draw:*, {', '.join(SCOPES)} "
         "(draw:*,read)",
     )
-    new.add_argument("--days", type=int, help="days after which it expires (never)")
+    new.add_argument("--days", help="days after which it expires (never)")
     new.add_argument("--json", action="store_true", help="the same for programs")
     new.set_defaults(run=_new)
     about = "print a secret for MIMEO_URL_KEYS and the like"
@@ -76,7 +76,11 @@ def _new(options: argparse.Namespace) -> int:
     lines.append(f'sha256 = "{digest_of(token)}"')
     lines.append(f"scopes = [{', '.join(map(_quoted, scopes))}]")
     if options.days is not None:
-        ends = date.today() + timedelta(days=options.days)
+        try:
+            days = parsers.whole(1, _MOST_DAYS)(options.days)
+        except ValueError as error:
+            raise Misuse(f"--days: {error}") from error
+        ends = date.today() + timedelta(days=days)
         lines.append(f"expires = {ends.isoformat()}")
     text = "\n".join(lines)
     try:
@@ -118,9 +122,13 @@ def _webhook(options: argparse.Namespace) -> int:
 
 def _sign(options: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
-    parts = urlsplit(options.url)
+    try:
+        parts = urlsplit(options.url)
+    except ValueError:
+        parts = urlsplit("")
     if not parts.path.startswith("/"):
-        raise Misuse(f"{options.url}: a URL with a path, such as /images/card.png")
+        reason = "is no URL with a path, such as /images/card.png"
+        raise Misuse(f"{options.url}: {reason}")
     target = urlunsplit(("", "", parts.path, parts.query, ""))
     signer = open_signer(settings, open_secrets(settings))
     if signer is None:
@@ -141,6 +149,6 @@ def _end(text: str | None, settings: Settings) -> int | None:
     if text is None:
         return int(time.time()) + settings.url_ttl_s
     try:
-        return int(time.time()) + parsers.whole(1, 100 * 366 * _DAY_S)(text)
+        return int(time.time()) + parsers.whole(1, _MOST_DAYS * _DAY_S)(text)
     except ValueError as error:
         raise Misuse(f"--expires: {error}, or `never`") from error

@@ -94,13 +94,13 @@ def _parent(into: str | None, own: Path | None) -> Path:
     """Return the folder that templates are in; raise Misuse."""
     if into is None and own is not None:
         return own
-    parent = Path(into or _DEFAULT)
+    parent = Path(_DEFAULT if into is None else into)
     try:
         if into is None:
             parent.mkdir(exist_ok=True)
     except OSError as error:
         raise Misuse(f"{parent}: {error.strerror}; give --into FOLDER") from error
-    if not parent.is_dir():
+    if not parent.is_dir() or into == "":
         raise Misuse(f"--into {into}: there is no such folder; make it first")
     return parent
 

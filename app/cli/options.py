@@ -36,6 +36,8 @@ def split_options(
         if option != "-o" and not option.startswith("--"):
             raise Misuse(f"{option}: is not an option; parameters are --NAME VALUE")
         spelt, equals, value = option.partition("=")
+        if spelt in flags:
+            raise Misuse(f"{spelt}: takes no value")
         if not equals:
             try:
                 value = next(left)

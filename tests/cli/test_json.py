@@ -79,6 +79,17 @@ def test_a_key_is_printed_with_its_lines_for_the_file(capsys):
         (("doctor", "--release", "--json"), "--release: "),
         (("doctor", "--release", "http://127.0.0.1"), "--release: "),
         (("doctor", "--key-file", "a"), "--key-file: is for a running server"),
+        (("render", "solid", "-o", "a.png", "--json=1"), "--json: takes no value"),
+        (
+            ("batch", "rows.csv", "--renderer", "card", "--dry-run=no"),
+            "--dry-run: takes no value",
+        ),
+        (("key", "new", "--days", "-5"), "--days: must be a whole number from 1"),
+        (("key", "new", "--days", "0"), "--days: must be a whole number from 1"),
+        (("key", "new", "--days", "9" * 12), "--days: must be a whole number from 1"),
+        (("key", "new", "--days", "x"), "--days: must be a whole number from 1"),
+        (("sign", "http://["), "http://[: is no URL with a path"),
+        (("sign", "images"), "images: is no URL with a path"),
     ],
 )
 def test_what_would_be_passed_over_is_refused(capsys, arguments, said):

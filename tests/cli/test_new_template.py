@@ -90,6 +90,7 @@ def test_a_new_template_goes_where_mimeo_templates_says(capsys, monkeypatch, tmp
         (("mine\n",), "a template's name must be a to z"),
         (("mine", "--from", "solid"), "--from solid: is none of the templates address"),
         (("mine", "--from", "../own"), "--from ../own: is none of the templates"),
+        (("mine", "--into", ""), "--into : there is no such folder"),
         (("mine", "--into", "nowhere"), "--into nowhere: there is no such folder"),
     ],
 )
