@@ -16,7 +16,7 @@ from app.jobs.errors import DamagedJob
 # drawn again, so that a small job has small ones.
 _MOST_ROWS = 500
 _FEWEST_ROWS = 25
-_CHUNKS = 400
+_CHUNKS = 800
 # Of large pictures fewer: a bucket gets the bytes of a chunk with one request.
 _MOST_PIXELS = 100_000_000
 # A service may take a minute for each.
