@@ -101,7 +101,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         size=lambda parameters: parameters.size,
         draw=draw,
         vector=draw_svg,
-        version=f"3 {engine.version} {reader_version()}",
+        version=f"4 {engine.version} {reader_version()}",
         isolated=True,
         preflight=lambda parameters, _: engine.preflight(_text(parameters)),
         check=lambda parameters: check(parameters.html, limits),

@@ -166,7 +166,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         size=lambda parameters: parameters.size,
         draw=draw,
         vector=draw_svg,
-        version=f"1 {engine.version} {reader_version()}",
+        version=f"2 {engine.version} {reader_version()}",
         isolated=True,
         preflight=lambda parameters, _: engine.preflight(_text(parameters)),
         check=check,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import turbohtml
 from turbohtml import Element, Namespace, Node, Text
 
-from app.renderer.document import controls, generated, stylesheet
+from app.renderer.document import controls, generated, stylesheet, table_grid
 from app.renderer.document.cascade import Style, Styles, cascade
 from app.renderer.document.generated import Counters
 from app.renderer.document.properties import UNDRAWN, Ignored
@@ -145,6 +145,8 @@ class _Walker:
         self._ignored = ignored
         self._counters = Counters()
         self._size = 0
+        # Whether the first cell of the last table has a border.
+        self._framed = False
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
         self._blank = -1
@@ -186,6 +188,8 @@ class _Walker:
             self._ignored.add(f"<{tag}>")
         if tag in controls.TAGS:
             style = controls.styled(element, style)
+        if style.get("display") in table_grid.TABLES:
+            return self._table(element, style, context)
         return self._box(element, style, context)
 
     def _computed(self, style: Style, context: Context) -> tuple[Style, Context]:
@@ -260,6 +264,78 @@ class _Walker:
         for name in _BOXED:
             if style.get(name, "") not in _NOTHING:
                 self._ignored.add(f"{name} of text in a line")
+
+    def _table(self, element: Element, style: Style, context: Context) -> bool:
+        """Write a table as a grid; a box without cells as a block that fits."""
+        grid = table_grid.read(element, self._styles)
+        is_inline = style["display"] == "inline-table"
+        style.setdefault("width", "fit-content")
+        if context.inherited.get("text-align") == "-webkit-center":
+            style.setdefault("margin-left", "auto")
+            style.setdefault("margin-right", "auto")
+        if not grid.cells:
+            style["display"] = "inline-block" if is_inline else "block"
+            return self._box(element, style, context)
+        style["display"] = "inline-grid" if is_inline else "grid"
+        style["grid-template-columns"] = table_grid.tracks(grid, element, self._styles)
+        collapsed = context.inherited.get("border-collapse") == "collapse"
+        if not collapsed:
+            across, _, down = context.inherited.get("border-spacing", "0").partition(
+                " "
+            )
+            style["gap"] = f"{down.strip() or across} {across}"
+            style.setdefault("padding", style["gap"])
+        self._line()
+        place = self._begin()
+        # What a table itself is placed by is not its cells' (HTML, 15.3.11).
+        given = {**context.inherited}
+        given.pop("text-align", None)
+        inner = context._replace(inherited=given, is_flex=False)
+        below = context.inherited.get("caption-side") == "bottom"
+        above = 0 if below else len(grid.captions)
+        for number, caption in enumerate(grid.captions):
+            self._caption(caption, number + 1 + (below * len(grid.rows)), inner)
+        for cell in grid.cells:
+            self._cell(cell, grid.rows[cell.row].style, above + 1, collapsed, inner)
+        if collapsed and grid.cells and self._framed:
+            for name in [name for name in style if name.startswith("border")]:
+                del style[name]
+        self._at_start, self._blank = not is_inline, -1
+        self._open(place, "div", style, element, "")
+        self.put("</div>")
+        return not is_inline
+
+    def _caption(self, caption: Element, row: int, context: Context) -> None:
+        style, inner = self._computed(self._styles.elements[caption], context)
+        style |= {"display": "block", "grid-column": "1 / -1", "grid-row": f"{row}"}
+        self._box(caption, style, inner)
+
+    def _cell(
+        self,
+        cell: table_grid.GridCell,
+        row: Style,
+        first: int,
+        collapsed: bool,
+        context: Context,
+    ) -> None:
+        given = {**row, **self._styles.elements[cell.element]}
+        own, inner = self._computed(given, context)
+        across, _ = self._computed(row, context)
+        style = table_grid.cell_style(own, across, cell, first)
+        if collapsed:
+            table_grid.collapse(style, cell)
+            if not cell.row and not cell.column:
+                self._framed = table_grid.border_width(style, "top") > 0
+        place = style.pop("vertical-align", "middle")
+        self._counters.enter(style, inner.depth)
+        outer = self._begin()
+        if place in ("middle", "bottom"):
+            style |= {"display": "flex", "flex-direction": "column"}
+            style["justify-content"] = "center" if place == "middle" else "end"
+        self._open(outer, "div", style, None, "")
+        self._box(cell.element, {"display": "block"}, inner)
+        self._counters.leave(inner.depth)
+        self.put("</div>")
 
     def _children(self, element: Element, context: Context) -> bool:
         has_block = False
