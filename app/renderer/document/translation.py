@@ -102,7 +102,11 @@ def translate(
     styles = cascade(tree, elements, sheets, ignored)
     walker = _Walker(styles, images, ignored)
     root = elements[0]
-    walker.element(root, Context({}, {}, 0))
+    try:
+        walker.element(root, Context({}, {}, 0))
+    except RecursionError as error:
+        # Where an operator lets elements nest deeper than Python's calls do.
+        raise Undrawable("The page's elements nest too deep.") from error
     for warning in images.warnings:
         ignored.add(warning)
     return Translation("".join(walker.out), ignored.found)

@@ -355,3 +355,8 @@ def test_a_sheet_of_at_rules_is_read_to_its_end() -> None:
 
     assert [rule.selector for rule in sheet.rules] == ["a", "d", "g"]
     assert sheet.pages == [{"margin": "1cm"}]
+
+
+def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:
+    with pytest.raises(Undrawable, match="too deep"):
+        translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000)
