@@ -97,6 +97,8 @@ def translate(
             sheets.setdefault(scope, []).extend(sheet.rules)
             for _ in sheet.fonts:
                 ignored.add("@font-face")
+            for _ in sheet.pages:
+                ignored.add("@page")
         elif element.tag in ("script", "link", "meta"):
             _look_at(element, ignored)
     styles = cascade(tree, elements, sheets, ignored)

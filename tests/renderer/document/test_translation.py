@@ -225,6 +225,8 @@ def test_old_attributes_and_boxes_are_drawn(shown, document, place, color) -> No
         ("<style>p::selection{color:red}</style><p>x", ()),
         ("<style>p:frob{color:red}</style><p>x", ("p:frob",)),
         ("<style>@import url(a.css);</style>x", ("@import",)),
+        ("<style>@page{margin:1cm}</style>x", ("@page",)),
+        ("<style>@font-face{src:url(data:,)}</style>x", ("@font-face",)),
         ("<style>@keyframes a{from{top:0}}</style>x", ()),
         ("<iframe src=x></iframe>", ("<iframe>",)),
         ("<canvas></canvas>", ("<canvas>",)),
