@@ -132,6 +132,9 @@ def _without_slash() -> str | None:
     adapter = request_ctx.url_adapter
     if adapter is None or bare in ("", request.path):
         return None
+    if request.url_rule is not None and request.url_rule.rule == request.path:
+        # It is written with the slash, and may be where the other leads.
+        return None
     try:
         _, values = adapter.match(bare, request.method)
     except HTTPException:
