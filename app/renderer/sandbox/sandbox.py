@@ -130,8 +130,9 @@ def prepare(settings: Settings) -> None:
             _rehearse(row)
     for name in _LATE:
         import_module(name)
-    # Whatever a template's functions open, they open now.
-    preview_template(read_files(PACKAGED / _REHEARSED), LENGTHS[:1], False)
+    # Whatever a template's functions open, they open now; within no operator's bounds.
+    badge, bounds = read_files(PACKAGED / _REHEARSED), Settings()
+    preview(badge, LENGTHS[:1], engine, bounds, draw_svg, outlines=False)
 
 
 def draw(name: str, parameters: Parameters, output: Output) -> Encoded:
