@@ -742,6 +742,8 @@ class JobLedger:
         with self._guard:
             self._jobs.pop(id, None)
             self._ends.pop(id, None)
+            for name in ("rows", "started"):
+                self._seen.pop(f"{id}/{name}", None)
 
     def state(self, job: Job) -> str:
         """Return the state of a job, as `document` says it."""

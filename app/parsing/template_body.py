@@ -27,6 +27,9 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _MOST_FILES = 50
 # Bytes of both texts: those of templates have a tenth of it.
 _MOST_TEXT = 256 * 1024
+# A declaration is read by whoever draws what was saved, and pictures are kept there.
+_MOST_DECLARATION = 32 * 1024
+_MOST_PICTURES = 2 << 20
 _FILES = "files"
 
 
@@ -107,6 +110,14 @@ def _read_files(body: TemplateBody) -> TemplateFiles:
         faults.append(
             Fault(_FILES, f"have {size:,} bytes of text, over {_MOST_TEXT:,}")
         )
+    declared = len(files.get(DECLARATION, b""))
+    if declared > _MOST_DECLARATION:
+        reason = f"has {declared:,} bytes, over {_MOST_DECLARATION:,}"
+        faults.append(Fault(f"{_FILES}[{DECLARATION}]", reason))
+    drawn = sum(map(len, files.values())) - size
+    if drawn > _MOST_PICTURES:
+        reason = f"have {drawn:,} bytes of pictures, over {_MOST_PICTURES:,}"
+        faults.append(Fault(_FILES, reason))
     if faults:
         raise BadParameter(*faults)
     return TemplateFiles(body.name, files)

@@ -162,7 +162,9 @@ def _decide(tag: str) -> Decision | None:
 def _check_conditions(saved: SavedTemplates, name: str, version: int) -> None:
     """Raise where the request does not say what it replaces, or not what is there."""
     asked = Conditions.from_environ(request.environ)
-    if asked.if_match is None and asked.if_none_match is None:
+    unseen = asked.if_none_match is None or asked.if_none_match.strip() != "*"
+    if asked.if_match is None and unseen:
+        # A tag that something has not says nothing of what is replaced.
         raise PreconditionRequired
     if not version:
         # RFC 9110, 13.1.1: no tag is that of what does not exist, nor is *.

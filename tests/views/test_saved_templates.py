@@ -247,3 +247,54 @@ def test_a_store_that_keeps_nothing_stops_the_start(
 ) -> None:
     with pytest.raises(BadSetting, match="MIMEO_TEMPLATE_EDITING"):
         create_app(replace(editing, store=store, workers=2))
+
+
+def test_a_version_that_is_asked_for_too_early_is_drawn_once_it_is_saved(
+    editor: FlaskClient,
+) -> None:
+    early = draw(editor, "soon@1")
+    tag = save(editor, "soon").headers["ETag"]
+    later = draw(editor, "soon@2")
+    save(editor, "soon", RED, If_Match=tag)
+
+    assert (early.status_code, later.status_code) == (404, 404)
+    found = [draw(editor, name).status_code for name in ("soon@1", "soon@2", "soon")]
+    assert found == [200, 200, 200]
+
+
+def test_a_tag_that_nothing_has_does_not_say_what_is_replaced(
+    editor: FlaskClient,
+) -> None:
+    save(editor, "unseen")
+
+    answer = save(editor, "unseen", RED, If_None_Match='"nonsense"')
+
+    assert answer.status_code == 428
+    assert editor.get("/templates/unseen").get_json()["version"] == 1
+
+
+def test_a_damaged_template_leaves_the_others_in_the_list(
+    editing: Settings, editor: FlaskClient, tmp_path: Path
+) -> None:
+    own = replace(editing, store=str(tmp_path))
+    for app in opened(own):
+        client = app.test_client()
+        save(client, "whole")
+        known = set(tmp_path.rglob("*"))
+        save(client, "broken")
+        for path in set(tmp_path.rglob("*")) - known:
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[:-40])
+
+        listed = client.get("/templates")
+
+    assert listed.status_code == 200
+    names = {each["name"] for each in listed.get_json()["templates"]}
+    assert "whole" in names and "broken" not in names
+
+
+@pytest.mark.parametrize("title", ["東京", "王小明", "佐藤花子", "กรุงเทพ", "نص", "🎫"])
+def test_texts_of_any_script_are_drawn(editor: FlaskClient, title: str) -> None:
+    save(editor, "scripts")
+
+    assert draw(editor, "scripts", title).status_code == 200

@@ -282,3 +282,46 @@ def test_files_of_the_operators_own_are_sent_broken_ones_too(
 @pytest.mark.parametrize("name", ["nothing", "solid", "html", "..", "%2e%2e%2fcard"])
 def test_what_is_no_template_has_no_files(client: FlaskClient, name: str) -> None:
     assert client.get(f"/templates/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        DECLARED + "\nx = " + "9" * 5000,
+        DECLARED + "\nx = " + "[" * 3000 + "]" * 3000,
+        DECLARED + "\n[parameters.rows]\ntype = 'table'\nrequired = true\n"
+        "columns = { a = { type = 'integer' } }\nexample = [{ a = " + "9" * 30 + " }]",
+    ],
+    ids=["digits", "deep", "large number"],
+)
+def test_toml_that_no_program_can_hold_is_refused(
+    quick: FlaskClient, declared: str
+) -> None:
+    answer = ask(quick, files=files(declared=declared))
+
+    assert answer.status_code == 422
+    assert "parameters.toml" in answer.get_json()["detail"]
+
+
+def test_what_is_told_of_a_loop_of_fits_is_bounded(quick: FlaskClient) -> None:
+    loop = (
+        "{% set t = 'W' * 390 %}{% for i in range(9999) %}"
+        "{% set q = fit(t, 100, 50, 12, 11) %}{% endfor %}<p>{{ title }}</p>"
+    )
+
+    answer = ask(quick, files=files(loop), lengths=["example"])
+
+    assert answer.status_code == 200
+    assert len(answer.data) < 200_000
+
+
+def test_files_of_a_template_are_bounded(quick: FlaskClient) -> None:
+    large = base64.b64encode(bytes(3 << 20)).decode()
+    body = {**files(), "logo.png": large}
+
+    pictures = ask(quick, files=body)
+    declared = ask(quick, files=files(declared=DECLARED + "#" * 40_000))
+
+    assert (pictures.status_code, declared.status_code) == (422, 422)
+    assert "bytes of pictures, over" in pictures.get_json()["detail"]
+    assert "parameters.toml" in declared.get_json()["detail"]

@@ -4,6 +4,7 @@ One character of Unicode stands for the forms that China, Taiwan, Hong Kong, Jap
 and Korea write, so a font has to be told whose text it sets.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -39,6 +40,12 @@ _CHINESE = frozenset({"zh", "yue", "nan", "hak", "lzh", "cmn", "wuu"})
 # What is traditional where neither a script nor a territory is named.
 _TRADITIONAL = frozenset({"nan", "hak", "lzh"})
 _TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,6}\Z")
+
+
+def preload() -> None:
+    """Load the character sets, for a process that cannot open files later."""
+    for codec, _ in _CHARACTER_SETS:
+        codecs.lookup(codec)
 
 
 def canonical(tag: str) -> str:

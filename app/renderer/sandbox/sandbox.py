@@ -9,7 +9,7 @@ from app.config import Settings
 from app.renderer.base import Encoded, Output, Picture, Renderer
 from app.renderer.catalogue import PACKAGED, drawn
 from app.renderer.encode import FORMATS
-from app.renderer.engine import emoji, line_breaking
+from app.renderer.engine import emoji, language, line_breaking
 from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import (
     BrokenTemplate,
@@ -119,6 +119,7 @@ def prepare(settings: Settings) -> None:
     """Load fonts, emoji, engine, and what readers and encoders load late."""
     emoji.preload()
     line_breaking.preload()
+    language.preload()
     load_readers()
     engine = load_engine(settings.fonts, settings.system_fonts)
     engine.open_fonts()

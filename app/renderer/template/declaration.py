@@ -186,7 +186,8 @@ def read(files: TemplateFiles, reserved: frozenset[str]) -> Declaration:
     source = files.text(DECLARATION)
     try:
         table = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Beside what is no TOML: numbers of thousands of digits, and deep nesting.
         place = _PLACE.search(str(error))
         line = int(place[1]) if place else source.count("\n") + 1
         raise files.broken(DECLARATION, line, _PLACE.sub("", str(error))) from error
@@ -194,6 +195,8 @@ def read(files: TemplateFiles, reserved: frozenset[str]) -> Declaration:
         declaration = Declaration.model_validate(table)
     except ValidationError as error:
         raise _fault(files, source, error) from error
+    except (TypeError, RecursionError) as error:
+        raise files.broken(DECLARATION, 1, str(error)) from error
     try:
         _ = declaration.paper
     except BadParameter as error:

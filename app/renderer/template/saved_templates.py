@@ -6,6 +6,7 @@ is compiled or expanded here, but in the process that can be killed.
 
 import base64
 import html
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -26,11 +27,14 @@ from app.renderer.template.template import HELPERS, version_of
 from app.renderer.template.template_files import NAME, TemplateFiles
 from app.store import Store, key_for
 
+_LOG = logging.getLogger("mimeo.templates")
 # Of one template: an archive of all of them is still read in a moment.
 MOST_VERSIONS = 1000
 # How long another worker may not know of a new version, and how many names are known.
 _FRESH_S = 1.0
 _REMEMBERED = 1024
+# Renderers that are ready, each with its files.
+_BUILT = 32
 
 
 @with_fields
@@ -87,7 +91,8 @@ class SavedTemplates:
         self._store = store
         self._engine = engine
         self._newest: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._renderer = lru_cache(128)(self._built)
+        # What is not found is not remembered: it may be saved a moment later.
+        self._renderer = lru_cache(_BUILT)(self._built)
 
     def newest(self, name: str, *, fresh: bool = False) -> int:
         """Return the number of the newest version; 0 where there is none.
@@ -112,8 +117,12 @@ class SavedTemplates:
         found = []
         for folder in self._store.folders():
             data = self._store.get(f"{folder}/1")
-            if data is not None:
-                found.append(str(orjson.loads(bytes(data))["name"]))
+            try:
+                if data is not None:
+                    found.append(str(orjson.loads(bytes(data))["name"]))
+            except (ValueError, LookupError) as error:
+                # One that is damaged must not take the others with it.
+                _LOG.warning("store: %s/1: %s", folder, error)
         return tuple(sorted(found))
 
     def files(self, name: str, version: int) -> TemplateFiles | None:
@@ -142,11 +151,16 @@ class SavedTemplates:
         if not NAME.match(bare):
             return None
         number = self.newest(bare) if version is None else version
-        return self._renderer(bare, number) if number else None
+        try:
+            return self._renderer(bare, number) if number else None
+        except LookupError:
+            return None
 
-    def _built(self, name: str, version: int) -> Renderer | None:
+    def _built(self, name: str, version: int) -> Renderer:
         files = self.files(name, version)
-        return None if files is None else _renderer_of(files, version, self._engine)
+        if files is None:
+            raise LookupError(pinned(name, version))
+        return _renderer_of(files, version, self._engine)
 
 
 def _renderer_of(files: TemplateFiles, version: int, engine: Engine) -> Renderer:

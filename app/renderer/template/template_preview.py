@@ -28,6 +28,8 @@ from app.renderer.template.template_files import MARKUP, TemplateFiles
 LENGTHS = ("short", "example", "longest", "arabic", "japanese")
 # Characters: what may be longer is seen to be so at this length.
 _MOST_CHARACTERS = 2000
+# What is told of a length: so many texts, and of each so many characters.
+_MOST_FITS, _MOST_LETTERS = 200, 200
 _FILLER = "Words that go on for as long as they may"
 # A text, what stands between two of it, and the tag of its language.
 _SAMPLES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
@@ -89,8 +91,10 @@ def preview(
     fits: list[SetText] = []
 
     def note(text: str, fit: Fit) -> None:
-        found = SetText(text, fit.size, fit.lines, fit.height, fit.clipped)
-        fits.append(found)
+        # A loop costs a template little, and would cost whoever is told of it much.
+        if len(fits) < _MOST_FITS:
+            short = text[:_MOST_LETTERS]
+            fits.append(SetText(short, fit.size, fit.lines, fit.height, fit.clipped))
 
     if outlines and MARKUP in files.files:
         marked = {**files.files, MARKUP: files.files[MARKUP] + _OUTLINES}

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from app import create_app
 from app.config import Settings
 from app.renderer.base import Output, Renderer
 from app.renderer.builtin import html as builtin_html
@@ -191,3 +192,16 @@ def test_hostile_pages_end_in_a_picture_or_an_error_in_time(
         assert (encoded.width, encoded.height) == (800, 600)
 
     assert time.perf_counter() - started < SETTINGS.render_timeout_s + 4
+
+
+def test_bounds_that_packaged_templates_exceed_leave_html_to_be_drawn(
+    settings: Settings,
+) -> None:
+    small = replace(settings, max_side=100, max_pixels=10_000)
+    app = create_app(small)
+
+    answer = app.test_client().get("/images/html.png?html=x&width=50&height=50")
+    app.extensions["mimeo.jobs"].close()
+    app.extensions["mimeo"].close()
+
+    assert answer.status_code == 200, answer.text
