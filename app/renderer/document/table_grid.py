@@ -12,6 +12,7 @@ from app.renderer.errors import Undrawable
 
 TABLES = frozenset({"table", "inline-table"})
 _GROUPS = ("table-header-group", "table-row-group", "table-footer-group")
+_UNSEEN = ("none", "table-column", "table-column-group")
 _MOST_COLUMNS = 1_000
 _MOST_ROWS = 20_000
 # What cells have of their row and its group, which are no boxes here.
@@ -66,14 +67,21 @@ def read(table: Element, styles: Styles) -> Grid:
             passed = _passed(style)
             for row in _children(child):
                 own = styles.elements[row]
-                if own.get("display") == "table-row":
+                if _is_row(row, own):
                     parts[kind].append(_row(row, {**passed, **_of_row(own)}, styles))
-        elif kind == "table-row":
+                elif _is_shown(own):
+                    parts[kind].append(GridRow(passed, [row]))
+        elif _is_row(child, style):
             parts["table-row-group"].append(_row(child, _of_row(style), styles))
+        elif _is_shown(style):
+            parts["table-row-group"].append(GridRow({}, [child]))
     rows = [row for name in _GROUPS for row in parts[name]]
     if len(rows) > _MOST_ROWS:
         raise Undrawable(f"A table has more than {_MOST_ROWS:,} rows.")
-    cells = list(_placed(rows))
+    cells, above = [], 0
+    for name in _GROUPS:
+        cells += _placed(parts[name], above)
+        above += len(parts[name])
     columns = max((cell.column + cell.columns for cell in cells), default=0)
     return Grid(rows, cells, captions, columns)
 
@@ -83,12 +91,20 @@ def _children(element: Element) -> list[Element]:
 
 
 def _row(row: Element, style: Style, styles: Styles) -> GridRow:
-    cells = [
-        child
-        for child in _children(row)
-        if styles.elements[child].get("display") == "table-cell"
-    ]
+    # What is none stands in a cell that nobody has written (CSS 2.2, 17.2.1).
+    cells = [child for child in _children(row) if _is_shown(styles.elements[child])]
     return GridRow(style, cells)
+
+
+def _is_row(element: Element, style: Style) -> bool:
+    """Tell whether an element is a row; what its cells are in is a box nowhere."""
+    return style.get("display") == "table-row" or (
+        element.tag == "tr" and _is_shown(style)
+    )
+
+
+def _is_shown(style: Style) -> bool:
+    return style.get("display") not in _UNSEEN
 
 
 def _passed(style: Style) -> Style:
@@ -104,7 +120,8 @@ def _of_row(style: Style) -> Style:
     return found
 
 
-def _placed(rows: list[GridRow]) -> Iterable[GridCell]:
+def _placed(rows: list[GridRow], above: int) -> Iterable[GridCell]:
+    """Yield the cells of a group, below so many rows: no cell reaches out of it."""
     # The row in which each column is free again.
     free: list[int] = []
     for number, row in enumerate(rows):
@@ -119,7 +136,7 @@ def _placed(rows: list[GridRow]) -> Iterable[GridCell]:
             high = min(_span(element, "rowspan", 0) or left, left)
             free.extend([0] * (column + wide - len(free)))
             free[column : column + wide] = [number + high] * wide
-            yield GridCell(element, number, column, high, wide)
+            yield GridCell(element, above + number, column, high, wide)
             column += wide
 
 

@@ -165,3 +165,35 @@ def test_what_is_displayed_as_a_table_fits_its_content(shown) -> None:
     image = shown("<div style='display:table;background:red'>x</div>")
 
     assert 3 < width_of(image, RED, 2) < 30
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<table><tr><td>a<td style='display:flex'>B</table>",
+        "<table><tr style='display:flex'><td>a<td>B</table>",
+        "<table><tr><td>a<td style='display:block'>B</table>",
+    ],
+)
+def test_cells_and_rows_of_another_kind_of_box_stay_in_the_table(markup: str) -> None:
+    found = grid(markup)
+
+    assert [(cell.row, cell.column) for cell in found.cells] == [(0, 0), (0, 1)]
+
+
+def test_a_cell_of_another_kind_of_box_is_drawn(shown) -> None:
+    box = "display:flex;background:#f00;width:40px;height:30px;padding:0"
+
+    image = shown(f"<table><tr><td>a</td><td style='{box}'>b</td></tr></table>")
+
+    assert width_of(image, RED, 5) >= 30
+
+
+def test_no_cell_reaches_out_of_its_group() -> None:
+    found = grid(
+        "<table><thead><tr><th rowspan=2>H<th>I<tbody><tr><td>a<td>b"
+        "<tr><td rowspan=0>c<td>d</table>"
+    )
+
+    places = [(cell.row, cell.column, cell.rows) for cell in found.cells]
+    assert places == [(0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1), (2, 0, 1), (2, 1, 1)]
