@@ -78,7 +78,8 @@ def read(table: Element, styles: Styles) -> Grid:
     rows = [row for name in _GROUPS for row in parts[name]]
     if len(rows) > _MOST_ROWS:
         raise Undrawable(f"A table has more than {_MOST_ROWS:,} rows.")
-    cells, above = [], 0
+    cells: list[GridCell] = []
+    above = 0
     for name in _GROUPS:
         cells += _placed(parts[name], above)
         above += len(parts[name])

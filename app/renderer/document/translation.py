@@ -267,6 +267,8 @@ class _Walker:
         if len(element.text) <= _MOST_BOXED:
             style["display"] = "inline-block"
             return
+        if style.get("visibility", "visible") != "visible":
+            style["color"] = "transparent"
         for name in _BOXED:
             if style.get(name, "") not in _NOTHING:
                 self._ignored.add(f"{name} of text in a line")
@@ -477,7 +479,9 @@ class _Walker:
             self._alternative(element, style, place)
         else:
             style.setdefault("object-fit", "fill")
-            style.pop("visibility", None)
+            if style.pop("visibility", "visible") != "visible":
+                # The engine paints images whatever they are.
+                style["opacity"] = "0"
             self._open(place, "img", style, None, "", f' src="{name}"')
         self._at_start, self._blank = not is_inline, -1
         return not is_inline

@@ -362,3 +362,18 @@ def test_a_sheet_of_at_rules_is_read_to_its_end() -> None:
 def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:
     with pytest.raises(Undrawable, match="too deep"):
         translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<img style="visibility:hidden" width=40 height=40 src="data:image/svg+xml,'
+        "%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 4'%3E"
+        "%3Crect width='4' height='4'/%3E%3C/svg%3E\">",
+        f'<span style="visibility:hidden">{"secret " * 20}</span>',
+        '<div style="visibility:hidden">secret</div>',
+    ],
+    ids=["image", "long text", "block"],
+)
+def test_what_is_hidden_is_not_drawn(shown, markup: str) -> None:
+    assert shown(markup).getextrema() == ((255, 255),) * 3
