@@ -89,7 +89,7 @@ def test_a_small_job_begins_within_two_chunks_of_a_large_one(
     client.delete(f"/jobs/{large.id}")
     ended(client, f"/jobs/{large.id}")
 
-    assert large.size == 500
+    assert large.size == 250
     # What was in hand goes on; of the large one no other begins before.
     after = turns.begun_after(taken)
     assert after.index(small.id) <= 1
