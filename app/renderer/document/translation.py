@@ -54,6 +54,7 @@ _OWN = frozenset(
     | {"page-break-before", "page-break-after", "page-break-inside"}
     | {"list-style-type", "list-style-position", "unicode-bidi"}
 )
+_BY_KIND = {("display", "block"), ("display", "inline"), ("box-sizing", "content-box")}
 _VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
 _DEFAULT = frozenset({"initial", "revert", "revert-layer"})
 
@@ -514,7 +515,11 @@ class _Walker:
         if not _has_size(style) and not svg.attr("viewBox"):
             svg.attrs["width"] = svg.attr("width") or "300"
             svg.attrs["height"] = svg.attr("height") or "150"
-        svg.attrs["style"] = _css(given)
+        if given.get("display") in _IN_LINE:
+            # As it is by itself; a PDF would have to take it for a picture otherwise.
+            del given["display"]
+        if given:
+            svg.attrs["style"] = _css(given)
         self._at_start, self._blank = False, -1
         self.put(svg.html)
 
@@ -569,7 +574,10 @@ class _Walker:
             if "url(" in value.lower():
                 given[name] = self._images.in_css(value)
         if element is not None:
-            for name in ("lang", "dir"):
+            if "tw" in element.attrs:
+                # What the element has by its kind alone would win over its classes.
+                given = {n: v for n, v in given.items() if (n, v) not in _BY_KIND}
+            for name in ("lang", "dir", "tw"):
                 if spoken := element.attr(name):
                     more += f' {name}="{escape(spoken)}"'
         written = f'<{tag}{more} style="{escape(_css(given))}">'

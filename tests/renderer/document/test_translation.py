@@ -377,3 +377,16 @@ def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:
 )
 def test_what_is_hidden_is_not_drawn(shown, markup: str) -> None:
     assert shown(markup).getextrema() == ((255, 255),) * 3
+
+
+def test_classes_in_tw_are_painted_and_styles_win_over_them(shown) -> None:
+    image = shown(
+        "<div tw='flex'><div tw='w-10 h-10 bg-black'></div>"
+        "<div tw='w-10 h-10 bg-black' style='background:#f00'></div></div>"
+    )
+
+    assert [image.getpixel((x, 20)) for x in (20, 60, 120)] == [
+        (0, 0, 0),
+        (255, 0, 0),
+        (255, 255, 255),
+    ]
