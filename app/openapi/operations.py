@@ -437,6 +437,7 @@ def _catalogue() -> tuple[Operation, ...]:
         "200": answer("A page.", {_HTML: TEXT}, responses.BROWSED),
         "304": {"$ref": "#/components/responses/NotModified"},
     }
+    file = {**page, "200": answer("The file.", {"*/*": {}}, responses.BROWSED)}
     return (
         Operation(
             *("get", "/", "getFrontPage", "Show every renderer's example", *look),
@@ -451,10 +452,7 @@ def _catalogue() -> tuple[Operation, ...]:
         Operation(
             *("get", "/studio/{file}", "getStudioFile"),
             *("Send a script or a style of the studio", *look),
-            {
-                "200": answer("The file.", {"*/*": {}}, responses.BROWSED),
-                "304": {"$ref": "#/components/responses/NotModified"},
-            },
+            file,
             ("page-file", *_CONDITIONS),
         ),
         Operation(
@@ -465,10 +463,7 @@ def _catalogue() -> tuple[Operation, ...]:
         Operation(
             *("get", "/docs/api/{file}", "getReferenceFile"),
             *("Send a script or a style of the reference", *look),
-            {
-                "200": answer("The file.", {"*/*": {}}, responses.BROWSED),
-                "304": {"$ref": "#/components/responses/NotModified"},
-            },
+            file,
             ("reference-file", *_CONDITIONS),
         ),
         Operation(
@@ -484,8 +479,7 @@ def _catalogue() -> tuple[Operation, ...]:
             *("get", "/docs/{page}", "getDocsFile"),
             *("Send a page of the documents, or what it is made of", *look),
             {
-                "200": answer("The file.", {"*/*": {}}, responses.BROWSED),
-                "304": {"$ref": "#/components/responses/NotModified"},
+                **file,
                 "308": answer("It has the ending `.html`.", named=("Location",)),
             },
             ("docs-file", *_CONDITIONS),

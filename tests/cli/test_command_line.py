@@ -22,13 +22,9 @@ REFERENCE = ROOT / "docs" / "reference" / "command-line.md"
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    """Keep the caller's settings and working folder out of these tests."""
-    for variable in ("HOST", "PORT", "WEB_CONCURRENCY", "MIMEO_TEMPLATES"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
+def environment(alone, monkeypatch):
+    """Keep nothing in a store."""
     monkeypatch.setenv("MIMEO_STORE", "none")
-    monkeypatch.chdir(tmp_path)
 
 
 def parsers(parser: CommandParser) -> Iterator[CommandParser]:

@@ -11,13 +11,9 @@ from app.cli.main import main
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    """Keep the caller's settings and working folder out of these tests."""
-    for variable in ("HOST", "PORT", "WEB_CONCURRENCY", "MIMEO_TEMPLATES"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
+def environment(alone, monkeypatch):
+    """Keep nothing in a store, and have a table."""
     monkeypatch.setenv("MIMEO_STORE", "none")
-    monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("title\nOne\n\U00012000\n")
 
 

@@ -13,13 +13,7 @@ from app.renderer.produce import produce
 SOLID = ("render", "solid", "--width", "20", "--height=10", "--color", "f00")
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    """Keep the caller's settings and working folder out of these tests."""
-    for variable in ("HOST", "PORT", "WEB_CONCURRENCY", "MIMEO_TEMPLATES"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def complaint(capsys, *arguments: str) -> str:

@@ -10,13 +10,7 @@ from app.cli import new_template
 from app.cli.exit_status import ExitStatus
 from app.cli.main import main
 
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    """Keep the caller's settings and working folder out of these tests."""
-    monkeypatch.delenv("MIMEO_TEMPLATES", raising=False)
-    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def new(*arguments: str) -> int:

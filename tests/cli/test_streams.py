@@ -25,17 +25,13 @@ MIMEO = f"{sys.executable} -m app.cli.entry"
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch, tmp_path):
-    """Keep the caller's settings and working folder out of these tests."""
-    for variable in ("HOST", "PORT", "WEB_CONCURRENCY", "MIMEO_TEMPLATES"):
-        monkeypatch.delenv(variable, raising=False)
+def environment(alone, monkeypatch):
+    """Keep nothing in a store, and the caller's proxies out."""
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.lower(), raising=False)
-    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
     monkeypatch.setenv("MIMEO_STORE", "none")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.chdir(tmp_path)
 
 
 def shell(command: str, **environ: str) -> tuple[int, str, str]:

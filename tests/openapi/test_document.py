@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -29,6 +28,7 @@ from app.renderer.base import Output
 from app.renderer.catalogue import Catalogue
 from app.views.gate import ACTIONS
 from app.views.sheets import SheetOptions
+from tests.openapi.references import Document, resolved
 
 ROOT = Path(__file__).parent.parent.parent
 METHODS = ("get", "head", "post", "delete", "put", "patch")
@@ -40,8 +40,6 @@ SAMPLES = {
     "form": "zip",
     "file": "page.css",
 }
-
-Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +54,6 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
         for method in METHODS:
             if method in item:
                 yield path, method, item[method]
-
-
-def resolved(document: Document, node: Document) -> Document:
-    while "$ref" in node:
-        place: Any = document
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            place = place[part.replace("~1", "/")]
-        node = place
-    return node
 
 
 def parameters(document: Document, path: str, method: str) -> dict[str, Document]:

@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
+from tests.openapi.references import Document, resolved
 
-Document = dict[str, Any]
 # An id or signature that is made up leads nowhere, and so do documents that are not
 # built; a stream is open for long.
 GONE = re.compile(r"{key}|^/v1/(files|batches|models)/|^/media/|^/docs/({page})?$")
@@ -35,15 +35,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
 def document(client: FlaskClient) -> Document:
     found: Document = json.loads(client.get("/openapi.json").data)
     return found
-
-
-def resolved(document: Document, node: Document) -> Document:
-    while "$ref" in node:
-        place: Any = document
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            place = place[part.replace("~1", "/")]
-        node = place
-    return node
 
 
 def operations(document: Document, method: str) -> Iterator[tuple[str, Document]]:

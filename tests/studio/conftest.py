@@ -58,6 +58,7 @@ class Watched:
     """What a page has asked for, and what went wrong in it."""
 
     def __init__(self, page, url: str) -> None:
+        self.asked: list[str] = []
         self.foreign: list[str] = []
         self.errors: list[str] = []
         self.sizes: list[tuple[str, int]] = []
@@ -68,6 +69,7 @@ class Watched:
         page.on("console", self._said)
 
     def _asked(self, request) -> None:
+        self.asked.append(request.url)
         if not request.url.startswith((self._url, "blob:", "data:")):
             self.foreign.append(request.url)
 

@@ -155,13 +155,13 @@ def test_the_editor_is_loaded_when_it_is_opened(opened):
     page = opened()
     page.wait_for_selector("#preview")
     page.wait_for_load_state("networkidle")
-    assert not [url for url, _ in page.watched.sizes if "codemirror" in url]
+    assert not [url for url in page.watched.asked if "codemirror" in url]
 
     page.click("text=Make your own")
     page.wait_for_selector(TEXT)
     page.wait_for_load_state("networkidle")
 
-    assert [url for url, _ in page.watched.sizes if "codemirror-view" in url]
+    assert [url for url in page.watched.asked if "codemirror-view" in url]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -183,7 +183,6 @@ _FONT = re.compile(
     r"(?:\s*/\s*(?P<line>[\w.%]+))?\s+(?P<family>.+)",
     re.IGNORECASE | re.DOTALL,
 )
-_LINES = _words("underline overline line-through none blink")
 _DECORATION_STYLES = _words("wavy dotted dashed double")
 _LIGHT = re.compile(r"light-dark\(\s*((?:[^(),]|\([^()]*\))+),[^()]*(?:\([^()]*\))*\)")
 _SYSTEM_COLORS: Mapping[str, str] = MappingProxyType(

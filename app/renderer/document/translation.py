@@ -31,7 +31,7 @@ _BOXED = (
     *("border", "border-top", "border-right", "border-bottom", "border-left"),
     *("border-width", "border-style", "box-shadow", "transform", "filter"),
     *("margin-left", "margin-right", "margin", "background-image", "mask-image"),
-    *("mask", "clip-path", "rotate", "scale", "translate", "text-shadow", "mask"),
+    *("mask", "clip-path", "rotate", "scale", "translate", "text-shadow"),
     *("backdrop-filter", "mix-blend-mode", "border-left-width", "border-bottom-width"),
 )
 _NOTHING = frozenset({"", "0", "0px", "none", "baseline", "visible", "normal", "auto"})
@@ -56,7 +56,6 @@ _OWN = frozenset(
 )
 _BY_KIND = {("display", "block"), ("display", "inline"), ("box-sizing", "content-box")}
 _VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
-_DEFAULT = frozenset({"initial", "revert", "revert-layer"})
 
 
 class Context(NamedTuple):
@@ -306,7 +305,7 @@ class _Walker:
             self._caption(caption, number + 1 + (below * len(grid.rows)), inner)
         for cell in grid.cells:
             self._cell(cell, grid.rows[cell.row].style, above + 1, collapsed, inner)
-        if collapsed and grid.cells and self._framed:
+        if collapsed and self._framed:
             for name in [name for name in style if name.startswith("border")]:
                 del style[name]
         self._at_start, self._blank = not is_inline, -1

@@ -7,11 +7,10 @@ import { writePlace } from "./place.js";
 import { fieldsOf, notDefault } from "./schema.js";
 import { requestOf, snippetsOf } from "./snippets.js";
 import { Social } from "./social.js";
-import { bytesSaid, Copy, html, save, Tabs, useDebounced, useEffect, useMemo, useRef, useRenderer, useState } from "./ui.js";
+import { bytesSaid, Copy, html, save, Tabs, useAnswer, useEffect, useMemo, useRef, useRenderer, useState } from "./ui.js";
 
 // As fast as letters are typed, and no request for each of them.
 const DEBOUNCE_MS = 60;
-const MOST_TRIES = 5;
 // What every browser shows; others are shown as PNG.
 const SHOWN = ["png", "jpg", "webp", "avif", "gif", "svg", "ico"];
 const FIRST = "card";
@@ -124,45 +123,16 @@ function usePreview(about, format, given, options, files) {
     : Object.fromEntries(Object.entries(options).filter(([name]) => !NOT_PNG.includes(name)));
   const wanted = JSON.stringify([about.name, shown, given, laid,
     Object.entries(files).map(([name, file]) => [name, file.name, file.size, file.lastModified])]);
-  const asked = useDebounced(wanted, DEBOUNCE_MS);
-  const [seen, setSeen] = useState(null);
-  const [problem, setProblem] = useState(null);
-  const [waiting, setWaiting] = useState(true);
-  const [again, setAgain] = useState(0);
-  const tries = useRef(0);
   const last = useRef("");
-  useEffect(() => {
-    // A service is paid for what it makes: it is asked only when somebody says so.
-    if (about.service) {
-      setWaiting(false);
-      return undefined;
-    }
-    const abort = new AbortController();
-    let timer = 0;
-    setWaiting(true);
-    look(about.name, shown, { ...given, ...laid }, files, abort.signal).then((found) => {
-      if (abort.signal.aborted) {
-        URL.revokeObjectURL(found.url);
-        return;
-      }
-      URL.revokeObjectURL(last.current);
-      last.current = found.url;
-      tries.current = 0;
-      setSeen(found);
-      setProblem(null);
-      setWaiting(false);
-    }).catch((error) => {
-      if (error.name === "AbortError" || abort.signal.aborted) return;
-      setProblem(error);
-      setWaiting(false);
-      // Out of reach, or busy: it may be another moment's matter.
-      if (![0, 429, 503].includes(error.status) || tries.current === MOST_TRIES) return;
-      tries.current += 1;
-      timer = setTimeout(() => setAgain((old) => old + 1), 1000 * Math.max(1, error.retryAfter));
-    });
-    return () => { abort.abort(); clearTimeout(timer); };
-  }, [asked, again, keptKey()]);
-  return [seen, problem, waiting || asked !== wanted];
+  async function show(signal) {
+    const found = await look(about.name, shown, { ...given, ...laid }, files, signal);
+    // An answer that is too late takes no picture's place.
+    URL.revokeObjectURL(signal.aborted ? found.url : last.current);
+    if (!signal.aborted) last.current = found.url;
+    return found;
+  }
+  // A service is paid for what it makes: it is asked only when somebody says so.
+  return useAnswer(wanted, DEBOUNCE_MS, about.service ? null : show, [keptKey()]);
 }
 
 async function look(name, format, given, files, signal) {

@@ -2,10 +2,9 @@
 
 import { ask, askJson } from "./api.js";
 import { Code } from "./code.js";
-import { html, labelOf, save, Tabs, useDebounced, useEffect, useId, useMemo, useRef, useState } from "./ui.js";
+import { html, labelOf, save, Tabs, useAnswer, useEffect, useId, useMemo, useState } from "./ui.js";
 
 const DEBOUNCE_MS = 300;
-const MOST_TRIES = 5;
 const MARKUP = "template.html";
 const DECLARATION = "parameters.toml";
 const LANGUAGES = { [MARKUP]: "html", [DECLARATION]: "toml" };
@@ -194,31 +193,6 @@ function faultsOf(problem, seen) {
 // Returns the last pictures, what is wrong with the present template, and whether it is drawn.
 function usePreviews(template) {
   const body = JSON.stringify(template);
-  const asked = useDebounced(body, DEBOUNCE_MS);
-  const [seen, setSeen] = useState(null);
-  const [problem, setProblem] = useState(null);
-  const [waiting, setWaiting] = useState(true);
-  const [again, setAgain] = useState(0);
-  const tries = useRef(0);
-  useEffect(() => {
-    const abort = new AbortController();
-    let timer = 0;
-    setWaiting(true);
-    const options = { method: "POST", headers: AS_JSON, body: asked, signal: abort.signal };
-    askJson("templates/preview", options).then((found) => {
-      tries.current = 0;
-      setSeen(found);
-      setProblem(null);
-      setWaiting(false);
-    }, (error) => {
-      if (error.name === "AbortError" || abort.signal.aborted) return;
-      setProblem(error);
-      setWaiting(false);
-      if (![0, 429, 503].includes(error.status) || tries.current === MOST_TRIES) return;
-      tries.current += 1;
-      timer = setTimeout(() => setAgain((old) => old + 1), 1000 * Math.max(1, error.retryAfter));
-    });
-    return () => { abort.abort(); clearTimeout(timer); };
-  }, [asked, again]);
-  return [seen, problem, waiting || asked !== body];
+  const options = { method: "POST", headers: AS_JSON, body };
+  return useAnswer(body, DEBOUNCE_MS, (signal) => askJson("templates/preview", { ...options, signal }));
 }

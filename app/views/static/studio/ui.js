@@ -5,6 +5,7 @@ import { useCallback, useEffect, useId, useMemo, useRef, useState } from "./vend
 import htm from "./vendor/htm.js";
 import { ask, askJson, keptKey } from "./api.js";
 
+const MOST_TRIES = 5;
 export const html = htm.bind(h);
 export { render, useCallback, useEffect, useId, useMemo, useRef, useState };
 
@@ -100,6 +101,43 @@ export function save(blob, name) {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// Returns the last answer to what is `wanted`, what is wrong with it now, and whether it is awaited.
+// `request` is called with a signal once nothing has changed for `delay` ms or one of `more` has, and
+// again while the server is out of reach or busy; without one nothing is asked.
+export function useAnswer(wanted, delay, request, more = []) {
+  const asked = useDebounced(wanted, delay);
+  const [seen, setSeen] = useState(null);
+  const [problem, setProblem] = useState(null);
+  const [waiting, setWaiting] = useState(true);
+  const [again, setAgain] = useState(0);
+  const tries = useRef(0);
+  useEffect(() => {
+    if (!request) {
+      setWaiting(false);
+      return undefined;
+    }
+    const abort = new AbortController();
+    let timer = 0;
+    setWaiting(true);
+    request(abort.signal).then((found) => {
+      if (abort.signal.aborted) return;
+      tries.current = 0;
+      setSeen(found);
+      setProblem(null);
+      setWaiting(false);
+    }, (error) => {
+      if (error.name === "AbortError" || abort.signal.aborted) return;
+      setProblem(error);
+      setWaiting(false);
+      if (![0, 429, 503].includes(error.status) || tries.current === MOST_TRIES) return;
+      tries.current += 1;
+      timer = setTimeout(() => setAgain((old) => old + 1), 1000 * Math.max(1, error.retryAfter));
+    });
+    return () => { abort.abort(); clearTimeout(timer); };
+  }, [asked, again, ...more]);
+  return [seen, problem, waiting || asked !== wanted];
 }
 
 export function useDebounced(value, delay) {
