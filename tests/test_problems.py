@@ -182,3 +182,10 @@ def test_a_store_at_fault_is_a_503_that_names_no_path(
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.get_json()["type"] == "/problems/store-unavailable"
     assert "/srv" not in answer.text
+
+
+def test_a_page_that_is_without_the_slash_keeps_its_query(client: FlaskClient) -> None:
+    answer = client.get("/studio/?title=A+b&theme=%20", headers={"Accept": "text/html"})
+
+    assert answer.status_code == 308
+    assert answer.headers["Location"] == "../studio?title=A+b&theme=%20"

@@ -83,7 +83,9 @@ def _answer(error: Exception) -> Response:
         bare = _without_slash()
         if bare and request.method in ("GET", "HEAD") and _is_browser():
             last = quote(bare.rpartition("/")[2])
-            return send_redirect(f"../{last}", (("Vary", "Accept"),))
+            query = request.query_string.decode("latin-1")
+            place = f"../{last}?{query}" if query else f"../{last}"
+            return send_redirect(place, (("Vary", "Accept"),))
         if bare or request.url_rule is None:
             error.description = _nothing_here(bare)
     if isinstance(error, RequestEntityTooLarge):
