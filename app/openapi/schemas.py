@@ -11,6 +11,7 @@ from app.collection.export.exports import FORMS
 from app.collection.export.print_sheet import PrintOptions
 from app.dialects import openai
 from app.renderer.base import Output
+from app.renderer.color_functions import PATTERN as COLOR_FUNCTIONS
 from app.renderer.encode import EXTENSIONS
 from app.renderer.template.template_preview import LENGTHS
 
@@ -387,9 +388,11 @@ def build() -> dict[str, Schema]:
             "anyOf": [
                 {"type": "string", "pattern": _HEX},
                 {"enum": ["transparent", *ImageColor.colormap]},
+                {"type": "string", "pattern": COLOR_FUNCTIONS, "maxLength": 80},
             ],
             "description": "`RRGGBB`, with alpha `RRGGBBAA`, short or long, with or"
-            " without `#`; or a name of CSS.",
+            " without `#`; a name of CSS; or `rgb()`, `hsl()` or `hwb()` with commas or"
+            " blanks, as `rgb(180, 20, 60)` or `hsl(345deg 80% 39% / 50%)`.",
         },
         "ImagesOfImageRequest": {
             **(edit := openai_request()),

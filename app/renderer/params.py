@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from app.config.parsers import NUMBER, WHOLE
+from app.renderer.color_functions import read_function
 from app.renderer.engine.language import canonical
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.paper import CSS_DPI, parse_pixels
@@ -65,23 +66,28 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
 def parse_color(text: str) -> str:
     """Return a colour as `#rrggbb`, or `#rrggbbaa` where it is not opaque.
 
-    Takes 3, 4, 6 or 8 hexadecimal digits with or without `#`, a CSS colour name
-    or `transparent`. Raises ValueError for anything else.
+    Takes 3, 4, 6 or 8 hexadecimal digits with or without `#`, and what CSS Color 4
+    writes in sRGB: a name, `transparent`, rgb(), hsl() and hwb(). Raises ValueError
+    for anything else.
     """
-    bare = text.strip().lower().removeprefix("#")
+    plain = text.strip().lower()
+    bare = plain.removeprefix("#")
     if _HEX.match(bare):
         digits = bare if len(bare) > 4 else "".join(digit * 2 for digit in bare)
-    elif text.strip().lower() == "transparent":
+    elif plain == "transparent":
         digits = "00000000"
     else:
-        digits = _named(bare)
+        digits = read_function(plain) or _named(bare)
     # One spelling of each colour, so that equal images have equal fingerprints.
     return f"#{digits[:6]}" if digits[6:] in ("", "ff") else f"#{digits}"
 
 
 def _named(name: str) -> str:
     if name not in ImageColor.colormap:
-        raise ValueError("is not a colour: use RRGGBB, RRGGBBAA or a CSS colour name")
+        raise ValueError(
+            "is not a colour: use RRGGBB, RRGGBBAA, a CSS colour name, rgb(), hsl() or"
+            " hwb()"
+        )
     # By name: Pillow replaces the values of its map by tuples as they are used.
     red, green, blue = ImageColor.getrgb(name)[:3]
     return f"{red:02x}{green:02x}{blue:02x}"
@@ -180,9 +186,9 @@ def visible_or_empty(text: str) -> str:
 
 Color = Annotated[
     str,
-    StringConstraints(max_length=40),
+    StringConstraints(max_length=80),
     AfterValidator(parse_color),
-    WithJsonSchema({"type": "string", "format": "color", "maxLength": 40}),
+    WithJsonSchema({"type": "string", "format": "color", "maxLength": 80}),
 ]
 Text = Annotated[str, BeforeValidator(_carriage_returns), AfterValidator(_printable)]
 # Text that is set; a code may depend on how the text was spelt.

@@ -7,7 +7,36 @@ import pytest
 from pydantic import BaseModel
 
 from app.renderer.errors import BadParameter
-from app.renderer.params import Text, validate
+from app.renderer.params import Color, Text, parse_color, validate
+
+# As Chromium 156 computes them; without `#` they are ours.
+CSS_COLORS = (
+    ("rgb(180,20,60)", "#b4143c"),
+    (" RGBA( 180, 20 ,60 ) ", "#b4143c"),
+    ("rgb(180 20 60 / 50%)", "#b4143c80"),
+    ("rgba(180,20,60,.5)", "#b4143c80"),
+    ("rgb(180 20 60/1)", "#b4143c"),
+    ("rgb(70% 8% 24%)", "#b3143d"),
+    ("rgb(50% 20 none / none)", "#80140000"),
+    ("hsl(345,80%,39%)", "#b3143c"),
+    ("hsl(345deg 80 39 / 0.2)", "#b3143c33"),
+    ("hsla(-15, 80%, 39%, 100%)", "#b3143c"),
+    ("hsl(0.5turn 100% 50%)", "#00ffff"),
+    ("hsl(200grad 100% 50%)", "#00ffff"),
+    ("hwb(345 8% 29%)", "#b5143d"),
+    ("hwb(0 60% 60%)", "#808080"),
+    ("rebeccapurple", "#663399"),
+    ("transparent", "#00000000"),
+    ("#abc", "#aabbcc"),
+    ("ABCD", "#aabbccdd"),
+    ("b4143c80", "#b4143c80"),
+)
+
+
+class Ink(BaseModel):
+    """One colour."""
+
+    color: Color
 
 
 class Words(BaseModel):
@@ -33,3 +62,29 @@ def test_no_control_character_is_taken_but_line_feed_and_tab() -> None:
 def test_the_first_control_character_is_named() -> None:
     with pytest.raises(BadParameter, match=r"control character U\+0007"):
         validate(Words, {"text": "a\tb\x07c\x00"}, strict=True)
+
+
+@pytest.mark.parametrize(("written", "color"), CSS_COLORS)
+def test_a_colour_is_one_however_css_writes_it(written: str, color: str) -> None:
+    assert parse_color(written) == color
+    assert validate(Ink, {"color": written}, strict=True).color == color
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("rgb(300, 0, 0)", r"write rgb\(\) as rgb\(180, 20, 60\)"),
+        ("rgb(1 2,3)", r"write rgb\(\)"),
+        ("rgb(1%,2,3)", r"write rgb\(\)"),
+        ("rgba(1, 2, 3, 2)", r"write rgba\(\)"),
+        ("hsl(345, 80, 39)", r"write hsl\(\)"),
+        ("hwb(345, 8%, 29%)", r"write hwb\(\)"),
+        ("rgb(\u0661 2 3)", r"write rgb\(\)"),
+        ("rgb(1 2 3", r"write rgb\(\)"),
+        ("oklch(0.7 0.1 20)", r"use RRGGBB, .* rgb\(\), hsl\(\) or hwb\(\)"),
+        ("currentcolor", "is not a colour"),
+    ],
+)
+def test_what_is_no_colour_is_refused_with_how_to_write_it(written, why) -> None:
+    with pytest.raises(BadParameter, match=why):
+        validate(Ink, {"color": written}, strict=True)

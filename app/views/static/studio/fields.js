@@ -84,7 +84,7 @@ function Color({ id, field, value, onGive, about }) {
   </div>`;
 }
 
-// What a browser's picker can show: no names, no alpha.
+// What a browser's picker can show: no names, no functions, no alpha.
 function sixDigits(text) {
   const found = /^#?([0-9a-f]{6})(?:[0-9a-f]{2})?$/i.exec(text);
   if (found) return `#${found[1].toLowerCase()}`;
@@ -97,7 +97,9 @@ function named(text) {
   const context = document.createElement("canvas").getContext("2d");
   context.fillStyle = "#010203";
   context.fillStyle = text;
-  return /^#[0-9a-f]{6}$/.test(context.fillStyle) && context.fillStyle !== "#010203" ? context.fillStyle : "";
+  if (/^#[0-9a-f]{6}$/.test(context.fillStyle)) return context.fillStyle === "#010203" ? "" : context.fillStyle;
+  const channels = context.fillStyle.match(/\d+/g).slice(0, 3);
+  return `#${channels.map((each) => Number(each).toString(16).padStart(2, "0")).join("")}`;
 }
 
 function isSegmented(field) {
