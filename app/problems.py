@@ -66,6 +66,7 @@ from app.renderer.errors import (
 from app.renderer.template.saved_templates import (
     TakenTemplate,
     TemplateFull,
+    TemplatesFull,
     TemplatesNotSaved,
 )
 from app.serving.errors import (
@@ -172,6 +173,8 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (RefusedTemplate, 422, "refused-template", "The template cannot be used"),
     (TakenTemplate, 409, "taken-template", "The name is another renderer's"),
     (TemplateFull, 409, "template-full", "The template has all its versions"),
+    # RFC 4918, 11.5, as of jobs.
+    (TemplatesFull, 507, "templates-full", "There is no room for the template"),
     (TemplatesNotSaved, 501, "no-templates", "Templates are not saved here"),
     # RFC 6585, section 3: so that nobody writes over what they have not seen.
     (PreconditionRequired, 428, "precondition-required", "A condition is required"),

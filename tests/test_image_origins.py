@@ -107,6 +107,8 @@ def world(tmp_path_factory):
             system_fonts=False,
             access_log=False,
             image_origins=(origin.url,),
+            template_editing=True,
+            local_callers=True,
         )
         app = create_app(settings, environ={})
         yield origin, app
@@ -158,6 +160,33 @@ def test_an_image_is_named_by_url_in_each_kind_of_request(client, origin, path):
     assert [left(answer) for answer in answers] == [RED] * 4
     assert len({answer.headers["ETag"] for answer in answers}) == 1
     assert origin.count(path) == 1
+
+
+SAVED = {
+    "template.html": '<div style="width:1200px;height:630px;display:flex">'
+    '{% if image %}<img src="{{ image }}" style="width:1200px;height:630px">'
+    "{% endif %}</div>",
+    "parameters.toml": 'title = "Photo"\nwidth = 1200\nheight = 630\n'
+    '[parameters.image]\ntype = "image"\n',
+}
+
+
+def test_a_saved_template_takes_an_image_by_url_as_any_other(client, origin, path):
+    origin.serve(path, Cache_Control="max-age=60")
+    new = {"If-None-Match": "*"}
+    client.put("/templates/photo", json={"files": SAVED}, headers=new)
+    url = f"/images/photo.png?image={quote(origin.url + path, safe='')}"
+
+    alone, pinned = client.get(url), client.get(url.replace("photo.", "photo@1."))
+    rows = {"renderer": "photo", "items": [{"image": origin.url + path}]}
+    place = client.post("/collections", json=rows).headers["Location"]
+    kept = client.get(f"{place}/1.png")
+
+    for answer in (alone, pinned, kept):
+        assert answer.status_code == 200, answer.text
+        drawn = Image.open(io.BytesIO(answer.data)).convert("RGB")
+        # The image has the whole of it: its left half is red.
+        assert drawn.getpixel((100, 315)) == RED
 
 
 def test_the_bytes_are_in_the_fingerprint_and_the_url_is_not(client, origin, path):

@@ -22,6 +22,11 @@ from typing import NamedTuple
 
 from app.archive.errors import BadName
 
+# What Windows takes for a device, whatever follows its first dot.
+_DEVICE = re.compile(
+    r"(?:CON|PRN|AUX|NUL|(?:COM|LPT)[0-9]|CONIN|CONOUT)(?:\.|\Z)", re.I
+)
+
 
 class Member(NamedTuple):
     """A file in the archive: its name, bytes, and CRC-32 as an unsigned number."""
@@ -238,6 +243,11 @@ def cut(chunks: Iterable[bytes], start: int, stop: int) -> Iterator[bytes]:
             yield part
         if at >= stop:
             return
+
+
+def is_device(name: str) -> bool:
+    """Tell whether Windows takes a file's name for a device: `con`, `nul.txt`."""
+    return _DEVICE.match(name) is not None
 
 
 def same_file(name: str) -> str:

@@ -106,9 +106,11 @@ class CollectionRepository:
     def add(self, draft: Draft) -> bool:
         """Keep a collection; return whether it is new.
 
-        Raises CollectionsNotKept, QuotaExceeded, StoreError.
+        Raises CollectionsNotKept, QuotaExceeded, StoreError, and UnknownRenderer where
+        a saved template is deleted at this moment.
         """
         self.check()
+        self._catalogue.use(draft.header.renderers)
         new = not self._store.has(draft.id)
         caller = CALLER.get()
         if new:
@@ -171,7 +173,7 @@ class CollectionRepository:
     def keep(self, draft: Draft) -> bool:
         """Keep a collection where that can be done; return whether it was.
 
-        Raises QuotaExceeded.
+        Raises QuotaExceeded and UnknownRenderer.
         """
         if not self.keeps:
             return False

@@ -131,6 +131,14 @@ class Settings:
         parsers.switch,
         "Keep templates that keys with the scope `templates` save, and draw them.",
     )
+    max_templates: int = _setting(
+        200, parsers.whole(1, 10_000), "Templates that may be saved."
+    )
+    templates_bytes: int = _setting(
+        1 << 30,
+        parsers.whole(1 << 20, _BYTES),
+        "Bytes that the store may hold of saved templates, all versions together.",
+    )
     fonts: Path | None = _setting(
         None, parsers.folder, "Folder of font files to load beside the packaged ones."
     )

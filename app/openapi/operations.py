@@ -554,6 +554,13 @@ def _templates() -> tuple[Operation, ...]:
             json_body(ref("TemplateFiles"), greeting=example),
         ),
         Operation(
+            *("delete", "/templates/{name}", "deleteTemplate"),
+            *("Delete a saved template", "Templates", "templates"),
+            "DeleteTemplate",
+            {"204": answer("It is deleted; versions in use are drawn still.")},
+            ("template", *_CONDITIONS),
+        ),
+        Operation(
             *("post", "/templates/export", "exportTemplate"),
             *("Send a template as the ZIP of its folder", *templates),
             {

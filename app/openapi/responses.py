@@ -70,6 +70,7 @@ from app.renderer.errors import (
 from app.renderer.template.saved_templates import (
     TakenTemplate,
     TemplateFull,
+    TemplatesFull,
     TemplatesNotSaved,
 )
 from app.serving.errors import (
@@ -145,6 +146,11 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
                 *(*_BODY, BadParameter, LimitExceeded, RefusedTemplate, Undrawable),
                 *(RenderTimeout, Busy, RateExceeded, StoreError, PreconditionFailed),
                 *(PreconditionRequired, TakenTemplate, TemplateFull, TemplatesNotSaved),
+                TemplatesFull,
+            ),
+            "DeleteTemplate": (
+                *(BadParameter, StoreError, PreconditionFailed, PreconditionRequired),
+                *(UnknownRenderer, TakenTemplate, TemplatesNotSaved),
             ),
             "Template": (
                 *(*_BODY, BadParameter, LimitExceeded, RefusedTemplate, Undrawable),

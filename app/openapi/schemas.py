@@ -162,6 +162,7 @@ _SUMMARY = {
     "name": TEXT,
     "title": TEXT,
     "service": titled(TRUTH, "Whether a service elsewhere makes the images."),
+    "saved": titled(TRUTH, "Whether it is a template that was saved over HTTP."),
     "formats": array(TEXT),
     "paper": maybe(_PAPER),
     "example": titled(PATH, "A URL that draws the renderer's example."),

@@ -2,12 +2,13 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.archive.layout import is_device, same_file
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.params import validate
 from app.renderer.probe.base64_stream import NotBase64, NoText, decode_text
@@ -31,11 +32,14 @@ _MOST_TEXT = 256 * 1024
 _MOST_DECLARATION = 32 * 1024
 _MOST_PICTURES = 2 << 20
 _FILES = "files"
+_DEVICE = "is what Windows calls a device, where no folder or file can have it"
 
 
 def _folder(name: str) -> str:
     if not NAME.match(name):
         raise ValueError(NAMING)
+    if is_device(name):
+        raise ValueError(f"{_DEVICE}: choose another name")
     return name
 
 
@@ -105,6 +109,7 @@ def _read_files(body: TemplateBody) -> TemplateFiles:
             files[name] = _read_file(name, text)
         except ValueError as error:
             faults.append(Fault(f"{_FILES}[{name}]", str(error)))
+    faults += _clashes(body.files)
     size = sum(len(files.get(name, b"")) for name in _TEXTS)
     if size > _MOST_TEXT:
         faults.append(
@@ -123,10 +128,22 @@ def _read_files(body: TemplateBody) -> TemplateFiles:
     return TemplateFiles(body.name, files)
 
 
+def _clashes(names: Iterable[str]) -> Iterator[Fault]:
+    """Yield a fault for each name that some file systems take for one before it."""
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(same_file(name), name)
+        if first != name:
+            reason = f"is {first!r} but for its case, and one folder has not both"
+            yield Fault(f"{_FILES}[{name}]", f"{reason}: give it another name")
+
+
 def _read_file(name: str, text: str) -> bytes:
     """Return the bytes of a file; raise ValueError for what is none of a template's."""
     if not _FILE.fullmatch(name):
         raise ValueError("is no name of a file: use letters, digits, . - and _")
+    if is_device(name):
+        raise ValueError(f"{_DEVICE}: give it another name")
     if name in _TEXTS:
         return text.encode("utf-8", "surrogatepass")
     if PurePath(name).suffix.lower() not in PICTURES:

@@ -237,7 +237,7 @@ class Renderer:
     what is clipped only if it may lay texts out, which takes some milliseconds.
     `images` reads what callers name by URL, where that is allowed. `bled` draws the
     same on a canvas that is larger by the bleed on each side, where one is declared.
-    `files` is the template of an isolated renderer, if it is one that was saved.
+    `files` reads the template of an isolated renderer, if it is one that was saved.
     `example` holds parameters as query strings.
     """
 
@@ -257,5 +257,5 @@ class Renderer:
     paper: Paper | None = None
     bled: "Renderer | None" = None
     preflight: Callable[[Any, bool], Mapping[str, Any]] | None = None
-    files: TemplateFiles | None = None
+    files: Callable[[], TemplateFiles] | None = None
     example: Mapping[str, str] = field(default_factory=dict)

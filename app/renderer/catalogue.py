@@ -26,7 +26,11 @@ from app.renderer.engine.engine import Engine, load_engine
 from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate, UnknownRenderer
 from app.renderer.input_image import DrawSvg
-from app.renderer.template.saved_templates import SavedTemplates, TakenTemplate
+from app.renderer.template.saved_templates import (
+    SavedTemplates,
+    TakenTemplate,
+    split_version,
+)
 from app.renderer.template.template import load_templates
 from app.renderer.template.template_files import TemplateFiles, read_files
 from app.store import Store
@@ -49,8 +53,9 @@ class Catalogue:
 
     An operator's template may replace a packaged one of the same name, not a
     drawn one or a service. In development the operator's folder is looked at on each
-    call. `store` has those that were saved over HTTP, which replace nothing and are no
-    part of `names`. `draw_svg` draws what callers send as SVG, which is refused without
+    call. `store` has those that were saved over HTTP, which replace nothing and are
+    `listed`, but no part of `names`: those do not change while nobody but callers does
+    anything. `draw_svg` draws what callers send as SVG, which is refused without
     it, and `images` reads what they name by URL.
     Raises TakenName where a service has the name of another renderer.
     """
@@ -67,7 +72,11 @@ class Catalogue:
         self._draw_svg = draw_svg
         self._images = images
         self._engine = load_engine(settings.fonts, settings.system_fonts)
-        self._saved = None if store is None else SavedTemplates(store, self._engine)
+        self._saved = (
+            None
+            if store is None
+            else SavedTemplates(store, self._engine, settings, images)
+        )
         self._drawn = {row.name: row for row in drawn(self._engine, settings, draw_svg)}
         self._packaged, broken = load_templates(
             PACKAGED, self._engine, settings, draw_svg
@@ -89,9 +98,24 @@ class Catalogue:
         self._load()
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all renderers that can be used, sorted."""
+        """Return the names of all renderers but of saved templates, sorted."""
         self._refresh()
         return self._names
+
+    def listed(self) -> tuple[tuple[Renderer, ...], tuple[BrokenTemplate, ...]]:
+        """Return all renderers that can be used, by name, and what is broken.
+
+        A saved template has the name by which its newest version is drawn. It is not
+        among them where another renderer has got its name.
+        """
+        self._refresh()
+        found = list(self._renderers.values())
+        broken = list(self._broken.values())
+        if self._saved is not None:
+            ready, damaged = self._saved.listed()
+            found += [row for row in ready if not self.has(row.name)]
+            broken += [each for each in damaged if not self.has(each.name)]
+        return tuple(sorted(found, key=lambda row: row.name)), tuple(broken)
 
     def get(self, name: str) -> Renderer:
         """Return a renderer; raise UnknownRenderer or BrokenTemplate."""
@@ -105,8 +129,18 @@ class Catalogue:
             raise BrokenTemplate(*broken.args)
         saved = None if self._saved is None else self._saved.renderer(name)
         if saved is None:
-            raise UnknownRenderer(name, self.names())
+            raise UnknownRenderer(name, (*self._names, *self.saved_versions()))
         return saved
+
+    def use(self, names: Iterable[str]) -> None:
+        """Note that something is made of renderers: what was saved of them stays.
+
+        Raises UnknownRenderer where one is deleted at this moment, and StoreError.
+        """
+        for name in names:
+            bare, version = split_version(name)
+            if self._saved and version and name not in self._renderers:
+                self._saved.use(bare, version)
 
     @property
     def saved(self) -> SavedTemplates | None:
@@ -116,8 +150,20 @@ class Catalogue:
     def check_free(self, name: str) -> None:
         """Raise TakenTemplate where a name is not to be had for a saved template."""
         self._refresh()
-        if name in self._renderers or name in self._broken:
+        if self.has(name):
             raise TakenTemplate(name)
+
+    def saved_versions(self) -> Mapping[str, int]:
+        """Return the newest versions of saved templates that are drawn by their names.
+
+        Those whose names another renderer has got are not among them.
+        """
+        versions = {} if self._saved is None else self._saved.versions()
+        return {name: each for name, each in versions.items() if not self.has(name)}
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name is that of a renderer other than a saved template."""
+        return name in self._renderers or name in self._broken
 
     def templates(self) -> Mapping[str, bool]:
         """Return the names of all templates, and whether they are the operator's."""

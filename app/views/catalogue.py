@@ -1,6 +1,6 @@
 """What can be drawn: `/renderers`, with what: `/fonts`, what can fail: `/problems`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,14 +28,19 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
     @bp.get("/renderers")
     def index() -> Response:
         """List all renderers, and the templates that cannot be used."""
-        renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
-        broken = [fault(error) for error in catalogue.broken().values()]
-        return _json({"renderers": renderers, "broken": broken})
+        renderers, broken = catalogue.listed()
+        return _json(
+            {
+                "renderers": list(map(summary, renderers)),
+                "broken": list(map(fault, broken)),
+            }
+        )
 
     @bp.get("/renderers/<path:name>")
     def show(name: str) -> Response:
         """Describe one renderer: JSON Schema of its parameters, output, example."""
-        return _json(describe(catalogue.get(name), settings))
+        # A saved template draws by the name of its version.
+        return _json(describe(replace(catalogue.get(name), name=name), settings))
 
     @bp.get("/fonts")
     def fonts() -> Response:
@@ -66,6 +71,7 @@ def summary(renderer: Renderer) -> dict[str, Any]:
         "name": renderer.name,
         "title": renderer.title,
         "service": renderer.remote is not None,
+        "saved": renderer.files is not None,
         "formats": formats(renderer),
         "paper": _paper(renderer.paper),
         "example": example_url(renderer),

@@ -46,6 +46,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "templates.index": "templates",
         "templates.show": "templates",
         "templates.save": "templates",
+        "templates.delete": "templates",
         "templates.preview": "templates",
         "templates.export": "templates",
         "health.live": "look",

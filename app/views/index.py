@@ -15,9 +15,12 @@ def blueprint(catalogue: Catalogue) -> Blueprint:
     @bp.get("/", strict_slashes=False)
     def index() -> Response:
         """Show what can be drawn."""
-        renderers = [summary(catalogue.get(name)) for name in catalogue.names()]
-        broken = [fault(error) for error in catalogue.broken().values()]
-        page = render_template("index.html", renderers=renderers, broken=broken)
+        renderers, broken = catalogue.listed()
+        page = render_template(
+            "index.html",
+            renderers=list(map(summary, renderers)),
+            broken=list(map(fault, broken)),
+        )
         file = StaticFile(page.encode(), "text/html; charset=utf-8")
         return send_file(request.environ, file)
 

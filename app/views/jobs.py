@@ -168,6 +168,7 @@ class JobAnswers:
             answer=answer,
         )
         key = request.headers.get("Idempotency-Key")
+        self._catalogue.use(draft.header.renderers)
         kept = self._ledger.submit(job, key, draft.chunks)
         self._engine.enqueue(kept.id)
         return kept

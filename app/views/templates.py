@@ -25,17 +25,17 @@ from app.parsing.template_body import read_preview, read_template, spell_files
 from app.pipeline.pipeline import Pipeline
 from app.problems import describe
 from app.renderer.catalogue import Catalogue
+from app.renderer.errors import BadParameter, Fault, UnknownRenderer
 from app.renderer.template.saved_templates import (
-    MOST_VERSIONS,
     SavedTemplates,
-    TemplateFull,
     TemplatesNotSaved,
     pinned,
     split_version,
 )
 from app.renderer.template.template_files import TemplateFiles
 from app.renderer.template.template_preview import LengthDrawing, TemplatePreview
-from app.views.body import read_document
+from app.views.body import read_document, refuse_query
+from app.views.deletion import send_deleted
 
 # The earliest that a ZIP can say: equal templates are equal archives.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
@@ -49,13 +49,11 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
     def index() -> Response:
         """List all templates."""
         rows = [_listed(name, own=own) for name, own in catalogue.templates().items()]
-        saved = catalogue.saved
-        if saved is not None:
-            rows += [
-                _listed(name, own=True, version=saved.newest(name))
-                for name in saved.names()
-            ]
-        document = {"editing": saved is not None, "templates": rows}
+        rows += [
+            _listed(name, own=True, version=version)
+            for name, version in catalogue.saved_versions().items()
+        ]
+        document = {"editing": catalogue.saved is not None, "templates": rows}
         return send_page(request.environ, orjson.dumps(document), JSON)
 
     @bp.get("/templates/<name>")
@@ -63,8 +61,8 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
         """Send the files of a template: packaged, the operator's own, or saved."""
         saved = catalogue.saved
         bare, version = split_version(name)
-        if saved is not None and version is None:
-            version = saved.newest(bare, fresh=True) or None
+        if saved is not None and version is None and not catalogue.has(bare):
+            version = saved.state(bare).newest
         files = saved.files(bare, version) if saved and version else None
         if files is None:
             files = catalogue.files_of(name)
@@ -88,15 +86,14 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
             raise TemplatesNotSaved
         files = read_template(read_document(), name)
         catalogue.check_free(files.name)
-        before = saved.newest(files.name, fresh=True)
+        state = saved.state(files.name)
+        before, version = state.newest, state.last + 1
         _check_conditions(saved, files.name, before)
-        if before >= MOST_VERSIONS:
-            raise TemplateFull(files.name, MOST_VERSIONS)
+        saved.check_room(files)
         # It has to load and be drawn, in time, before anybody can ask for it.
         for drawing in pipeline.preview(files, ("example",), outlines=False).drawings:
             if drawing.error is not None:
                 raise drawing.error
-        version = before + 1
         if not saved.add(files, version):
             # Somebody else has saved at the same moment.
             raise PreconditionFailed
@@ -111,6 +108,26 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
         pairs = (("ETag", _tag(files, version)), ("Location", f"/templates/{name}"))
         status = "200 OK" if before else "201 CREATED"
         return send_json(_described(files, version), status, pairs)
+
+    @bp.delete("/templates/<name>")
+    def delete(name: str) -> Response:
+        """Delete a saved template: what is made of a version is drawn by it still."""
+        refuse_query()
+        saved = catalogue.saved
+        if saved is None:
+            raise TemplatesNotSaved
+        bare, version = split_version(name)
+        if version is not None:
+            reason = f"is one version: DELETE /templates/{bare} deletes all that can go"
+            raise BadParameter(Fault("name", reason))
+        before = saved.state(name).newest
+        if not before:
+            catalogue.check_free(name)
+            raise UnknownRenderer(name, saved.names())
+        _check_conditions(saved, name, before)
+        if not saved.delete(name, before):
+            raise PreconditionFailed
+        return send_deleted("template", name)
 
     @bp.post("/templates/preview")
     def preview() -> Response:

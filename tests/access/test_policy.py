@@ -59,6 +59,7 @@ ROWS = {
     "templates.index": Route("GET", "/templates"),
     "templates.show": Route("GET", "/templates/card"),
     "templates.save": Route("PUT", "/templates/mine", {"files": {}}, 501),
+    "templates.delete": Route("DELETE", "/templates/mine", None, 501),
     "templates.export": Route("POST", "/templates/export", {"files": {}}, 422),
     "templates.preview": Route("POST", "/templates/preview", {"files": {}}, 422),
     "health.live": Route("GET", "/health/live"),

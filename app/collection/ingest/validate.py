@@ -13,7 +13,7 @@ from typing import Any
 import regex  # type: ignore[import-untyped]
 from anyascii import anyascii
 
-from app.archive.layout import same_file
+from app.archive.layout import is_device, same_file
 from app.collection.collection import limits_of
 from app.collection.errors import Unreadable
 from app.collection.ingest.binding import LONGEST
@@ -42,10 +42,6 @@ from app.renderer.produce import device_size, image_fields
 # Longer than any file's name is only an image itself.
 _MOST_FILENAME = 255
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-# What a system takes for a device, whatever follows its first dot.
-_DEVICE = re.compile(
-    r"(?:CON|PRN|AUX|NUL|(?:COM|LPT)[0-9]|CONIN|CONOUT)(?:\.|\Z)", re.I
-)
 # Room for a number of six digits below the longest name.
 _SHARED = LONGEST - 8
 _MOST_TEXT = 10 * LONGEST
@@ -318,7 +314,7 @@ def safe(text: str) -> str:
     text = text[:_MOST_TEXT]
     ascii_only = text if text.isascii() else anyascii(text)
     stem = _UNSAFE.sub("-", ascii_only).strip("._-")[:LONGEST].rstrip("._-")
-    return f"image-{stem}"[:LONGEST] if _DEVICE.match(stem) else stem
+    return f"image-{stem}"[:LONGEST] if is_device(stem) else stem
 
 
 def safe_unicode(text: str) -> str:
@@ -332,7 +328,7 @@ def safe_unicode(text: str) -> str:
     while plain and not (plain[0].isalnum() or plain[0] == "_"):
         plain = plain[1:]
     stem = _cut(" ".join(plain.split()), LONGEST).rstrip("._- ")
-    return _cut(f"image-{stem}", LONGEST) if _DEVICE.match(stem) else stem
+    return _cut(f"image-{stem}", LONGEST) if is_device(stem) else stem
 
 
 def _cut(stem: str, most: int) -> str:

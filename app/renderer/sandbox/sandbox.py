@@ -78,7 +78,7 @@ class Sandbox:
         if renderer.files is not None:
             # Of a class that was made for it, which no other process knows.
             values = dict(parameters)
-            return self._run(draw_template, renderer.files, values, output)
+            return self._run(draw_template, renderer.files(), values, output)
         return self._run(draw, renderer.name, parameters, output)
 
     def _run(self, function: Callable[..., _T], *arguments: Any) -> _T:

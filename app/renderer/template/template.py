@@ -289,7 +289,7 @@ class Template:
 
     def version(self, files: TemplateFiles) -> str:
         """Return what decides pixels, of a template that is made of these files."""
-        return version_of(files, self._engine)
+        return version_of(files.digest(), self._engine)
 
     def size(self, *, bleed: bool = False) -> tuple[int, int]:
         """Width and height in CSS pixels, if wanted with the bleed."""
@@ -632,9 +632,12 @@ def untried_renderer(files: TemplateFiles, template: Template) -> Renderer:
     return replace(renderer, bled=bled)
 
 
-def version_of(files: TemplateFiles, engine: Engine) -> str:
-    """Return what changes where equal parameters give other pixels."""
-    return f"{files.digest()} {_TOOLS} {engine.version}"
+def version_of(digest: str, engine: Engine) -> str:
+    """Return what changes where equal parameters give other pixels.
+
+    `digest` is that of the template's files.
+    """
+    return f"{digest} {_TOOLS} {engine.version}"
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -18,15 +18,15 @@ export function Gallery({ renderers, broken }) {
       <ul class="grid">${renderers.map((row) => html`<li key=${row.name}><a class="tile" href=${writePlace("make", row.name)}>
         <span class="tile-picture">${row.service ? "Made by a service"
           : html`<${Picture} path=${thumbnail(row)} alt="" loading="lazy" />`}</span>
-        <b>${row.title}</b><code>${row.name}</code><small class="tile-said">${sizeOf(row)}</small></a></li>`)}</ul>
+        <b>${row.title}</b><code>${row.name}</code><small class="tile-said">${saidOfTile(row)}</small></a></li>`)}</ul>
     </section>
     <div class="side"><${Health} /><${Services} renderers=${renderers} /><${Recent} /></div>
   </div>`;
 }
 
-function sizeOf({ paper }) {
-  if (!paper) return "";
-  return `${Math.round(paper.width_mm)} × ${Math.round(paper.height_mm)} mm`;
+function saidOfTile({ paper, saved }) {
+  const size = paper ? [`${Math.round(paper.width_mm)} × ${Math.round(paper.height_mm)} mm`] : [];
+  return [...size, ...(saved ? ["saved here"] : [])].join(", ");
 }
 
 // Asks at once, and again while the page is seen; gives what came and what went wrong.

@@ -26,8 +26,9 @@ function App() {
   }, []);
   useEffect(() => {
     setFault("");
+    // Again with each tab: a template may have been saved or deleted meanwhile.
     askJson("renderers").then(setCatalogue, (error) => setFault(error.message));
-  }, [generation]);
+  }, [generation, current]);
   useEffect(() => {
     document.title = `${current.title} – Mimeo studio`;
     current.load().then((Page) => setPage({ tab: current.tab, Page }), (error) => setFault(error.message));

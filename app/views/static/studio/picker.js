@@ -37,7 +37,7 @@ export function Picker({ renderers, about, tab = "make" }) {
               onClick=${() => dialog.current.close()}>
             <span class="tile-picture">${row.service ? "Made by a service"
               : html`<${Picture} path=${thumbnail(row)} alt="" loading="lazy" />`}</span>
-            <b>${row.title}</b><code>${row.name}</code></a></li>`)}</ul>
+            <b>${row.title}</b><code>${row.name}</code>${row.saved && html`<small class="tile-said">saved here</small>`}</a></li>`)}</ul>
         ${found.length === 0 && html`<p class="notice">Nothing is called so.</p>`}
       </div>`}
     </dialog>`;
