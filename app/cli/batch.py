@@ -64,6 +64,7 @@ mimeo batch FILE --renderer NAME -o FILE.zip [--NAME VALUE ...]
   -o, --output FILE     where the ZIP goes; `-` is standard output; FILE.pdf is a PDF
   --file-name PATTERN   names of the images, such as {index}-{name}
   --names unicode       names keep their script; else they are made ASCII
+  --bad-rows skip       leave out rows with faults, and say which; else all is refused
   --bind NAME=TEMPLATE  what a parameter is made of, such as 'name={First} {Last}'
   --sheet NAME          the sheet of a workbook; else the first one that is visible
   --sheet-page A4       of a PDF: several on a page; also --sheet-grid, -gap, -margin,
@@ -108,6 +109,7 @@ _QUERY = {
     "ignore": "ignore",
     "sheet": "sheet",
     "names": "names",
+    "bad_rows": "bad_rows",
     "webhook": "webhook",
 }
 # What options of print sheets begin with.

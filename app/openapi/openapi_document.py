@@ -166,6 +166,7 @@ def _collection(found: Iterable[RendererPaths]) -> Schema:
             "renderer": {"enum": names, "description": "What draws the items."},
             "name": {**TEXT, "description": "Pattern of file names."},
             "names": schemas.choice("ascii", "unicode"),
+            "bad_rows": schemas.choice("refuse", "skip"),
             "defaults": {
                 **ANYTHING,
                 "description": "Parameters that all items share.",

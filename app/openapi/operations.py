@@ -199,6 +199,16 @@ def _parameters() -> dict[str, Schema]:
         "rows.names": query(
             "names", titled(choice("ascii", "unicode"), "The script of file names.")
         ),
+        "rows.bad_rows": query(
+            "bad_rows",
+            titled(choice("refuse", "skip"), "What is done about rows with faults."),
+        ),
+        "rows.cell": query(
+            "cell",
+            titled(shared, "What cells hold instead: `cell[4:Column]=text` in line 4."),
+            style="deepObject",
+            explode=True,
+        ),
         "rows.ignore": query(
             "ignore", titled(TEXT, "Columns to pass over, with commas between.")
         ),
@@ -335,7 +345,7 @@ def _upload() -> dict[str, Any]:
 
 _ROWS = (
     *("rows.renderer", "rows.name", "rows.names", "rows.ignore", "rows.bind"),
-    *("rows.sheet", "rows.parameters"),
+    *("rows.sheet", "rows.bad_rows", "rows.cell", "rows.parameters"),
     *(f"option.{name}" for name in OPTIONS),
 )
 _JOB_LINKS = {

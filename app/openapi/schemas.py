@@ -478,6 +478,7 @@ def build() -> dict[str, Schema]:
             count=WHOLE,
             faults=array(_ROW_FAULT),
             more=WHOLE,
+            left_out=record(count=WHOLE, faults=array(_ROW_FAULT), more=WHOLE),
             warnings=array(TEXT),
             columns=array(TEXT),
             records=array(record(row=WHOLE, line=maybe(WHOLE), cells=array(TEXT))),

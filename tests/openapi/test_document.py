@@ -192,7 +192,7 @@ def test_every_term_of_an_upload_is_in_the_document(
     assert {*_OWN, *Output.model_fields} <= query
     assert {"Prefer", "Idempotency-Key", "webhook"} <= query
     assert schema["properties"].keys() == {
-        *("renderer", "name", "names", "defaults", "bind", "items"),
+        *("renderer", "name", "names", "bad_rows", "defaults", "bind", "items"),
         *Output.model_fields,
         *DELIVERY,
     }

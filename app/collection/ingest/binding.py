@@ -23,6 +23,8 @@ from app.collection.ingest.number_format import (
 from app.renderer.errors import BadParameter, Fault, nearest, shorten
 
 ROW_NUMBER = "#"
+# What faults of rows call the pattern of file names: a parameter may be called `name`.
+FILE_NAME = "file name"
 _FORCED = "column:"
 _MOST_TEMPLATE = 2_000
 # More than any template's text may have; a filter cannot multiply beyond it.
@@ -590,7 +592,7 @@ class NamePattern:
                 texts.append(part)
             else:
                 text = own.get(part.name) or spell(values.get(part.name))
-                texts.append(part.apply("name", text).replace("/", "-"))
+                texts.append(part.apply(FILE_NAME, text).replace("/", "-"))
         return "".join(texts)
 
 

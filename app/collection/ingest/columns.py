@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from app.collection.errors import BadRows, RowFault, Unreadable
 from app.collection.ingest.binding import (
+    FILE_NAME,
     Binding,
     BoundTemplate,
     ColumnNames,
@@ -23,6 +24,7 @@ from app.collection.ingest.table import Faults, TableRow, Warnings
 from app.renderer.errors import BadParameter, Fault, nearest, shorten
 
 _NO_FAULTS: Mapping[int, str] = MappingProxyType({})
+_NO_EDITS: Mapping[int, Mapping[str, str]] = MappingProxyType({})
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # A title, the date of the export, a blank line; further down it is data.
 _MOST_ABOVE = 20
@@ -48,6 +50,7 @@ class Columns(NamedTuple):
     templates for parameters, `wanted` columns that file names are made of. `given` are
     parameters that need no column: they are shared by all rows. `required` are those
     that every row has to have, `options` those of the output, which are no columns.
+    `edits` are what cells hold instead, by line and column.
     """
 
     known: frozenset[str]
@@ -57,6 +60,7 @@ class Columns(NamedTuple):
     given: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
+    edits: Mapping[int, Mapping[str, str]] = _NO_EDITS
 
     @property
     def names(self) -> frozenset[str]:
@@ -90,7 +94,8 @@ def read_table(
     A `preview` takes note of the columns, and of each row before it is judged.
 
     Rows without anything are passed over, short ones end in empty cells. Raises
-    BadRows for a wrong header, before any row, and what `records` raises.
+    BadRows for a wrong header, before any row, and for edits of lines that are no
+    rows, behind the last one, and what `records` raises.
     """
     iterator = iter(records)
     try:
@@ -105,15 +110,20 @@ def read_table(
         warned.add(f"{lines} above the header passed over")
     if preview is not None:
         preview.head(names)
-    plan = _plan(header.line, ColumnNames(names), columns, warned)
+    own = ColumnNames(names)
+    plan = _plan(header.line, own, columns, warned)
+    edits = {**columns.edits}
     width = len(names)
     unnamed = [place for place, name in enumerate(names) if not name]
     number = 0
     for record in chain(rest, iterator):
         number += 1
         cells = [*record.cells]
+        edit = edits.pop(record.line, None)
+        if edit is not None:
+            record, cells = _edited(record, own, edit)
         if preview is not None:
-            preview.see(number, record.line, cells)
+            preview.see(number, record.line, cells, keep=edit is not None)
         if len(cells) > width and any(map(str.strip, cells[width:])):
             reason = f"has {len(cells):,} cells; the header has {width:,}"
             yield TableRow(record.line, {}, text=True, faults=(Fault("", reason),))
@@ -124,6 +134,28 @@ def read_table(
             if cells[place].strip():
                 warned.add(f"column {place + 1:,} has no name: it was passed over")
         yield _row(record, cells, number, names, plan)
+    if edits:
+        line = min(edits)
+        field = next(iter(_spelt(line, edits[line])))
+        raise BadRows((RowFault(None, line, field, "there is no row in this line"),))
+
+
+def _spelt(line: int, edit: Iterable[str]) -> list[str]:
+    return [f"cell[{line}:{name}]" for name in edit]
+
+
+def _edited(
+    record: Record, header: ColumnNames, edit: Mapping[str, str]
+) -> tuple[Record, list[str]]:
+    """Return a record, and its cells, with what some of them hold instead."""
+    cells = [*record.cells]
+    cells.extend([""] * (len(header.names) - len(cells)))
+    places = {header.find(name): text for name, text in edit.items()}
+    for place, text in places.items():
+        if place is not None:
+            cells[place] = text
+    faults = {each: why for each, why in record.faults.items() if each not in places}
+    return record._replace(faults=faults), cells
 
 
 def _find_header(
@@ -203,7 +235,7 @@ def _plan(
         column = column_of(name)
         hint = header.suggest(column)
         reason = f"{{{shorten(name)}}} is neither a parameter nor a column{hint}"
-        place = _looked_up(header, column, line, faults, Fault("name", reason))
+        place = _looked_up(header, column, line, faults, Fault(FILE_NAME, reason))
         if place is not None:
             extra.append((name, place))
     for name in sorted(columns.ignored):
@@ -211,6 +243,10 @@ def _plan(
         place = _looked_up(header, name, line, faults, fault)
         if place is not None:
             extra.append((name, place))
+    for edited, edit in columns.edits.items():
+        for name, field in zip(edit, _spelt(edited, edit), strict=True):
+            fault = Fault(field, "is no column")
+            _looked_up(header, name, line, faults, fault)
     used.update(place for _, place in extra)
     # What is bound wrongly is not missing, too: one fault says it.
     filled = {name for name, _ in direct} | bound.keys() | columns.given
@@ -386,7 +422,7 @@ def bind_items(
                 place = header.find(column_of(name))
                 if place is None:
                     reason = f"{{{shorten(name)}}} is neither a parameter nor a member"
-                    faults.append(Fault("name", reason))
+                    faults.append(Fault(FILE_NAME, reason))
                 else:
                     extra[name] = [*cells.values()][place]
         except BadParameter as error:

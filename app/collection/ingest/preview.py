@@ -52,6 +52,7 @@ class Preview:
         self._latest = SentRow(0, None, ())
         self.count = 0
         self.warnings: tuple[str, ...] = ()
+        self._left_out: dict[str, Any] = _left_out((), 0, 0)
 
     def add(self, index: int, line: int | None, request: ImageRequest) -> None:
         """Take note of a row, if it is one of the worst."""
@@ -77,10 +78,15 @@ class Preview:
         """Take note of the names of a table's columns."""
         self._names = [name[:_MOST_CELL] for name in names[:_MOST_COLUMNS]]
 
-    def see(self, row: int, line: int | None, cells: Sequence[str]) -> None:
-        """Take note of a row's cells before it is judged."""
+    def see(
+        self, row: int, line: int | None, cells: Sequence[str], *, keep: bool = False
+    ) -> None:
+        """Take note of a row's cells before it is judged; `keep` them whatever it is.
+
+        Those of the first rows are kept anyway.
+        """
         self._latest = SentRow(row, line, cells)
-        if row <= self._number:
+        if keep or row <= self._number:
             self._keep()
 
     def see_items(self, items: Iterator[TableRow]) -> Iterator[TableRow]:
@@ -98,6 +104,10 @@ class Preview:
         """Keep the cells of a row that has a fault which is named."""
         if self._latest.row == row:
             self._keep()
+
+    def leave_out(self, count: int, faults: Sequence[RowFault], more: int) -> None:
+        """Take note of how many rows were left out, and of what is wrong with them."""
+        self._left_out = _left_out(faults, more, count)
 
     def _keep(self) -> None:
         row, line, cells = self._latest
@@ -132,6 +142,7 @@ class Preview:
             "count": self.count,
             "faults": [fault._asdict() for fault in faults],
             "more": more,
+            "left_out": self._left_out,
             "warnings": self.warnings,
             "columns": self._names,
             "records": [self._told(record) for record in self._records.values()],
@@ -142,6 +153,11 @@ class Preview:
         # A short row, or an item before another one that has more members.
         missing = [""] * (len(self._names) - len(record.cells))
         return {**record._asdict(), "cells": [*record.cells, *missing]}
+
+
+def _left_out(faults: Sequence[RowFault], more: int, count: int) -> dict[str, Any]:
+    told = [fault._asdict() for fault in faults]
+    return {"count": count, "faults": told, "more": more}
 
 
 def _drawn(row: PreviewRow, draw: Callable[[ImageRequest], Media]) -> dict[str, Any]:

@@ -26,8 +26,10 @@ from app.renderer.errors import (
 from app.renderer.params import Parameters, is_address, validate
 from app.renderer.produce import image_fields
 
-_OWN = ("renderer", "name", "ignore", "bind", "sheet", "names")
+_OWN = ("renderer", "name", "ignore", "bind", "sheet", "names", "bad_rows", "cell")
 _BOUND = re.compile(r"bind\[([^\[\]]*)\]")
+_CELL = re.compile(r"cell\[([0-9]{1,9}):(.*)\]", re.DOTALL)
+_BAD_ROWS = "must be refuse or skip"
 
 
 class SharedParameters(NamedTuple):
@@ -35,7 +37,8 @@ class SharedParameters(NamedTuple):
 
     `texts` are shared parameters as strings, for rows that are text; `values` are
     the same in JSON's types. `pattern` is what names are made of, `sheet` the sheet of
-    a workbook to read. `warned` take what is assumed, `unicode_names` keep a script.
+    a workbook to read. `warned` take what is assumed, `unicode_names` keep a script,
+    `skips_bad` rows instead of refusing them all.
     """
 
     renderer: Renderer | None
@@ -47,6 +50,7 @@ class SharedParameters(NamedTuple):
     warned: Warnings
     sheet: str | None = None
     unicode_names: bool = False
+    skips_bad: bool = False
 
 
 def from_pairs(
@@ -69,6 +73,8 @@ def from_pairs(
     ignore = given.pop("ignore", "")
     sheet = None if "sheet" in own else given.pop("sheet", None)
     unicode_names = _keeps_script(None if "names" in own else given.pop("names", None))
+    skips = _skips_bad(None if "bad_rows" in own else given.pop("bad_rows", None))
+    edits = _edits(given)
     bound = {name: found[1] for name in given if (found := _BOUND.fullmatch(name))}
     bindings = [(bound[name], given.pop(name)) for name in bound]
     # A parameter goes before an option of its name, as in the query of one image.
@@ -82,10 +88,11 @@ def from_pairs(
     values = _shared(renderer.parameters, texts, sent, "", output.dpi)
     named = NamePattern(pattern, sorted(own), has_columns=True)
     columns = _columns(renderer, ignore, bindings, texts, named)
+    columns = columns._replace(edits=edits)
     warned = Warnings()
     return SharedParameters(
         *(renderer, texts, values, output, named, columns),
-        *(warned, sheet, unicode_names),
+        *(warned, sheet, unicode_names, skips),
     )
 
 
@@ -100,6 +107,7 @@ def from_members(
         "renderer",
         "name",
         "names",
+        "bad_rows",
         "defaults",
         "bind",
         "items",
@@ -138,7 +146,26 @@ def from_members(
     return SharedParameters(
         *(renderer, texts, values, output, named, columns, Warnings()),
         unicode_names=_keeps_script(names),
+        skips_bad=_skips_bad(_typed(members, "bad_rows", str, _BAD_ROWS)),
     )
+
+
+def _skips_bad(bad_rows: str | None) -> bool:
+    """Tell whether rows with faults are left out; raise BadParameter on `bad_rows`."""
+    if bad_rows not in (None, "refuse", "skip"):
+        reason = f"{shorten(str(bad_rows))!r} is neither refuse nor skip"
+        raise BadParameter(Fault("bad_rows", reason))
+    return bad_rows == "skip"
+
+
+def _edits(given: dict[str, str]) -> dict[int, dict[str, str]]:
+    """Take `cell[LINE:COLUMN]` out of what is given: texts by line and column."""
+    edits: dict[int, dict[str, str]] = {}
+    for name in [*given]:
+        found = _CELL.fullmatch(name)
+        if found:
+            edits.setdefault(int(found[1]), {})[found[2]] = given.pop(name)
+    return edits
 
 
 def _keeps_script(names: str | None) -> bool:

@@ -60,6 +60,12 @@ class Warnings:
             )
             self._said.setdefault(short)
 
+    def lead(self, text: str) -> None:
+        """Say something before all else, whether there is room or not."""
+        said, self._said = self._said, {}
+        self.add(text)
+        self._said.update([*said.items()][: _MOST_WARNINGS - 1])
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._said)
 
@@ -90,6 +96,11 @@ class Faults:
     def pass_over(self, number: int) -> None:
         """Count faults that have no names."""
         self._more += number
+
+    @property
+    def more(self) -> int:
+        """How many faults have no names."""
+        return self._more
 
     def check(self) -> None:
         """Raise BadRows if there are any."""

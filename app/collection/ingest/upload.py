@@ -152,6 +152,8 @@ def _ndjson(
     shared = from_pairs(pairs, catalogue, bounds, files.places if files else ())
     if shared.columns.ignored:
         raise BadParameter(Fault("ignore", "is for tables, which have columns"))
+    if shared.columns.edits:
+        raise BadParameter(Fault("cell", "is for tables, which have cells"))
     if shared.sheet is not None:
         raise BadParameter(Fault("sheet", "is for workbooks, which have sheets"))
     rows = read_ndjson(stream, bounds.max_body_bytes)

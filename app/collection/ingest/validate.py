@@ -82,6 +82,10 @@ class RowValidator:
         self._digests: dict[str, str] = {}
         self._fetched = ("", b"")
         self._faults = Faults()
+        # What is wrong with rows that are left out refuses nothing.
+        self._of_rows = Faults() if shared.skips_bad else self._faults
+        self._bad = 0
+        self._count = 0
         self._writer = Writer(shared.output)
 
     def take(self, rows: Iterator[TableRow]) -> Draft:
@@ -108,7 +112,7 @@ class RowValidator:
                     self._take(index, row)
                 except BadParameter as error:
                     self._blame(index, row, *error.faults)
-                    self._faults.pass_over(error.more)
+                    self._of_rows.pass_over(error.more)
                 except LimitExceeded as error:
                     if error.limit in _OF_ALL_ROWS:
                         raise
@@ -126,12 +130,35 @@ class RowValidator:
             self._faults.add(None, None, "rows", "there are none")
         for name in self._files.unused if self._files else ():
             self._faults.add(None, None, name, "is a file that no row refers to")
+        self._say()
+
+    def _say(self) -> None:
+        """Say which rows were left out, and how file names are spelt."""
+        left, warned = self._of_rows, self._shared.warned
+        if self._shared.skips_bad and left.named:
+            # Nothing is left: what is wrong with each row is why.
+            if not self._count and not self._faults.named:
+                self._faults = left
+                return
+            if self._preview is not None:
+                self._preview.leave_out(self._bad, left.named, left.more)
+            first = str(left.named[0])
+            rows = "1 row" if self._bad == 1 else f"{self._bad:,} rows"
+            begun = ": " if self._bad == 1 else "; the first: "
+            warned.lead(f"{rows} left out, as bad_rows=skip says{begun}{first}")
+        if self._names.respelt:
+            wanted, stem = self._names.respelt
+            warned.add(
+                f"file names are in ASCII, as {stem} for {shorten(wanted)};"
+                " names=unicode keeps their script"
+            )
 
     def _blame(self, index: int, row: TableRow, *faults: Fault) -> None:
-        if self._preview is not None and len(self._faults.named) < MOST_NAMED:
+        self._bad += 1
+        if self._preview is not None and len(self._of_rows.named) < MOST_NAMED:
             self._preview.blame(index)
         for field, reason in faults:
-            self._faults.add(index, row.line, field, reason)
+            self._of_rows.add(index, row.line, field, reason)
 
     def _take(self, index: int, row: TableRow) -> None:
         """Make a row's image request, and write it down."""
@@ -151,6 +178,13 @@ class RowValidator:
         parameters = validate(renderer.parameters, values, strict=not row.text, dpi=dpi)
         request = request_of(renderer, parameters, self._shared.output, self._bounds)
         width, height = device_size(renderer, parameters, request.output.scale)
+        # A name of the row's own is a text, in which braces are no placeholders.
+        wanted = row.name
+        folders = wanted is None
+        number = self._count + 1
+        if wanted is None:
+            cells = {**row.extra, **vars(parameters)}
+            wanted = self._shared.pattern.fill(number, renderer.name, cells)
         self._pixels += width * height
         most = self._bounds.max_collection_pixels
         _bound("MIMEO_MAX_COLLECTION_PIXELS", most, self._pixels)
@@ -159,14 +193,9 @@ class RowValidator:
         # What follows a bad row is validated too, and then thrown away.
         if self._faults.named:
             return
-        # A name of the row's own is a text, in which braces are no placeholders.
-        wanted = row.name
-        folders = wanted is None
-        if wanted is None:
-            cells = {**row.extra, **vars(parameters)}
-            wanted = self._shared.pattern.fill(index, renderer.name, cells)
+        self._count = number
         self._writer.add(
-            request, self._names.give(wanted, index, folders=folders), kept
+            request, self._names.give(wanted, number, folders=folders), kept
         )
         self._check_size(self._writer.size)
 
@@ -281,6 +310,8 @@ class Names:
         self._next = {same_file(name): 2 for name in taken}
         self._suffixes = tuple(f".{ending}" for ending in endings)
         self._safe = safe_unicode if unicode else safe
+        # The first name that ASCII spells otherwise, and how.
+        self.respelt: tuple[str, str] | None = None
 
     def give(self, wanted: str, index: int, *, folders: bool = False) -> str:
         """Return a stem of 1 to 100 characters, below up to four such folders.
@@ -294,6 +325,8 @@ class Names:
         above, slash, last = wanted.rpartition("/") if folders else ("", "", wanted)
         parts = map(self._safe, above.split("/")) if slash else ()
         stem = self._safe(last) or f"{index:05}"
+        if self.respelt is None and self._safe is safe and not wanted.isascii():
+            self.respelt = wanted, stem
         folder = "".join(f"{part}/" for part in parts if part)
         file = same_file(folder + stem)
         if file not in self._next:
