@@ -1,17 +1,27 @@
 """Text that a page does not hold: counters, markers and quotation marks."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from turbohtml import Element
 
+from app.renderer.errors import Undrawable
+
+_T = TypeVar("_T")
+
 # Values of counters stay within these (CSS Lists 3, 4).
 _MOST = 2**31 - 1
+# Counters that are set and pieces of content that are made on one page.
+_MOST_WORK = 300_000
 _RESET = re.compile(r"(?:reversed\()?([\w-]+)\)?(?:\s+([+-]?\d{1,12}))?")
+# The end of the text ends a string too, so that none is looked for twice.
+_QUOTED = r"""(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z))"""
+_STRING = re.compile(_QUOTED, re.DOTALL)
 _CONTENT = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?P<name>[\w-]+)"""
-    r"""(?P<call>\((?P<inner>(?:[^()"']|"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')*+)\))?"""
+    rf"(?P<text>{_QUOTED})|(?P<name>[\w-]+)"
+    rf"""(?P<call>\((?P<inner>(?:[^()"']|{_QUOTED})*+)\))?"""
     r"|(?P<rest>/)|(?P<other>\S)",
     re.DOTALL,
 )
@@ -30,39 +40,71 @@ _ROMAN = (
 
 
 class Counters:
-    """The counters of a document, while it is walked (CSS Lists 3, 4.4)."""
+    """The counters of a document, while it is walked (CSS Lists 3, 4.4).
+
+    What style sheets say of them is read once, however many elements it is said of.
+    Raises Undrawable where that makes too much work.
+    """
 
     def __init__(self) -> None:
         # The instances of a name with the depth of the element that made each.
         self._stacks: dict[str, list[list[int]]] = {}
+        # The depths of all instances, the deepest last, each with its name.
+        self._made: list[tuple[int, str]] = []
+        self._read: dict[tuple[object, str], object] = {}
+        self._left = _MOST_WORK
         self.quotes = 0
+
+    def read(self, how: Callable[[str], _T], text: str) -> _T:
+        """Return what `how` makes of a text, as it was made of it before."""
+        key = (how, text)
+        if key not in self._read:
+            self._read[key] = how(text)
+        found: _T = self._read[key]  # type: ignore[assignment]
+        return found
+
+    def work(self, times: int) -> None:
+        """Count what is done; raise Undrawable beyond all that a page needs."""
+        self._left -= times
+        if self._left < 0:
+            raise Undrawable("The page counts and makes up too much.")
 
     def enter(self, style: Mapping[str, str], depth: int) -> None:
         """Do what an element at a depth says, before its content."""
-        for name, value in _pairs(style.get("counter-reset"), 0):
-            self._make(name, value, depth)
-        if style.get("display") == "list-item":
-            given = [name for name, _ in _pairs(style.get("counter-increment"), 1)]
-            if "list-item" not in given:
-                self._add("list-item", 1, depth)
-        for name, value in _pairs(style.get("counter-increment"), 1):
-            self._add(name, value, depth)
-        for name, value in _pairs(style.get("counter-set"), 0):
+        for name, value in self._pairs(style.get("counter-reset")):
+            self._make(name, value or 0, depth)
+        given = self._pairs(style.get("counter-increment"))
+        counted = any(name == "list-item" for name, _ in given)
+        if style.get("display") == "list-item" and not counted:
+            self._add("list-item", 1, depth)
+        for name, value in given:
+            self._add(name, 1 if value is None else value, depth)
+        for name, value in self._pairs(style.get("counter-set")):
             if not self._stacks.get(name):
                 self._make(name, 0, depth)
-            self._stacks[name][-1][0] = value
+            self._stacks[name][-1][0] = value or 0
 
     def leave(self, depth: int) -> None:
         """Forget what was made deeper than a depth."""
-        for stack in self._stacks.values():
+        while self._made and self._made[-1][0] > depth:
+            _, name = self._made.pop()
+            stack = self._stacks[name]
             while stack and stack[-1][1] > depth:
                 stack.pop()
+
+    def _pairs(self, text: str | None) -> list[tuple[str, int | None]]:
+        if not text or text == "none":
+            return []
+        found = self.read(_pairs, text)
+        self.work(len(found))
+        return found
 
     def _make(self, name: str, value: int, depth: int) -> None:
         stack = self._stacks.setdefault(name, [])
         while stack and stack[-1][1] >= depth:
             stack.pop()
         stack.append([value, depth])
+        self._made.append((depth, name))
 
     def _add(self, name: str, value: int, depth: int) -> None:
         if not self._stacks.get(name):
@@ -72,15 +114,17 @@ class Counters:
 
     def values(self, name: str) -> list[int]:
         """Return the instances of a counter, the outermost first."""
-        return [value for value, _ in self._stacks.get(name, ())] or [0]
+        found = [value for value, _ in self._stacks.get(name, ())] or [0]
+        self.work(len(found))
+        return found
 
 
-def _pairs(text: str | None, value: int) -> Iterator[tuple[str, int]]:
-    if not text or text == "none":
-        return
-    for found in _RESET.finditer(text):
-        number = int(found[2]) if found[2] else value
-        yield found[1], max(-_MOST, min(_MOST, number))
+def _pairs(text: str) -> list[tuple[str, int | None]]:
+    """Return the counters that a value names, each with its number if it has one."""
+    return [
+        (found[1], max(-_MOST, min(_MOST, int(found[2]))) if found[2] else None)
+        for found in _RESET.finditer(text)
+    ]
 
 
 def unescaped(text: str) -> str:
@@ -93,7 +137,8 @@ def unescaped(text: str) -> str:
             return chr(point) if valid else "\ufffd"
         return "" if found[2] else found[3]
 
-    return _ESCAPE.sub(plain, text[1:-1]) if "\\" in text else text[1:-1]
+    inner = text[1:].removesuffix(text[:1])
+    return _ESCAPE.sub(plain, inner) if "\\" in inner else inner
 
 
 def quoted(text: str) -> str:
@@ -102,12 +147,18 @@ def quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
+def _parts(value: str) -> list[re.Match[str]]:
+    return list(_CONTENT.finditer(value))
+
+
 def content(
     value: str, element: Element, counters: Counters, quotes: tuple[str, ...]
 ) -> list[tuple[str, str]]:
     """Return the pieces of a `content`: texts, images, and what is not known."""
     pieces: list[tuple[str, str]] = []
-    for part in _CONTENT.finditer(value):
+    parts = counters.read(_parts, value)
+    counters.work(len(parts))
+    for part in parts:
         name = (part["name"] or "").lower()
         if part["rest"]:
             # What is spoken instead.
@@ -140,18 +191,22 @@ def _quote(name: str, counters: Counters, quotes: tuple[str, ...]) -> str:
     return pairs[2 * level + (not opens)] if shown else ""
 
 
-def quotes_of(value: str | None) -> tuple[str, ...] | None:
+def quotes_of(value: str) -> tuple[str, ...] | None:
     """Return the marks that a `quotes` names, none for `none`; None for `auto`."""
-    marks = re.findall(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'", value or "")
+    marks = _STRING.findall(value)
     if len(marks) >= 2:
         return tuple(map(unescaped, marks[: len(marks) // 2 * 2]))
     return ("", "") if value == "none" else None
 
 
+def _arguments(inner: str) -> tuple[list[str], list[str]]:
+    """Return the strings among the arguments of a function, and the other ones."""
+    bare = _STRING.sub("", inner)
+    return _STRING.findall(inner), [each.strip() for each in bare.split(",")]
+
+
 def _counter(kind: str, inner: str, counters: Counters) -> str:
-    strings = re.findall(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'", inner)
-    bare = re.sub(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'", "", inner)
-    names = [each.strip() for each in bare.split(",")]
+    strings, names = counters.read(_arguments, inner)
     style = names[-1] if len(names) > (2 if kind == "counters" else 1) else "decimal"
     values = counters.values(names[0])
     if kind == "counter":

@@ -390,8 +390,8 @@ class _Walker:
         if value in ("none", "normal"):
             return False
         self._counters.enter(style, inner.depth)
-        quotes = generated.quotes_of(inner.inherited.get("quotes"))
-        pieces = generated.content(value, element, self._counters, quotes or ())
+        quotes = self._quotes(inner)
+        pieces = generated.content(value, element, self._counters, quotes)
         display = style.setdefault("display", "inline")
         if display == "inline" and (_needs_box(style) or _has_size(style)):
             style["display"] = display = (
@@ -409,6 +409,10 @@ class _Walker:
         if not is_inline:
             self._at_start, self._blank = True, -1
         return not is_inline
+
+    def _quotes(self, context: Context) -> tuple[str, ...]:
+        given = context.inherited.get("quotes", "auto")
+        return self._counters.read(generated.quotes_of, given) or ()
 
     def _piece(self, kind: str, text: str, style: Style, context: Context) -> None:
         if kind == "unknown":
@@ -440,8 +444,8 @@ class _Walker:
         if value == "none":
             return "none"
         if value != "normal":
-            quotes = generated.quotes_of(inner.inherited.get("quotes"))
-            pieces = generated.content(value, element, self._counters, quotes or ())
+            quotes = self._quotes(inner)
+            pieces = generated.content(value, element, self._counters, quotes)
             text = "".join(text for kind, text in pieces if kind == "text")
         elif kind in generated.SYMBOLS and text:
             text += "\u2002"
