@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+import stat
 import sys
 import time
 from pathlib import Path
@@ -67,6 +68,22 @@ def abort() -> None:
 def refuse() -> None:
     """Raise an error of ours."""
     raise Refused("a", 1)
+
+
+def lie(message: bytes) -> None:
+    """Send a message of one's own in place of the answer."""
+    for descriptor in range(256):
+        try:
+            is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+        except OSError:
+            continue
+        if is_socket:
+            os.write(descriptor, message)
+
+
+def odd() -> object:
+    """Return what no answer can have."""
+    return {"a": object()}
 
 
 def doors() -> list[str]:

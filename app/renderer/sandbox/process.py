@@ -2,9 +2,11 @@
 
 What a thread does cannot be interrupted; a process can. The one here may map
 only so much memory, opens neither file nor socket once it is ready, leaves no
-core dump, and never outlives its parent.
+core dump, and never outlives its parent. What it answers is believed no more than
+its work is: it is JSON and bytes (`answers`), and no longer than its memory.
 """
 
+import logging
 import os
 import pickle
 import resource
@@ -15,9 +17,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from app.errors import with_fields
+from app.renderer.sandbox.answers import BadAnswer, Kinds, packed, unpacked
 from app.renderer.sandbox.fork_server import ForkServer
 
 _T = TypeVar("_T")
@@ -25,6 +29,9 @@ _T = TypeVar("_T")
 # Seconds that a process may take to get ready, beside the time of its work.
 START_S = 60.0
 _LENGTH_BYTES = 8
+# What of an answer is no data.
+_DOCUMENT = 1 << 20
+_LOG = logging.getLogger("mimeo.sandbox")
 
 
 class Expired(Exception):
@@ -50,15 +57,23 @@ class SandboxProcess:
 
     `prepare(*arguments)` runs in the process before the bounds are set; it must
     import and open whatever the work needs. It and its arguments are pickled.
-    `memory_bytes` counts on top of what the process maps when it is ready. May
-    be shared by threads, which then take turns; each process that is forked
-    from this one gets a process of its own.
+    `memory_bytes` counts on top of what the process maps when it is ready. Answers
+    may have records and exceptions of these `kinds`. May be shared by threads, which
+    then take turns; each process that is forked from this one gets a process of its
+    own.
     """
 
     def __init__(
-        self, prepare: Callable[..., None], *arguments: Any, memory_bytes: int
+        self,
+        prepare: Callable[..., None],
+        *arguments: Any,
+        memory_bytes: int,
+        kinds: Kinds = MappingProxyType({}),
     ) -> None:
         self._enter = (prepare, arguments, memory_bytes)
+        self._kinds = dict(kinds)
+        # What is longer would not have had room where it comes from.
+        self._longest = memory_bytes + _DOCUMENT
         self._turn = threading.Lock()
         self._server: ForkServer | None = None
         self._talk: socket.socket | None = None
@@ -77,8 +92,9 @@ class SandboxProcess:
     def run(self, function: Callable[..., _T], *arguments: Any, timeout_s: float) -> _T:
         """Return what the function returns, or raise what it raises.
 
-        Function, arguments, result and exceptions are pickled. The time counts
-        from the moment the process begins. Raises Expired, Died and NotReady.
+        Function and arguments are pickled; result and exceptions are not: they are
+        what an answer can have. The time counts from the moment the process begins.
+        Raises Expired, Died, also where the answer is none, and NotReady.
         """
         order = pickle.dumps((function, arguments))
         with self._turn:
@@ -95,7 +111,7 @@ class SandboxProcess:
             answer = self._answer(talk, timeout_s)
             if isinstance(answer, int):
                 raise Died(answer)
-        done, result = pickle.loads(answer)
+            done, result = self._read(answer)
         if not done:
             raise result
         value: _T = result
@@ -126,11 +142,11 @@ class SandboxProcess:
             self._server = ForkServer(_loop, module)
             self._pid, self._talk = self._server.fork()
         with suppress(OSError):
-            send(self._talk, pickle.dumps(self._enter))
+            send(self._talk, pickle.dumps((self._kinds, self._enter)))
         answer = self._answer(self._talk, START_S)
         if isinstance(answer, int):
             raise NotReady(f"the process ended with {answer}")
-        done, error = pickle.loads(answer)
+        done, error = self._read(answer)
         if not done:
             self._end()
             raise NotReady(str(error)) from error
@@ -139,12 +155,26 @@ class SandboxProcess:
     def _answer(self, talk: socket.socket, timeout_s: float) -> bytearray | int:
         """Return what the process sends, or how it ended; raise Expired."""
         try:
-            return receive(talk, time.monotonic() + timeout_s)
+            return receive(talk, time.monotonic() + timeout_s, self._longest)
         except TimeoutError:
             self._end()
             raise Expired from None
         except OSError:
             return self._end()
+
+    def _read(self, answer: bytearray) -> tuple[bool, Any]:
+        """Return whether the work was done, and what came of it.
+
+        Raises Died where the answer is none: its process does not go on.
+        """
+        try:
+            done, result = unpacked(answer, self._kinds)
+            if done is True or (done is False and isinstance(result, Exception)):
+                return done, result
+            raise BadAnswer("it says neither what was done nor what was wrong")
+        except (BadAnswer, ValueError, TypeError) as error:
+            _LOG.error("an isolated process sent what is no answer: %s", error)
+            raise Died(self._end()) from error
 
     def _end(self) -> int:
         """End the process if there is one; return how it ended."""
@@ -163,9 +193,16 @@ def send(to: socket.socket, data: bytes) -> None:
     to.sendall(data)
 
 
-def receive(of: socket.socket, deadline: float | None = None) -> bytearray:
-    """Return a whole message; raise TimeoutError, and ConnectionError at the end."""
+def receive(
+    of: socket.socket, deadline: float | None = None, longest: int | None = None
+) -> bytearray:
+    """Return a whole message, of so many bytes at most.
+
+    Raises TimeoutError, and ConnectionError at the end, or where it is longer.
+    """
     length = int.from_bytes(_take(of, _LENGTH_BYTES, deadline))
+    if longest is not None and length > longest:
+        raise ConnectionError(f"a message has {length} bytes, over {longest}")
     return _take(of, length, deadline)
 
 
@@ -189,7 +226,8 @@ def _loop(talk: socket.socket) -> None:
     # ends the process at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     talk.settimeout(None)
-    _send_outcome(talk, _get_ready, pickle.loads(receive(talk)))
+    kinds, enter = pickle.loads(receive(talk))
+    _send_outcome(talk, kinds, _get_ready, enter)
     while True:
         try:
             order = receive(talk)
@@ -197,20 +235,23 @@ def _loop(talk: socket.socket) -> None:
             return
         function, arguments = pickle.loads(order)
         del order
-        _send_outcome(talk, function, arguments)
+        _send_outcome(talk, kinds, function, arguments)
 
 
 def _send_outcome(
-    talk: socket.socket, function: Callable[..., Any], arguments: tuple[Any, ...]
+    talk: socket.socket,
+    kinds: Kinds,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
 ) -> None:
     """Run a function, and send what comes of it."""
     try:
-        outcome = pickle.dumps((True, function(*arguments)))
+        outcome = packed((True, function(*arguments)), kinds)
     except BaseException as error:
         try:
-            outcome = pickle.dumps((False, error))
+            outcome = packed((False, error), kinds)
         except Exception:
-            outcome = pickle.dumps((False, RuntimeError(repr(error))))
+            outcome = packed((False, RuntimeError(repr(error))), kinds)
     send(talk, outcome)
     talk.settimeout(None)
 

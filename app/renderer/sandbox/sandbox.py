@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
+from PIL import Image
+
 from app.config import Settings
 from app.renderer.base import Encoded, Output, Picture, Renderer
 from app.renderer.catalogue import PACKAGED, drawn
@@ -12,20 +14,32 @@ from app.renderer.encode import FORMATS
 from app.renderer.engine import emoji, language, line_breaking
 from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import (
+    BadParameter,
     BrokenTemplate,
+    Fault,
+    LimitExceeded,
     RefusedTemplate,
+    RendererError,
     RenderTimeout,
     Undrawable,
+    UnknownFormat,
 )
 from app.renderer.image_file import load_readers
 from app.renderer.params import Parameters
 from app.renderer.probe import svg
 from app.renderer.probe.raster import Damaged
 from app.renderer.produce import produce
+from app.renderer.sandbox.answers import Kind, kinds_of
 from app.renderer.sandbox.process import Died, Expired, SandboxProcess
 from app.renderer.template.template import Template, untried_renderer
 from app.renderer.template.template_files import TemplateFiles, read_files
-from app.renderer.template.template_preview import LENGTHS, TemplatePreview, preview
+from app.renderer.template.template_preview import (
+    LENGTHS,
+    LengthDrawing,
+    SetText,
+    TemplatePreview,
+    preview,
+)
 
 # Filled in the isolated process only, before its first drawing.
 _ROWS: dict[str, Renderer] = {}
@@ -40,6 +54,29 @@ _REHEARSED = "badge"
 # What Jinja imports when it is first needed, as at an error.
 _LATE = ("jinja2.debug", "pprint")
 _T = TypeVar("_T")
+_NUMBER = (int, float)
+_NONE = type(None)
+# What that process may answer, beside plain values.
+_KINDS = kinds_of(
+    (
+        Kind(Encoded, (bytes, str, int, int, dict, _NUMBER, _NUMBER, _NUMBER, _NUMBER)),
+        Kind(Picture, (Image.Image, (bytes, _NONE), dict, _NUMBER)),
+        Kind(SetText, (str, int, int, _NUMBER, str)),
+        Kind(
+            LengthDrawing,
+            (str, dict, tuple, (Encoded, _NONE), (RendererError, _NONE)),
+        ),
+        Kind(TemplatePreview, (str, tuple, dict, list)),
+        Kind(Fault, (str, str)),
+        Kind(BadParameter, (Fault,), repeated=True),
+        Kind(BrokenTemplate, (str, str, (int, _NONE), str)),
+        Kind(RefusedTemplate, (str, str, (int, _NONE), str)),
+        Kind(LimitExceeded, (str, str, _NUMBER, _NUMBER)),
+        Kind(RenderTimeout, (str, _NUMBER)),
+        Kind(Undrawable, (str,), repeated=True),
+        Kind(UnknownFormat, (str, tuple)),
+    )
+)
 
 
 class LeftToParent(Exception):
@@ -52,7 +89,7 @@ class Sandbox:
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.render_timeout_s
         self._cell = SandboxProcess(
-            prepare, settings, memory_bytes=settings.html_memory_bytes
+            prepare, settings, memory_bytes=settings.html_memory_bytes, kinds=_KINDS
         )
         self._left = False
 
@@ -78,8 +115,13 @@ class Sandbox:
         if renderer.files is not None:
             # Of a class that was made for it, which no other process knows.
             values = dict(parameters)
-            return self._run(draw_template, renderer.files(), values, output)
-        return self._run(draw, renderer.name, parameters, output)
+            made = self._run(draw_template, renderer.files(), values, output)
+        else:
+            made = self._run(draw, renderer.name, parameters, output)
+        _check(made, Encoded)
+        if made.media_type != FORMATS[output.format].media_type:
+            raise Undrawable("Drawing was stopped: what came of it is another type.")
+        return made
 
     def _run(self, function: Callable[..., _T], *arguments: Any) -> _T:
         if self._left:
@@ -99,7 +141,7 @@ class Sandbox:
 
         The fact `warnings` says what of it is not drawn.
         """
-        return self._run(draw_svg, data, size)
+        return _check(self._run(draw_svg, data, size), Picture)
 
     def preview(
         self, files: TemplateFiles, lengths: Sequence[str], *, outlines: bool
@@ -108,11 +150,19 @@ class Sandbox:
 
         Raises as `produce`, RefusedTemplate and LimitExceeded.
         """
-        return self._run(preview_template, files, tuple(lengths), outlines)
+        made = self._run(preview_template, files, tuple(lengths), outlines)
+        return _check(made, TemplatePreview)
 
     def close(self) -> None:
         """End the process."""
         self._cell.close()
+
+
+def _check(made: _T, kind: type[_T]) -> _T:
+    """Return an answer of a kind; raise Undrawable for another one."""
+    if not isinstance(made, kind):
+        raise Undrawable("Drawing was stopped: what came of it is no picture.")
+    return made
 
 
 def prepare(settings: Settings) -> None:

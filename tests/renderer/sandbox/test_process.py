@@ -1,7 +1,9 @@
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.renderer.sandbox.answers import Kind, kinds_of, packed
 from app.renderer.sandbox.process import Died, Expired, NotReady, SandboxProcess
 from tests.renderer import cell_work as work
 
@@ -30,7 +33,8 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def cell() -> Iterator[SandboxProcess]:
-    made = SandboxProcess(work.prepare, memory_bytes=MEMORY)
+    kinds = kinds_of([Kind(work.Refused, (str, int))])
+    made = SandboxProcess(work.prepare, memory_bytes=MEMORY, kinds=kinds)
     yield made
     made.close()
 
@@ -104,6 +108,48 @@ def test_errors_come_back_as_themselves(cell: SandboxProcess) -> None:
         cell.run(work.refuse, timeout_s=9)
 
     assert (caught.value.one, caught.value.two) == ("a", 1)
+
+
+def framed(answer: bytes, length: int | None = None) -> bytes:
+    return (len(answer) if length is None else length).to_bytes(8) + answer
+
+
+class Trap:
+    """What runs where it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(TRAP),)
+
+
+TRAP = Path(tempfile.gettempdir()) / f"mimeo-trap-{os.getpid()}"
+LIES = {
+    "a pickle": framed(pickle.dumps((True, Trap()))),
+    "a pickle that raises": framed(pickle.dumps((False, Trap()))),
+    "no JSON": framed(b"{" * 99),
+    "nothing": framed(b""),
+    "an endless one": framed(b"x" * 99, 1 << 62),
+    "a kind that is none": framed(packed((True, 1), {}).replace(b"true", b"null")),
+    "an error that is none": framed(packed((False, "x"), {})),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_hostile_answer_is_the_end_of_its_process_and_runs_nothing(
+    cell: SandboxProcess, name: str
+) -> None:
+    before = cell.run(work.pid, timeout_s=9)
+
+    with pytest.raises(Died):
+        cell.run(work.lie, LIES[name], timeout_s=9)
+
+    assert not TRAP.exists()
+    assert ends(before)
+    assert cell.run(work.pid, timeout_s=9) != before
+
+
+def test_what_no_answer_can_have_is_an_error_that_says_so(cell: SandboxProcess) -> None:
+    with pytest.raises(RuntimeError, match="an answer cannot have object"):
+        cell.run(work.odd, timeout_s=9)
 
 
 def test_threads_take_turns(cell: SandboxProcess) -> None:
