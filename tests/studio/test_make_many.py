@@ -39,7 +39,7 @@ def drop(page, file: dict[str, object]) -> None:
 
 
 def make(page) -> None:
-    page.click(".take .primary:not([disabled])")
+    page.click(".take .primary:not([aria-disabled])")
     page.wait_for_selector(".job")
 
 
@@ -56,8 +56,9 @@ def test_what_is_wrong_with_a_row_stands_beside_it(many):
     assert many.input_value("[data-field=name] select") == "column 0"
     assert many.input_value("[data-field=company] select") == "column 2"
     assert many.inner_text("#wrong") == "1 is not"
-    assert many.inner_text("tr.wrong th") == "2"
-    assert many.inner_text("tr.said-below").strip() == "name: is required"
+    # The sheet's own row: the header is its first.
+    assert many.inner_text("tr.wrong th") == "3"
+    assert many.inner_text("tr.said-below").strip() == "Name: is required"
     assert many.locator(".contact img").count() == 2
     assert many.is_disabled(".take .primary")
 
@@ -152,6 +153,159 @@ def test_cells_and_columns_are_text(many):
 
     assert many.inner_text("tbody td") == "<b>Ada</b>"
     assert many.title().startswith("Make many")
+
+
+def looked(page) -> None:
+    """Wait until the rows were looked at as they are wanted now."""
+    # The debounce has to begin before it can end.
+    page.wait_for_selector(".rows[aria-busy=true]")
+    page.wait_for_selector(".rows[aria-busy=false]")
+
+
+def test_a_wrong_pattern_is_marked_at_the_file_names(many):
+    drop(many, workbook(*GUESTS))
+
+    for pattern, said in (("{index}-{Seat}", "{Seat} is neither"), ("{", "brace")):
+        many.get_by_label("File names", exact=True).fill(pattern)
+        many.wait_for_selector(".take .faulty .fault")
+        many.wait_for_selector(f".take .fault >> text={said}")
+        assert many.get_attribute(".pair input", "aria-invalid") == "true"
+        assert many.locator(".binding.faulty").count() == 0
+
+
+def test_a_wrong_template_is_marked_where_it_is_typed(many):
+    drop(many, workbook(*GUESTS))
+    many.select_option("[data-field=role] select", "template")
+    many.get_by_label("Role, made of columns").fill("{Job}")
+    many.wait_for_selector("[data-field=role] .fault")
+
+    assert many.locator(".binding.faulty").count() == 1
+    assert many.get_attribute("[data-field=role] input", "aria-invalid") == "true"
+    assert many.get_attribute("[data-field=role] select", "aria-invalid") is None
+
+
+def test_a_file_that_was_mended_keeps_what_was_bound(many):
+    drop(many, workbook(GUESTS[0], ("", "Guest", "Acme")))
+    many.select_option("[data-field=role] select", label="Position")
+    many.select_option("[data-field=event] select", "template")
+    many.get_by_label("Event, made of columns").fill("{Company} days")
+    many.get_by_label("File names", exact=True).fill("{Full name}")
+    looked(many)
+
+    mended = b"FULL NAME,Extra,Position,Company\nAda,x,Analyst,Engines\n"
+    drop(many, file_of("mended.csv", mended))
+
+    chosen = "e => e.options[e.selectedIndex].text"
+    assert many.eval_on_selector("[data-field=name] select", chosen) == "FULL NAME"
+    assert many.eval_on_selector("[data-field=role] select", chosen) == "Position"
+    assert many.input_value("[data-field=event] input") == "{Company} days"
+    assert many.input_value(".pair input") == "{Full name}"
+
+    drop(many, file_of("other.csv", b"Full name,Company\nAda,Engines\n"))
+
+    said = "Role was made of \u201cPosition\u201d, which this file has not."
+    assert said in many.inner_text("[aria-label=Columns]")
+
+
+def test_columns_that_nothing_uses_are_named(many):
+    drop(many, file_of("t.csv", "name,Chaise,席,role\nAda,1,2,x\n".encode()))
+
+    assert many.inner_text("#unused") == "Nothing uses the columns Chaise, 席."
+
+
+def test_rows_that_are_wrong_are_left_out_when_that_is_wanted(many):
+    drop(many, workbook(GUESTS[0], ("", "Guest", "Acme"), GUESTS[1]))
+
+    many.get_by_label("Leave out rows that are wrong").check()
+    looked(many)
+
+    assert many.inner_text("#wrong") == "1 is left out"
+    assert "1 row left out" in many.inner_text(".rows")
+    make(many)
+    with archive(many) as made:
+        assert made.namelist() == ["00001.png", "00002.png", "manifest.json"]
+    assert "1 row that was wrong was left out" in many.inner_text(".job")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        workbook(GUESTS[0], ("", "Guest", "Acme")),
+        file_of("g.ndjson", b'{"Full name": "Ada"}\n\n{"Full name": "", "x": 1}\n'),
+    ],
+    ids=["xlsx", "ndjson"],
+)
+def test_a_cell_is_mended_on_the_page_and_undone(many, file):
+    drop(many, file)
+
+    many.get_by_label("Full name, row 3").fill("Bo")
+    many.keyboard.press("Tab")
+    looked(many)
+    assert many.inner_text(".rows h2") == "2 rows are right"
+    many.get_by_role("button", name="Undo what was typed in row 3").click()
+    looked(many)
+    assert many.inner_text("#wrong") == "1 is not"
+
+    many.get_by_label("Full name, row 3").fill("Cy")
+    many.keyboard.press("Enter")
+    looked(many)
+    many.get_by_label("File names", exact=True).fill("{Full name}")
+    looked(many)
+    make(many)
+    with archive(many) as made:
+        assert "Cy.png" in made.namelist()
+
+
+def test_a_button_that_does_nothing_is_reached_and_says_why(many):
+    drop(many, workbook(("", "Guest", "Acme")))
+    button = many.get_by_role("button", name="Make")
+
+    button.focus()
+    many.keyboard.press("Enter")
+
+    assert button.evaluate("e => e === document.activeElement")
+    described = button.get_attribute("aria-describedby")
+    assert "mended first, or left out" in many.inner_text(f"#{described}")
+    assert many.locator(".job").count() == 0
+
+
+def test_who_has_begun_a_job_stays_at_the_button_and_is_told(many):
+    drop(many, workbook(*GUESTS))
+    button = many.get_by_role("button", name="Make 2")
+    many.wait_for_selector(".take .primary:not([aria-disabled])")
+
+    button.focus()
+    many.keyboard.press("Enter")
+    many.wait_for_selector(".job[data-state=succeeded]", timeout=3 * PATIENCE)
+
+    assert button.evaluate("e => e === document.activeElement")
+    assert "Begun" in many.inner_text(".take [role=status]")
+
+
+def test_files_are_called_as_the_sheet_and_the_renderer(many):
+    drop(many, workbook(*GUESTS))
+    make(many)
+    many.wait_for_selector(".job[data-state=succeeded]", timeout=3 * PATIENCE)
+
+    link = many.get_by_role("link", name="Download guests-badge.zip")
+    with many.expect_download() as begun:
+        link.click()
+
+    assert begun.value.suggested_filename == "guests-badge.zip"
+
+
+def test_names_keep_their_script_when_that_is_wanted(many):
+    drop(many, file_of("t.csv", "name\n東京\n".encode()))
+    many.get_by_label("File names", exact=True).fill("{name}")
+    looked(many)
+    assert "file names are in ASCII, as DongJing for" in many.inner_text(".rows")
+
+    many.get_by_label("File names in their own script").check()
+    looked(many)
+    make(many)
+
+    with archive(many) as made:
+        assert made.namelist()[0] == "東京.png"
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1300), ("dark", 390)])

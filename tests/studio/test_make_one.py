@@ -213,7 +213,7 @@ def test_a_key_is_asked_for_and_kept_for_the_session(opened, tmp_path):
         copied = snippet(page, "curl")
         page.click("text=Make many")
         page.set_input_files(".drop.large input", [TABLE])
-        page.click(".take .primary:not([disabled])")
+        page.click(".take .primary:not([aria-disabled])")
         page.wait_for_selector(".job[data-state=succeeded]")
         with page.expect_download() as begun:
             page.click(".job .button")

@@ -66,5 +66,5 @@ def test_a_table_of_guests_becomes_badges(opened_once):
     page.wait_for_load_state("networkidle")
     assert page.locator(".contact img").count() == 3
     compare(page, "tutorial-many.webp")
-    page.click(".take .primary:not([disabled])")
+    page.click(".take .primary:not([aria-disabled])")
     page.wait_for_selector(".job[data-state=succeeded]", timeout=3 * PATIENCE)

@@ -1,7 +1,7 @@
 // Jobs that this browser has begun: watched, cancelled, and found again after the page was closed.
 
 import { ask, askJson, keptKey } from "./api.js";
-import { bytesSaid, html, save, useEffect, useRef, useState } from "./ui.js";
+import { bytesSaid, html, save, stemOf, useEffect, useRef, useState } from "./ui.js";
 
 const KEPT = "mimeo.jobs";
 const MOST = 20;
@@ -28,11 +28,15 @@ export async function begin(answer, about) {
   // Where no jobs are kept the preference is passed over: these are the images themselves.
   if (answer.status !== 202 && !answer.headers.get("Preference-Applied")) {
     const ending = answer.headers.get("Content-Type").includes("pdf") ? "pdf" : "zip";
-    save(await answer.blob(), `${about.renderer}.${ending}`);
+    save(await answer.blob(), `${fileOf(about)}.${ending}`);
     return;
   }
   const { id } = await answer.json();
   keep([{ id, ...about }, ...kept().filter((row) => row.id !== id)]);
+}
+
+function fileOf({ file, renderer }) {
+  return `${stemOf(file)}-${renderer.replace("@", "-")}`;
 }
 
 export function Jobs() {
@@ -84,25 +88,31 @@ function Job({ row, onForget }) {
   return html`<li class=${`job ${job?.state || ""}`} data-state=${job?.state}>
     <div class="job-head"><span><b>${row.file}</b> <span class="hint">${row.renderer}, ${row.form}</span></span>
       <span class="row">
-        ${job?.state === "succeeded" && html`<${Download} path=${job.links.archive} bytes=${job.bytes} />`}
-        ${job && !isOver && html`<button type="button" class="quiet" onClick=${cancel}>Cancel</button>`}
-        ${(isOver || fault) && html`<button type="button" class="quiet" aria-label=${`Forget ${row.file}`} onClick=${onForget}>Forget</button>`}
+        ${job?.state === "succeeded" && html`<${Download} row=${row} path=${job.links.archive} bytes=${job.bytes} />`}
+        ${job && !isOver && html`<button type="button" class="quiet" onClick=${cancel}>Cancel<span class="unseen"> ${row.file}, ${row.form}</span></button>`}
+        ${(isOver || fault) && html`<button type="button" class="quiet" onClick=${onForget}>Forget<span class="unseen"> ${row.file}, ${row.form}</span></button>`}
       </span></div>
     ${job && !isOver && html`<progress max=${total} value=${done + failed} aria-label=${`${row.file}: images done`}></progress>`}
-    <p class="hint" role="status">${job ? saidOf(job, left) : fault ? "" : "Looking…"}</p>
+    <p class="hint"><span role="status">${job ? saidOf(job) : fault ? "" : "Looking…"}</span>${job?.state === "running" && html`: ${countSaid(job)}${left}`}</p>
+    ${row.left > 0 && html`<p class="hint">${row.left.toLocaleString("en")} ${row.left === 1 ? "row that was wrong was" : "rows that were wrong were"} left out</p>`}
     ${fault && html`<p class="fault">${fault}</p>`}
-    ${failures.map((each) => html`<p class="fault" key=${each.row}>Row ${each.row}${each.field && `, ${each.field}`}: ${each.message}</p>`)}
+    ${failures.map((each) => html`<p class="fault" key=${each.row}>Image ${each.row}${each.field && `, ${each.field}`}: ${each.message}</p>`)}
   </li>`;
 }
 
-function saidOf({ state, counts, error }, left) {
-  const of = `${counts.done.toLocaleString("en")} of ${counts.total.toLocaleString("en")}`;
+function countSaid({ counts }) {
   const failed = counts.failed ? `, ${counts.failed.toLocaleString("en")} failed` : "";
-  if (state === "succeeded") return `Done: ${of}${failed}`;
+  return `${counts.done.toLocaleString("en")} of ${counts.total.toLocaleString("en")}${failed}`;
+}
+
+// What is read aloud: counts that change every second are not.
+function saidOf(job) {
+  const { state, counts, error } = job;
+  if (state === "succeeded") return `Done: ${countSaid(job)}`;
   if (state === "failed") return error?.detail || error?.title || "Failed";
-  if (state === "cancelled") return `Cancelled after ${of}`;
+  if (state === "cancelled") return `Cancelled after ${countSaid({ counts: { ...counts, failed: 0 } })}`;
   if (state === "queued") return "Waiting for its turn";
-  return `${of}${failed}${left}`;
+  return state === "running" ? "Being made" : "Being cancelled";
 }
 
 // By the server's clock, which may be another one than this browser's.
@@ -138,7 +148,10 @@ async function watch(id, signal, onLook) {
   }
 }
 
-function Download({ path, bytes }) {
+function Download({ row, path, bytes }) {
+  const name = fileOf(row);
+  const asked = `${path.slice(1)}${path.includes("?") ? "&" : "?"}download=${encodeURIComponent(name)}`;
+  const ending = path.split("?")[0].split(".").pop();
   const [busy, setBusy] = useState(false);
   const link = useRef();
   // A link cannot send a key.
@@ -147,11 +160,11 @@ function Download({ path, bytes }) {
     event.preventDefault();
     setBusy(true);
     try {
-      save(await (await ask(path.slice(1))).blob(), path.split("/").pop().split("?")[0]);
+      save(await (await ask(asked)).blob(), `${name}.${ending}`);
     } finally {
       setBusy(false);
     }
   }
-  return html`<a class="button primary" ref=${link} href=${path.slice(1)} download onClick=${fetched}>
-    ${busy ? "Fetching…" : "Download"} ${bytes ? html`<small>${bytesSaid(bytes)}</small>` : ""}</a>`;
+  return html`<a class="button primary" ref=${link} href=${asked} download onClick=${fetched}>
+    ${busy ? "Fetching…" : "Download"}<span class="unseen"> ${`${name}.${ending}`}</span> ${bytes ? html`<small>${bytesSaid(bytes)}</small>` : ""}</a>`;
 }

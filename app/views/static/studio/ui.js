@@ -92,6 +92,18 @@ async function toClipboard(text) {
   area.remove();
 }
 
+// A button that is found while it does nothing: `why` says why not, beside it unless it is `brief`, and is read with it.
+export function Act({ why, brief, onClick, children, ...rest }) {
+  const id = useId();
+  return html`<button type="button" ...${rest} aria-disabled=${why ? "true" : undefined} aria-describedby=${why ? id : undefined}
+    onClick=${(event) => !why && onClick(event)}>${children}</button>${why && html`<p class=${brief ? "unseen" : "hint"} id=${id}>${why}</p>`}`;
+}
+
+// What a file is called without its ending.
+export function stemOf(name) {
+  return name.replace(/\.[^.]*$/, "");
+}
+
 // Offers bytes as a file to be kept.
 export function save(blob, name) {
   const link = document.createElement("a");
