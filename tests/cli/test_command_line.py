@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,35 +162,63 @@ def test_ctrl_c_ends_a_command_without_a_traceback(capsys, monkeypatch):
     assert capsys.readouterr().err == "mimeo: interrupted\n"
 
 
-def completed(script: Path, *words: str) -> list[str]:
-    """Return what bash offers for the last of the words."""
+def offered_by_bash(script: Path, *words: str) -> list[str]:
     listed = " ".join(map(shlex.quote, ("mimeo", *words)))
     asked = f"source {script}; COMP_WORDS=({listed}); COMP_CWORD={len(words)};"
     asked += ' _shtab_mimeo; printf "%s\\n" "${COMPREPLY[@]}"'
-    command = ("bash", "--norc", "-c", asked)
+    return said_by("bash", "--norc", "-c", asked).split()
+
+
+def offered_by_fish(script: Path, *words: str) -> list[str]:
+    line = shlex.join(("mimeo", *words[:-1])) + f" {words[-1]}"
+    asked = f"source {script}; complete -C {shlex.quote(line)}"
+    lines = said_by("fish", "--no-config", "-c", asked).splitlines()
+    # A description stands behind a tab.
+    return [line.partition("\t")[0] for line in lines]
+
+
+def offered_by_zsh(script: Path, *words: str) -> list[str]:
+    functions = script.parent / "functions"
+    functions.mkdir(exist_ok=True)
+    shutil.copy(script, functions / "_mimeo")
+    line = shlex.join(("mimeo", *words[:-1])) + f" {words[-1]}"
+    capture = Path(__file__).parent / "offered.zsh"
+    dump = script.with_suffix(".dump")
+    said = said_by("zsh", "-f", str(capture), str(functions), line, str(dump))
+    return re.findall("<(?!END>)(.*?)>", said)
+
+
+def said_by(*command: str) -> str:
     return subprocess.run(
-        command, capture_output=True, check=True, text=True, timeout=60
-    ).stdout.split()
+        command, capture_output=True, check=True, text=True, timeout=300
+    ).stdout
 
 
-def test_bash_completes_commands_renderers_parameters_and_words(
-    capsys, monkeypatch, tmp_path
+OFFERED = {"bash": offered_by_bash, "fish": offered_by_fish, "zsh": offered_by_zsh}
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_a_shell_completes_commands_renderers_parameters_and_words(
+    capsys, monkeypatch, tmp_path, shell
 ):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed: apt-get install {shell}")
     shutil.copytree(ROOT / "app/renderer/templates/badge", "templates/mine")
     monkeypatch.setenv("MIMEO_TEMPLATES", "templates")
-    main(["completion", "bash"])
-    script = tmp_path / "mimeo.bash"
+    main(["completion", shell])
+    script = tmp_path / f"mimeo.{shell}"
     script.write_text(capsys.readouterr().out)
+    completed = partial(OFFERED[shell], script)
 
-    assert completed(script, "rend") == ["render", "renderers"]
-    assert completed(script, "render", "mi") == ["mine"]
-    assert completed(script, "render", "card", "--tit") == ["--title"]
-    assert completed(script, "render", "card", "--im") == ["--image@"]
-    formats = completed(script, "render", "card", "-o", "a", "--format", "")
+    assert completed("rend") == ["render", "renderers"]
+    assert completed("render", "mi") == ["mine"]
+    assert completed("render", "card", "--tit") == ["--title"]
+    assert completed("render", "card", "--im") == ["--image@"]
+    formats = completed("render", "card", "-o", "a", "--format", "")
     assert {"png", "pdf"} < set(formats)
-    assert completed(script, "batch", "a.csv", "--renderer", "badg") == ["badge"]
-    assert "--sheet-page" in completed(script, "batch", "a.csv", "--sheet-")
-    assert completed(script, "jobs", "wa") == ["wait"]
+    assert completed("batch", "a.csv", "--renderer", "badg") == ["badge"]
+    assert "--sheet-page" in completed("batch", "a.csv", "--sheet-")
+    assert completed("jobs", "wa") == ["wait"]
 
 
 @pytest.mark.parametrize("shell", completion.SHELLS)
