@@ -24,7 +24,13 @@ from app.renderer.errors import UnknownRenderer
 from app.renderer.template import saved_templates
 from app.renderer.template.template_files import TemplateFiles
 from app.store import Store, StoreError
-from tests.views.test_template_preview import BOMBS, DECLARED, MARKUP, files
+from tests.views.test_template_preview import (
+    BOMBS,
+    DECLARED,
+    MARKUP,
+    MISTAKES,
+    files,
+)
 from tests.waiting import wait_until
 
 NEW = {"If-None-Match": "*"}
@@ -680,3 +686,16 @@ def test_files_that_one_folder_cannot_hold_are_refused(
     answer = editor.post("/templates/export", json={"files": {**files(), **pictures}})
 
     assert (answer.status_code, answer.get_json()["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("name", ["a key", "a name", "a function", "time"])
+def test_an_error_of_a_save_says_the_file_the_line_and_what_to_do(
+    editor: FlaskClient, name: str
+) -> None:
+    markup, declared, file, line, advice = MISTAKES[name]
+    sent = {"files": {"template.html": markup, "parameters.toml": declared}}
+
+    told = editor.put("/templates/wrong", json=sent, headers=NEW).get_json()
+
+    assert (told["status"], told["file"], told["line"]) == (422, f"wrong/{file}", line)
+    assert advice in told["detail"]

@@ -325,3 +325,73 @@ def test_files_of_a_template_are_bounded(quick: FlaskClient) -> None:
     assert (pictures.status_code, declared.status_code) == (422, 422)
     assert "bytes of pictures, over" in pictures.get_json()["detail"]
     assert "parameters.toml" in declared.get_json()["detail"]
+
+
+# What a stranger stumbled over: the file, the line, and what the answer says to do.
+MISTAKES = {
+    "no markup": (None, DECLARED, "template.html", None, "has a template.html"),
+    "no declaration": (MARKUP, None, "parameters.toml", None, "is missing"),
+    "no TOML": (MARKUP, 'title = "x\n', "parameters.toml", 1, "is not TOML"),
+    "a key": (
+        *(MARKUP, DECLARED.replace("width", "wdth")),
+        *("parameters.toml", 2, "is 'width' meant?"),
+    ),
+    "no width": (
+        *(MARKUP, DECLARED.replace("width = 300\n", "")),
+        *("parameters.toml", None, "neither page nor size"),
+    ),
+    "a name": ("<p>\n{{ titel }}", DECLARED, "template.html", 2, "is 'title' meant?"),
+    "another name": (
+        *("<p>\n{{ zzz }}", DECLARED),
+        *("template.html", 2, "declare [parameters.zzz] in parameters.toml"),
+    ),
+    "a function": (
+        *("\n{{ fit(title).css }}", DECLARED),
+        *("template.html", 2, "write fit(text, width, height, largest, smallest, ...)"),
+    ),
+    "a sum": ("\n\n{{ title + 1 }}", DECLARED, "template.html", 3, "~ joins texts"),
+    "an attribute": ("{{ title.x }}", DECLARED, "template.html", 1, "{% if %} first"),
+    "no number": (
+        *("{{ format_currency(title, 'EUR') }}", DECLARED),
+        *("template.html", 1, 'type = "number"'),
+    ),
+    "a second file": ("{% include 'a' %}", DECLARED, "template.html", 1, "into this"),
+    "an image": ("\n<img src='x.png'>", DECLARED, "template.html", 2, "lay it there"),
+    "a long code": (
+        *("\n<img src='{{ qr_code(title * 999) }}'>", DECLARED),
+        *("template.html", 2, "title: is too long for a QR code"),
+    ),
+    "memory": (
+        *("{{ 'x' * 10 ** 10 }}", DECLARED),
+        *("template.html", 1, "make its texts and lists shorter"),
+    ),
+    "time": (
+        *(BOMBS["loops"].replace("x", ""), DECLARED),
+        *("template.html", None, "make its loops and texts shorter"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_an_error_says_the_file_the_line_and_what_to_do(
+    quick: FlaskClient, name: str
+) -> None:
+    markup, declared, file, line, advice = MISTAKES[name]
+    texts = {"template.html": markup, "parameters.toml": declared}
+    sent = {each: text for each, text in texts.items() if text is not None}
+
+    told = ask(quick, name="mine", files=sent, lengths=["example"]).get_json()
+
+    assert told["status"] == 422
+    assert (told["file"], told["line"]) == (f"mine/{file}", line)
+    assert advice in told["detail"]
+    assert "<locals>" not in told["detail"] and "<class" not in told["detail"]
+
+
+def test_a_picture_that_nothing_reads_is_named(quick: FlaskClient) -> None:
+    sent = {**files("<img src='a.png'>"), "a.png": "AAAA"}
+
+    told = ask(quick, name="mine", files=sent).get_json()
+
+    assert (told["status"], told["file"]) == (422, "mine/a.png")
+    assert "as PNG" in told["detail"]

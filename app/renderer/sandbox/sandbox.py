@@ -32,7 +32,7 @@ from app.renderer.produce import produce
 from app.renderer.sandbox.answers import Kind, kinds_of
 from app.renderer.sandbox.process import Died, Expired, SandboxProcess
 from app.renderer.template.template import Template, untried_renderer
-from app.renderer.template.template_files import TemplateFiles, read_files
+from app.renderer.template.template_files import MARKUP, TemplateFiles, read_files
 from app.renderer.template.template_preview import (
     LENGTHS,
     LengthDrawing,
@@ -148,9 +148,20 @@ class Sandbox:
     ) -> TemplatePreview:
         """Expand and draw a template in the other process, with texts of `lengths`.
 
-        Raises as `produce`, RefusedTemplate and LimitExceeded.
+        Raises RefusedTemplate, also at the deadline, and LimitExceeded.
         """
-        made = self._run(preview_template, files, tuple(lengths), outlines)
+        try:
+            made = self._run(preview_template, files, tuple(lengths), outlines)
+        except RenderTimeout as error:
+            reason = f"{error}: make its loops and texts shorter"
+            raise RefusedTemplate(
+                files.name, f"{files.name}/{MARKUP}", None, reason
+            ) from error
+        except Undrawable as error:
+            reason = f"{error} Make its texts, lists and pictures smaller."
+            raise RefusedTemplate(
+                files.name, f"{files.name}/{MARKUP}", None, reason
+            ) from error
         return _check(made, TemplatePreview)
 
     def close(self) -> None:

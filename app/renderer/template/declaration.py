@@ -4,11 +4,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, ValidationError, create_model
 
-from app.renderer.errors import BadParameter, BrokenTemplate, Fault
+from app.renderer.errors import BadParameter, BrokenTemplate, Fault, nearest
 from app.renderer.paper import (
     CSS_DPI,
     POINTS,
@@ -81,7 +81,8 @@ class Declaration(Strict):
             pixels = self.width, self.height
         elif sides is None or self.width or self.height:
             missing = "width" if self.width is None else "height"
-            raise BadParameter(Fault(missing, "is required"))
+            reason = "is required, as long as neither page nor size says it"
+            raise BadParameter(Fault(missing, reason))
         else:
             pixels = pixels_of(sides, self.dpi or CSS_DPI)
             if not 1 <= min(pixels) <= max(pixels) <= _MOST:
@@ -178,6 +179,16 @@ class Declaration(Strict):
                 yield name, (kind, Field(entry.absent, **details))
 
 
+# Every key that a declaration may have somewhere.
+_KEYS = sorted(
+    {
+        key
+        for kind in (Declaration, *get_args(get_args(Entry)[0]))
+        for key in kind.model_fields
+    }
+)
+
+
 def read(files: TemplateFiles, reserved: frozenset[str]) -> Declaration:
     """Read a template's declaration; raise BrokenTemplate naming the line.
 
@@ -190,7 +201,8 @@ def read(files: TemplateFiles, reserved: frozenset[str]) -> Declaration:
         # Beside what is no TOML: numbers of thousands of digits, and deep nesting.
         place = _PLACE.search(str(error))
         line = int(place[1]) if place else source.count("\n") + 1
-        raise files.broken(DECLARATION, line, _PLACE.sub("", str(error))) from error
+        reason = f"is not TOML: {_PLACE.sub('', str(error))}"
+        raise files.broken(DECLARATION, line, reason) from error
     try:
         declaration = Declaration.model_validate(table)
     except ValidationError as error:
@@ -253,7 +265,9 @@ def _fault(files: TemplateFiles, source: str, error: ValidationError) -> BrokenT
 
 def _message(finding: Mapping[str, Any]) -> str:
     if finding["type"] == "extra_forbidden":
-        return "is not known here"
+        like = nearest(str(finding["loc"][-1]), _KEYS, 0.75)
+        meant = "leave it out" if like is None else f"is {like!r} meant?"
+        return f"is not known here: {meant}"
     if finding["type"] == "union_tag_invalid":
         return f"must be one of {finding['ctx']['expected_tags']}"
     return "is required" if "union_tag" in finding["type"] else reason_of(finding)

@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from decimal import DecimalException
 from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import chain
@@ -13,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from segno.encoder import DataOverflowError
 
@@ -40,6 +42,7 @@ from app.renderer.errors import (
     Fault,
     RenderTimeout,
     Undrawable,
+    nearest,
 )
 from app.renderer.image_file import reader_version
 from app.renderer.initials import initial
@@ -67,6 +70,7 @@ from app.renderer.template.declaration import (
 from app.renderer.template.parameter_types import TableEntry
 from app.renderer.template.rows import paginate
 from app.renderer.template.template_files import (
+    DECLARATION,
     MARKUP,
     NAME,
     NAMING,
@@ -86,6 +90,39 @@ _DRAWING = re.compile(
 # A drawing's first tag, without `id`, in so many letters of base64.
 _FIRST_TAG = re.compile(rb"""<svg((?:\s+(?!id\s*=)[\w:-]+="[^"<&]*")*)\s*>""")
 _HEAD = 400
+# How the functions are called, for whoever called one otherwise.
+_USAGE: Mapping[str, str] = MappingProxyType(
+    {
+        "fit": "fit(text, width, height, largest, smallest, ...)",
+        "qr_code": "qr_code(data, dark=..., light=..., margin=..., level=...)",
+        "qr_side": "qr_side(data, side, most=..., level=...)",
+        "bar_code": "bar_code(data, symbology, width, height, ...)",
+        "direction": "direction(text)",
+        "families": 'families(text, "Inter")',
+        "initial": "initial(text)",
+        "paginate": "paginate(heights, first, rest, tail=...)",
+        "format_currency": 'format_currency(value, "EUR")',
+        "format_decimal": "format_decimal(value)",
+        "round_currency": 'round_currency(value, "EUR", times=..., percent=...)',
+    }
+)
+# What to do about errors of expressions.
+_ADVICE: tuple[tuple[type[Exception], str], ...] = (
+    (
+        MemoryError,
+        "it takes more memory than is allowed: make its texts and lists shorter",
+    ),
+    (SecurityError, "use its parameters, Jinja's filters and the functions alone"),
+    (UndefinedError, "ask with {% if %} first whether it is there"),
+    (ZeroDivisionError, "ask with {% if %} first whether it is zero"),
+    (ArithmeticError, 'the value is no number: declare it with type = "number"'),
+    (
+        TypeError,
+        "~ joins texts with numbers, the filter int makes numbers of texts, and only"
+        " functions are called with ()",
+    ),
+    (RecursionError, "a macro may not call itself for ever"),
+)
 # Names that Jinja itself defines inside loops and macros, and the text's language.
 _IMPLIED = frozenset({"loop", "caller", "varargs", "kwargs", "self", "lang"})
 _CODE_NAME = "<template>"
@@ -143,7 +180,22 @@ def _environment() -> ImmutableSandboxedEnvironment:
     return environment
 
 
-def _line_of(error: Exception) -> int | None:
+def _said(error: Exception) -> str:
+    """Return what a template's author is told of an error, and to do about it."""
+    # Of functions of ours Python names the place in our files, too.
+    message = re.sub(r"[\w.]*<locals>\.", "", str(error)).rstrip(".")
+    if isinstance(error, DecimalException):
+        # Its text is a list of classes.
+        message = ""
+    name = type(error).__name__
+    called = re.match(r"_?(\w+)\(\)", message)
+    if called is not None and called[1] in _USAGE:
+        return f"{name}: {message.removeprefix('_')}: write {_USAGE[called[1]]}"
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), "")
+    return ": ".join(filter(None, (name, message, advice)))
+
+
+def _line_of(error: BaseException) -> int | None:
     frames = traceback.extract_tb(error.__traceback__)
     return next(
         (
@@ -368,8 +420,7 @@ class Template:
         except Unencodable as error:
             raise BadParameter(_blame(error, values)) from error
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise self._broken(_line_of(error), reason) from error
+            raise self._broken(_line_of(error), _said(error)) from error
         styles = tuple(_STYLE.findall(markup))
         body = _STYLE.sub("", markup)
         if bleed:
@@ -424,8 +475,25 @@ class Template:
                 page = self.page(parameters, 1, bleed=bleed)
                 self._check_sources(page)
                 self._engine.draw(page, self.size(bleed=bleed), 1)
-        except (Undrawable, BadParameter, RenderTimeout) as error:
+        except Undrawable as error:
+            self._check_pictures()
             raise self._broken(None, str(error)) from error
+        except RenderTimeout as error:
+            reason = f"{error}: make its loops and texts shorter"
+            raise self._broken(None, reason) from error
+        except BadParameter as error:
+            line = _line_of(error.__cause__ or error)
+            raise self._broken(line, f"with its example, {error}") from error
+
+    def _check_pictures(self) -> None:
+        """Raise BrokenTemplate for a picture of the folder that nothing reads."""
+        for name, data in self._files.items():
+            try:
+                self._engine.draw(Page('<img src="a">', images={"a": data}), (9, 9), 1)
+            except Undrawable as error:
+                reason = "is no picture that can be read: save it anew, as PNG say"
+                files = TemplateFiles(self._name, {})
+                raise files.broken(name, None, reason) from error
 
     def _check_sources(self, page: Page) -> None:
         """Raise BrokenTemplate for an image that is not there.
@@ -434,7 +502,10 @@ class Template:
         """
         for _, name in _SOURCE.findall(page.body):
             if not name.startswith("data:") and name not in page.images:
-                reason = f"image {name!r} is neither in the folder nor a parameter"
+                reason = (
+                    f"image {name!r} is neither in the folder nor a parameter: lay it"
+                    f' there, or declare [parameters.NAME] with type = "image"'
+                )
                 raise self._broken(self._line(self._source.find(name)), reason)
 
     def _refuse(self, tree: nodes.Template) -> None:
@@ -443,7 +514,8 @@ class Template:
         Also finds what a rendering of the example would not reach.
         """
         for node in tree.find_all(_FOREIGN):
-            raise self._broken(node.lineno, "a template cannot use other files")
+            reason = "a template cannot use other files: put their markup into this one"
+            raise self._broken(node.lineno, reason)
         of_all = _OF_ALL.search(self._source) if self._overhang else None
         if of_all is not None:
             reason = "vw, vh and their like change with a bleed: use px or %"
@@ -455,11 +527,19 @@ class Template:
         found = list(tree.find_all(nodes.Name))
         known.update(name.name for name in found if name.ctx != "load")
         if self.declaration.pages and PAGES not in known:
-            reason = f"it has pages, and does not set {PAGES!r}, their number"
+            reason = (
+                f"it has pages, and does not set {PAGES!r}, their number: begin with"
+                f" {{% set {PAGES} = 1 %}}"
+            )
             raise self._broken(None, reason)
         for name in found:
             if name.name not in known:
-                reason = f"{name.name!r} is not a parameter of the template"
+                like = nearest(name.name, sorted(known - _IMPLIED))
+                meant = "" if like is None else f"is {like!r} meant? Or "
+                reason = (
+                    f"{name.name!r} is not a parameter of the template: {meant}declare"
+                    f" [parameters.{name.name}] in {DECLARATION}"
+                )
                 raise self._broken(name.lineno, reason)
 
     def _helpers(

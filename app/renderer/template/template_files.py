@@ -36,7 +36,8 @@ class TemplateFiles:
         try:
             return self.files[file].decode("utf-8")
         except KeyError as error:
-            raise self.broken(file, None, "is missing") from error
+            reason = f"is missing: a template has a {MARKUP} and a {DECLARATION}"
+            raise self.broken(file, None, reason) from error
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             raise self.broken(file, line, "is not UTF-8") from error

@@ -367,7 +367,8 @@ def test_missing_file_is_named(write: Write, engine: Engine, file: str) -> None:
     with pytest.raises(BrokenTemplate) as caught:
         load_template(folder, engine, LIMITS)
 
-    assert (caught.value.file, caught.value.reason) == (f"note/{file}", "is missing")
+    assert caught.value.file == f"note/{file}"
+    assert caught.value.reason.startswith("is missing: ")
 
 
 def test_file_that_is_not_utf8_names_its_line(write: Write, engine: Engine) -> None:
