@@ -97,7 +97,7 @@ def places(
 def _measure(engine: Engine, document: str, size: tuple[int, int]) -> Any:
     parameters = html.Parameters(html=document, width=size[0], height=size[1])
     images = EmbeddedImages(Settings().max_image_pixels)
-    page, setting, _, _ = engine._set(html.page(parameters, images))
+    page, setting, _, _ = engine._set(html.page(parameters, images, engine))
     return engine._renderer.measure(
         pytakumi.from_html(page.body),
         width=size[0],

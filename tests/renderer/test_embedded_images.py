@@ -9,6 +9,7 @@ from app.config import Settings
 from app.renderer.base import Output
 from app.renderer.builtin import html
 from app.renderer.embedded_images import EmbeddedImages
+from app.renderer.engine.engine import load_engine
 from app.renderer.params import Parameters
 from app.renderer.sandbox.sandbox import Sandbox
 from tests.ugly_pictures import BLUE, HALVES, RED, SVG, percent, uri
@@ -35,7 +36,8 @@ class _NoEngine:
 
 
 def parsed(markup: str, most: int = MOST):
-    return html.page(html.Parameters(html=markup), EmbeddedImages(most))
+    engine = load_engine(None, False)
+    return html.page(html.Parameters(html=markup), EmbeddedImages(most), engine)
 
 
 def drawn(renderer, isolation, markup: str) -> tuple[Image.Image, dict[str, object]]:

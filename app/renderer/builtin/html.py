@@ -47,9 +47,12 @@ class Parameters(Typeset, Canvas):
 
 
 def page(
-    parameters: Parameters, images: EmbeddedImages, most_deep: int = MOST_DEEP
+    parameters: Parameters,
+    images: EmbeddedImages,
+    engine: Engine,
+    most_deep: int = MOST_DEEP,
 ) -> Page:
-    """Return the caller's document, its text as the caller's options say.
+    """Return the caller's document for an engine, its text as the options say.
 
     `images` takes the images out, which reads what a stranger chose. The fact
     `ignored` says what is not drawn. Raises LimitExceeded where elements nest deeper
@@ -59,7 +62,9 @@ def page(
     # Imported by whoever draws: no server reads what strangers wrote.
     from app.renderer.document.translation import translate
 
-    found = translate(parameters.html, parameters.size, images, most_deep)
+    found = translate(
+        parameters.html, parameters.size, images, most_deep, engine.typeface
+    )
     if found.ignored and parameters.strict:
         raise BadParameter(
             *(Fault("html", f"is not drawn in full: {each}") for each in found.ignored)
@@ -86,7 +91,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
 
     def read(parameters: Parameters) -> Page:
         images = EmbeddedImages(limits.max_image_pixels)
-        return page(parameters, images, limits.max_html_depth)
+        return page(parameters, images, engine, limits.max_html_depth)
 
     def draw(parameters: Parameters, scale: float) -> Picture:
         return engine.draw(read(parameters), parameters.size, scale)

@@ -128,7 +128,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
             strict=False,
         )
         try:
-            return html.page(wanted, images, limits.max_html_depth)
+            return html.page(wanted, images, engine, limits.max_html_depth)
         except LimitExceeded as error:
             raise _of_markdown(error) from error
 

@@ -48,7 +48,7 @@ big{font-size:larger}
 small,sub,sup{font-size:smaller}
 sub{vertical-align:sub}
 sup{vertical-align:super}
-code,kbd,samp,tt,pre,listing,xmp,plaintext{font-family:monospace;font-size:.8125em}
+code,kbd,samp,tt,pre,listing,xmp,plaintext{font-family:monospace}
 pre,listing,plaintext,xmp,textarea{white-space:pre}
 u,ins{text-decoration:underline}
 s,strike,del{text-decoration:line-through}
@@ -168,9 +168,10 @@ def _color(name: str) -> Callable[[str], dict[str, str]]:
     return hint
 
 
+# Which place blocks within, too.
 _ALIGNED = MappingProxyType(
-    {"left": "left", "right": "right", "center": "-webkit-center", "justify": "justify"}
-    | {"middle": "-webkit-center"}
+    {"left": "-webkit-left", "right": "-webkit-right", "center": "-webkit-center"}
+    | {"middle": "-webkit-center", "justify": "justify"}
 )
 
 
@@ -367,7 +368,8 @@ def _celled(element: Element) -> dict[str, str]:
         found["padding"] = padding
     border = table.attr("border")
     if border is not None and length(border) != "0px":
-        found["border"] = "1px inset gray"
+        color = _color("color")(table.attr("bordercolor") or "").get("color", "gray")
+        found["border"] = f"1px inset {color}"
     return found
 
 

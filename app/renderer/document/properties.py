@@ -205,7 +205,7 @@ _SYSTEM_COLORS: Mapping[str, str] = MappingProxyType(
 )
 _SYSTEM = re.compile(rf"(?<![\w.#-])(?:{'|'.join(_SYSTEM_COLORS)})(?![\w(-])", re.I)
 _UNKNOWN_FUNCTION = re.compile(
-    r"(?<![\w-])(min|max|clamp|env|round|attr|cross-fade"
+    r"(?<![\w-])(env|round|attr|cross-fade"
     r"|image-set|element|paint|anchor|sin|cos)\(",
     re.IGNORECASE,
 )

@@ -39,6 +39,7 @@ _SIMPLE = re.compile(
     r"|(?P<class>\.(?:[\w-]|[^\x00-\x7f]|\\.)+|\[[^\]]*+\]?)"
     r"|(?P<type>(?:[\w-]|[^\x00-\x7f]|\\.)+)|."
 )
+_IMPORTANT = re.compile(r"\s*!\s*important\s*\Z", re.IGNORECASE)
 _MOST_SELECTOR = 2_000
 _DEEPEST = 8
 
@@ -159,9 +160,9 @@ def _items(text: str) -> Iterator[Declaration]:
     for part in parts:
         name, _, value = part.partition(":")
         value = value.strip()
-        important = value.endswith("!important")
+        found = _IMPORTANT.search(value) if "!" in value else None
         if value:
-            yield name.strip(), value.removesuffix("!important").rstrip(), important
+            yield name.strip(), value[: found.start()] if found else value, bool(found)
 
 
 def _rule(selector: str, declarations: Declarations, ignored: Ignored) -> Rule | None:

@@ -1,13 +1,15 @@
 """Tables as grids: where cells stand (HTML, 4.9.12), and what grids need for them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from turbohtml import Element
 
+from app.renderer.document.box_model import border_width
 from app.renderer.document.cascade import Style, Styles
+from app.renderer.document.table_columns import Column, distribute, fixed
 from app.renderer.errors import Undrawable
 
 TABLES = frozenset({"table", "inline-table"})
@@ -20,8 +22,6 @@ _PASSED_ON = re.compile(
     r"color$|font|text-|line-height|letter-spacing|word-|white-space|vertical-align"
     r"|background|visibility|direction|overflow-wrap|list-style|--"
 )
-_WIDTH = re.compile(r"(?:^|\s)(?:([\d.]+)px|(thin|medium|thick))(?=\s|$)")
-_NAMED = {"thin": 1.0, "medium": 3.0, "thick": 5.0}
 
 
 class GridRow(NamedTuple):
@@ -146,38 +146,108 @@ def _span(element: Element, name: str, least: int) -> int:
     return max(least, int(found[1])) if found else 1
 
 
-def tracks(grid: Grid, table: Element, styles: Styles) -> str:
-    """Return the columns of the grid: widths that cells or `<col>` ask for."""
-    wanted: dict[int, str] = {}
-    column = 0
+def columns(grid: Grid, table: Element, styles: Styles) -> list[Column]:
+    """Return the columns of a table with the widths that `<col>` asks for."""
+    found = [Column() for _ in range(grid.columns)]
+    place = 0
     for each in table.select("col"):
         if each.closest("table") is table:
             width = styles.elements[each].get("width", "")
             for _ in range(min(_span(each, "span", 1), _MOST_COLUMNS)):
-                if width:
-                    wanted[column] = width
-                column += 1
-    for cell in grid.cells:
-        width = styles.elements[cell.element].get("width", "")
-        if cell.columns == 1 and width not in ("", "auto"):
-            wanted.setdefault(cell.column, width)
-    widths = [wanted.get(column, "auto") for column in range(grid.columns)]
-    if all(_SHARE.fullmatch(width) for width in widths):
-        return " ".join(f"{width[:-1]}fr" for width in widths)
-    if all(_LENGTH.fullmatch(width) for width in widths):
-        # Somebody has to take what the table itself is wider.
-        return " ".join(["auto"] * grid.columns)
-    return " ".join(map(_track, widths))
+                if place < len(found):
+                    _ask(found[place], width, pixels(width) or None)
+                place += 1
+    return found
+
+
+def _ask(column: Column, width: str, length: float | None) -> None:
+    if _SHARE.fullmatch(width):
+        column.share = max(column.share or 0.0, float(width[:-1]))
+    elif length is not None:
+        column.fixed = max(column.fixed or 0.0, length)
+
+
+def note(
+    cell: GridCell,
+    style: Style,
+    columns: list[Column],
+    least: float,
+    most: float,
+    edges: float,
+    said: Callable[[str], float | None],
+) -> None:
+    """Let a column be as wide as a cell that stands in it alone asks for.
+
+    `least` and `most` are widths of the content, `edges` those of padding and borders,
+    in CSS pixels; `said` tells what a width comes to.
+    """
+    if cell.columns > 1:
+        return
+    column = columns[cell.column]
+    column.least = max(column.least, least + edges)
+    column.most = max(column.most, most + edges)
+    width = style.get("width", "")
+    length = said(width) if width not in ("", "auto") else None
+    if length is not None and style.get("box-sizing") != "border-box":
+        length += edges
+    _ask(column, width, length)
+
+
+def widths(
+    columns: list[Column], room: float | None, gaps: float, said: str, is_fixed: bool
+) -> list[float] | None:
+    """Return how wide columns are in a table with so much room; None without.
+
+    `said` is the table's own width, `gaps` what lies between columns.
+    """
+    if room is None:
+        return None
+    room -= gaps
+    if is_fixed:
+        return fixed(columns, room)
+    if said in ("auto", "fit-content"):
+        room = min(room, sum(each.wanted for each in columns))
+    return distribute(columns, max(room, sum(each.least for each in columns)))
+
+
+def tracks(
+    columns: list[Column], widths: list[float] | None, said: str, is_fixed: bool
+) -> str:
+    """Return columns as the grid's: by the engine's own measure where that is all."""
+    if said in ("auto", "fit-content") and (
+        widths is None
+        or all(
+            width >= each.wanted - _ROUNDING
+            for width, each in zip(widths, columns, strict=True)
+        )
+    ):
+        return " ".join(map(_track, columns))
+    if widths is None:
+        if is_fixed:
+            return " ".join(["minmax(0,1fr)"] * len(columns))
+        return " ".join(
+            _track(each) if each.share or each.fixed else f"{max(each.most, 1):g}fr"
+            for each in columns
+        )
+    kind = "minmax(0,{:.6g}fr)" if is_fixed else "{:.6g}fr"
+    return " ".join(kind.format(max(width, 0.01)) for width in widths)
 
 
 _LENGTH = re.compile(r"[\d.]+(?:px|em|rem|pt|in|cm|mm)")
 _SHARE = re.compile(r"[\d.]+%")
+_ROUNDING = 0.01
 
 
-def _track(width: str) -> str:
-    if _LENGTH.fullmatch(width):
-        return f"minmax(auto,{width})"
-    return width if _SHARE.fullmatch(width) else "auto"
+def pixels(text: str) -> float:
+    """Return a width in pixels; nought where it is said otherwise."""
+    found = re.fullmatch(r"([\d.]+)px", text.strip())
+    return float(found[1]) if found and found[1].count(".") < 2 else 0.0
+
+
+def _track(column: Column) -> str:
+    if column.share is not None:
+        return f"{column.share:g}%"
+    return "auto" if column.fixed is None else f"minmax(auto,{column.fixed:g}px)"
 
 
 def cell_style(style: Style, row: Style, cell: GridCell, first: int) -> Style:
@@ -207,19 +277,3 @@ def collapse(style: Style, cell: GridCell) -> None:
         width = border_width(style, side)
         if at and width:
             style[f"margin-{side}"] = f"-{width:g}px"
-
-
-def border_width(style: Style, side: str) -> float:
-    """Return the width of a border in CSS pixels, as far as it is said in them."""
-    found = 0.0
-    for name in style:
-        if name in ("border", f"border-{side}"):
-            value = style[name].lower()
-            has = not re.search(r"none|hidden|^0", value)
-            width = _WIDTH.search(value)
-            number = float(width[1] or _NAMED[width[2]]) if width else 3.0
-            found = number if has else 0.0
-        elif name in ("border-width", f"border-{side}-width"):
-            width = _WIDTH.search(style[name])
-            found = float(width[1] or _NAMED[width[2]]) if width else 0.0
-    return found

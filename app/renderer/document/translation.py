@@ -4,18 +4,29 @@ It is parsed by the HTML standard, each element gets the style that the cascade 
 it, and what the engine does not know is said in terms of what it does.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
 import turbohtml
 from turbohtml import Element, Namespace, Node, Text
 
-from app.renderer.document import controls, generated, stylesheet, table_grid
+from app.renderer.document import (
+    box_model,
+    controls,
+    generated,
+    stylesheet,
+    table_columns,
+    table_grid,
+)
+from app.renderer.document.box_model import LayoutBox
 from app.renderer.document.cascade import Style, Styles, cascade
 from app.renderer.document.generated import Counters
 from app.renderer.document.properties import UNDRAWN, Ignored
+from app.renderer.document.values import ComputedFont, Fonts, Units, Unresolved
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import LimitExceeded, Undrawable
 
@@ -24,6 +35,13 @@ _FEEDS = re.compile(r"[ \t\f]*[\n\r][ \t\n\r\f]*|[ \t\f]+")
 # Characters of what goes to the engine: a megabyte of style for every letter is none.
 _MOST_OUTPUT = 16 << 20
 _MOST_VARIABLE = 65_536
+# CSS pixels: lower lines are meant to lie on each other.
+_LOW = 8.0
+_OF_FONTS = frozenset(
+    {"font-family", "font-size", "font-style", "font-weight", "line-height"}
+)
+_FUNCTION = re.compile(r"\b(?:calc|min|max|clamp)\(", re.IGNORECASE)
+_UNITS = re.compile(r"\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
 # Letters of inline text that has a box of its own, and so does not wrap.
 _MOST_BOXED = 120
 # What the engine leaves out of text in a line, and draws of a box in one.
@@ -44,7 +62,7 @@ _UNDRAWN_ELEMENTS = frozenset(
 _INHERITED = (
     *("white-space", "list-style-type", "list-style-position", "quotes"),
     *("text-align", "color", "border-collapse", "border-spacing", "caption-side"),
-    *("empty-cells", "visibility"),
+    *("empty-cells", "visibility", "letter-spacing", "text-transform"),
 )
 # Read here, and nothing to the engine.
 _OWN = frozenset(
@@ -64,8 +82,30 @@ class Context(NamedTuple):
     inherited: Mapping[str, str]
     variables: Mapping[str, str]
     depth: int
-    # Whether children are laid out side by side, each as a block.
+    box: LayoutBox
+    font: ComputedFont = ComputedFont()
+    # How high lines are at least, in CSS pixels, and what the engine takes them for.
+    strut: float = 0.0
+    line: str = "normal"
+    # Whether children are laid out by `flex` or `grid`, each as a block.
     is_flex: bool = False
+    is_row: bool = False
+    # Whether classes say what is not known here.
+    is_classed: bool = False
+
+
+@dataclass(slots=True)
+class Extent:
+    """How wide a content is: its line so far, its longest one, and its longest word."""
+
+    line: float = 0.0
+    most: float = 0.0
+    least: float = 0.0
+
+    def end(self) -> None:
+        """End the line."""
+        self.most = max(self.most, self.line)
+        self.line = 0.0
 
 
 class Translation(NamedTuple):
@@ -76,9 +116,15 @@ class Translation(NamedTuple):
 
 
 def translate(
-    document: str, canvas: tuple[int, int], images: EmbeddedImages, most_deep: int
+    document: str,
+    canvas: tuple[int, int],
+    images: EmbeddedImages,
+    most_deep: int,
+    fonts: Fonts,
 ) -> Translation:
     """Return a document for a canvas of so many CSS pixels; `images` takes images out.
+
+    `fonts` tells the font for a `font-family`, a weight, and whether it is italic.
 
     Raises LimitExceeded where elements nest deeper than `most_deep`, Undrawable where
     style sheets make too much of them.
@@ -102,10 +148,14 @@ def translate(
         elif element.tag in ("script", "link", "meta"):
             _look_at(element, ignored)
     styles = cascade(tree, elements, sheets, ignored)
-    walker = _Walker(styles, images, ignored)
+    units = Units(canvas, fonts)
+    walker = _Walker(styles, images, ignored, units)
     root = elements[0]
     try:
-        walker.element(root, Context({}, {}, 0))
+        walker.element(
+            root, Context({}, {}, 0, LayoutBox({}, ComputedFont(), canvas[0], units))
+        )
+        walker.finish()
     except RecursionError as error:
         # Where an operator lets elements nest deeper than Python's calls do.
         raise Undrawable("The page's elements nest too deep.") from error
@@ -143,7 +193,7 @@ class _Walker:
     """Writes the elements of a document one after the other."""
 
     def __init__(
-        self, styles: Styles, images: EmbeddedImages, ignored: Ignored
+        self, styles: Styles, images: EmbeddedImages, ignored: Ignored, units: Units
     ) -> None:
         self.out: list[str] = []
         self._styles = styles
@@ -151,8 +201,10 @@ class _Walker:
         self._ignored = ignored
         self._counters = Counters()
         self._size = 0
-        # Whether the first cell of the last table has a border.
-        self._framed = False
+        self._units = units
+        # How wide what stands in a cell is, and what tables need when that is known.
+        self._extent: Extent | None = None
+        self._tables: list[tuple[int, Callable[[], None]]] = []
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
         self._blank = -1
@@ -165,6 +217,8 @@ class _Walker:
         style, context = self._computed(style, context)
         if style.get("display") == "none":
             return False
+        if "tw" in element.attrs:
+            context = context._replace(is_classed=True)
         self._enter(element, style, context.depth)
         is_block = self._write(element, style, context)
         self._counters.leave(context.depth)
@@ -217,13 +271,17 @@ class _Walker:
                 if found is None:
                     continue
                 for known, each, _ in stylesheet.inline(f"{name}:{found}"):
-                    kept.pop(known, None)
-                    kept[known] = each
+                    self._keep(kept, known, each)
                 continue
-            if value[:1] == UNDRAWN:
-                self._ignored.add(value[1:])
-            elif value:
-                kept[name] = value
+            self._keep(kept, name, value)
+        font = context.font
+        if not kept.keys().isdisjoint(_OF_FONTS):
+            font = self._units.font(kept, font)
+            if not context.depth:
+                self._units.root = font.size
+        for name, value in [*kept.items()]:
+            if "(" in value or _UNITS.search(value):
+                self._resolve(kept, name, value, font)
         inherited = {**context.inherited}
         for name in _INHERITED:
             if name in kept and kept[name] != "inherit":
@@ -231,8 +289,90 @@ class _Walker:
         display = kept.get("display", "inline")
         is_flex = display in ("flex", "inline-flex", "grid", "inline-grid")
         if context.is_flex and display in _IN_LINE:
-            kept["display"] = display.removeprefix("inline-").replace("inline", "block")
-        return kept, Context(inherited, variables, context.depth + 1, is_flex)
+            display = display.removeprefix("inline-").replace("inline", "block")
+            kept["display"] = display
+        is_row = _is_row(kept)
+        is_inline = display in _INLINE
+        fills = not is_inline and not (context.is_flex and context.is_row)
+        if kept.get("position") in ("absolute", "fixed") or display in _IN_LINE:
+            fills = False
+        self._align(kept, display, context)
+        box = context.box
+        if not is_inline:
+            box = LayoutBox(kept, font, box, self._units, fills)
+        inner = Context(
+            *(inherited, variables, context.depth + 1, box, font),
+            *(context.strut, context.line, is_flex, is_row or display == "grid"),
+            context.is_classed,
+        )
+        return kept, self._set_lines(kept, inner, context, is_inline)
+
+    def _keep(self, kept: Style, name: str, value: str) -> None:
+        kept.pop(name, None)
+        if value[:1] == UNDRAWN:
+            self._ignored.add(value[1:])
+        elif value:
+            kept[name] = value
+
+    def _resolve(self, kept: Style, name: str, value: str, font: ComputedFont) -> None:
+        """Put what the engine knows in place of functions and units."""
+        if name in ("content", "font-family", "font-size", "line-height"):
+            return
+        found = self._units.computed(name, value, font)
+        if found is None:
+            function = _FUNCTION.search(value)
+            self._ignored.add(f"{name}: {function[0] if function else value})")
+            del kept[name]
+        elif name not in found or found[name] != value or len(found) > 1:
+            for bound in found:
+                if bound != name and bound in kept:
+                    self._ignored.add(f"{name}: {value}")
+            kept.update(found)
+
+    def _set_lines(
+        self, kept: Style, inner: Context, context: Context, is_inline: bool
+    ) -> Context:
+        """Write a font's size and lines as they compute, lines in whole pixels.
+
+        A line is at least as high as its block says, which the engine knows of the
+        text in it alone; and of a block it rounds what all lines take together up.
+        """
+        font, strut = inner.font, inner.strut
+        if context.is_classed:
+            return inner
+        if font.size != context.font.size:
+            kept["font-size"] = f"{font.size:.6g}px"
+        else:
+            kept.pop("font-size", None)
+        if is_inline and font is context.font:
+            kept.pop("line-height", None)
+            return inner
+        high = self._units.line(font)
+        line = "normal" if font.line == "normal" else f"{_whole(high):g}px"
+        if not is_inline:
+            strut = high
+        elif high < strut and kept.get("vertical-align", "baseline") == "baseline":
+            line = f"{_whole(strut):g}px"
+        if line != context.line:
+            kept["line-height"] = line
+        else:
+            kept.pop("line-height", None)
+        return inner._replace(strut=strut, line=line)
+
+    def _align(self, kept: Style, display: str, context: Context) -> None:
+        """Place a block as `align` around it says (HTML, 15.3.3)."""
+        align = context.inherited.get("text-align", "")
+        if not align.startswith("-webkit-") or display in _IN_LINE or context.is_flex:
+            return
+        is_table = display in table_grid.TABLES
+        if is_table:
+            kept.setdefault("text-align", "start")
+        if not is_table and kept.get("width", "auto") == "auto":
+            return
+        if align != "-webkit-left":
+            kept["margin-left"] = "auto"
+        if align == "-webkit-center":
+            kept["margin-right"] = "auto"
 
     def _box(self, element: Element, style: Style, context: Context) -> bool:
         """Write an element with its content."""
@@ -242,8 +382,10 @@ class _Walker:
         if not is_inline:
             self._line()
         place = self._begin()
+        outer = self._extent
         if display not in _INLINE and not contents:
             self._at_start, self._blank = True, -1
+            self._extent = outer and Extent()
         marker = self._marker(element, style, context)
         has_block = self._pseudo(element, "before", context)
         has_block |= self._children(element, context)
@@ -256,12 +398,47 @@ class _Walker:
         if display not in _INLINE and not contents:
             self._trim()
             self._at_start, self._blank = not is_inline, -1
+            if outer is not None:
+                self._widen(outer, context.box, is_inline)
+            elif display not in _IN_LINE and not has_block:
+                self._fill(element, style, context)
+            self._extent = outer
         tag = element.tag if element.tag in ("html", "body") else "div"
         if display in _INLINE:
             tag = "span"
         self._open(place, tag, style, element, marker)
         self.put(f"</{tag}>")
         return display not in _IN_LINE
+
+    def _fill(self, element: Element, style: Style, context: Context) -> None:
+        """Give a block the part of a pixel by which its line is higher than drawn."""
+        rest = context.strut - _whole(context.strut)
+        if rest and style.get("height", "auto") == "auto" and element.text.strip():
+            below = box_model.side(style, "padding", "bottom")
+            if below in ("0", "0px"):
+                style["padding-bottom"] = f"{rest:.4g}px"
+            elif not below.startswith("calc"):
+                style["padding-bottom"] = f"calc({below} + {rest:.4g}px)"
+
+    def _widen(self, outer: Extent, box: LayoutBox, is_inline: bool) -> None:
+        """Make room for a box in what it is in."""
+        inner = self._extent
+        assert inner is not None
+        inner.end()
+        edges = box.edges("padding", None) + box.edges("margin", None)
+        least, most = inner.least + edges, inner.most + edges
+        width = box.said("width", None)
+        if width is not None:
+            is_whole = box.style.get("box-sizing") == "border-box"
+            least = most = width + edges - is_whole * box.edges("padding", None)
+        if is_inline or (
+            isinstance(box.parent, LayoutBox) and _is_row(box.parent.style)
+        ):
+            outer.line += most
+        else:
+            outer.end()
+            outer.most = max(outer.most, most)
+        outer.least = max(outer.least, least)
 
     def _in_box(self, element: Element, style: Style) -> None:
         if len(element.text) <= _MOST_BOXED:
@@ -277,22 +454,19 @@ class _Walker:
         """Write a table as a grid; a box without cells as a block that fits."""
         grid = table_grid.read(element, self._styles)
         is_inline = style["display"] == "inline-table"
+        said = style.get("width", "auto")
         style.setdefault("width", "fit-content")
-        if context.inherited.get("text-align") == "-webkit-center":
-            style.setdefault("margin-left", "auto")
-            style.setdefault("margin-right", "auto")
         if not grid.cells:
             style["display"] = "inline-block" if is_inline else "block"
             return self._box(element, style, context)
         style["display"] = "inline-grid" if is_inline else "grid"
-        style["grid-template-columns"] = table_grid.tracks(grid, element, self._styles)
         collapsed = context.inherited.get("border-collapse") == "collapse"
+        spacing = 0.0
         if not collapsed:
-            across, _, down = context.inherited.get("border-spacing", "0").partition(
-                " "
-            )
-            style["gap"] = f"{down.strip() or across} {across}"
+            spaces = context.inherited.get("border-spacing", "0").split()
+            style["gap"] = f"{spaces[-1]} {spaces[0]}"
             style.setdefault("padding", style["gap"])
+            spacing = table_grid.pixels(spaces[0])
         self._line()
         place = self._begin()
         # What a table itself is placed by is not its cells' (HTML, 15.3.11).
@@ -301,17 +475,67 @@ class _Walker:
         inner = context._replace(inherited=given, is_flex=False)
         below = context.inherited.get("caption-side") == "bottom"
         above = 0 if below else len(grid.captions)
+        outer, self._extent = self._extent, Extent()
         for number, caption in enumerate(grid.captions):
             self._caption(caption, number + 1 + (below * len(grid.rows)), inner)
+        columns = table_grid.columns(grid, element, self._styles)
+        wide: list[tuple[table_grid.GridCell, LayoutBox, Extent]] = []
+        framed = False
         for cell in grid.cells:
-            self._cell(cell, grid.rows[cell.row].style, above + 1, collapsed, inner)
-        if collapsed and self._framed:
+            row = grid.rows[cell.row].style
+            box, border = self._cell(cell, row, above + 1, collapsed, inner, columns)
+            wide.append((cell, box, self._extent))
+            framed = framed or border
+        for cell, _, extent in wide:
+            if cell.columns > 1:
+                table_columns.span(
+                    columns[cell.column : cell.column + cell.columns],
+                    *(extent.least, extent.most),
+                )
+        if collapsed and framed:
             for name in [name for name in style if name.startswith("border")]:
                 del style[name]
+        gaps = spacing * (len(columns) - 1)
+        box = context.box
+        edges = box.edges("padding", None)
+        self._extent = outer
+        if outer is not None:
+            self._extent = Extent(
+                0.0,
+                sum(each.wanted for each in columns) + gaps,
+                sum(each.least for each in columns) + gaps,
+            )
+            self._widen(outer, box, is_inline)
+            self._extent = outer
         self._at_start, self._blank = not is_inline, -1
-        self._open(place, "div", style, element, "")
+
+        def finish() -> None:
+            fixed = style.get("table-layout") == "fixed" and said != "auto"
+            room = box.room()
+            if said in ("auto", "fit-content"):
+                room = box.outside()
+                if room is not None:
+                    room -= edges + box.edges("margin", None)
+            widths = table_grid.widths(columns, room, gaps, said, fixed)
+            if widths is not None:
+                for cell, each, _ in wide:
+                    part = widths[cell.column : cell.column + cell.columns]
+                    inside = sum(part) + spacing * (len(part) - 1)
+                    each.fix(max(0.0, inside - each.edges("padding", None)))
+            style["grid-template-columns"] = table_grid.tracks(
+                columns, widths, said, fixed
+            )
+            self._open(place, "div", style, element, "")
+
+        self._tables.append((place, finish))
         self.put("</div>")
         return not is_inline
+
+    def finish(self) -> None:
+        """Write the tables, now that it is known how wide what is in them is."""
+        # The outer ones first, for the widths of those in them.
+        for _, finish in sorted(self._tables, key=lambda each: each[0]):
+            finish()
 
     def _caption(self, caption: Element, row: int, context: Context) -> None:
         style, inner = self._computed(self._styles.elements[caption], context)
@@ -325,25 +549,48 @@ class _Walker:
         first: int,
         collapsed: bool,
         context: Context,
-    ) -> None:
+        columns: list[table_columns.Column],
+    ) -> tuple[LayoutBox, bool]:
+        """Write a cell, and tell its box, and whether it has a border above."""
         given = {**row, **self._styles.elements[cell.element]}
         own, inner = self._computed(given, context)
         across, _ = self._computed(row, context)
         style = table_grid.cell_style(own, across, cell, first)
         if collapsed:
             table_grid.collapse(style, cell)
-            if not cell.row and not cell.column:
-                self._framed = table_grid.border_width(style, "top") > 0
         place = style.pop("vertical-align", "middle")
         self._counters.enter(style, inner.depth)
+        box = LayoutBox(style, inner.font, context.box, self._units)
+        self._extent = extent = Extent()
         outer = self._begin()
         if place in ("middle", "bottom"):
             style |= {"display": "flex", "flex-direction": "column"}
             style["justify-content"] = "center" if place == "middle" else "end"
+        content = LayoutBox({}, inner.font, box, self._units)
+        self._box(cell.element, {"display": "block"}, inner._replace(box=content))
         self._open(outer, "div", style, None, "")
-        self._box(cell.element, {"display": "block"}, inner)
         self._counters.leave(inner.depth)
         self.put("</div>")
+        extent.end()
+        edges = box.edges("padding", None)
+        if collapsed:
+            # Neighbours share their borders.
+            edges -= box_model.border_width(style, "left") / 2
+            edges -= box_model.border_width(style, "right") / 2
+        table_grid.note(
+            cell, own, columns, extent.least, extent.most, edges, self._said
+        )
+        extent.least, extent.most = extent.least + edges, extent.most + edges
+        self._extent = extent
+        return box, not cell.row and box_model.border_width(style, "top") > 0
+
+    def _said(self, value: str) -> float | None:
+        """Return a width in CSS pixels, None for a share and what is none."""
+        try:
+            length = self._units.length(value, ComputedFont())
+        except Unresolved:
+            return None
+        return None if length.share or length.is_number else length.pixels
 
     def _children(self, element: Element, context: Context) -> bool:
         has_block = False
@@ -374,11 +621,42 @@ class _Walker:
             self._blank = len(self.out) if self._at_start else -1
         elif text:
             self._at_start, self._blank = text[-1:] == "\n", -1
+        if self._extent is not None:
+            self._measure(self._extent, text, context)
         if context.is_flex and text.strip():
             self.put(f"<div>{escape(text, False)}</div>")
             self._at_start, self._blank = True, -1
         else:
             self.put(escape(text, False))
+
+    def _measure(self, extent: Extent, text: str, context: Context) -> None:
+        font = context.font
+        face = self._units.typeface(font)
+        if context.inherited.get("text-transform") == "uppercase":
+            text = text.upper()
+        spaced = context.inherited.get("letter-spacing", "normal")
+        try:
+            more = (
+                0.0 if spaced == "normal" else self._units.length(spaced, font).pixels
+            )
+        except Unresolved:
+            more = 0.0
+
+        def width(part: str) -> float:
+            return face.width(part) * font.size + more * len(part)
+
+        space = context.inherited.get("white-space", "normal")
+        if space.startswith("pre"):
+            for number, line in enumerate(text.split("\n")):
+                if number:
+                    extent.end()
+                extent.line += width(line)
+        else:
+            extent.line += width(text)
+        if space in ("nowrap", "pre"):
+            extent.least = max(extent.least, extent.line)
+        else:
+            extent.least = max([extent.least, *map(width, text.split())])
 
     def _pseudo(self, element: Element, name: str, context: Context) -> bool:
         found = self._styles.pseudo.get(name)
@@ -540,6 +818,8 @@ class _Walker:
 
     def _break(self) -> None:
         self._trim()
+        if self._extent is not None:
+            self._extent.end()
         self.put("<br>")
         self._at_start, self._blank = True, -1
 
@@ -568,8 +848,8 @@ class _Walker:
     ) -> None:
         """Write a tag where `_begin` left a place for it."""
         given = {name: value for name, value in style.items() if name not in _OWN}
-        if given.get("text-align") == "-webkit-center":
-            given["text-align"] = "center"
+        if given.get("text-align", "").startswith("-webkit-"):
+            given["text-align"] = given["text-align"].removeprefix("-webkit-")
         if marker:
             given["list-style-type"] = marker
         given.setdefault("box-sizing", "content-box")
@@ -608,6 +888,18 @@ _MARKED = frozenset(
 
 def _css(style: Mapping[str, str]) -> str:
     return ";".join([f"{name}:{value}" for name, value in style.items()])
+
+
+def _whole(high: float) -> float:
+    """Return how high a line is in whole pixels, where it is not very low."""
+    return float(math.floor(high + 0.5)) if high >= _LOW else high
+
+
+def _is_row(style: Mapping[str, str]) -> bool:
+    return style.get("display") in (
+        "flex",
+        "inline-flex",
+    ) and "column" not in style.get("flex-direction", style.get("flex-flow", ""))
 
 
 def _needs_box(style: Style) -> bool:

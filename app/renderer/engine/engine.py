@@ -25,6 +25,7 @@ from app.renderer.engine.fonts import (
     load_fonts,
 )
 from app.renderer.engine.shaping import Faces, Shaped
+from app.renderer.engine.typeface import Typeface, names
 from app.renderer.errors import Undrawable
 from app.renderer.params import EmojiStyle
 from app.renderer.produce import scaled
@@ -78,6 +79,7 @@ class Engine:
         self._shapes = Faces(self._faces)
         self._orders = {None: order, **_regional(order)}
         self._first = order[:1]
+        self._generics = _generics(self._faces)
         self.version = (
             f"pytakumi {version('pytakumi')} fonts {fonts.digest[:16]}"
             f" {emoji.VERSION} {line_breaking.VERSION}"
@@ -95,6 +97,14 @@ class Engine:
     def open_fonts(self) -> None:
         """Open what is opened late otherwise, for a process that can open nothing."""
         self._shapes.open_all()
+
+    def typeface(self, families: str, weight: float, italic: bool) -> Typeface:
+        """Return the font for a `font-family`, as the engine chooses it."""
+        for name in names(families):
+            known = self._generics.get(name.lower(), name)
+            if known in self._faces:
+                return self._shapes.typeface(known, weight, italic)
+        return self._shapes.typeface(self._first[0], weight, italic)
 
     def covers(self, family: str, text: str) -> bool:
         """Tell whether a family has all letters of a text outside of Latin."""
@@ -394,6 +404,16 @@ def _register(
             faces = [(file, face["index"]) for face in family["faces"]]
             names.setdefault(family["name"], []).extend(faces)
     return names
+
+
+def _generics(families: Mapping[str, list[tuple[FontFile, int]]]) -> dict[str, str]:
+    """Return the family that stands for each generic one."""
+    found: dict[str, str] = {}
+    for name, faces in families.items():
+        for file, _ in faces:
+            if file.generic:
+                found.setdefault(file.generic, name)
+    return found
 
 
 def _drawn(faces: Iterable[tuple[FontFile, int]]) -> hb.Set:

@@ -19,6 +19,7 @@ import uharfbuzz as hb  # type: ignore[import-untyped]
 
 from app.renderer.engine.families import face_of, is_italic, weight_of
 from app.renderer.engine.fonts import FontFile
+from app.renderer.engine.typeface import Typeface
 
 # Below it are letters of one script, Latin, each a cluster of its own.
 _BEYOND_LATIN = "\u0300"
@@ -377,6 +378,7 @@ class Faces:
         self._face = lru_cache(None)(self._opened)
         self._font = lru_cache(128)(self._weighed)
         self._stack = lru_cache(128)(self._stacked)
+        self._typeface = lru_cache(64)(self._measured)
 
     def open_all(self) -> None:
         """Open all fonts now, for a process that can open none later."""
@@ -396,6 +398,14 @@ class Faces:
         if not all(name in self._families for name in families):
             return None
         return Stack([self._font(name, weight, italic) for name in families])
+
+    def typeface(self, name: str, weight: float, italic: bool) -> Typeface:
+        """Return how wide the letters of a loaded family are, and how high."""
+        return self._typeface(name, weight, italic)
+
+    def _measured(self, name: str, weight: float, italic: bool) -> Typeface:
+        _, font = self._font(name, weight, italic)
+        return Typeface(font.font, font.em)
 
     def _weighed(self, name: str, weight: float, italic: bool) -> tuple[hb.Set, Font]:
         opened = [self._face(file, index) for file, index in self._families[name]]

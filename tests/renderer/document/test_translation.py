@@ -12,6 +12,7 @@ from app.renderer.document.translation import translate
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import Undrawable
 from tests.growth import assert_linear
+from tests.renderer.document.fonts import typeface
 
 SIZE = (200, 100)
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
@@ -23,14 +24,14 @@ def shown(engine):
 
     def show(document: str, size: tuple[int, int] = SIZE):
         parameters = Parameters(html=document, width=size[0], height=size[1])
-        found = page(parameters, EmbeddedImages(1_000_000))
+        found = page(parameters, EmbeddedImages(1_000_000), engine)
         return engine.draw(found, size, 1).image.convert("RGB")
 
     return show
 
 
 def ignored(document: str) -> tuple[str, ...]:
-    return translate(document, SIZE, EmbeddedImages(1_000_000), 200).ignored
+    return translate(document, SIZE, EmbeddedImages(1_000_000), 200, typeface).ignored
 
 
 def colors(image, box=None) -> set[tuple[int, int, int]]:
@@ -146,7 +147,7 @@ def test_sub_and_sup_leave_the_line(shown, tag, moves) -> None:
     ],
 )
 def test_text_is_what_browsers_show(document, text) -> None:
-    body = translate(document, SIZE, EmbeddedImages(100), 200).body
+    body = translate(document, SIZE, EmbeddedImages(100), 200, typeface).body
 
     assert "".join(stripped(body)) == text
 
@@ -170,7 +171,7 @@ def stripped(markup: str) -> list[str]:
     ],
 )
 def test_items_of_lists_are_numbered(document, markers) -> None:
-    body = translate(document, SIZE, EmbeddedImages(100), 200).body
+    body = translate(document, SIZE, EmbeddedImages(100), 200, typeface).body
 
     found = [part.split("&#x27;")[1] for part in body.split("list-style-type:")[1:]]
     assert found == markers
@@ -222,7 +223,8 @@ def test_old_attributes_and_boxes_are_drawn(shown, document, place, color) -> No
         ("<p style='writing-mode:vertical-rl'>x", ("writing-mode",)),
         ("<p style='frobnicate:1'>x", ("frobnicate",)),
         ("<p style='cursor:pointer;transition:all 1s;-webkit-x:y'>x", ()),
-        ("<p style='width:min(1px,2px)'>x", ("width: min()",)),
+        ("<p style='width:min(1px,2px)'>x", ()),
+        ("<p style='padding:min(1px,2%)'>x", ("padding: min()",)),
         ("<p style='text-decoration:underline wavy'>x", ("text-decoration: wavy",)),
         ("<style>p::first-line{color:red}</style><p>x", ("::first-line",)),
         ("<style>p::selection{color:red}</style><p>x", ()),
@@ -338,7 +340,7 @@ def test_counters_have_the_styles_of_css(value, style, text) -> None:
 )
 def test_a_page_that_grows_without_end_is_refused(document) -> None:
     with pytest.raises(Undrawable):
-        translate(document, SIZE, EmbeddedImages(100), 200)
+        translate(document, SIZE, EmbeddedImages(100), 200, typeface)
 
 
 def test_variables_that_double_each_other_end() -> None:
@@ -348,6 +350,7 @@ def test_variables_that_double_each_other_end() -> None:
         SIZE,
         EmbeddedImages(100),
         200,
+        typeface,
     )
 
     assert len(found.body) < 500_000
@@ -364,7 +367,7 @@ def test_a_sheet_of_at_rules_is_read_to_its_end() -> None:
 
 def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:
     with pytest.raises(Undrawable, match="too deep"):
-        translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000)
+        translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000, typeface)
 
 
 @pytest.mark.parametrize(
@@ -414,7 +417,7 @@ def test_counters_and_content_take_linear_time(before, piece, after, most) -> No
     def work(text: str) -> None:
         numbered = (str(number) for number in range(len(text)))
         named = re.sub(r"\{\}", lambda _: next(numbered), text)
-        translate(f"{before}{named}{after}", SIZE, EmbeddedImages(100), 200)
+        translate(f"{before}{named}{after}", SIZE, EmbeddedImages(100), 200, typeface)
 
     assert_linear(work, piece, most)
 
@@ -432,4 +435,35 @@ def test_counters_and_content_take_linear_time(before, piece, after, most) -> No
 )
 def test_a_page_that_counts_without_end_is_refused(document) -> None:
     with pytest.raises(Undrawable, match="counts"):
-        translate(document, SIZE, EmbeddedImages(100), 1_000)
+        translate(document, SIZE, EmbeddedImages(100), 1_000, typeface)
+
+
+@pytest.mark.parametrize(
+    ("lines", "high"), [("1.45", 81), ("20.3px", 81), ("1.5", 84), ("normal", 68)]
+)
+def test_rows_of_fractions_of_a_pixel_do_not_add_up(shown, lines, high) -> None:
+    rows = "<p style='margin:0'>a" * 4
+    image = shown(f"<div style='font:14px/{lines} Inter;background:red'>{rows}</div>")
+
+    column = [image.getpixel((150, y)) for y in range(SIZE[1])]
+
+    assert column.count(RED) == pytest.approx(high, abs=1)
+
+
+def test_small_text_alone_keeps_the_lines_of_its_block(shown) -> None:
+    text = "<small>a<br>b</small>"
+    image = shown(f"<p style='margin:0;font-size:20px;line-height:2'>{text}")
+
+    rows = [y for y in range(SIZE[1]) if ink(image, (0, y, 60, y + 1))]
+
+    assert rows[-1] > 40
+
+
+def test_align_of_a_cell_ends_at_the_table_in_it(shown) -> None:
+    inner = "<table width=150 bgcolor=red><tr><td height=40>a</table>"
+    image = shown(
+        f"<table width=200 cellpadding=0><tr><td align=center>{inner}</table>"
+    )
+
+    assert image.getpixel((100, 20)) == RED
+    assert any(image.getpixel((x, y)) != RED for x in range(28, 40) for y in range(50))
