@@ -1,6 +1,7 @@
 """The `html` renderer: a caller's own HTML and CSS."""
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from unicodedata import normalize
 
@@ -93,28 +94,56 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         images = EmbeddedImages(limits.max_image_pixels)
         return page(parameters, images, engine, limits.max_html_depth)
 
-    def draw(parameters: Parameters, scale: float) -> Picture:
-        return engine.draw(read(parameters), parameters.size, scale)
-
-    def draw_svg(parameters: Parameters, scale: float) -> Vector:
-        return engine.draw_svg(read(parameters), parameters.size)
-
-    return Renderer(
-        name="html",
-        title="Your own HTML and CSS",
-        parameters=Parameters,
-        size=lambda parameters: parameters.size,
-        draw=draw,
-        vector=draw_svg,
-        version=f"4 {engine.version} {reader_version()}",
-        isolated=True,
-        preflight=lambda parameters, _: engine.preflight(_text(parameters)),
+    return page_renderer(
+        *("html", "Your own HTML and CSS", Parameters, "4"),
+        engine=engine,
+        read=read,
+        text=_text,
         check=lambda parameters: check(parameters.html, limits),
         example={
             "html": "<h1 style='padding:48px;color:#4338ca'>Hello from HTML</h1>",
             "width": "600",
             "height": "200",
         },
+    )
+
+
+def page_renderer(
+    name: str,
+    title: str,
+    parameters: type[Canvas],
+    version: str,
+    *,
+    engine: Engine,
+    read: Callable[[Any], Page],
+    text: Callable[[Any], Page],
+    check: Callable[[Any], None],
+    example: Mapping[str, str],
+) -> Renderer:
+    """Return the renderer of a caller's document; it must run in another process.
+
+    `read` makes its page, which may be slow and hostile, and `text` one of what may be
+    text in it, which is neither.
+    """
+
+    def draw(asked: Any, scale: float) -> Picture:
+        return engine.draw(read(asked), asked.size, scale)
+
+    def draw_svg(asked: Any, scale: float) -> Vector:
+        return engine.draw_svg(read(asked), asked.size)
+
+    return Renderer(
+        name=name,
+        title=title,
+        parameters=parameters,
+        size=lambda asked: asked.size,
+        draw=draw,
+        vector=draw_svg,
+        version=f"{version} {engine.version} {reader_version()}",
+        isolated=True,
+        preflight=lambda asked, _: engine.preflight(text(asked)),
+        check=check,
+        example=example,
     )
 
 

@@ -9,12 +9,11 @@ from typing import Literal
 from pydantic import Field
 
 from app.config import Settings
-from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.base import Renderer
 from app.renderer.builtin import html
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.errors import LimitExceeded
-from app.renderer.image_file import reader_version
 from app.renderer.params import Canvas, Color, Side, Text, Typeset
 
 # Sizes of letters that are tried, largest first; the first counts at which all fits.
@@ -153,22 +152,11 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         except LimitExceeded as error:
             raise _of_markdown(error) from error
 
-    def draw(parameters: Parameters, scale: float) -> Picture:
-        return engine.draw(fitted(parameters), parameters.size, scale)
-
-    def draw_svg(parameters: Parameters, scale: float) -> Vector:
-        return engine.draw_svg(fitted(parameters), parameters.size)
-
-    return Renderer(
-        name="markdown",
-        title="Markdown, as large as its page allows",
-        parameters=Parameters,
-        size=lambda parameters: parameters.size,
-        draw=draw,
-        vector=draw_svg,
-        version=f"2 {engine.version} {reader_version()}",
-        isolated=True,
-        preflight=lambda parameters, _: engine.preflight(_text(parameters)),
+    return html.page_renderer(
+        *("markdown", "Markdown, as large as its page allows", Parameters, "2"),
+        engine=engine,
+        read=fitted,
+        text=_text,
         check=check,
         example={
             "markdown": "# Hello\n\nA *page* of **Markdown**.",
