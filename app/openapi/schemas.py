@@ -179,6 +179,7 @@ _PREVIEW = record(
     length=choice(*LENGTHS),
     values=titled({"type": "object", "additionalProperties": TEXT}, "What is sent."),
     fits=titled(array(_FIT), "What `fit` found for each text."),
+    outside=titled(array(TEXT), "Lines of text that reach out of the picture."),
     problem=titled(ref("Problem"), "Why there is no image."),
     media_type=TEXT,
     width=WHOLE,

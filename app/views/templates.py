@@ -219,6 +219,7 @@ def _drawing(drawing: LengthDrawing) -> Mapping[str, Any]:
         "length": drawing.length,
         "values": drawing.values,
         "fits": [fit._asdict() for fit in drawing.fits],
+        "outside": drawing.outside,
     }
     if drawing.error is not None:
         return {**told, "problem": describe(drawing.error)}

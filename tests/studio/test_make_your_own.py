@@ -179,3 +179,68 @@ def test_nothing_serious_keeps_anybody_out(opened, scheme, width):
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_what_was_written_is_taken_back_after_another_start(page):
+    write(page, "\n<!-- mine -->")
+    page.get_by_label("Start from").select_option("certificate")
+    page.wait_for_selector("text=What you had written from ticket")
+
+    focused = "document.activeElement.value"
+    assert page.evaluate(focused) == "certificate"
+    page.get_by_role("button", name="Take it back").click()
+
+    assert page.get_by_label("Name").input_value() == "my-ticket"
+    page.click(TEXT)
+    page.keyboard.press("Control+End")
+    assert "<!-- mine -->" in page.inner_text(TEXT)
+
+
+def test_nothing_is_said_of_what_was_not_written(page):
+    page.get_by_label("Start from").select_option("certificate")
+    page.wait_for_function("() => location.hash === '#/own/certificate'")
+    page.wait_for_selector("[data-length=japanese] img")
+
+    assert page.locator(".undo").count() == 0
+
+
+def test_the_button_of_a_mistake_leads_to_its_line(page):
+    write(page, "\n<p>{{ nonsense }}</p>")
+    page.wait_for_selector(".cm-content .said")
+    page.get_by_role("tab", name="parameters.toml").click()
+
+    page.get_by_role("button", name="Go to template.html, line").click()
+    page.wait_for_selector(".cm-line.wrong")
+    page.keyboard.insert_text("here")
+
+    assert page.inner_text(".cm-line.wrong").startswith("here<p>")
+
+
+def test_text_that_is_pushed_out_of_the_picture_is_told(page):
+    write(page, '\n<p style="position: absolute; top: 2000px">Far below</p>')
+    page.wait_for_selector("text=Reaches out of the picture: “Far below”")
+
+    assert "with a remark" in page.inner_text(".previews-head [role=status]")
+
+
+def test_what_was_wrong_with_saving_is_not_said_of_another_name(opened, tmp_path):
+    settings = {
+        "MIMEO_STORE": str(tmp_path / "store"),
+        "MIMEO_TEMPLATE_EDITING": "on",
+        "WEB_CONCURRENCY": "1",
+    }
+    with serve(settings=settings) as server:
+        page = opened(PLACE, url=server.url)
+        page.wait_for_selector("[data-length=japanese] img")
+        page.get_by_label("Name").fill("card")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_selector(".written [role=alert]")
+
+        page.get_by_label("Name").fill("summer")
+        page.wait_for_selector(".written [role=alert]", state="detached")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_role("link", name="summer@1").click()
+        page.wait_for_selector("#preview")
+
+        assert page.evaluate("document.activeElement.localName") == "main"
+        page.close()

@@ -395,3 +395,16 @@ def test_a_picture_that_nothing_reads_is_named(quick: FlaskClient) -> None:
 
     assert (told["status"], told["file"]) == (422, "mine/a.png")
     assert "as PNG" in told["detail"]
+
+
+def test_text_that_reaches_out_of_the_picture_is_told(quick: FlaskClient) -> None:
+    pushed = '<p style="margin-top: 96px; font-size: 20px">{{ title }}</p>'
+    wide = '<p style="position: absolute; left: 250px; top: 0">far away</p>'
+
+    found, right = (
+        ask(quick, files=files(each), lengths=["example"]).get_json()["previews"][0]
+        for each in (pushed + wide, MARKUP)
+    )
+
+    assert found["outside"] == ["Hello world", "far away"]
+    assert right["outside"] == []

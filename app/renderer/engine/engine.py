@@ -175,9 +175,19 @@ class Engine:
 
         Raises Undrawable where the engine refuses the page.
         """
+        return max(_bottoms(self._measured(page, size)))
+
+    def text_runs(self, page: Page, size: tuple[int, int]) -> Iterator[TextRun]:
+        """Yield where the text of a page of `size` CSS pixels is, line by line.
+
+        Raises Undrawable where the engine refuses the page.
+        """
+        return _runs(self._measured(page, size))
+
+    def _measured(self, page: Page, size: tuple[int, int]) -> Mapping[str, Any]:
         page, setting, _, _ = self._set(page)
         tree = pytakumi.from_html(page.body)
-        measured = _guard(
+        measured: Mapping[str, Any] = _guard(
             lambda: self._renderer.measure(
                 tree,
                 width=size[0],
@@ -187,7 +197,7 @@ class Engine:
                 **setting,
             )
         )
-        return max(_bottoms(measured))
+        return measured
 
     def measure(
         self,

@@ -64,7 +64,7 @@ _KINDS = kinds_of(
         Kind(SetText, (str, int, int, _NUMBER, str)),
         Kind(
             LengthDrawing,
-            (str, dict, tuple, (Encoded, _NONE), (RendererError, _NONE)),
+            (str, dict, tuple, tuple, (Encoded, _NONE), (RendererError, _NONE)),
         ),
         Kind(TemplatePreview, (str, tuple, dict, list)),
         Kind(Fault, (str, str)),

@@ -4,7 +4,7 @@ import base64
 import html
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import DecimalException
 from functools import lru_cache, partial
@@ -367,6 +367,28 @@ class Template:
         for empty, drawing in drawings.items():
             svg = svg.replace(empty, drawing)
         return replace(drawn, svg=svg)
+
+    def outside(self, parameters: Parameters) -> Iterator[str]:
+        """Yield the lines of text that reach out of the page: not all is seen.
+
+        Raises what `draw` raises.
+        """
+        width, height = self.size()
+        page = self.page(parameters, 1.0)
+        for run in self._engine.text_runs(page, (width, height)):
+            a, b, c, d, e, f = run.matrix
+            corners = [
+                (a * x + c * y + e, b * x + d * y + f)
+                for x in (run.x, run.x + run.width)
+                for y in (run.y, run.y + run.height)
+            ]
+            # Lines are higher than their letters: a quarter of one may be empty.
+            spare = run.height / 4 + 1
+            if run.text.strip() and not all(
+                -spare <= x <= width + spare and -spare <= y <= height + spare
+                for x, y in corners
+            ):
+                yield run.text.strip()
 
     def page(
         self, parameters: Parameters, scale: float, *, bleed: bool = False

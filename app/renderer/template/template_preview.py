@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ LENGTHS = ("short", "example", "longest", "arabic", "japanese")
 # Characters: what may be longer is seen to be so at this length.
 _MOST_CHARACTERS = 2000
 # What is told of a length: so many texts, and of each so many characters.
-_MOST_FITS, _MOST_LETTERS = 200, 200
+_MOST_FITS, _MOST_LETTERS, _MOST_OUTSIDE = 200, 200, 20
 _FILLER = "Words that go on for as long as they may"
 # A text, what stands between two of it, and the tag of its language.
 _SAMPLES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
@@ -55,11 +56,15 @@ class SetText(NamedTuple):
 
 
 class LengthDrawing(NamedTuple):
-    """The template with texts of one length, or why it has none."""
+    """The template with texts of one length, or why it has none.
+
+    `outside` are lines of text that reach out of the picture.
+    """
 
     length: str
     values: Mapping[str, str]
     fits: Sequence[SetText]
+    outside: Sequence[str]
     encoded: Encoded | None
     error: RendererError | None
 
@@ -109,8 +114,10 @@ def preview(
     for length in lengths:
         values = values_of(length, template.declaration)
         fits.clear()
-        encoded, fault = _draw(renderer, values, limits)
-        drawings.append(LengthDrawing(length, values, tuple(fits), encoded, fault))
+        encoded, outside, fault = _draw(template, renderer, values, limits, fits)
+        found = tuple(fits)
+        drawn = LengthDrawing(length, values, found, outside, encoded, fault)
+        drawings.append(drawn)
     schema = renderer.parameters.model_json_schema()
     return TemplatePreview(renderer.title, template.size(), schema, drawings)
 
@@ -126,16 +133,25 @@ def _check_size(template: Template, limits: Settings) -> None:
 
 
 def _draw(
-    renderer: Renderer, values: Mapping[str, str], limits: Settings
-) -> tuple[Encoded | None, RendererError | None]:
+    template: Template,
+    renderer: Renderer,
+    values: Mapping[str, str],
+    limits: Settings,
+    fits: list[SetText],
+) -> tuple[Encoded | None, Sequence[str], RendererError | None]:
     try:
         parameters = validate(renderer.parameters, values, strict=False)
         produce.check(renderer, parameters, _OUTPUT, limits)
-        return produce.produce(renderer, parameters, _OUTPUT), None
+        encoded = produce.produce(renderer, parameters, _OUTPUT)
+        noted = len(fits)
+        lines = [*islice(template.outside(parameters), _MOST_OUTSIDE)]
+        # It was filled in twice, to be drawn and to be measured, and fitted alike.
+        del fits[noted:]
+        return encoded, tuple(line[:_MOST_LETTERS] for line in lines), None
     except BrokenTemplate as error:
-        return None, RefusedTemplate(*error.args)
+        return None, (), RefusedTemplate(*error.args)
     except RendererError as error:
-        return None, error
+        return None, (), error
 
 
 def values_of(length: str, declaration: Declaration) -> dict[str, str]:

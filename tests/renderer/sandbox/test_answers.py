@@ -56,7 +56,8 @@ def test_what_is_plain_comes_back_as_it_was(value: Any) -> None:
             {"type": "object"},
             [
                 LengthDrawing(
-                    "short", {"a": "b"}, (SetText("a", 9, 1, 9.5, ""),), ENCODED, None
+                    *("short", {"a": "b"}, (SetText("a", 9, 1, 9.5, ""),), ("b",)),
+                    *(ENCODED, None),
                 )
             ],
         ),

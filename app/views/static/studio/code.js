@@ -79,8 +79,8 @@ function marksOf(fault, doc) {
   ]);
 }
 
-// `text` is what it begins with. `fault` is { line, reason }; it is scrolled to at first, and when `sought` changes. Tab leaves
-// the text, as everywhere on the page.
+// `text` is what it begins with. `fault` is { line, reason }; it is scrolled to at first, and the cursor goes there when
+// `sought` changes, which is 0 where nobody seeks it. Tab leaves the text, as everywhere on the page.
 export function Code({ text, language, label, fault, sought, onChange }) {
   const host = useRef();
   const view = useRef();
@@ -105,7 +105,9 @@ export function Code({ text, language, label, fault, sought, onChange }) {
     if (!fault) return;
     const { doc } = view.current.state;
     const line = doc.line(Math.min(fault.line, doc.lines));
-    view.current.dispatch({ effects: EditorView.scrollIntoView(line.from, { y: "center" }) });
+    const effects = EditorView.scrollIntoView(line.from, { y: "center" });
+    view.current.dispatch(sought ? { effects, selection: { anchor: line.from } } : { effects });
+    if (sought) view.current.focus();
   }, [sought]);
   return html`<div class="code-host" ref=${host}></div>`;
 }

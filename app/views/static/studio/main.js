@@ -20,7 +20,11 @@ function App() {
   const current = TABS.find(({ tab }) => tab === place.tab) || TABS[0];
   useEffect(() => {
     // Links and the back button; what is typed replaces the place without this event.
-    const moved = () => setPlace((old) => ({ ...readPlace(location.hash), visit: (old.visit || 0) + 1 }));
+    const moved = () => {
+      // What had the focus goes with the page it was on; lists that lead here take it back themselves.
+      if (!document.activeElement.closest("header, select")) document.querySelector("main").focus();
+      setPlace((old) => ({ ...readPlace(location.hash), visit: (old.visit || 0) + 1 }));
+    };
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);
   }, []);
@@ -42,7 +46,7 @@ function App() {
       <a class="to-api" href="docs/api">API</a>
       <${KeyBar} onKey=${() => setGeneration(generation + 1)} />
     </header>
-    <main>${fault ? html`<p class="notice" role="alert">${fault}</p>`
+    <main tabindex="-1" aria-label=${current.title}>${fault ? html`<p class="notice" role="alert">${fault}</p>`
       : catalogue && Page ? html`<${Page} key=${`${generation} ${current.tab}`} renderers=${catalogue.renderers}
         broken=${catalogue.broken} place=${place} />`
       : html`<p class="notice">Loading…</p>`}</main>`;

@@ -2,7 +2,7 @@
 
 import { ask, askJson } from "./api.js";
 import { Code } from "./code.js";
-import { html, labelOf, save, Tabs, useAnswer, useEffect, useId, useMemo, useState } from "./ui.js";
+import { Act, html, labelOf, save, Tabs, useAnswer, useEffect, useId, useMemo, useRef, useState } from "./ui.js";
 
 const DEBOUNCE_MS = 300;
 const MARKUP = "template.html";
@@ -13,6 +13,11 @@ const FIRST = "ticket";
 const SAID = { short: "Short, and no more than required", example: "Typical: the example", longest: "As long as may be",
   arabic: "Arabic", japanese: "Japanese" };
 const NAME = /^[a-z][a-z0-9_-]{0,39}$/;
+
+// What was written and then left for another template, to be taken back.
+let left = null;
+// Whoever has chosen another start goes on from there.
+let hasChosen = false;
 
 export function Own({ place }) {
   const [templates, setTemplates] = useState(null);
@@ -42,56 +47,104 @@ function pathOf(name) {
 
 function Editor({ start, templates }) {
   const [name, setName] = useState(start.version ? start.name : `my-${start.name}`.slice(0, 40));
-  const [files, setFiles] = useState({ [MARKUP]: "", [DECLARATION]: "", ...start.files });
+  const first = useMemo(() => ({ [MARKUP]: "", [DECLARATION]: "", ...start.files }), [start]);
+  const [files, setFiles] = useState(first);
+  const [undo, setUndo] = useState(null);
+  const [kept, setKept] = useState(null);
+  const latest = useRef();
+  const isWritten = files !== kept && JSON.stringify(files) !== JSON.stringify(first);
+  latest.current = { name, files, from: start.name, isWritten };
+  // By whatever way the editor is left, nothing that was written is lost.
+  useEffect(() => {
+    setUndo(left);
+    return () => { if (latest.current.isWritten) left = latest.current; };
+  }, []);
   const [outlines, setOutlines] = useState(false);
   const [tab, setTab] = useState(MARKUP);
   const [sought, setSought] = useState(0);
+  const [generation, setGeneration] = useState(0);
   const isNamed = NAME.test(name);
   const [seen, problem, waiting] = usePreviews({ name: isNamed ? name : "template", files, outlines });
   const faults = useMemo(() => faultsOf(problem, seen), [problem, seen]);
-  const first = faults[0];
+  const fault = faults[0];
   const setFile = (file, text) => setFiles((old) => ({ ...old, [file]: text }));
   function seek() {
-    setTab(first.file);
+    setTab(fault.file);
     setSought(sought + 1);
+  }
+  function choose(file) {
+    setTab(file);
+    setSought(0);
+  }
+  function takeBack() {
+    setName(undo.name);
+    setFiles(undo.files);
+    setGeneration(generation + 1);
+    forget();
+  }
+  function forget() {
+    left = null;
+    setUndo(null);
   }
   return html`<div class="own">
     <section class="panel written" aria-label="Template">
-      <${Head} start=${start} templates=${templates} name=${name} isNamed=${isNamed} files=${files} onName=${setName} />
-      <div class="own-tabs"><${Tabs} label="Files" names=${[MARKUP, DECLARATION, PICTURES]} chosen=${tab} onChoose=${setTab} /></div>
+      <${Head} start=${start} templates=${templates} name=${name} isNamed=${isNamed} files=${files} onName=${setName}
+        onKept=${setKept} />
+      ${undo && html`<p class="said undo" role="status">What you had written from <code>${undo.from}</code> is not here.
+        <button type="button" class="quiet" onClick=${takeBack}>Take it back</button>
+        <button type="button" class="quiet" onClick=${forget}>Let it go</button></p>`}
+      <div class="own-tabs"><${Tabs} label="Files" names=${[MARKUP, DECLARATION, PICTURES]} chosen=${tab} onChoose=${choose} /></div>
       <div role="tabpanel" aria-label=${tab} class="own-file">
         ${tab === PICTURES ? html`<${Pictures} files=${files} onFiles=${setFiles} />`
-          : html`<${Code} key=${tab} text=${files[tab]} language=${LANGUAGES[tab]} label=${tab}
+          : html`<${Code} key=${`${tab} ${generation}`} text=${files[tab]} language=${LANGUAGES[tab]} label=${tab}
             fault=${faults.find(({ file, line }) => file === tab && line) || null} sought=${sought} onChange=${(text) => setFile(tab, text)} />`}
       </div>
-      ${first && html`<p class="fault" role="alert">
-        ${LANGUAGES[first.file] && html`<button type="button" class="quiet" onClick=${seek}>
-          ${first.file}${first.line ? `, line ${first.line}` : ""}</button> `}${first.reason}</p>`}
+      ${fault && html`<p class="fault" role="alert">
+        ${LANGUAGES[fault.file] && html`<button type="button" class="quiet" onClick=${seek}>
+          <span class="unseen">Go to </span>${fault.file}${fault.line ? `, line ${fault.line}` : ""}</button> `}${fault.reason}</p>`}
     </section>
     <section class="previews" aria-label="Pictures">
       <div class="previews-head"><h2>${seen ? seen.title : "No picture yet"}</h2>
         <label class="switch">Outline boxes <input type="checkbox" role="switch" checked=${outlines}
           onChange=${(event) => setOutlines(event.target.checked)} /></label>
-        <span class="hint" role="status">${waiting ? "Drawing…" : ""}</span></div>
+        <span class="hint" role="status">${waiting ? "Drawing…" : html`<span class="unseen">${drawnSaid(problem, seen)}</span>`}</span></div>
       <div class=${`lengths${problem ? " failed" : ""}`}>${(seen?.previews || []).map((each) => html`
         <${Length} key=${each.length} drawn=${each} />`)}</div>
     </section>
   </div>`;
 }
 
+function drawnSaid(problem, seen) {
+  if (problem || !seen) return "Not drawn.";
+  const failed = seen.previews.filter((each) => each.problem).length;
+  const noted = seen.previews.filter((each) => factsOf(each).length > 0).length;
+  return [`${seen.previews.length - failed} pictures drawn`, failed && `${failed} not`, noted && `${noted} of them with a remark`]
+    .filter(Boolean).join(", ");
+}
+
 const AS_JSON = { "Content-Type": "application/json" };
 
-function Head({ start, templates, name, isNamed, files, onName }) {
+function Head({ start, templates, name, isNamed, files, onName, onKept }) {
   const id = useId();
   const [fault, setFault] = useState("");
   // The version that the next one replaces, by its entity tag.
   const [kept, setKept] = useState(start.version ? { name: start.name, tag: start.tag } : {});
+  const from = useRef();
+  useEffect(() => { if (hasChosen) from.current.focus(); hasChosen = false; }, []);
+  // What was wrong with another text or name is not wrong with this one.
+  useEffect(() => setFault(""), [name, files]);
+  const why = isNamed ? "" : "It needs a name first.";
+  function begin(event) {
+    hasChosen = true;
+    location.hash = `#/own/${event.target.value}`;
+  }
   async function keep() {
     setFault("");
     const condition = kept.name === name ? { "If-Match": kept.tag } : { "If-None-Match": "*" };
     try {
       const answer = await ask(pathOf(name), { method: "PUT", headers: { ...AS_JSON, ...condition }, body: JSON.stringify({ files }) });
       const { renderer } = await answer.json();
+      onKept(files);
       setKept({ name, renderer, tag: answer.headers.get("ETag") });
     } catch (error) {
       setFault(error.status === 412 ? "There is another version of this name: start from it, or choose another name." : error.message);
@@ -103,23 +156,24 @@ function Head({ start, templates, name, isNamed, files, onName }) {
       const body = JSON.stringify({ name, files });
       const answer = await ask("templates/export", { method: "POST", headers: AS_JSON, body });
       save(await answer.blob(), `${name}.zip`);
+      onKept(files);
     } catch (error) {
       setFault(error.message);
     }
   }
   return html`<div class="own-head">
     <div class="field"><label class="label" for=${`${id}-from`}>Start from</label>
-      <select id=${`${id}-from`} value=${start.name} onChange=${(event) => { location.hash = `#/own/${event.target.value}`; }}>
+      <select id=${`${id}-from`} ref=${from} value=${start.name} onChange=${begin}>
         ${templates.templates.map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></div>
     <div class=${`field${isNamed ? "" : " faulty"}`}><label class="label" for=${`${id}-name`}>Name</label>
       <input id=${`${id}-name`} type="text" value=${name} autocomplete="off" spellcheck="false"
         aria-invalid=${isNamed ? undefined : "true"} aria-describedby=${isNamed ? undefined : `${id}-fault`}
         onInput=${(event) => onName(event.target.value)} />
       ${!isNamed && html`<p class="fault" id=${`${id}-fault`}>a to z, digits, - and _, up to 40</p>`}</div>
-    ${templates.editing && html`<button type="button" class="primary" disabled=${!isNamed} onClick=${keep}>Save</button>`}
-    <button type="button" class=${templates.editing ? "quiet tall" : "primary"} disabled=${!isNamed} onClick=${download}>Download ZIP</button>
+    ${templates.editing && html`<${Act} class="primary" why=${why} brief onClick=${keep}>Save<//>`}
+    <${Act} class=${templates.editing ? "quiet tall" : "primary"} why=${why} brief onClick=${download}>Download ZIP<//>
   </div>
-  ${kept.renderer && html`<p class="hint" role="status">Saved as <a href=${`#/make/${kept.renderer}`}>${kept.renderer}</a>, which stays as it is.</p>`}
+  <div role="status">${kept.renderer && html`<p class="hint">Saved as <a href=${`#/make/${kept.renderer}`}>${kept.renderer}</a>, which stays as it is.</p>`}</div>
   ${fault && html`<p class="fault" role="alert">${fault}</p>`}`;
 }
 
@@ -172,11 +226,12 @@ function Length({ drawn }) {
   </figure>`;
 }
 
-function factsOf({ facts }) {
+function factsOf({ facts, outside }) {
   if (!facts) return [];
+  const lost = outside.length > 0 ? [`Reaches out of the picture: ${outside.map((text) => `“${text}”`).join(", ")}`] : [];
   const clipped = Object.entries(facts.text_clipped || {}).map(([name, how]) => `${labelOf(name)} is ${how}`);
   const missing = facts.missing_glyphs ? [`No font here has: ${facts.missing_glyphs}`] : [];
-  return [...clipped, ...missing, ...(facts.warnings || [])];
+  return [...lost, ...clipped, ...missing, ...(facts.warnings || [])];
 }
 
 // The server names the folder, too, and repeats the place in its words.
