@@ -327,8 +327,12 @@ def _text_decoration(name: str, value: str, word: str) -> Iterator[tuple[str, st
 
 
 def _position(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
-    # Where nothing scrolls, what sticks stands where it is.
-    yield name, "relative" if word.endswith("sticky") else word
+    yield name, word.removeprefix("-webkit-")
+
+
+def _animation(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
+    moves = word != "none" and word not in _COMMON
+    yield "animation", UNDRAWN + "animation" if moves else ""
 
 
 def _overflow(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
@@ -365,6 +369,8 @@ _SPECIAL: Mapping[str, _Special] = MappingProxyType(
         "list-style": _list_style,
         "text-decoration": _text_decoration,
         "position": _position,
+        "animation": _animation,
+        "animation-name": _animation,
         "overflow": _overflow,
         "overflow-x": _overflow,
         "overflow-y": _overflow,

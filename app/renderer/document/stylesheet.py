@@ -39,6 +39,7 @@ _SIMPLE = re.compile(
     r"|(?P<class>\.(?:[\w-]|[^\x00-\x7f]|\\.)+|\[[^\]]*+\]?)"
     r"|(?P<type>(?:[\w-]|[^\x00-\x7f]|\\.)+)|."
 )
+_NESTED = re.compile(r"\{[^{}]*\{")
 _IMPORTANT = re.compile(r"\s*!\s*important\s*\Z", re.IGNORECASE)
 _MOST_SELECTOR = 2_000
 _DEEPEST = 8
@@ -77,11 +78,11 @@ def _read(
     css: str, canvas: tuple[int, int], ignored: Ignored, sheet: StyleRules, depth: int
 ) -> None:
     if "@" not in css:
-        sheet.rules.extend(_rules(css, ignored))
+        sheet.rules.extend(_rules(css, canvas, ignored))
         return
     for name, head, body in _parts(css):
         if not name:
-            sheet.rules.extend(_rules(body, ignored))
+            sheet.rules.extend(_rules(body, canvas, ignored))
         elif name in ("media", "supports", "layer", "container", "scope"):
             # Layers and what is supported are taken as they stand.
             if name == "media" and not media.matches(head, canvas):
@@ -139,9 +140,65 @@ def _at_rule(head: str, body: str) -> tuple[str, str, str]:
     return found.lower() or "?", rest.strip(), body
 
 
-def _rules(css: str, ignored: Ignored) -> Iterator[Rule]:
+def _unnested(
+    css: str, around: str, canvas: tuple[int, int], ignored: Ignored, depth: int
+) -> Iterator[str]:
+    """Yield rules that stand in rules as rules of their own (CSS Nesting 1)."""
+    if depth > _DEEPEST or len(around) > _MOST_SELECTOR:
+        ignored.add("rules that are nested too deep")
+        return
+    own: list[str] = []
+    within: list[tuple[str, str]] = []
+    begun = opened = level = 0
+    head = ""
+    for piece in _PIECE.finditer(css):
+        mark = piece[0]
+        if mark == "{":
+            if level == 0:
+                head, opened = css[begun : piece.start()].strip(), piece.end()
+            level += 1
+        elif mark == "}" and level:
+            level -= 1
+            if level == 0:
+                within.append(
+                    (_COMMENT.sub(" ", head).strip(), css[opened : piece.start()])
+                )
+                begun = piece.end()
+        elif mark == ";" and level == 0:
+            own.append(css[begun : piece.end()])
+            begun = piece.end()
+    if around:
+        yield f"{around}{{{''.join(own)}{css[begun:] if not level else ''}}}"
+    for head, body in within:
+        if head.startswith("@media"):
+            if media.matches(head[6:].strip(), canvas):
+                yield from _unnested(body, around, canvas, ignored, depth + 1)
+        elif head.startswith("@"):
+            ignored.add(head.split()[0])
+        else:
+            yield from _unnested(
+                body, _within(head, around), canvas, ignored, depth + 1
+            )
+
+
+def _within(head: str, around: str) -> str:
+    """Return a selector that stands in a rule, by itself."""
+    if not around:
+        return head
+    found = []
+    for each in split(head):
+        if "&" in each:
+            found.append(each.replace("&", f":is({around})"))
+        else:
+            found.append(f":is({around}) {each}")
+    return ",".join(found)
+
+
+def _rules(css: str, canvas: tuple[int, int], ignored: Ignored) -> Iterator[Rule]:
     if "{" not in css:
         return
+    if _NESTED.search(css):
+        css = "".join(_unnested(css, "", canvas, ignored, 0))
     for rule in StyleSheet(css).rules:
         declarations = declarations_of(rule.style)
         for selector in split(_COMMENT.sub(" ", rule.selector_text)):

@@ -58,6 +58,7 @@ def read(table: Element, styles: Styles) -> Grid:
     """
     parts: dict[str, list[GridRow]] = {name: [] for name in _GROUPS}
     captions: list[Element] = []
+    loose: GridRow | None = None
     for child in _children(table):
         style = styles.elements[child]
         kind = style.get("display", "inline")
@@ -74,7 +75,15 @@ def read(table: Element, styles: Styles) -> Grid:
         elif _is_row(child, style):
             parts["table-row-group"].append(_row(child, _of_row(style), styles))
         elif _is_shown(style):
-            parts["table-row-group"].append(GridRow({}, [child]))
+            rows = parts["table-row-group"]
+            if kind == "table-cell" and loose is not None:
+                # Cells that follow each other stand in one row (CSS 2.2, 17.2.1).
+                loose.cells.append(child)
+                continue
+            rows.append(GridRow({}, [child]))
+            loose = rows[-1] if kind == "table-cell" else None
+            continue
+        loose = None
     rows = [row for name in _GROUPS for row in parts[name]]
     if len(rows) > _MOST_ROWS:
         raise Undrawable(f"A table has more than {_MOST_ROWS:,} rows.")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
+from types import MappingProxyType
 from typing import NamedTuple
 
 import turbohtml
@@ -18,6 +19,7 @@ from app.renderer.document import (
     box_model,
     controls,
     generated,
+    media,
     stylesheet,
     table_columns,
     table_grid,
@@ -40,6 +42,11 @@ _LOW = 8.0
 _OF_FONTS = frozenset(
     {"font-family", "font-size", "font-style", "font-weight", "line-height"}
 )
+_CARRIED = re.compile(
+    r"color$|font|line-height|text-(?!overflow|decoration)|letter-|word-|white-space"
+    r"|visibility|direction|list-style|overflow-wrap"
+)
+_INSETS = ("top", "right", "bottom", "left", "inset")
 _FUNCTION = re.compile(r"\b(?:calc|min|max|clamp)\(", re.IGNORECASE)
 _UNITS = re.compile(r"\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
 # Letters of inline text that has a box of its own, and so does not wrap.
@@ -92,6 +99,10 @@ class Context(NamedTuple):
     is_row: bool = False
     # Whether classes say what is not known here.
     is_classed: bool = False
+    # What is inherited of an element without a box.
+    carried: Mapping[str, str] = MappingProxyType({})
+    # Rows and columns of the areas of a grid, by their names.
+    areas: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -149,7 +160,7 @@ def translate(
             _look_at(element, ignored)
     styles = cascade(tree, elements, sheets, ignored)
     units = Units(canvas, fonts)
-    walker = _Walker(styles, images, ignored, units)
+    walker = _Walker(styles, images, ignored, units, canvas)
     root = elements[0]
     try:
         walker.element(
@@ -193,7 +204,12 @@ class _Walker:
     """Writes the elements of a document one after the other."""
 
     def __init__(
-        self, styles: Styles, images: EmbeddedImages, ignored: Ignored, units: Units
+        self,
+        styles: Styles,
+        images: EmbeddedImages,
+        ignored: Ignored,
+        units: Units,
+        canvas: tuple[int, int],
     ) -> None:
         self.out: list[str] = []
         self._styles = styles
@@ -202,21 +218,34 @@ class _Walker:
         self._counters = Counters()
         self._size = 0
         self._units = units
+        self._canvas = canvas
         # How wide what stands in a cell is, and what tables need when that is known.
         self._extent: Extent | None = None
         self._tables: list[tuple[int, Callable[[], None]]] = []
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
         self._blank = -1
+        # Lines so far of a listing.
+        self._lines = 0
 
     def element(self, element: Element, context: Context) -> bool:
         """Write an element; tell whether it, or something in it, is a block."""
         style = self._styles.elements[element]
         if style.get("display") == "none":
             return False
-        style, context = self._computed(style, context)
+        around = context
+        style, context = self._computed({**context.carried, **style}, context)
         if style.get("display") == "none":
             return False
+        if style.get("display") == "contents":
+            # No box: its children stand in what is around, with what they inherit.
+            carried = {n: v for n, v in style.items() if _CARRIED.match(n)}
+            context = around._replace(
+                inherited=context.inherited,
+                variables=context.variables,
+                depth=context.depth,
+                carried=carried,
+            )
         if "tw" in element.attrs:
             context = context._replace(is_classed=True)
         self._enter(element, style, context.depth)
@@ -250,6 +279,10 @@ class _Walker:
             style = controls.styled(element, style)
         if style.get("display") in table_grid.TABLES:
             return self._table(element, style, context)
+        if style.get("display") == "contents":
+            has_block = self._pseudo(element, "before", context)
+            has_block |= self._children(element, context)
+            return has_block | self._pseudo(element, "after", context)
         return self._box(element, style, context)
 
     def _computed(self, style: Style, context: Context) -> tuple[Style, Context]:
@@ -282,6 +315,12 @@ class _Walker:
         for name, value in [*kept.items()]:
             if "(" in value or _UNITS.search(value):
                 self._resolve(kept, name, value, font)
+        if kept.get("position") == "sticky":
+            # Where nothing scrolls, what sticks stands where it is.
+            kept["position"] = "relative"
+            for name in _INSETS:
+                if kept.pop(name, "") not in _NOTHING:
+                    self._ignored.add("position: sticky")
         inherited = {**context.inherited}
         for name in _INHERITED:
             if name in kept and kept[name] != "inherit":
@@ -304,7 +343,11 @@ class _Walker:
             *(inherited, variables, context.depth + 1, box, font),
             *(context.strut, context.line, is_flex, is_row or display == "grid"),
             context.is_classed,
+            areas=_areas(kept.pop("grid-template-areas", "")),
         )
+        if (area := kept.get("grid-area", "").strip()) in context.areas:
+            del kept["grid-area"]
+            kept["grid-row"], kept["grid-column"] = context.areas[area]
         return kept, self._set_lines(kept, inner, context, is_inline)
 
     def _keep(self, kept: Style, name: str, value: str) -> None:
@@ -386,10 +429,13 @@ class _Walker:
         if display not in _INLINE and not contents:
             self._at_start, self._blank = True, -1
             self._extent = outer and Extent()
+            self._lines = 0
         marker = self._marker(element, style, context)
         has_block = self._pseudo(element, "before", context)
         has_block |= self._children(element, context)
         has_block |= self._pseudo(element, "after", context)
+        if element.tag == "ruby":
+            self._ignored.add("<ruby>")
         if display in _INLINE:
             if has_block:
                 style["display"] = display = "block"
@@ -621,13 +667,52 @@ class _Walker:
             self._blank = len(self.out) if self._at_start else -1
         elif text:
             self._at_start, self._blank = text[-1:] == "\n", -1
+            if self._at_start and space != "pre-line":
+                self._blank = len(self.out)
+            if "\n" in text and space in ("pre", "break-spaces", "pre-wrap"):
+                text = text.replace("\r", "")
+                if self._pieces(text, context):
+                    return
         if self._extent is not None:
             self._measure(self._extent, text, context)
-        if context.is_flex and text.strip():
+        if context.carried and text.strip():
+            tag = "div" if context.is_flex else "span"
+            style = escape(_css(context.carried))
+            self.put(f'<{tag} style="{style}">{escape(text, False)}</{tag}>')
+        elif context.is_flex and text.strip():
             self.put(f"<div>{escape(text, False)}</div>")
             self._at_start, self._blank = True, -1
         else:
             self.put(escape(text, False))
+
+    def _pieces(self, text: str, context: Context) -> bool:
+        """Write lines of a listing, some higher by a pixel that fractions add up to.
+
+        Tells whether there is any fraction.
+        """
+        whole = _whole(context.strut)
+        rest = context.strut - whole
+        if (
+            context.is_flex
+            or context.carried
+            or rest <= 0
+            or whole != context.strut - rest
+        ):
+            return False
+        pieces = text.split("\n")
+        for number, piece in enumerate(pieces):
+            feed = "\n" if number < len(pieces) - 1 else ""
+            if number:
+                self._lines += 1
+            higher = int(self._lines * rest + rest) - int(self._lines * rest)
+            if piece and higher:
+                style = f"line-height:{whole + 1:g}px"
+                self.put(f'<span style="{style}">{escape(piece, False)}</span>')
+                piece = ""
+            if piece or feed:
+                self.put(escape(piece + feed, False))
+        self._blank = len(self.out) - 1 if text.endswith("\n") else -1
+        return True
 
     def _measure(self, extent: Extent, text: str, context: Context) -> None:
         font = context.font
@@ -749,7 +834,8 @@ class _Walker:
         return generated.number(value, kind) + ". "
 
     def _image(self, element: Element, style: Style, context: Context) -> bool:
-        source = element.attr("src") or element.attr("poster") or ""
+        source = self._chosen(element) or element.attr("src") or ""
+        source = source or element.attr("poster") or ""
         if not source and (several := element.attr("srcset")):
             source = several.strip().split()[0] if several.strip() else ""
         is_inline = style.get("display") in _IN_LINE
@@ -767,6 +853,20 @@ class _Walker:
             self._open(place, "img", style, None, "", f' src="{name}"')
         self._at_start, self._blank = not is_inline, -1
         return not is_inline
+
+    def _chosen(self, element: Element) -> str:
+        """Return the image that `<picture>` has for the canvas (HTML, 4.8.4.3)."""
+        parent = element.parent
+        if not isinstance(parent, Element) or parent.tag != "picture":
+            return ""
+        for each in parent.children:
+            if each is element:
+                break
+            if isinstance(each, Element) and each.tag == "source":
+                several = (each.attr("srcset") or "").split()
+                if several and media.matches(each.attr("media") or "", self._canvas):
+                    return several[0].rstrip(",")
+        return ""
 
     def _alternative(self, element: Element, style: Style, place: int) -> None:
         """Write the text in place of an image that cannot be had (HTML, 15.4.2)."""
@@ -830,7 +930,9 @@ class _Walker:
 
     def _trim(self) -> None:
         if self._blank >= 0:
-            self.out[self._blank] = self.out[self._blank].removesuffix(" ")
+            # The last feed ends a line and begins none.
+            last = self.out[self._blank]
+            self.out[self._blank] = last[:-1] if last[-1:] in (" ", "\n") else last
             self._blank = -1
 
     def _begin(self) -> int:
@@ -888,6 +990,20 @@ _MARKED = frozenset(
 
 def _css(style: Mapping[str, str]) -> str:
     return ";".join([f"{name}:{value}" for name, value in style.items()])
+
+
+def _areas(text: str) -> Mapping[str, tuple[str, str]]:
+    """Return where the areas of a grid lie (CSS Grid 1, 7.3)."""
+    found: dict[str, list[int]] = {}
+    for row, line in enumerate(re.findall(r"\"([^\"]*)\"|'([^']*)'", text), 1):
+        for column, name in enumerate("".join(line).split(), 1):
+            place = found.setdefault(name, [row, row, column, column])
+            place[1], place[3] = max(row, place[1]), max(column, place[3])
+    return {
+        name: (f"{top} / {bottom + 1}", f"{left} / {right + 1}")
+        for name, (top, bottom, left, right) in found.items()
+        if name.strip(".")
+    }
 
 
 def _whole(high: float) -> float:

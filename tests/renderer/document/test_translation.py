@@ -467,3 +467,82 @@ def test_align_of_a_cell_ends_at_the_table_in_it(shown) -> None:
 
     assert image.getpixel((100, 20)) == RED
     assert any(image.getpixel((x, y)) != RED for x in range(28, 40) for y in range(50))
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "color"),
+    [
+        ("<style>.a{& i{background:red}}</style><div class=a><i></i></div>", 5, RED),
+        ("<style>.a{i{background:red}}</style><div class=a><i></i></div>", 5, RED),
+        ("<style>div{>i{background:red}}</style><div><i></i></div>", 5, RED),
+        (
+            "<style>i{@media (max-width:9px){background:red}}</style><i></i>",
+            *(5, WHITE),
+        ),
+        (
+            "<style>i{background:red !IMPORTANT}i{background:blue}</style><i></i>",
+            5,
+            RED,
+        ),
+        ("<style>i{--a:1foo;background:red;width:var(--a)}</style><i></i>", 5, RED),
+    ],
+)
+def test_rules_in_rules_are_read(shown, document, place, color) -> None:
+    image = shown(BOX.format("", document))
+
+    assert image.getpixel((place, 5)) == color
+
+
+def test_a_listing_is_as_high_as_its_lines(shown) -> None:
+    lines = "a\n" * 5
+    image = shown(
+        f"<pre style='margin:0;font:13px/15.4px Inter;background:red'>{lines}"
+    )
+
+    column = [image.getpixel((150, y)) for y in range(SIZE[1])]
+
+    assert column.count(RED) == pytest.approx(77, abs=1)
+
+
+def test_an_element_without_a_box_hands_its_colour_on(shown) -> None:
+    inner = (
+        "<div style='display:contents;color:red;border:9px solid blue'>a<i>b</i></div>"
+    )
+    image = shown(f"<div style='display:flex;font-size:40px'>{inner}</div>")
+
+    assert RED in colors(image)
+    assert BLUE not in colors(image)
+
+
+def test_areas_of_a_grid_are_where_their_names_stand(shown) -> None:
+    cells = "<p style='grid-area:a;background:red'></p><p style='grid-area:b'></p>"
+    grid = 'display:grid;grid-template-areas:"b a";grid-template-columns:1fr 1fr'
+    image = shown(
+        f"<style>p{{margin:0;height:20px}}</style><div style='{grid}'>{cells}"
+    )
+
+    assert image.getpixel((150, 10)) == RED
+    assert image.getpixel((50, 10)) == WHITE
+
+
+def test_cells_without_a_row_stand_in_one(shown) -> None:
+    cell = "<p style='display:table-cell;width:40px;height:20px;background:{}'></p>"
+    cells = cell.format("red") + cell.format("blue")
+    image = shown(f"<div style='display:table'>{cells}</div>")
+
+    assert (image.getpixel((10, 10)), image.getpixel((60, 10))) == (RED, BLUE)
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        ("<p style='position:sticky;top:9px'>x", ("position: sticky",)),
+        ("<p style='position:sticky;top:0'>x", ()),
+        ("<p style='animation:a 1s'>x", ("animation",)),
+        ("<p style='animation:none'>x", ()),
+        ("<ruby>x<rt>y</rt></ruby>", ("<ruby>",)),
+        ("<p style='--a:left;float:var(--a)'>x", ("float",)),
+    ],
+)
+def test_what_moves_and_what_stands_above_is_named(document, names) -> None:
+    assert ignored(document) == names
