@@ -49,6 +49,8 @@ _CARRIED = re.compile(
 _INSETS = ("top", "right", "bottom", "left", "inset")
 _FUNCTION = re.compile(r"\b(?:calc|min|max|clamp)\(", re.IGNORECASE)
 _UNITS = re.compile(r"\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
+# Variables that are put in, and 64 characters each that they were looked for in.
+_MOST_PUT_IN = 1_000_000
 # Letters of inline text that has a box of its own, and so does not wrap.
 _MOST_BOXED = 120
 # What the engine leaves out of text in a line, and draws of a box in one.
@@ -222,6 +224,7 @@ class _Walker:
         # How wide what stands in a cell is, and what tables need when that is known.
         self._extent: Extent | None = None
         self._tables: list[tuple[int, Callable[[], None]]] = []
+        self._left = _MOST_PUT_IN
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
         self._blank = -1
@@ -294,13 +297,13 @@ class _Walker:
         if any(name.startswith("--") for name in style):
             own = {k: v for k, v in style.items() if k.startswith("--")}
             variables = {**variables, **own}
-            variables |= {k: _substitute(v, variables) or "" for k, v in own.items()}
+            variables |= {k: self._put_in(v, variables) or "" for k, v in own.items()}
         kept: Style = {}
         for name, value in style.items():
             if name.startswith("--"):
                 continue
             if "var(" in value:
-                found = _substitute(value, variables)
+                found = self._put_in(value, variables)
                 if found is None:
                     continue
                 for known, each, _ in stylesheet.inline(f"{name}:{found}"):
@@ -416,6 +419,29 @@ class _Walker:
             kept["margin-left"] = "auto"
         if align == "-webkit-center":
             kept["margin-right"] = "auto"
+
+    def _put_in(self, value: str, variables: Mapping[str, str]) -> str | None:
+        """Return a value with its variables; None where one is not set, or too long."""
+        for _ in range(8):
+            if "var(" not in value:
+                return value
+            missing = False
+            self._left -= value.count("var(") + len(value) // 64
+            if self._left < 0:
+                raise Undrawable("The page's variables make too much of it.")
+
+            def known(found: re.Match[str]) -> str:
+                nonlocal missing
+                given = variables.get(found[1], "initial")
+                if given != "initial":
+                    return given.strip()
+                missing = missing or found[2] is None
+                return (found[2] or "").strip()
+
+            value = _VARIABLE.sub(known, value)
+            if missing or len(value) > _MOST_VARIABLE:
+                return None
+        return None
 
     def _box(self, element: Element, style: Style, context: Context) -> bool:
         """Write an element with its content."""
@@ -1037,27 +1063,6 @@ def _engine_marker(kind: str, text: str) -> str:
     return (
         kind if kind in ("disc", "circle", "square", "none") else generated.quoted(text)
     )
-
-
-def _substitute(value: str, variables: Mapping[str, str]) -> str | None:
-    """Return a value with its variables; None where one is not set, or too long."""
-    for _ in range(8):
-        if "var(" not in value:
-            return value
-        missing = False
-
-        def known(found: re.Match[str]) -> str:
-            nonlocal missing
-            given = variables.get(found[1], "initial")
-            if given != "initial":
-                return given.strip()
-            missing = missing or found[2] is None
-            return (found[2] or "").strip()
-
-        value = _VARIABLE.sub(known, value)
-        if missing or len(value) > _MOST_VARIABLE:
-            return None
-    return None
 
 
 def _look_at_part(part: Element, ignored: Ignored) -> None:

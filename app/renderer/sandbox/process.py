@@ -80,6 +80,11 @@ class SandboxProcess:
         self._pid = 0
         self._owner = os.getpid()
 
+    @property
+    def pid(self) -> int:
+        """The process that was begun last, 0 before there was one."""
+        return self._pid
+
     def fork_early(self) -> None:
         """Make the copy of this process that others are forked from.
 

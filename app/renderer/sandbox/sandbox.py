@@ -164,6 +164,11 @@ class Sandbox:
             ) from error
         return _check(made, TemplatePreview)
 
+    @property
+    def pid(self) -> int:
+        """The process that draws, 0 before there was one."""
+        return self._cell.pid
+
     def close(self) -> None:
         """End the process."""
         self._cell.close()

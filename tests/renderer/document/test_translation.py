@@ -546,3 +546,12 @@ def test_cells_without_a_row_stand_in_one(shown) -> None:
 )
 def test_what_moves_and_what_stands_above_is_named(document, names) -> None:
     assert ignored(document) == names
+
+
+def test_variables_that_double_in_every_element_are_refused() -> None:
+    """9 KB of them took fifteen seconds: one of the hostile documents."""
+    doubled = "".join(f"--v{n}:var(--v{n - 1})var(--v{n - 1});" for n in range(1, 300))
+    document = f"<style>*{{--v0:1px;{doubled}}}</style>" + "<b>x" * 150
+
+    with pytest.raises(Undrawable, match="variables"):
+        translate(document, SIZE, EmbeddedImages(100), 200, typeface)
