@@ -168,6 +168,8 @@ def test_front_page_leads_to_each_place_once(client: FlaskClient) -> None:
     places = re.findall('href="([^"]+)"', page.partition("</header>")[0])
 
     assert {"/studio", "/docs/api", "/renderers"} <= set(places)
+    # What a stranger did not find: a table's pictures, and templates.
+    assert {"/studio#/many", "/studio#/own"} <= set(places)
     assert len(places) == len(set(places))
 
 

@@ -1,4 +1,4 @@
-"""The tutorial's pictures are of the studio as it is, doing what the tutorial says.
+"""Pictures of the documents are of the studio as it is, doing what they say.
 
     TEST_WRITE_SCREENSHOTS=1 bin/test tests/studio/test_tutorial.py
 
@@ -8,7 +8,7 @@ writes them anew.
 import io
 import os
 from pathlib import Path
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlencode
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -38,6 +38,28 @@ def compare(page, name: str) -> None:
         assert kept.size == shown.size
         apart = ImageChops.difference(kept.convert("RGB"), shown.convert("RGB"))
     assert max(ImageStat.Stat(apart).mean) < MOST_APART
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name"), [("light", "studio.webp"), ("dark", "studio-dark.webp")]
+)
+def test_the_picture_of_the_readme_is_of_the_studio(opened, scheme, name):
+    window = {"width": 1280, "height": 760}
+    shown = {"title": "Ten thousand pictures before lunch", "author": "Grace Hopper"}
+    shown |= {"subtitle": "Type, and the card follows.", "tag": "Studio"}
+    place = f"/studio#/make/card?{urlencode({**shown, 'theme': 'sunset'})}"
+    page = opened(place, viewport=window, color_scheme=scheme, device_scale_factor=1.5)
+    page.wait_for_selector("#preview")
+    page.get_by_role("tab", name="curl").click()
+    # Where a server stands that nobody has told otherwise.
+    page.eval_on_selector(
+        "#snippet",
+        "(e, own) => { e.textContent = e.textContent.replace(own, '127.0.0.1:8000') }",
+        page.url.split("/")[2],
+    )
+    page.wait_for_load_state("networkidle")
+
+    compare(page, name)
 
 
 def test_a_badge_follows_what_is_typed(opened_once):
