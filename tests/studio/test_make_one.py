@@ -257,3 +257,23 @@ def test_a_busy_server_is_asked_again(opened):
 
     assert page.locator(".over").count() == 0
     assert page.evaluate("document.querySelector('#preview').naturalWidth") == 321
+
+
+def test_a_download_that_cannot_be_is_reached_and_says_why(page):
+    page.fill(TITLE, "")
+    page.wait_for_selector(".over")
+    button = page.get_by_role("button", name="Download PNG")
+
+    button.focus()
+
+    described = button.get_attribute("aria-describedby")
+    assert page.inner_text(f"#{described}") == "What is wrong has to be mended first."
+    assert button.evaluate("e => e === document.activeElement")
+
+
+def test_a_picture_that_was_drawn_is_told_to_who_cannot_see_it(page):
+    page.wait_for_selector(".stage [role=status]:has-text('1200')", state="attached")
+
+    said = page.text_content(".stage [role=status]")
+
+    assert said == "Drawn: 1200 \u00d7 630 pixels"

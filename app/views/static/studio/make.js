@@ -7,7 +7,7 @@ import { writePlace } from "./place.js";
 import { fieldsOf, notDefault } from "./schema.js";
 import { requestOf, snippetsOf } from "./snippets.js";
 import { Social } from "./social.js";
-import { bytesSaid, Copy, html, save, Tabs, useAnswer, useEffect, useMemo, useRef, useRenderer, useState } from "./ui.js";
+import { Act, bytesSaid, Copy, html, save, Tabs, useAnswer, useEffect, useMemo, useRef, useRenderer, useState } from "./ui.js";
 
 // As fast as letters are typed, and no request for each of them.
 const DEBOUNCE_MS = 60;
@@ -179,6 +179,7 @@ function Preview({ seen, problem, waiting, about, format }) {
         <b id="took">${Math.round(seen.ms)}</b> ms</span><span><b id="bytes">${bytesSaid(seen.bytes)}</b></span>
         <span>${kind} pixels</span>${other}`}
     </p>
+    <p class="unseen" role="status">${seen && !problem && !waiting && `Drawn: ${kind} pixels`}</p>
     ${seen?.missing && html`<p class="said">No font here has: ${seen.missing}</p>`}
     ${seen?.ignored && html`<p class="said">Not drawn: ${seen.ignored}</p>`}
     ${seen?.warnings && html`<p class="said">${seen.warnings}</p>`}
@@ -209,8 +210,8 @@ function Output({ about, format, fields, options, problems, onChoose, request, f
     <${Fields} fields=${first} ...${sets}  />
     ${rest.length > 0 && html`<details open=${rest.some((field) => problems[field.name] || options[field.name]) || undefined}>
       <summary>More options</summary><${Fields} fields=${rest} ...${sets} /></details>`}
-    <button type="button" class="primary" disabled=${disabled || about.service} onClick=${download}>
-      Download ${format.toUpperCase()}</button>
+    <${Act} class="primary" why=${about.service ? "A service makes it: take the call from “Use it”." : disabled ? "What is wrong has to be mended first." : ""}
+      onClick=${download}>Download ${format.toUpperCase()}<//>
     ${fault && html`<p class="fault" role="alert">${fault}</p>`}`;
 }
 
