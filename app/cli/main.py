@@ -278,7 +278,7 @@ def _worker(options: argparse.Namespace) -> int:
 
 def _renderers(options: argparse.Namespace) -> int:
     catalogue = open_catalogue(Settings.from_env(os.environ), os.environ)
-    renderers = [catalogue.get(name) for name in catalogue.names()]
+    renderers, broken = catalogue.listed()
     if options.json:
         rows = [
             {
@@ -293,7 +293,7 @@ def _renderers(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         print("\n\n".join("\n".join(paragraph(each)) for each in renderers))
-    for error in catalogue.broken().values():
+    for error in broken:
         _complain(str(error))
     return ExitStatus.DONE
 

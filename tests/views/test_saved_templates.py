@@ -18,6 +18,7 @@ from PIL import Image
 
 from app import create_app
 from app.bootstrap import open_room
+from app.cli.main import main
 from app.config import BadSetting, Settings
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import UnknownRenderer
@@ -699,3 +700,27 @@ def test_an_error_of_a_save_says_the_file_the_line_and_what_to_do(
 
     assert (told["status"], told["file"], told["line"]) == (422, f"wrong/{file}", line)
     assert advice in told["detail"]
+
+
+def test_the_command_line_lists_and_draws_what_was_saved(
+    editor: FlaskClient,
+    editing: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save(editor, "in_shell")
+    monkeypatch.setenv("MIMEO_TEMPLATE_EDITING", "on")
+    monkeypatch.setenv("MIMEO_STORE", editing.store)
+    monkeypatch.setenv("MIMEO_SYSTEM_FONTS", "off")
+
+    listed = main(["renderers"])
+    shown = capsys.readouterr().out
+    drawn = main(
+        ["render", "in_shell", "--title", "Ada", "-o", str(tmp_path / "a.png")]
+    )
+
+    assert (listed, drawn) == (0, 0)
+    assert "in_shell: Greeting" in shown
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (300, 100)
