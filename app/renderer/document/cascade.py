@@ -98,7 +98,9 @@ def _matched(
             try:
                 found = root.select(rule.selector)
             except SelectorSyntaxError:
-                ignored.add(rule.selector)
+                # A host is of a shadow tree, and none is here.
+                if not rule.selector.startswith(":host"):
+                    ignored.add(rule.selector)
                 continue
             if scope is not None:
                 found = [scope] * scope.matches(rule.selector) + found

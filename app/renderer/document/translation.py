@@ -266,7 +266,7 @@ class _Walker:
     def _write(self, element: Element, style: Style, context: Context) -> bool:
         tag = element.tag
         if element.namespace is Namespace.SVG:
-            self._svg(element, style)
+            self._svg(element, style, context)
             return style.get("display") not in _IN_LINE
         if tag == "br":
             self._break()
@@ -275,6 +275,8 @@ class _Walker:
             self.put("\u200b")
             return False
         if tag == "img" or (tag == "video" and element.attr("poster")):
+            return self._image(element, style, context)
+        if tag == "input" and (element.attr("type") or "").lower() == "image":
             return self._image(element, style, context)
         if tag in _UNDRAWN_ELEMENTS or tag == "video":
             self._ignored.add(f"<{tag}>")
@@ -908,14 +910,14 @@ class _Walker:
         self._open(place, "div" if sized else "span", style, None, "")
         self.put("</div>" if sized else "</span>")
 
-    def _svg(self, svg: Element, style: Style) -> None:
+    def _svg(self, svg: Element, style: Style, context: Context) -> None:
         """Write a drawing with the styles of its parts at them, and none beside it."""
         for part in svg.select("style,script"):
             part.decompose()
         for part in svg.select("foreignObject,image,use,feImage"):
             _look_at_part(part, self._ignored)
         for part in svg.select("*"):
-            self._paint(part)
+            self._paint(part, context.variables)
         if style.get("display") not in _IN_LINE:
             self._line()
         given = {name: value for name, value in style.items() if name not in _OWN}
@@ -930,16 +932,20 @@ class _Walker:
         self._at_start, self._blank = False, -1
         self.put(svg.html)
 
-    def _paint(self, part: Element) -> None:
+    def _paint(self, part: Element, variables: Mapping[str, str]) -> None:
         style = self._styles.elements.get(part)
         if not style:
             return
+        own = {name: value for name, value in style.items() if name.startswith("--")}
+        variables = {**variables, **own} if own else variables
         kept = {}
         for name, value in style.items():
             if value[:1] == UNDRAWN:
                 self._ignored.add(value[1:])
-            elif value and not name.startswith("--"):
-                kept[name] = value
+            elif value and name not in own:
+                known = self._put_in(value, variables)
+                if known is not None:
+                    kept[name] = known
         part.attrs["style"] = _css(kept)
 
     def _break(self) -> None:
