@@ -56,6 +56,7 @@ from app.pipeline.purchases import NotBought
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
+    BrowserUnavailable,
     LimitExceeded,
     RefusedTemplate,
     RenderTimeout,
@@ -169,6 +170,7 @@ _ROWS: tuple[tuple[type[Exception], int, str, str], ...] = (
     (PreconditionFailed, 412, "precondition-failed", "A precondition failed"),
     (BodyTooLarge, 413, "body-too-large", "The body is too large"),
     (RangeNotSatisfiable, 416, "range-not-satisfiable", "The range is outside"),
+    (BrowserUnavailable, 503, "browser-unavailable", "The browser does not start"),
     (BrokenTemplate, 503, "broken-template", "The template is broken"),
     (RefusedTemplate, 422, "refused-template", "The template cannot be used"),
     (TakenTemplate, 409, "taken-template", "The name is another renderer's"),
@@ -214,7 +216,7 @@ PROBLEMS: Mapping[type[Exception], ProblemType] = MappingProxyType(
 
 # When to come back after errors that do not know it themselves.
 _RETRY_S: Mapping[type[Exception], int] = MappingProxyType(
-    {StoreError: 5, UpstreamUnavailable: 10, BrokenTemplate: 60}
+    {StoreError: 5, UpstreamUnavailable: 10, BrokenTemplate: 60, BrowserUnavailable: 30}
 )
 
 

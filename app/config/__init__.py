@@ -1,6 +1,7 @@
 """Settings, read from the environment once, and the memory that they may take."""
 
 from app.config.memory import (
+    BROWSER_BYTES,
     PIXEL_BYTES,
     MemoryBudget,
     budget_of,
@@ -10,6 +11,7 @@ from app.config.memory import (
 from app.config.settings import BadSetting, Settings, variables
 
 __all__ = [
+    "BROWSER_BYTES",
     "PIXEL_BYTES",
     "BadSetting",
     "MemoryBudget",

@@ -16,6 +16,8 @@ _SHARED = 128 * _MIB
 # when they are warm and draw small pictures, two at a time.
 _WORKER = 174 * _MIB
 _HTML = 64 * _MIB
+# What a browser has for itself with a small page, beside what it shares with others'.
+BROWSER_BYTES = 256 * _MIB
 # What a process that draws collections has for itself, and a worker the copy of itself
 # that such processes are forked from.
 _PROCESS = 64 * _MIB
@@ -52,7 +54,8 @@ class MemoryBudget:
     `drawing_bytes` is what one picture may take, or all that are drawn at a time;
     `worker_bytes` is what a worker may hold for itself before it is replaced;
     `html_bytes` what its process for callers' HTML may map on top of what that needs
-    to begin; `cache_bytes` what each room of a store in memory may hold, and what is
+    to begin, or its browser hold, as the two never draw at a time;
+    `cache_bytes` what each room of a store in memory may hold, and what is
     remembered of images; `lookahead_bytes` what is drawn ahead of one client;
     `pixels_in_flight` how many device pixels may be decoded, drawn and encoded at a
     time, see `weight_of`.
@@ -93,17 +96,18 @@ def budget_of(settings: Settings) -> MemoryBudget:
     """Divide the memory that is set, or else the host's."""
     total = settings.memory_bytes or host_bytes()
     usable = int(total * (1 - _SPARE)) - _SHARED
+    isolated = _HTML + (BROWSER_BYTES if settings.browser else 0)
     # Each worker can draw a large picture, if settings admit one, or else large HTML.
     largest = min(settings.max_pixels * PIXEL_BYTES, settings.drawing_bytes, _LARGE)
     least = largest / (1 - _LOOKAHEAD_SHARE - _CACHE_SHARE)
-    fitting = int(usable / (_WORKER + _HTML + least))
+    fitting = int(usable / (_WORKER + isolated + least))
     workers = max(1, min(settings.workers, fitting))
     # Processes for collections have what all this leaves, as threads draw them, too.
-    spare = usable - workers * int(_WORKER + _HTML + _COPY + least)
+    spare = usable - workers * int(_WORKER + isolated + _COPY + least)
     processes = max(0, min(settings.bulk_processes, spare // _PROCESS))
     if processes:
         usable -= processes * _PROCESS + workers * _COPY
-    room = max(0, usable // workers - _WORKER - _HTML)
+    room = max(0, usable // workers - _WORKER - isolated)
     lookahead = int(room * _LOOKAHEAD_SHARE)
     cache = int(room * _CACHE_SHARE)
     drawing = max(_LEAST_DRAWING, room - lookahead - cache)

@@ -1,6 +1,8 @@
 """What a setting's text may be; each parser raises ValueError that says it."""
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +13,12 @@ from urllib.parse import urlsplit
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
+_SWITCHES = {
+    **dict.fromkeys(("1", "true", "on", "yes"), True),
+    **dict.fromkeys(("0", "false", "off", "no"), False),
+}
+# What Chromium is called by those who install it.
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Schemes of the URLs of buckets.
 _BUCKETS = ("s3", "gs", "az")
 _LEAST_SECRET = 32
@@ -54,11 +62,9 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
 def switch(text: str) -> bool:
     """Read on or off."""
     # A word that is neither is refused: taken for off, `yse` would drop a safeguard.
-    choices = {"1": True, "true": True, "on": True, "yes": True}
-    choices |= {"0": False, "false": False, "off": False, "no": False}
-    if text.lower() not in choices:
-        raise ValueError("must be one of 1, true, on, yes, 0, false, off, no")
-    return choices[text.lower()]
+    if text.lower() not in _SWITCHES:
+        raise ValueError(f"must be one of {', '.join(_SWITCHES)}")
+    return _SWITCHES[text.lower()]
 
 
 def folder(text: str) -> Path:
@@ -75,6 +81,21 @@ def file(text: str) -> Path:
     if not path.is_file():
         raise ValueError("is not a file that exists")
     return path.resolve()
+
+
+def browser(text: str) -> Path | None:
+    """Read the path of a browser, or whether the one that is installed is to be had."""
+    if text.lower() not in _SWITCHES:
+        found = file(text)
+        if not os.access(found, os.X_OK):
+            raise ValueError("is not a program")
+        return found
+    if not switch(text):
+        return None
+    place = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if place is None:
+        raise ValueError(f"none of {', '.join(_BROWSERS)} is installed")
+    return Path(place)
 
 
 def secret(text: str) -> str:

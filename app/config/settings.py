@@ -261,6 +261,17 @@ class Settings:
         parsers.whole(1 << 28, 1 << 36),
         "Memory of the process that draws a caller's own HTML, at most.",
     )
+    browser: Path | None = _setting(
+        None,
+        parsers.browser,
+        "Chromium, whose path it is, for the renderer `browser`; `on` finds it.",
+    )
+    browser_sandbox: bool = _setting(
+        True,
+        parsers.switch,
+        "Whether Chromium's own sandbox is on; off only where a container stands for "
+        "it.",
+    )
 
     tracking_names: tuple[str, ...] = _setting(
         lambda: _TRACKING,

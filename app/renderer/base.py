@@ -54,6 +54,18 @@ class TextRun(NamedTuple):
     height: float
 
 
+class BrowserDocument(NamedTuple):
+    """HTML for a browser, with what is known of it before it is drawn.
+
+    It is refused if it is `strict` and something of it is not drawn.
+    """
+
+    html: str
+    lang: str | None
+    facts: Mapping[str, Any]
+    strict: bool
+
+
 class Lettering(NamedTuple):
     """The runs of a drawing, in the order of reading, and what pictures stand for."""
 
@@ -235,6 +247,8 @@ class Renderer:
     long without taking time.
     `preflight` tells facts of a drawing without it: characters that no font has, and
     what is clipped only if it may lay texts out, which takes some milliseconds.
+    `document` makes what a browser shows, whose picture is drawn; `draw` is never
+    called then.
     `images` reads what callers name by URL, where that is allowed. `bled` draws the
     same on a canvas that is larger by the bleed on each side, where one is declared.
     `files` reads the template of an isolated renderer, if it is one that was saved.
@@ -251,6 +265,7 @@ class Renderer:
     cheap: bool = False
     isolated: bool = False
     remote: Remote | None = None
+    document: Callable[[Any], BrowserDocument] | None = None
     images: ImageSource | None = None
     prompted: bool = False
     check: Callable[[Any], None] | None = None

@@ -13,6 +13,7 @@ from app.renderer.base import ImageSource, Renderer
 from app.renderer.builtin import (
     avatar,
     barcode,
+    browser,
     dream,
     gradient,
     html,
@@ -232,6 +233,7 @@ def drawn(
     engine: Engine, settings: Settings, draw_svg: DrawSvg | None = None
 ) -> tuple[Renderer, ...]:
     """Return the renderers that are code and not templates."""
+    shown = () if settings.browser is None else (settings.browser,)
     return (
         solid.RENDERER,
         gradient.build(engine),
@@ -243,6 +245,7 @@ def drawn(
         html.build(engine, settings),
         markdown.build(engine, settings),
         dream.build(engine),
+        *(browser.build(engine, settings, program) for program in shown),
     )
 
 

@@ -136,6 +136,15 @@ class Undrawable(RendererError):
     """The input is well-formed but the engine cannot draw it."""
 
 
+class BrowserUnavailable(RendererError):
+    """The browser of this server does not start."""
+
+    transient = True
+
+    def __str__(self) -> str:
+        return "The browser of this server does not start; its log says why."
+
+
 @with_fields
 class RenderTimeout(RendererError):
     """Drawing took longer than its limit and was stopped."""

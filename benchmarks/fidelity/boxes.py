@@ -11,7 +11,7 @@ from app.config import Settings
 from app.renderer.builtin import html
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.engine.engine import Engine
-from benchmarks.fidelity.chromium import BrowserPage
+from app.renderer.sandbox.chromium import BrowserPage
 
 # Of elements that make a box of their own in the engine: what stands in a line of text
 # is a part of that, and rows of tables are where their cells are.
@@ -137,5 +137,9 @@ def _near(one: Box, other: Box | None, most: float) -> bool:
 
 
 def floats(document: str) -> bool:
-    """Tell whether a page lets anything float."""
-    return re.search(r"float\s*:\s*(?:left|right|inline)", document) is not None
+    """Tell whether a page lets anything float, or has columns."""
+    found = re.search(
+        r"float\s*:\s*(?:left|right|inline)|[{;\s](?:columns|column-count)\s*:",
+        document,
+    )
+    return found is not None

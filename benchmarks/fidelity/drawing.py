@@ -14,17 +14,12 @@ from PIL import Image
 
 from app import create_app
 from app.config import Settings
-from app.renderer.builtin import html
+from app.renderer.builtin.browser import GROUND
 from app.renderer.engine.engine import Engine, load_engine
-from app.renderer.engine.fonts import load_fonts
+from app.renderer.sandbox.chromium import BrowserPage, Chromium
 from benchmarks.fidelity.boxes import Places, places
-from benchmarks.fidelity.chromium import BrowserPage, Chromium
 
 CHROMIUM = Path("/usr/bin/chromium")
-# What `html` puts before every page, and the face that it has without one. Letters are
-# as far apart as they measure, as on every screen but the coarse ones of Linux.
-_FACE = "html{font-family:Inter,sans-serif;text-rendering:geometricPrecision}"
-GROUND = f"<!doctype html><style>{_FACE}{html.BASE}</style>"
 _TIMEOUT_S = 60.0
 _MEMORY_BYTES = 2 << 30
 # Frames in a row of a sheet.
@@ -109,12 +104,13 @@ def pair(program: Path = CHROMIUM) -> Iterator[Pair]:
         "system_fonts": False,
         "access_log": False,
         "local_callers": True,
+        "browser": program if program.is_file() else None,
     }
     app = create_app(Settings(**settings))
-    fonts = load_fonts(None, False)
-    browser = Chromium(program, fonts.faces, _MEMORY_BYTES)
+    engine = load_engine(None, False)
+    browser = Chromium(program, engine.files, _MEMORY_BYTES)
     with closing(browser), closing(app.extensions["mimeo"]):
-        yield Pair(app.test_client(), load_engine(None, False), browser)
+        yield Pair(app.test_client(), engine, browser)
 
 
 def _said(header: str | None) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         *("html", "Your own HTML and CSS", Parameters, "4"),
         engine=engine,
         read=read,
-        text=_text,
+        text=text_of,
         check=lambda parameters: check(parameters.html, limits),
         example={
             "html": "<h1 style='padding:48px;color:#4338ca'>Hello from HTML</h1>",
@@ -147,7 +147,7 @@ def page_renderer(
     )
 
 
-def _text(parameters: Parameters) -> Page:
+def text_of(parameters: Parameters) -> Page:
     """Return what of a document may be text, which tells the glyphs that it lacks."""
     body = _UNSEEN.sub(" ", parameters.html)
     return Page(body, lang=parameters.lang, emoji=parameters.emoji)

@@ -86,6 +86,11 @@ class Engine:
         )
 
     @property
+    def files(self) -> tuple[FontFile, ...]:
+        """The files of the fonts, best first."""
+        return self._fonts.faces
+
+    @property
     def families(self) -> tuple[str, ...]:
         """The names of the families of fonts, best first."""
         return tuple(self._families)

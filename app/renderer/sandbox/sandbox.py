@@ -1,14 +1,19 @@
 """Draw untrusted input in a process of its own, killed at the deadline."""
 
+import io
+import logging
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeVar
 
 from PIL import Image
 
-from app.config import Settings
-from app.renderer.base import Encoded, Output, Picture, Renderer
+from app.config import BROWSER_BYTES, Settings
+from app.renderer.base import BrowserDocument, Encoded, Output, Picture, Renderer
 from app.renderer.catalogue import PACKAGED, drawn
 from app.renderer.encode import FORMATS
 from app.renderer.engine import emoji, language, line_breaking
@@ -16,6 +21,7 @@ from app.renderer.engine.engine import Engine, Page, load_engine
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
+    BrowserUnavailable,
     Fault,
     LimitExceeded,
     RefusedTemplate,
@@ -23,13 +29,21 @@ from app.renderer.errors import (
     RenderTimeout,
     Undrawable,
     UnknownFormat,
+    shorten,
 )
 from app.renderer.image_file import load_readers
 from app.renderer.params import Parameters
 from app.renderer.probe import svg
 from app.renderer.probe.raster import Damaged
-from app.renderer.produce import produce
+from app.renderer.produce import device_size, produce
 from app.renderer.sandbox.answers import Kind, kinds_of
+from app.renderer.sandbox.chromium import (
+    BrowserDied,
+    BrowserExpired,
+    BrowserNotReady,
+    BrowserRefuses,
+    Chromium,
+)
 from app.renderer.sandbox.process import Died, Expired, SandboxProcess
 from app.renderer.template.template import Template, untried_renderer
 from app.renderer.template.template_files import MARKUP, TemplateFiles, read_files
@@ -53,6 +67,15 @@ _MOST_TEMPLATES = 32
 _REHEARSED = "badge"
 # What Jinja imports when it is first needed, as at an error.
 _LATE = ("jinja2.debug", "pprint")
+# Seconds for which a browser that does not start is left alone.
+_GRACE_S = 30.0
+# Things that are told of a page, as `html` tells them.
+_MOST_TOLD = 20
+_STOPPED = (
+    "Drawing was stopped: it needs more memory than is allowed, or the engine cannot"
+    " cope with it."
+)
+_LOG = logging.getLogger("mimeo.renderer")
 _T = TypeVar("_T")
 _NUMBER = (int, float)
 _NONE = type(None)
@@ -92,6 +115,11 @@ class Sandbox:
             prepare, settings, memory_bytes=settings.html_memory_bytes, kinds=_KINDS
         )
         self._left = False
+        self._settings = settings
+        self._browser: Chromium | None = None
+        self._browser_turn = threading.Lock()
+        # On the monotonic clock: until when no browser is begun.
+        self._rest_until = 0.0
 
     def leave_to_parent(self) -> None:
         """Raise LeftToParent in place of drawing, in a process that was forked."""
@@ -112,7 +140,9 @@ class Sandbox:
         Raises RenderTimeout at the deadline, Undrawable where the process died,
         and what drawing raises.
         """
-        if renderer.files is not None:
+        if renderer.document is not None:
+            made = self._produce_in_browser(renderer, parameters, output)
+        elif renderer.files is not None:
             # Of a class that was made for it, which no other process knows.
             values = dict(parameters)
             made = self._run(draw_template, renderer.files(), values, output)
@@ -123,6 +153,59 @@ class Sandbox:
             raise Undrawable("Drawing was stopped: what came of it is another type.")
         return made
 
+    def _produce_in_browser(
+        self, renderer: Renderer, parameters: Parameters, output: Output
+    ) -> Encoded:
+        """Have the browser show a document, and its picture encoded in the process.
+
+        Raises BrowserUnavailable where it does not start.
+        """
+        if self._left:
+            raise LeftToParent
+        assert renderer.document is not None
+        started = time.perf_counter()
+        page = renderer.document(parameters)
+        size = device_size(renderer, parameters, 1)
+        png, ignored = self._shown(page, size, output.scale)
+        if ignored and page.strict:
+            raise BadParameter(
+                *(Fault("html", f"is not drawn in full: {each}") for each in ignored)
+            )
+        facts = {**page.facts, **({"ignored": ignored} if ignored else {})}
+        took_s = time.perf_counter() - started
+        name = renderer.name
+        made = self._run(encode_screenshot, name, parameters, output, png, facts)
+        _check(made, Encoded)
+        # What its processes took of a processor is not known: as good as all the time.
+        return replace(made, draw_s=made.draw_s + took_s, cpu_s=made.cpu_s + took_s)
+
+    def _shown(
+        self, page: BrowserDocument, size: tuple[int, int], scale: float
+    ) -> tuple[bytes, list[str]]:
+        """Return the picture of a page as PNG, and what is not drawn of it."""
+        with self._browser_turn:
+            if time.monotonic() < self._rest_until:
+                raise BrowserUnavailable
+            browser = self._browser = self._browser or _browser_of(self._settings)
+            try:
+                with browser.page(
+                    page.html, size, scale, self._timeout_s, page.lang
+                ) as shown:
+                    png = shown.shoot()
+                    ignored = ["script"] if shown.has_scripts() else []
+                ignored += [f"{shorten(url)} is not fetched" for url in shown.refused]
+                return png, ignored[:_MOST_TOLD]
+            except BrowserExpired as error:
+                raise RenderTimeout(
+                    "MIMEO_RENDER_TIMEOUT_S", self._timeout_s
+                ) from error
+            except (BrowserDied, BrowserRefuses) as error:
+                raise Undrawable(_STOPPED) from error
+            except BrowserNotReady as error:
+                _LOG.error("the browser does not start: %s", error)
+                self._rest_until = time.monotonic() + _GRACE_S
+                raise BrowserUnavailable from error
+
     def _run(self, function: Callable[..., _T], *arguments: Any) -> _T:
         if self._left:
             raise LeftToParent
@@ -131,10 +214,7 @@ class Sandbox:
         except Expired as error:
             raise RenderTimeout("MIMEO_RENDER_TIMEOUT_S", self._timeout_s) from error
         except (Died, MemoryError) as error:
-            raise Undrawable(
-                "Drawing was stopped: it needs more memory than is allowed, or the"
-                " engine cannot cope with it."
-            ) from error
+            raise Undrawable(_STOPPED) from error
 
     def draw_svg(self, data: bytes, size: tuple[int, int]) -> Picture:
         """Return an SVG document, drawn in the other process; raises as `produce`.
@@ -170,8 +250,23 @@ class Sandbox:
         return self._cell.pid
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and the browser."""
         self._cell.close()
+        with self._browser_turn:
+            if self._browser is not None:
+                self._browser.close()
+
+
+def _browser_of(settings: Settings) -> Chromium:
+    """Return the browser that is set, with the fonts of the engine."""
+    assert settings.browser is not None
+    return Chromium(
+        settings.browser,
+        load_engine(settings.fonts, settings.system_fonts).files,
+        # It never draws while the process does, and so shares its part.
+        BROWSER_BYTES + settings.html_memory_bytes,
+        sandboxed=settings.browser_sandbox,
+    )
 
 
 def _check(made: _T, kind: type[_T]) -> _T:
@@ -194,7 +289,8 @@ def prepare(settings: Settings) -> None:
     for row in drawn(engine, settings):
         if row.isolated:
             _ROWS[row.name] = row
-            _rehearse(row)
+            if row.document is None:
+                _rehearse(row)
     for name in _LATE:
         import_module(name)
     # Whatever a template's functions open, they open now; within no operator's bounds.
@@ -205,6 +301,25 @@ def prepare(settings: Settings) -> None:
 def draw(name: str, parameters: Parameters, output: Output) -> Encoded:
     """Draw and encode in this process, which `prepare` made ready."""
     return produce(_ROWS[name], parameters, output)
+
+
+def encode_screenshot(
+    name: str,
+    parameters: Parameters,
+    output: Output,
+    png: bytes,
+    facts: Mapping[str, Any],
+) -> Encoded:
+    """Encode what a browser has drawn, in this process."""
+    row = _ROWS[name]
+
+    def draw(parameters: Any, scale: float) -> Picture:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            size = device_size(row, parameters, scale)
+            # Of half a pixel the browser makes one.
+            return Picture(image.crop((0, 0, *size)), facts=facts)
+
+    return produce(replace(row, draw=draw), parameters, output)
 
 
 def draw_template(
