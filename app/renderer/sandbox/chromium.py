@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ _MOST_SAID = 2000
 _MOST_PAGES = 500
 # A name that nobody can register (RFC 6761): what it answers is said here.
 _ADDRESS = "http://page.invalid/"
+_ICON = f"{_ADDRESS}favicon.ico"
 _KEEPER = Path(__file__).with_name("keeper.py")
 _FLAGS = (
     *("--headless", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"),
@@ -163,8 +164,9 @@ class DevTools:
         parameters: Mapping[str, Any],
         session: str | None,
         deadline: float,
+        hear: Callable[[dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        """Return what a method answers; its events wait for `next_event`.
+        """Return what a method answers; events wait for `next_event`, or are heard.
 
         Raises BrowserRefuses, BrowserExpired at the deadline, and BrowserDied.
         """
@@ -172,7 +174,7 @@ class DevTools:
         while True:
             message = self._read(deadline)
             if message.get("id") != number:
-                self._events.append(message)
+                (hear or self._events.append)(message)
             elif "error" in message:
                 raise BrowserRefuses(f"{method}: {message['error'].get('message')}")
             else:
@@ -255,40 +257,47 @@ class BrowserPage:
     _size: tuple[int, int]
     _deadline: float
     refused: dict[str, None] = field(default_factory=dict)
+    _body: str | None = None
+    _lang: str | None = None
+    _loaded: bool = False
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Return what a method answers; raises as `DevTools.ask`."""
-        return self._tools.ask(method, parameters, self._session, self._deadline)
+        return self._tools.ask(
+            method, parameters, self._session, self._deadline, self._hear
+        )
 
     def load(self, document: str, lang: str | None) -> None:
         """Show a document, and wait until its images and fonts are there."""
         for domain in ("Page", "Log"):
             self._tools.tell(f"{domain}.enable", {}, self._session)
         self.ask("Fetch.enable", patterns=[{"urlPattern": "*"}])
-        navigation = {"url": _ADDRESS}
-        self._tools.tell("Page.navigate", navigation, self._session)
-        body: str | None = document
-        while True:
-            event = self._tools.next_event(self._deadline)
-            if event.get("sessionId") != self._session:
-                continue
-            method, told = event.get("method"), event.get("params", {})
-            if method == "Fetch.requestPaused":
-                if body is not None:
-                    # The first is for the document; no other gets anything.
-                    self._fulfil(told["requestId"], body, lang)
-                    body = None
-                else:
-                    self._refuse(told["requestId"], told["request"]["url"])
-            elif method == "Log.entryAdded":
-                said = told["entry"]["text"]
-                if said.startswith(_NOT_ALLOWED):
-                    self.refused[said.removeprefix(_NOT_ALLOWED)] = None
-            elif method == "Inspector.targetCrashed":
-                raise BrowserDied
-            elif method == "Page.loadEventFired":
-                break
+        self._body, self._lang = document, lang
+        self._tools.tell("Page.navigate", {"url": _ADDRESS}, self._session)
+        while not self._loaded:
+            self._hear(self._tools.next_event(self._deadline))
         self.evaluate(_SETTLE)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Answer what the page asks for, whenever it does: it would wait for that."""
+        method, told = event.get("method"), event.get("params", {})
+        if event.get("sessionId") != self._session:
+            return
+        if method == "Fetch.requestPaused":
+            if self._body is not None:
+                # The first is for the document; no other gets anything.
+                body, self._body = self._body, None
+                self._fulfil(told["requestId"], body, self._lang)
+            else:
+                self._refuse(told["requestId"], told["request"]["url"])
+        elif method == "Log.entryAdded":
+            said = told["entry"]["text"]
+            if said.startswith(_NOT_ALLOWED):
+                self.refused[said.removeprefix(_NOT_ALLOWED)] = None
+        elif method == "Inspector.targetCrashed":
+            raise BrowserDied
+        elif method == "Page.loadEventFired":
+            self._loaded = True
 
     def _fulfil(self, request: str, document: str, lang: str | None) -> None:
         headers = {"content-type": "text/html; charset=utf-8"}
@@ -305,7 +314,9 @@ class BrowserPage:
         self._tools.tell("Fetch.fulfillRequest", answer, self._session)
 
     def _refuse(self, request: str, url: str) -> None:
-        self.refused[url.removeprefix(_ADDRESS)] = None
+        # It asks for its own icon, which no picture shows.
+        if url != _ICON:
+            self.refused[url.removeprefix(_ADDRESS)] = None
         # An aborted navigation leaves page or frame where it is.
         fault = {"requestId": request, "errorReason": "Aborted"}
         self._tools.tell("Fetch.failRequest", fault, self._session)
