@@ -53,6 +53,10 @@ _UNITS = re.compile(r"\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
 _MOST_PUT_IN = 1_000_000
 # Letters of inline text that has a box of its own, and so does not wrap.
 _MOST_BOXED = 120
+# Of a block's width: a text that is less has one line.
+_SURELY = 0.85
+# And such that does not wrap in a browser either, but for the end of a line.
+_MOST_UNBROKEN = 40
 # What the engine leaves out of text in a line, and draws of a box in one.
 _BOXED = (
     *("border", "border-top", "border-right", "border-bottom", "border-left"),
@@ -399,6 +403,9 @@ class _Walker:
         line = "normal" if font.line == "normal" else f"{_whole(high):g}px"
         if not is_inline:
             strut = high
+        elif any(name.startswith("background") for name in kept):
+            # The ground of text in a line is as high as its letters.
+            line = "normal"
         elif high < strut and kept.get("vertical-align", "baseline") == "baseline":
             line = f"{_whole(strut):g}px"
         if line != context.line:
@@ -468,7 +475,7 @@ class _Walker:
             if has_block:
                 style["display"] = display = "block"
             elif _needs_box(style):
-                self._in_box(element, style)
+                self._in_box(element, style, context)
         if display not in _INLINE and not contents:
             self._trim()
             self._at_start, self._blank = not is_inline, -1
@@ -486,8 +493,17 @@ class _Walker:
 
     def _fill(self, element: Element, style: Style, context: Context) -> None:
         """Give a block the part of a pixel by which its line is higher than drawn."""
-        rest = context.strut - _whole(context.strut)
-        if rest and style.get("height", "auto") == "auto" and element.text.strip():
+        high, text = context.strut, element.text.strip()
+        rest = high - _whole(high)
+        if not rest or not text or context.is_classed or high < _LOW:
+            return
+        if rest < 0 and len(text) <= _MOST_BOXED:
+            wide = self._units.typeface(context.font).width(text) * context.font.size
+            if wide < _SURELY * (context.box.room() or 0.0):
+                # A line by itself is as high as both say together.
+                style["line-height"] = f"{math.floor(high)}px"
+                rest = high - math.floor(high)
+        if rest > 0 and style.get("height", "auto") == "auto":
             below = box_model.side(style, "padding", "bottom")
             if below in ("0", "0px"):
                 style["padding-bottom"] = f"{rest:.4g}px"
@@ -514,15 +530,32 @@ class _Walker:
             outer.most = max(outer.most, most)
         outer.least = max(outer.least, least)
 
-    def _in_box(self, element: Element, style: Style) -> None:
-        if len(element.text) <= _MOST_BOXED:
+    def _in_box(self, element: Element, style: Style, context: Context) -> None:
+        letters = len(element.text)
+        if letters <= _MOST_BOXED:
             style["display"] = "inline-block"
+            if letters <= _MOST_UNBROKEN and not context.is_classed:
+                style.setdefault("white-space", "nowrap")
+                self._flatten(style, context.font)
             return
         if style.get("visibility", "visible") != "visible":
             style["color"] = "transparent"
         for name in _BOXED:
             if style.get(name, "") not in _NOTHING:
                 self._ignored.add(f"{name} of text in a line")
+
+    def _flatten(self, style: Style, font: ComputedFont) -> None:
+        """Let a box in a line be as high as its letters: its edges move no line."""
+        style["line-height"] = "normal"
+        for which in ("top", "bottom"):
+            edge = box_model.border_width(style, which)
+            try:
+                said = box_model.side(style, "padding", which)
+                edge += self._units.length(said, font).pixels
+            except Unresolved:
+                continue
+            if edge:
+                style[f"margin-{which}"] = f"{-edge:.4g}px"
 
     def _table(self, element: Element, style: Style, context: Context) -> bool:
         """Write a table as a grid; a box without cells as a block that fits."""
@@ -1040,7 +1073,7 @@ def _areas(text: str) -> Mapping[str, tuple[str, str]]:
 
 def _whole(high: float) -> float:
     """Return how high a line is in whole pixels, where it is not very low."""
-    return float(math.floor(high + 0.5)) if high >= _LOW else high
+    return float(math.ceil(high - 0.5)) if high >= _LOW else high
 
 
 def _is_row(style: Mapping[str, str]) -> bool:

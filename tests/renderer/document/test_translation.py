@@ -555,3 +555,12 @@ def test_variables_that_double_in_every_element_are_refused() -> None:
 
     with pytest.raises(Undrawable, match="variables"):
         translate(document, SIZE, EmbeddedImages(100), 200, typeface)
+
+
+def test_a_short_text_in_a_box_keeps_its_line(shown) -> None:
+    time = "<b style='margin-left:8px;padding:4px;background:red'>2 Feb</b>"
+    image = shown(f"<p style='margin:0;font-size:16px;line-height:24px'>a{time}")
+
+    red = [y for y in range(SIZE[1]) if RED in colors(image, (0, y, 90, y + 1))]
+
+    assert max(red) < 30
