@@ -103,11 +103,12 @@ def features() -> list[Feature]:
 def compare(both: Pair, page: Page) -> Compared:
     """Draw a page twice, and measure."""
     drawn = both.mimeo(page.renderer, page.document, page.size)
-    shown, places = both.placed(page.document, page.size)
-    score = similarity(shown, drawn.image)
-    # What another Chromium draws, the engine need not lay out.
-    own = places if page.renderer == "html" else None
-    return Compared(page, drawn, shown, score, own)
+    if page.renderer == "html":
+        shown, places = both.placed(page.document, page.size)
+    else:
+        # What another Chromium draws, the engine need not lay out.
+        shown, places = both.chromium(page.document, page.size), None
+    return Compared(page, drawn, shown, similarity(shown, drawn.image), places)
 
 
 def spoiled(shown: Image.Image) -> dict[str, float]:
