@@ -246,6 +246,8 @@ class DevTools:
             self._keeper.kill()
             self._keeper.wait()
         self._errors.close()
+        # Its keeper has done so, if nobody has killed it.
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass(slots=True)

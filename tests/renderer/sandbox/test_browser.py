@@ -398,6 +398,8 @@ def test_nothing_is_left_where_its_keeper_is_killed(browser):
         wait_until(lambda: not processes(folder), PATIENT_S)
         page.shoot()
 
+    assert not Path(folder).exists()
+
 
 def test_a_browser_that_does_not_start_is_a_503(tmp_path):
     broken = tmp_path / "chromium"
