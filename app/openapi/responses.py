@@ -60,6 +60,7 @@ from app.problems import PROBLEMS, ProblemType, core
 from app.renderer.errors import (
     BadParameter,
     BrokenTemplate,
+    BrowserUnavailable,
     LimitExceeded,
     RefusedTemplate,
     RenderTimeout,
@@ -117,6 +118,7 @@ _PICTURE: Failures = (
     *(BudgetExhausted, ImageOriginError, UpstreamDenied, UpstreamRefused),
     *(UpstreamFiltered, UpstreamBroken, BadMedia, TooLarge, ForbiddenAddress),
     *(UpstreamBusy, CircuitOpen, UpstreamUnavailable, UpstreamTimeout, KeyReused),
+    BrowserUnavailable,
 )
 _BODY: Failures = (BodyTooLarge, UnsupportedBody)
 _CONDITION: Failures = (PreconditionFailed, RangeNotSatisfiable)
