@@ -101,12 +101,18 @@ class _Undotted(BaseConverter):
 
 
 def _fork_early(
-    isolation: Sandbox, processes: ProcessPool, catalogue: Catalogue
+    isolation: Sandbox,
+    processes: ProcessPool,
+    catalogue: Catalogue,
+    *,
+    serves: bool = True,
 ) -> None:
+    """Make what processes are forked from; `serves` where single images go first."""
     # Templates were tried, under the eye of a thread.
     WATCHDOG.rest()
     isolation.fork_early()
-    processes.fork_early(catalogue, isolation, _NICE)
+    nice = _NICE if serves else 0
+    processes.fork_early(catalogue, isolation, nice, native=not serves)
 
 
 def build(

@@ -22,8 +22,9 @@ def run(settings: Settings) -> int:
     allocator.tune()
     # By name: the factory is above this room, as the server's is.
     app = resolve_name("app:create_app")(replace(settings, workers=1))
-    # Before the first thread.
-    app.extensions["mimeo.fork_early"]()
+    # Before the first thread of Python's. What numpy and the engine began at import
+    # does nothing yet; of gunicorn's workers it stayed behind in the master.
+    app.extensions["mimeo.fork_early"](serves=False)
     worker = app.extensions["mimeo.jobs"].worker()
     for warning in worker.warnings():
         _say(warning)

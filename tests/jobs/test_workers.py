@@ -1,6 +1,7 @@
 """Jobs on many machines: real workers, and a real redis between them and a server."""
 
 import io
+import os
 import random
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tests import redis_server, s3_server
 from tests.jobs import procfile
 from tests.jobs.apps import Open, ended, rows
 from tests.jobs.workers import COMMAND, ROOT, WorkerProcess, environment, working
+from tests.pipeline.process_work import drawing
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -99,6 +101,20 @@ def test_workers_draw_and_the_server_does_not(cluster: Cluster) -> None:
         sizes = [client.memory_usage(key) for key in client.keys("mimeo:*")]
         assert sum(sizes) < 20_000
         assert all(key.startswith(b"mimeo:") for key in client.keys("*"))
+
+
+def test_a_worker_has_processes_that_draw(cluster: Cluster) -> None:
+    # None was ever begun: the engine's own threads, which did nothing yet, forbade it.
+    worker = cluster.work(MIMEO_BULK_PROCESSES="1")
+
+    job = cluster.submit(slow(600))
+    wait_until(lambda: drawing(worker.process.pid), 60)
+    (process,) = drawing(worker.process.pid)
+
+    assert cluster.end(job)["counts"] == {"total": 600, "done": 600, "failed": 0}
+    assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(
+        os.PRIO_PROCESS, worker.process.pid
+    )
 
 
 def test_without_a_worker_the_server_draws(cluster: Cluster) -> None:
