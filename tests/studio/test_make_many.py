@@ -323,3 +323,36 @@ def test_nothing_serious_keeps_anybody_from_making_many(opened, scheme, width):
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_mended_cell_is_there_after_a_look_at_another_tab(many):
+    drop(many, workbook(GUESTS[0], ("", "Guest", "Acme")))
+    many.get_by_label("Full name, row 3").fill("Bo")
+    many.keyboard.press("Tab")
+    looked(many)
+
+    many.get_by_role("link", name="Gallery", exact=True).click()
+    many.wait_for_selector(".many", state="detached")
+    many.get_by_role("link", name="Make many", exact=True).click()
+    many.wait_for_selector(".rows[aria-busy=false]")
+
+    assert many.inner_text(".rows h2") == "2 rows are right"
+    assert many.get_by_role("button", name="Undo what was typed in row 3").count() == 1
+
+
+def test_a_press_while_rows_are_looked_at_counts_once_they_were(many):
+    drop(many, workbook(*GUESTS))
+    held = []
+    many.route("**/collections?*", lambda route: held.append(route))
+    with many.expect_request("**/collections?*"):
+        many.get_by_text("File names in their own script").click()
+
+    many.get_by_role("button", name="Make").focus()
+    many.keyboard.press("Enter")
+    assert many.locator(".job").count() == 0
+    for each in held:
+        each.continue_()
+
+    many.wait_for_selector(".job")
+    many.unroute("**/collections?*")
+    assert many.locator(".job").count() == 1

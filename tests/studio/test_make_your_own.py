@@ -3,6 +3,7 @@
 import zipfile
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.gunicorn_server import serve
 
@@ -244,3 +245,23 @@ def test_what_was_wrong_with_saving_is_not_said_of_another_name(opened, tmp_path
 
         assert page.evaluate("document.activeElement.localName") == "main"
         page.close()
+
+
+def test_what_was_written_is_there_after_a_look_at_another_tab(page):
+    page.select_option(".own-head select", "badge")
+    expect(page.get_by_label("Name")).to_have_value("my-badge")
+    page.get_by_label("Name").fill("ours")
+    write(page, "\n<!-- mine -->")
+
+    page.get_by_role("link", name="Gallery", exact=True).click()
+    page.wait_for_selector(".own", state="detached")
+    page.get_by_role("link", name="Make your own", exact=True).click()
+    page.wait_for_selector(TEXT)
+
+    assert page.input_value(".own-head select") == "badge"
+    assert page.input_value(".own-head input") == "ours"
+    # What is far from the cursor is not in the page.
+    page.click(TEXT)
+    page.keyboard.press("Control+End")
+    expect(page.locator(TEXT)).to_contain_text("<!-- mine -->")
+    assert page.get_by_text("Take it back").count() == 0

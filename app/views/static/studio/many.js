@@ -24,6 +24,8 @@ const LABELS = ["avery-l7160", "avery-l7159", "avery-l7163", "avery-l7165", "ave
 let dropped = null;
 // What columns were bound to for each renderer: a file that was mended is dropped again.
 const chosen = new Map();
+// What was mended of a file outlasts a look at another tab, too.
+const mends = new WeakMap();
 
 export function Many({ renderers, place }) {
   const drawn = renderers.filter((row) => !row.service);
@@ -71,15 +73,16 @@ function Table({ about, file }) {
   const [format, setFormat] = useState(before.format || "png");
   const [pattern, setPattern] = useState(before.pattern || "");
   const [script, setScript] = useState(before.script || false);
-  const [skip, setSkip] = useState(false);
-  const [edits, setEdits] = useState({});
-  const [edited, setEdited] = useState({});
+  const [skip, setSkip] = useState(mends.get(file)?.skip || false);
+  const [edits, setEdits] = useState(mends.get(file)?.edits || {});
+  const [edited, setEdited] = useState(mends.get(file)?.edited || {});
   const [body, setBody] = useState(null);
   const [report, setReport] = useState(null);
   const [problem, setProblem] = useState(null);
   const [looking, setLooking] = useState(true);
   useEffect(() => { bodyOf(file).then(setBody, setProblem); }, [file]);
   useEffect(() => { if (bound) chosen.set(about.name, { bound, format, pattern, script }); }, [bound, format, pattern, script]);
+  useEffect(() => { mends.set(file, { skip, edits, edited }); }, [file, skip, edits, edited]);
   const isTable = body?.type !== "application/x-ndjson";
   // The first look is for the columns: there is nothing else to be wrong with.
   const more = { ...(skip && { bad_rows: "skip" }), ...(script && { names: "unicode" }) };
@@ -300,6 +303,13 @@ function Take({ about, file, body, edits, query, why, brief, report, format, onF
   const [begun, setBegun] = useState("");
   // What was wrong with another request is not wrong with this one.
   useEffect(() => { setProblem(null); setBegun(""); }, [query, edits, form, paper]);
+  // A press while the rows are looked at counts once they were.
+  const [pressed, setPressed] = useState(false);
+  useEffect(() => {
+    if (!pressed || brief) return;
+    setPressed(false);
+    if (!why) make();
+  }, [pressed, brief, why]);
   const id = useId();
   const formats = FORMATS.filter((each) => about.formats.includes(each));
   async function make() {
@@ -333,7 +343,7 @@ function Take({ about, file, body, edits, query, why, brief, report, format, onF
         <select id=${`${id}-format`} value=${format} onChange=${(event) => onFormat(event.target.value)}>
           ${formats.map((each) => html`<option key=${each} value=${each}>${each.toUpperCase()}</option>`)}</select></div>
       <div class=${`field${misnamed ? " faulty" : ""}`}><label class="label" for=${`${id}-pattern`}>File names</label>
-        <input id=${`${id}-pattern`} type="text" value=${pattern} placeholder=${`{index}-{${columns[0] || "name"}}`}
+        <input id=${`${id}-pattern`} type="text" value=${pattern} placeholder=${`Numbers, or such as {index}-{${columns[0] || "name"}}`}
           aria-invalid=${misnamed ? "true" : undefined} aria-describedby=${misnamed ? `${id}-misnamed` : undefined}
           onInput=${(event) => onPattern(event.target.value)} />
         ${misnamed && html`<p class="fault" id=${`${id}-misnamed`}>${misnamed}</p>`}</div></div>
@@ -344,7 +354,7 @@ function Take({ about, file, body, edits, query, why, brief, report, format, onF
         <optgroup label="Pages, with crop marks">${PAGES.map((each) => html`<option key=${each}>${each}</option>`)}</optgroup>
         <optgroup label="Sheets of labels">${LABELS.map((each) => html`<option key=${each}>${each}</option>`)}</optgroup>
       </select></div>`}
-    <${Act} class="primary" why=${sending ? "It is being sent." : why} brief=${sending || brief} onClick=${make}>
+    <${Act} class="primary" why=${sending || pressed ? "It is being sent." : brief ? "" : why} brief=${sending || pressed} onClick=${() => setPressed(true)}>
       ${sending ? "Sending…" : report && report.count > 0 ? `Make ${report.count.toLocaleString("en")}` : "Make them"}<//>
     <p class="hint" role="status">${begun}</p>
     ${problem && html`<p class="fault" role="alert">${saidOfProblem(problem)}</p>`}`;

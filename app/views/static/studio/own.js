@@ -18,12 +18,15 @@ const NAME = /^[a-z][a-z0-9_-]{0,39}$/;
 let left = null;
 // Whoever has chosen another start goes on from there.
 let hasChosen = false;
+// Whoever comes back goes on with the template that was last here.
+let last = FIRST;
 
 export function Own({ place }) {
   const [templates, setTemplates] = useState(null);
   const [start, setStart] = useState(null);
   const [fault, setFault] = useState("");
-  const from = place.name || FIRST;
+  const from = place.name || last;
+  last = from;
   useEffect(() => {
     const abort = new AbortController();
     setFault("");
@@ -46,9 +49,10 @@ function pathOf(name) {
 }
 
 function Editor({ start, templates }) {
-  const [name, setName] = useState(start.version ? start.name : `my-${start.name}`.slice(0, 40));
+  const [resumed] = useState(!hasChosen && left?.from === start.name ? left : null);
+  const [name, setName] = useState(resumed?.name ?? (start.version ? start.name : `my-${start.name}`.slice(0, 40)));
   const first = useMemo(() => ({ [MARKUP]: "", [DECLARATION]: "", ...start.files }), [start]);
-  const [files, setFiles] = useState(first);
+  const [files, setFiles] = useState(resumed?.files ?? first);
   const [undo, setUndo] = useState(null);
   const [kept, setKept] = useState(null);
   const latest = useRef();
@@ -56,6 +60,7 @@ function Editor({ start, templates }) {
   latest.current = { name, files, from: start.name, isWritten };
   // By whatever way the editor is left, nothing that was written is lost.
   useEffect(() => {
+    if (resumed) left = null;
     setUndo(left);
     return () => { if (latest.current.isWritten) left = latest.current; };
   }, []);
