@@ -355,6 +355,10 @@ MISTAKES = {
         *("{{ format_currency(title, 'EUR') }}", DECLARED),
         *("template.html", 1, 'type = "number"'),
     ),
+    "an open tag": (
+        *("{% if title \n<p>{{ title }}{% endif %}", DECLARED),
+        *("template.html", 2, "a tag here or above may lack its %} or }}"),
+    ),
     "a second file": ("{% include 'a' %}", DECLARED, "template.html", 1, "into this"),
     "an image": ("\n<img src='x.png'>", DECLARED, "template.html", 2, "lay it there"),
     "a long code": (

@@ -113,7 +113,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
         "it takes more memory than is allowed: make its texts and lists shorter",
     ),
     (SecurityError, "use its parameters, Jinja's filters and the functions alone"),
-    (UndefinedError, "ask with {% if %} first whether it is there"),
+    (UndefinedError, "set it above, or ask with {% if %} first whether it is there"),
     (ZeroDivisionError, "ask with {% if %} first whether it is zero"),
     (ArithmeticError, 'the value is no number: declare it with type = "number"'),
     (
@@ -324,6 +324,9 @@ class Template:
             code = _ENVIRONMENT.compile(self._source, filename=_CODE_NAME)
         except TemplateSyntaxError as error:
             reason = error.message or "syntax error"
+            if reason.startswith("expected token 'end of"):
+                # Jinja reads on to where something else begins.
+                reason += ": a tag here or above may lack its %} or }}"
             raise self._broken(error.lineno, reason) from error
         except BrokenTemplate:
             raise

@@ -249,6 +249,7 @@ function Rows({ report, waiting, bound, edits, edited, onEdit, onUndo, skip, onS
   const more = report.more + report.left_out.more;
   const bad = skip ? report.left_out.count : `${wrong.size.toLocaleString("en")}${more ? "+" : ""}`;
   const one = wrong.size === 1 && !more;
+  const total = report.count + (skip ? report.left_out.count : wrong.size + more);
   const right = `${report.count.toLocaleString("en")} ${report.count === 1 ? "row is" : "rows are"} right`;
   const not = wrong.size > 0 ? `${bad} ${one ? "is" : "are"} ${skip ? "left out" : "not"}` : "";
   return html`<div class="rows-head"><h2>${right}${not && html`, <span class=${skip ? "" : "fault"} id="wrong">${not}</span>`}</h2>
@@ -266,6 +267,7 @@ function Rows({ report, waiting, bound, edits, edited, onEdit, onUndo, skip, onS
       <tbody>${records.map((record) => html`<${Row} key=${record.row} record=${record} columns=${report.columns} bound=${bound}
         edit=${edits[record.line]} faults=${wrong.get(record.row) || []} skip=${skip} onEdit=${onEdit} onUndo=${onUndo} />`)}</tbody>
     </table></div>
+    ${records.length < total && html`<p class="hint">Shown are the first rows, and those that are wrong.</p>`}
     ${more > 0 && html`<p class="fault">${more.toLocaleString("en")} more faults are not listed.</p>`}`;
 }
 
