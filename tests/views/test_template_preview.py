@@ -356,7 +356,7 @@ MISTAKES = {
         *("template.html", 1, 'type = "number"'),
     ),
     "an open tag": (
-        *("{% if title \n<p>{{ title }}{% endif %}", DECLARED),
+        *("{% set a = 1\n{% if title %}x{% endif %}", DECLARED),
         *("template.html", 2, "a tag here or above may lack its %} or }}"),
     ),
     "a second file": ("{% include 'a' %}", DECLARED, "template.html", 1, "into this"),

@@ -79,7 +79,7 @@ function Table({ about, file }) {
   const [body, setBody] = useState(null);
   const [report, setReport] = useState(null);
   const [problem, setProblem] = useState(null);
-  const [looking, setLooking] = useState(true);
+  const [seen, setSeen] = useState(null);
   useEffect(() => { bodyOf(file).then(setBody, setProblem); }, [file]);
   useEffect(() => { if (bound) chosen.set(about.name, { bound, format, pattern, script }); }, [bound, format, pattern, script]);
   useEffect(() => { mends.set(file, { skip, edits, edited }); }, [file, skip, edits, edited]);
@@ -91,11 +91,11 @@ function Table({ about, file }) {
   const wanted = `${query} ${JSON.stringify(edits)}`;
   const asked = useDebounced(wanted, bound ? DEBOUNCE_MS : 0);
   const stale = asked !== wanted;
-  const waiting = looking || stale;
+  const look = `${Boolean(bound)} ${asked}`;
+  const waiting = stale || seen !== look;
   useEffect(() => {
     if (!body || stale) return undefined;
     const abort = new AbortController();
-    setLooking(true);
     mended(body, edits).then((sent) => askJson(`collections?${query}&preview=${ROWS}`, { method: "POST", ...sent,
       signal: abort.signal })).then((found) => {
       setProblem(null);
@@ -107,11 +107,11 @@ function Table({ about, file }) {
         setBound(kept.bound);
         setLost(kept.lost);
       }
-      setLooking(false);
+      setSeen(look);
     }).catch((error) => {
       if (error.name === "AbortError") return;
       setProblem(error);
-      setLooking(false);
+      setSeen(look);
     });
     return () => abort.abort();
   }, [asked, stale, body, Boolean(bound)]);
