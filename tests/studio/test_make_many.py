@@ -5,6 +5,7 @@ import zipfile
 
 import pytest
 from openpyxl import Workbook
+from playwright.sync_api import expect
 
 from tests.studio.conftest import PATIENCE
 
@@ -356,3 +357,24 @@ def test_a_press_while_rows_are_looked_at_counts_once_they_were(many):
     many.wait_for_selector(".job")
     many.unroute("**/collections?*")
     assert many.locator(".job").count() == 1
+
+
+def test_names_in_their_own_script_want_a_pattern(many):
+    drop(many, workbook(*GUESTS))
+
+    many.get_by_text("File names in their own script").click()
+    looked(many)
+    assert "The names are numbers so far" in many.inner_text(".take")
+    many.get_by_label("File names", exact=True).fill("{Full name}")
+    looked(many)
+
+    assert "The names are numbers so far" not in many.inner_text(".take")
+
+
+def test_enter_takes_the_first_renderer_that_is_found(many):
+    many.click(".picked")
+    many.get_by_label("Search renderers").fill("place card")
+    many.keyboard.press("Enter")
+
+    many.wait_for_selector(".picker[open]", state="detached")
+    expect(many.locator(".picked code")).to_have_text("place-card")

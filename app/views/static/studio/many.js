@@ -230,7 +230,7 @@ function placeholderOf(columns) {
   return named.map((name) => `{${name}}`).join(" ");
 }
 
-const WHY = { longest: "the longest", emptiest: "the emptiest", widest: "the widest" };
+const WHY = { longest: "among the longest", emptiest: "among the least filled", widest: "among the widest" };
 
 // The sheet's own number, where it has one.
 function rowOf({ line, row }) {
@@ -330,7 +330,7 @@ function Take({ about, file, body, edits, query, why, brief, report, format, onF
       const sent = await mended(body, edits);
       const answer = await ask(path, { method: "POST", body: sent.body, headers: { ...sent.headers, Prefer: "respond-async" } });
       await begin(answer, { file: file.name, renderer: about.name, form: FORMS[form], left: report.left_out.count });
-      setBegun(`Begun: it goes on under “Your jobs”, whether this page is open or not.`);
+      setBegun("Begun, whether this page is open or not. How far it is, and the download, stand under “Your jobs”.");
     } catch (error) {
       setProblem(error);
     }
@@ -350,7 +350,8 @@ function Take({ about, file, body, edits, query, why, brief, report, format, onF
           onInput=${(event) => onPattern(event.target.value)} />
         ${misnamed && html`<p class="fault" id=${`${id}-misnamed`}>${misnamed}</p>`}</div></div>
       <p class="script"><label class="switch">File names in their own script, not in ASCII <input type="checkbox" role="switch"
-        checked=${script} onChange=${(event) => onScript(event.target.checked)} /></label></p>`}
+        checked=${script} onChange=${(event) => onScript(event.target.checked)} /></label></p>
+      ${script && !pattern.trim() && html`<p class="hint" role="status">The names are numbers so far, 00001: say above what they are made of.</p>`}`}
     ${form === "sheet" && html`<div class="field"><label class="label" for=${`${id}-paper`}>Paper</label>
       <select id=${`${id}-paper`} value=${paper} onChange=${(event) => setPaper(event.target.value)}>
         <optgroup label="Pages, with crop marks">${PAGES.map((each) => html`<option key=${each}>${each}</option>`)}</optgroup>

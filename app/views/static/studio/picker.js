@@ -22,13 +22,20 @@ export function Picker({ renderers, about, tab = "make" }) {
   }, [open]);
   const words = sought.toLowerCase().split(/\s+/).filter(Boolean);
   const found = renderers.filter((row) => words.every((word) => `${row.name} ${row.title}`.toLowerCase().includes(word)));
+  // Enter takes the first that is found.
+  function take(event) {
+    if (event.key !== "Enter" || words.length === 0 || found.length === 0) return;
+    event.preventDefault();
+    dialog.current.close();
+    location.hash = writePlace(tab, found[0].name);
+  }
   return html`<button type="button" class="picked" aria-haspopup="dialog" onClick=${show}>
       <span><b>${about.title}</b><code>${about.name}</code></span><span class="change">Change</span></button>
     <dialog ref=${dialog} class="picker" aria-label="Renderers" onClose=${() => setOpen(false)}
         onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
       ${open && html`<div class="picker-in">
         <div class="picker-head">
-          <input type="search" placeholder="Search" aria-label="Search renderers" value=${sought}
+          <input type="search" placeholder="Search" aria-label="Search renderers" value=${sought} onKeyDown=${take}
             onInput=${(event) => setSought(event.target.value)} />
           <button type="button" class="quiet" onClick=${() => dialog.current.close()}>Close</button>
         </div>
