@@ -28,6 +28,19 @@ def serving(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
         yield url
 
 
+def access(url: str) -> dict[str, str]:
+    """Return the environment in which a server's buckets are found, at that URL."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        # A server that shares the machine with other tests may be slow.
+        "AWS_READ_TIMEOUT": "60s",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+
+
 @contextmanager
 def started(
     folder: Path,

@@ -19,7 +19,7 @@ from app.store import Copies, StoreError, copies_in
 from tests.counting_proxy import CountingProxy, counting_requests
 from tests.jobs.apps import WholeClient, close, ended, rows
 from tests.production.counting_service import counting
-from tests.s3_server import serving
+from tests.s3_server import access, serving
 from tests.waiting import wait_until
 
 KEY = "ab" * 32
@@ -187,14 +187,7 @@ class Machines:
 def machines(
     s3: CountingProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Machines]:
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3.url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_READ_TIMEOUT": "60s",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }.items():
+    for name, value in access(s3.url).items():
         monkeypatch.setenv(name, value)
     made = Machines(tmp_path)
     yield made

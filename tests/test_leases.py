@@ -13,7 +13,7 @@ import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError
 
 from app.store import BucketStore, Locked, Pauses, StoreError, lease, open_store
-from tests.s3_server import serving
+from tests.s3_server import access, serving
 from tests.waiting import wait_until
 
 KEY = "ab" * 32
@@ -30,10 +30,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def url(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    named = {"ENDPOINT_URL": s3, "ALLOW_HTTP": "true", "REGION": "us-east-1"}
-    secret = {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret"}
-    for name, value in {**named, **secret, "READ_TIMEOUT": "60s"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
+    for name, value in access(s3).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(lease, "RENEW_S", RENEW_S)
     monkeypatch.setattr(lease, "LEASE_S", LEASE_S)
     monkeypatch.setattr(lease, "_LOOK_S", 0.05)

@@ -33,7 +33,7 @@ from app.store import (
     open_store,
 )
 from tests.faulty_disk import full_disk
-from tests.s3_server import serving
+from tests.s3_server import access, serving
 
 LIMIT = 1 << 20
 # More than one part of a multipart upload.
@@ -97,13 +97,8 @@ def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Store:
 
 def connect(url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:
     """Set the environment for an S3 server; return a folder of its bucket."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    # A server that shares the machine with other tests may be slow.
-    monkeypatch.setenv("AWS_READ_TIMEOUT", "60s")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    for name, value in access(url).items():
+        monkeypatch.setenv(name, value)
     return f"s3://bucket/{folder.name}"
 
 

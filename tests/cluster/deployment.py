@@ -46,12 +46,6 @@ _SETTINGS = {
     "WEB_CONCURRENCY": "1",
     "HOST": "127.0.0.1",
     "PORT": str(_PORT),
-    "AWS_ALLOW_HTTP": "true",
-    "AWS_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "key",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    # A machine that others use takes its time.
-    "AWS_READ_TIMEOUT": "20s",
 }
 # The lines of the Procfile.
 WEB = (sys.executable, "-m", "app.cli.start")
@@ -262,7 +256,9 @@ def cluster(
         carrier.start()
         own = {
             **_SETTINGS,
-            "AWS_ENDPOINT_URL": gate.url,
+            **s3_server.access(gate.url),
+            # A machine that others use takes its time.
+            "AWS_READ_TIMEOUT": "20s",
             "AI_SERVICE_URL": service.url,
             "MIMEO_BROKER_URL": carrier.url,
             **settings,

@@ -313,13 +313,7 @@ def test_the_lines_of_the_procfile_are_a_cluster(tmp_path: Path) -> None:
         given = {
             "REDIS_URL": url,
             "MIMEO_STORE": "s3://bucket/mimeo",
-            "AWS_ENDPOINT_URL": bucket,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            # A machine that others use takes its time.
-            "AWS_READ_TIMEOUT": "60s",
+            **s3_server.access(bucket),
         }
         platform = ending.enter_context(procfile.running(tmp_path, given))
         # Two of each, as a platform that scales them starts them.

@@ -15,19 +15,14 @@ from moto.server import ThreadedMotoServer
 import app.store
 from app.store import Store, StoreError, bucket, open_store
 from tests.gunicorn_server import Server, serve
+from tests.s3_server import access
 from tests.unsteady_server import Unsteady, unsteady
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 LIMIT = 1 << 20
 # What the server waits for a bucket, before it leaves it alone.
 SILENCE_S = 1.0
-AWS = {
-    "AWS_ALLOW_HTTP": "true",
-    "AWS_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "key",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_READ_TIMEOUT": f"{SILENCE_S}s",
-}
+SILENCE = {"AWS_READ_TIMEOUT": f"{SILENCE_S}s"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +42,7 @@ def far(s3: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Unstea
     # A call that timed out is not made again.
     monkeypatch.setattr(app.store, "_RETRY_S", SILENCE_S / 2)
     with unsteady(s3) as between:
-        for name, value in {**AWS, "AWS_ENDPOINT_URL": between.url}.items():
+        for name, value in {**access(between.url), **SILENCE}.items():
             monkeypatch.setenv(name, value)
         yield between
 
@@ -197,8 +192,8 @@ def without_bucket(
         if refusing:
             closed.close()
         settings = {
-            **AWS,
-            "AWS_ENDPOINT_URL": nobody if refusing else between.url,
+            **access(nobody if refusing else between.url),
+            **SILENCE,
             "MIMEO_STORE": f"s3://bucket/{tmp_path.name}",
             "WEB_CONCURRENCY": "1",
             "MIMEO_THREADS": "8",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gunicorn_server import Server, serve
-from tests.s3_server import serving
+from tests.gunicorn_server import Server
+from tests.production.bucket_servers import two_servers
 from tests.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
@@ -21,23 +21,8 @@ BODY = json.dumps(
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    with serving(tmp_path_factory.mktemp("seaweed")) as url:
-        settings = {
-            "MIMEO_STORE": "s3://bucket/mimeo",
-            "WEB_CONCURRENCY": "1",
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_READ_TIMEOUT": "60s",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-        }
-        homes = [str(tmp_path_factory.mktemp("home")) for _ in range(2)]
-        with (
-            serve(settings={**settings, "XDG_CACHE_HOME": homes[0]}) as first,
-            serve(settings={**settings, "XDG_CACHE_HOME": homes[1]}) as second,
-        ):
-            yield [first, second]
+    with two_servers(tmp_path_factory, {"WEB_CONCURRENCY": "1"}) as both:
+        yield both
 
 
 def test_a_job_of_one_server_is_the_others_too(servers: list[Server]) -> None:

@@ -19,7 +19,7 @@ from app.store import open_store
 from tests.gunicorn_server import Server, serve
 from tests.production.counting_service import CountingService, counting
 from tests.production.test_killed_jobs import document, kill_all
-from tests.s3_server import serving
+from tests.s3_server import access, serving
 from tests.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
@@ -27,13 +27,6 @@ LEASE_S = 4.0
 # One chunk: what a service makes is drawn in small ones.
 ROWS = 20
 PAUSE_S = 1.0
-AWS = {
-    "AWS_ALLOW_HTTP": "true",
-    "AWS_REGION": "us-east-1",
-    "AWS_READ_TIMEOUT": "60s",
-    "AWS_ACCESS_KEY_ID": "key",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-}
 Machine = Callable[[], AbstractContextManager[Server]]
 
 
@@ -53,7 +46,7 @@ def service() -> Iterator[CountingService]:
 def settings(
     s3: str, service: CountingService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    for name, value in {**AWS, "AWS_ENDPOINT_URL": s3}.items():
+    for name, value in access(s3).items():
         monkeypatch.setenv(name, value)
     return {
         "MIMEO_STORE": f"s3://bucket/{tmp_path.name}",

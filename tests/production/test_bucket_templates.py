@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.gunicorn_server import Reply, Server, serve
-from tests.s3_server import serving
+from tests.gunicorn_server import Reply, Server
+from tests.production.bucket_servers import two_servers
 from tests.views.test_template_preview import DECLARED, files
 from tests.waiting import wait_until
 
@@ -19,25 +19,13 @@ OFTEN = 12
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    with serving(tmp_path_factory.mktemp("seaweed")) as url:
-        settings = {
-            "MIMEO_STORE": "s3://bucket/mimeo",
-            "MIMEO_TEMPLATE_EDITING": "on",
-            "MIMEO_LOCAL_CALLERS": "on",
-            "WEB_CONCURRENCY": "2",
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_READ_TIMEOUT": "60s",
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-        }
-        homes = [str(tmp_path_factory.mktemp("home")) for _ in range(2)]
-        with (
-            serve(settings={**settings, "XDG_CACHE_HOME": homes[0]}) as first,
-            serve(settings={**settings, "XDG_CACHE_HOME": homes[1]}) as second,
-        ):
-            yield [first, second]
+    settings = {
+        "MIMEO_TEMPLATE_EDITING": "on",
+        "MIMEO_LOCAL_CALLERS": "on",
+        "WEB_CONCURRENCY": "2",
+    }
+    with two_servers(tmp_path_factory, settings) as both:
+        yield both
 
 
 def save(server: Server, name: str, color: str, headers: dict[str, str]) -> Reply:

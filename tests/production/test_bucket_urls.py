@@ -20,7 +20,7 @@ from app import create_app
 from app.config import Settings
 from tests.gunicorn_server import Reply, Server, serve
 from tests.production.counting_service import CountingService, counting
-from tests.s3_server import serving
+from tests.s3_server import access, serving
 from tests.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
@@ -141,12 +141,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
                 "TMPDIR": home,
                 "WEB_CONCURRENCY": "1",
                 "AI_SERVICE_URL": service.url,
-                "AWS_ENDPOINT_URL": url,
-                "AWS_ALLOW_HTTP": "true",
-                "AWS_REGION": "us-east-1",
-                "AWS_READ_TIMEOUT": "60s",
-                "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret",
+                **access(url),
             }
             servers.append(stack.enter_context(serve(settings=settings)))
         app = create_app(Settings(store="memory:", workers=1, access_log=False), {})

@@ -1,6 +1,7 @@
 """A browser, a server, and a page that may speak to no other host."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,29 @@ class Watched:
         # The browser says every 4xx itself; what the page makes of it is tested.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.errors.append(message.text)
+
+
+@pytest.fixture
+def editor(opened, tmp_path: Path) -> Iterator[Callable[..., tuple[object, Server]]]:
+    """Opens the editor of a server that keeps templates, under a name; gives both."""
+    with ExitStack() as ending:
+
+        def open_editor(name: str, workers: int = 1) -> tuple[object, Server]:
+            settings = {
+                "MIMEO_STORE": str(tmp_path / "store"),
+                "MIMEO_TEMPLATE_EDITING": "on",
+                "WEB_CONCURRENCY": str(workers),
+            }
+            made = ending.enter_context(serve(settings=settings))
+            page = opened("/studio#/own/ticket", url=made.url)
+            # Before its server ends.
+            ending.callback(page.close)
+            page.wait_for_selector("[data-length=japanese] img")
+            page.get_by_label("Name").fill(name)
+            page.get_by_role("button", name="Save").click()
+            return page, made
+
+        yield open_editor
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-from tests.gunicorn_server import serve
-
 TEXT = ".cm-content"
 LENGTHS = ["short", "example", "longest", "arabic", "japanese"]
 PLACE = "/studio#/own/ticket"
@@ -119,28 +117,18 @@ def test_it_is_taken_away_as_a_folder(page):
     assert "[parameters.event]" in files["summer/parameters.toml"]
 
 
-def test_what_is_saved_is_drawn_and_replaced_by_a_version(opened, tmp_path):
-    settings = {
-        "MIMEO_STORE": str(tmp_path / "store"),
-        "MIMEO_TEMPLATE_EDITING": "on",
-        "WEB_CONCURRENCY": "1",
-    }
-    with serve(settings=settings) as server:
-        page = opened(PLACE, url=server.url)
-        page.wait_for_selector("[data-length=japanese] img")
-        page.get_by_label("Name").fill("summer")
-        page.get_by_role("button", name="Save").click()
-        page.wait_for_selector("text=Saved as summer@1")
-        write(page, "<p>More</p>")
-        page.get_by_role("button", name="Save").click()
-        page.wait_for_selector("text=Saved as summer@2")
+def test_what_is_saved_is_drawn_and_replaced_by_a_version(editor):
+    page, server = editor("summer")
+    page.wait_for_selector("text=Saved as summer@1")
+    write(page, "<p>More</p>")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector("text=Saved as summer@2")
 
-        # Whoever has not seen it writes over nothing.
-        page.get_by_label("Name").fill("card")
-        page.get_by_role("button", name="Save").click()
-        page.wait_for_selector(".written .fault")
-        drawn = server.ask("/images/summer.png?event=Hello")
-        page.close()
+    # Whoever has not seen it writes over nothing.
+    page.get_by_label("Name").fill("card")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector(".written .fault")
+    drawn = server.ask("/images/summer.png?event=Hello")
 
     assert drawn.status == 200
 
@@ -224,27 +212,17 @@ def test_text_that_is_pushed_out_of_the_picture_is_told(page):
     assert "with a remark" in page.inner_text(".previews-head [role=status]")
 
 
-def test_what_was_wrong_with_saving_is_not_said_of_another_name(opened, tmp_path):
-    settings = {
-        "MIMEO_STORE": str(tmp_path / "store"),
-        "MIMEO_TEMPLATE_EDITING": "on",
-        "WEB_CONCURRENCY": "1",
-    }
-    with serve(settings=settings) as server:
-        page = opened(PLACE, url=server.url)
-        page.wait_for_selector("[data-length=japanese] img")
-        page.get_by_label("Name").fill("card")
-        page.get_by_role("button", name="Save").click()
-        page.wait_for_selector(".written [role=alert]")
+def test_what_was_wrong_with_saving_is_not_said_of_another_name(editor):
+    page, _ = editor("card")
+    page.wait_for_selector(".written [role=alert]")
 
-        page.get_by_label("Name").fill("summer")
-        page.wait_for_selector(".written [role=alert]", state="detached")
-        page.get_by_role("button", name="Save").click()
-        page.get_by_role("link", name="summer@1").click()
-        page.wait_for_selector("#preview")
+    page.get_by_label("Name").fill("summer")
+    page.wait_for_selector(".written [role=alert]", state="detached")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="summer@1").click()
+    page.wait_for_selector("#preview")
 
-        assert page.evaluate("document.activeElement.localName") == "main"
-        page.close()
+    assert page.evaluate("document.activeElement.localName") == "main"
 
 
 def test_what_was_written_is_there_after_a_look_at_another_tab(page):

@@ -1,6 +1,6 @@
 """A template that was saved in the studio is used where a packaged one is."""
 
-from tests.gunicorn_server import Server, serve
+from tests.gunicorn_server import Server
 from tests.studio.conftest import PATIENCE
 from tests.studio.test_make_many import archive, drop, file_of, make
 from tests.waiting import wait_until
@@ -11,48 +11,38 @@ def listed(server: Server) -> bool:
     return b"summer_fair" in server.ask("/renderers").body
 
 
-def test_what_is_saved_is_picked_made_many_of_and_gone_when_deleted(opened, tmp_path):
-    settings = {
-        "MIMEO_STORE": str(tmp_path / "store"),
-        "MIMEO_TEMPLATE_EDITING": "on",
-        "WEB_CONCURRENCY": "2",
-    }
-    with serve(settings=settings) as server:
-        page = opened("/studio#/own/ticket", url=server.url)
-        page.wait_for_selector("[data-length=japanese] img")
-        page.get_by_label("Name").fill("summer_fair")
-        page.get_by_role("button", name="Save").click()
-        page.wait_for_selector("text=Saved as summer_fair@1")
+def test_what_is_saved_is_picked_made_many_of_and_gone_when_deleted(editor):
+    page, server = editor("summer_fair", workers=2)
+    page.wait_for_selector("text=Saved as summer_fair@1")
 
-        # No page is loaded anew: the lists are those of this moment.
-        page.click("nav >> text=Make one")
-        page.wait_for_selector("#preview")
-        page.click(".picked")
-        page.fill("[aria-label='Search renderers']", "summer")
-        page.wait_for_selector(".picker .tile:has(code:text-is('summer_fair')) img")
-        assert "saved here" in page.inner_text(".picker .tile")
-        page.click(".picker .tile")
-        page.wait_for_selector("[data-field=event]")
-        page.wait_for_selector("#preview[alt='Preview of Ticket with a stub']")
+    # No page is loaded anew: the lists are those of this moment.
+    page.click("nav >> text=Make one")
+    page.wait_for_selector("#preview")
+    page.click(".picked")
+    page.fill("[aria-label='Search renderers']", "summer")
+    page.wait_for_selector(".picker .tile:has(code:text-is('summer_fair')) img")
+    assert "saved here" in page.inner_text(".picker .tile")
+    page.click(".picker .tile")
+    page.wait_for_selector("[data-field=event]")
+    page.wait_for_selector("#preview[alt='Preview of Ticket with a stub']")
 
-        page.click("nav >> text=Gallery")
-        page.wait_for_selector(".gallery .tile:has(code:text-is('summer_fair')) img")
+    page.click("nav >> text=Gallery")
+    page.wait_for_selector(".gallery .tile:has(code:text-is('summer_fair')) img")
 
-        page.goto(f"{server.url}/studio#/many/summer_fair")
-        page.wait_for_selector(".drop.large")
-        drop(page, file_of("guests.csv", b"event\nJazz\nBlues\n"))
-        assert page.locator(".contact img").count() == 2
-        make(page)
-        with archive(page) as made:
-            assert len(made.namelist()) == 3
+    page.goto(f"{server.url}/studio#/many/summer_fair")
+    page.wait_for_selector(".drop.large")
+    drop(page, file_of("guests.csv", b"event\nJazz\nBlues\n"))
+    assert page.locator(".contact img").count() == 2
+    make(page)
+    with archive(page) as made:
+        assert len(made.namelist()) == 3
 
-        gone = server.ask("/templates/summer_fair", "DELETE", headers={"If-Match": "*"})
-        assert gone.status == 204
-        wait_until(lambda: all(not listed(server) for _ in range(12)), 60)
-        page.click("nav >> text=Gallery")
-        page.wait_for_selector(
-            ".gallery .tile:has(code:text-is('summer_fair'))",
-            state="detached",
-            timeout=PATIENCE,
-        )
-        page.close()
+    gone = server.ask("/templates/summer_fair", "DELETE", headers={"If-Match": "*"})
+    assert gone.status == 204
+    wait_until(lambda: all(not listed(server) for _ in range(12)), 60)
+    page.click("nav >> text=Gallery")
+    page.wait_for_selector(
+        ".gallery .tile:has(code:text-is('summer_fair'))",
+        state="detached",
+        timeout=PATIENCE,
+    )

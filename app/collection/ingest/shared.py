@@ -152,10 +152,7 @@ def from_members(
 
 def _skips_bad(bad_rows: str | None) -> bool:
     """Tell whether rows with faults are left out; raise BadParameter on `bad_rows`."""
-    if bad_rows not in (None, "refuse", "skip"):
-        reason = f"{shorten(str(bad_rows))!r} is neither refuse nor skip"
-        raise BadParameter(Fault("bad_rows", reason))
-    return bad_rows == "skip"
+    return _is_other("bad_rows", bad_rows, "refuse", "skip")
 
 
 def _edits(given: dict[str, str]) -> dict[int, dict[str, str]]:
@@ -170,10 +167,15 @@ def _edits(given: dict[str, str]) -> dict[int, dict[str, str]]:
 
 def _keeps_script(names: str | None) -> bool:
     """Tell whether file names keep their script; raise BadParameter on `names`."""
-    if names not in (None, "ascii", "unicode"):
-        reason = f"{shorten(str(names))!r} is neither ascii nor unicode"
-        raise BadParameter(Fault("names", reason))
-    return names == "unicode"
+    return _is_other("names", names, "ascii", "unicode")
+
+
+def _is_other(field: str, given: str | None, default: str, other: str) -> bool:
+    """Tell whether the other of two words is given; raise BadParameter for a third."""
+    if given not in (None, default, other):
+        reason = f"{shorten(given)!r} is neither {default} nor {other}"
+        raise BadParameter(Fault(field, reason))
+    return given == other
 
 
 def _typed(members: Mapping[str, Any], name: str, kind: type, reason: str) -> Any:

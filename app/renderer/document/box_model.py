@@ -40,21 +40,24 @@ def border_width(style: Mapping[str, str], which: str) -> float:
     for key, value in style.items():
         value = value.lower()
         if key in ("border", f"border-{which}"):
-            found = _LENGTH.search(value)
-            width = float(found[1] or _NAMED[found[2]]) if found else 3.0
+            width = _thickness(value, 3.0)
             is_drawn = _STYLED.search(value) is not None
             if _UNDRAWN_BORDER.search(value):
                 is_drawn = False
         elif key in ("border-width", f"border-{which}-width"):
             parts = value.split()
             one = _of_four(parts)[_SIDES.index(which)] if parts else "0"
-            found = _LENGTH.search(one)
-            width = float(found[1] or _NAMED[found[2]]) if found else 0.0
+            width = _thickness(one, 0.0)
         elif key in ("border-style", f"border-{which}-style"):
             parts = value.split()
             one = _of_four(parts)[_SIDES.index(which)] if parts else "none"
             is_drawn = _STYLED.search(one) is not None
     return width if is_drawn else 0.0
+
+
+def _thickness(value: str, otherwise: float) -> float:
+    found = _LENGTH.search(value)
+    return float(found[1] or _NAMED[found[2]]) if found else otherwise
 
 
 _STYLED = re.compile("solid|dotted|dashed|double|groove|ridge|inset|outset")

@@ -33,7 +33,6 @@ from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import LimitExceeded, Undrawable
 
 _BLANKS = re.compile(r"[ \t\n\r\f]+")
-_FEEDS = re.compile(r"[ \t\f]*[\n\r][ \t\n\r\f]*|[ \t\f]+")
 # Characters of what goes to the engine: a megabyte of style for every letter is none.
 _MOST_OUTPUT = 16 << 20
 _MOST_VARIABLE = 65_536

@@ -234,14 +234,10 @@ class Sandbox:
             made = self._run(preview_template, files, tuple(lengths), outlines)
         except RenderTimeout as error:
             reason = f"{error}: make its loops and texts shorter"
-            raise RefusedTemplate(
-                files.name, f"{files.name}/{MARKUP}", None, reason
-            ) from error
+            raise _refused(files.broken(MARKUP, None, reason)) from error
         except Undrawable as error:
             reason = f"{error} Make its texts, lists and pictures smaller."
-            raise RefusedTemplate(
-                files.name, f"{files.name}/{MARKUP}", None, reason
-            ) from error
+            raise _refused(files.broken(MARKUP, None, reason)) from error
         return _check(made, TemplatePreview)
 
     @property
@@ -274,6 +270,11 @@ def _check(made: _T, kind: type[_T]) -> _T:
     if not isinstance(made, kind):
         raise Undrawable("Drawing was stopped: what came of it is no picture.")
     return made
+
+
+def _refused(error: BrokenTemplate) -> RefusedTemplate:
+    """Return the fault of a template whose author is the caller."""
+    return RefusedTemplate(*error.args)
 
 
 def prepare(settings: Settings) -> None:
@@ -339,7 +340,7 @@ def draw_template(
                 _TEMPLATES.popitem(last=False)
         return produce(row, row.parameters.model_construct(**values), output)
     except BrokenTemplate as error:
-        raise RefusedTemplate(*error.args) from error
+        raise _refused(error) from error
 
 
 def preview_template(

@@ -181,13 +181,12 @@ class SavedTemplates:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all templates, as they were a second ago."""
-        rows = self._known()
-        return tuple(sorted(name for name, row in rows.items() if row.newest))
+        return tuple(self.versions())
 
     def versions(self) -> Mapping[str, int]:
-        """Return the newest version of each template, as `names` does."""
-        rows = self._known()
-        return {name: rows[name].newest for name in self.names() if name in rows}
+        """Return the newest version of each template by its name, in their order."""
+        rows = sorted(self._known().items())
+        return {name: row.newest for name, row in rows if row.newest}
 
     def files(self, name: str, version: int) -> TemplateFiles | None:
         """Return a version, or None where there is none.
@@ -270,10 +269,10 @@ class SavedTemplates:
         bare, version = split_version(name)
         if not NAME.match(bare):
             return None
-        number = self._number(self._known, bare, version)
+        number = _number(self._known(), bare, version)
         if not number and self._may_seek():
             # Another worker may have saved it in this second.
-            number = self._number(self._look, bare, version)
+            number = _number(self._look(), bare, version)
         return self._drawing(bare, number) if number else None
 
     def listed(self) -> tuple[tuple[Renderer, ...], tuple[BrokenTemplate, ...]]:
@@ -289,12 +288,6 @@ class SavedTemplates:
                 # Deleted at this moment, or not to be read at this moment.
                 _LOG.warning("store: %s: %s", pinned(name, version), error)
         return tuple(found), tuple(damaged)
-
-    def _number(self, look: Any, name: str, version: int | None) -> int:
-        row: Saved = look().get(name, _NOTHING)
-        if version is None:
-            return row.newest
-        return version if version in row.versions else 0
 
     def _drawing(self, name: str, version: int) -> Renderer | None:
         try:
@@ -411,6 +404,14 @@ class SavedTemplates:
         more = 2 * paper.overhang
         bled = replace(made, size=(width + more, height + more))
         return replace(made, bled=bled)
+
+
+def _number(rows: Mapping[str, Saved], name: str, version: int | None) -> int:
+    """Return which version a name and number mean, 0 for none."""
+    row = rows.get(name, _NOTHING)
+    if version is None:
+        return row.newest
+    return version if version in row.versions else 0
 
 
 def _since(moment: float) -> float:

@@ -517,8 +517,7 @@ class Template:
                 self._engine.draw(Page('<img src="a">', images={"a": data}), (9, 9), 1)
             except Undrawable as error:
                 reason = "is no picture that can be read: save it anew, as PNG say"
-                files = TemplateFiles(self._name, {})
-                raise files.broken(name, None, reason) from error
+                raise self._broken(None, reason, name) from error
 
     def _check_sources(self, page: Page) -> None:
         """Raise BrokenTemplate for an image that is not there.
@@ -647,8 +646,10 @@ class Template:
         """Return the line of a place in the markup, of which -1 is none."""
         return None if place < 0 else self._source.count("\n", 0, place) + 1
 
-    def _broken(self, line: int | None, reason: str) -> BrokenTemplate:
-        return TemplateFiles(self._name, {}).broken(MARKUP, line, reason)
+    def _broken(
+        self, line: int | None, reason: str, file: str = MARKUP
+    ) -> BrokenTemplate:
+        return TemplateFiles(self._name, {}).broken(file, line, reason)
 
     def _images(
         self, values: Mapping[str, Any], scale: float, size: tuple[int, int]

@@ -114,7 +114,7 @@ function Table({ about, file }) {
       setSeen(look);
     });
     return () => abort.abort();
-  }, [asked, stale, body, Boolean(bound)]);
+  }, [look, stale, body]);
   const faults = report?.faults || [];
   const named = { ...problem?.fields };
   for (const { row, field, reason } of faults) if (row === null) named[field] = reason;
