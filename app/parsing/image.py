@@ -19,6 +19,7 @@ from app.image_request import (
     unknown_names,
 )
 from app.parsing.accept import JSON, NotAcceptable, negotiate, prefers_json
+from app.parsing.charset import decode_text
 from app.parsing.tracking import FINGERPRINT, part
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -106,12 +107,13 @@ class RequestLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """A request's body: media type without parameters, bytes, parts of multipart."""
+    """A request's body: media type and charset as declared, bytes, parts of a form."""
 
     mimetype: str
     data: bytes
     pairs: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, bytes], ...] = ()
+    charset: str | None = None
 
 
 def read_pairs(data: bytes) -> list[tuple[str, str]]:
@@ -133,9 +135,12 @@ def read_pairs(data: bytes) -> list[tuple[str, str]]:
 
 
 def read_json(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object (RFC 8259); a name given twice is refused, not dropped."""
+    """Parse a JSON object (RFC 8259); a name given twice is refused, not dropped.
+
+    UTF-16 and UTF-32, in which PowerShell writes files, are told by their first bytes.
+    """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(json.detect_encoding(data))
         value = json.loads(text, object_pairs_hook=unique, parse_constant=_refuse)
         # Only an escape can be half of a pair, which no encoding can write.
         halves = _halves(value, "") if "\\u" in text else ()
@@ -357,9 +362,12 @@ def _text_pairs(renderer: Renderer, body: RequestBody) -> Iterable[tuple[str, st
         return [*body.pairs, *files]
     if body.mimetype == "text/html" and "html" in renderer.parameters.model_fields:
         try:
-            return [("html", body.data.decode("utf-8-sig"))]
-        except UnicodeError as error:
-            raise BadBody("The body is not UTF-8.") from error
+            return [("html", decode_text(body.data, body.charset))]
+        except LookupError as error:
+            raise UnsupportedBody(str(error)) from error
+        except UnicodeDecodeError as error:
+            charset = body.charset or "UTF-8"
+            raise BadBody(f"The body is not {charset}: {error.reason}.") from error
     if body.mimetype == "" and not body.data:
         return ()
     raise UnsupportedBody(
@@ -376,6 +384,6 @@ def file_pair(name: str, data: bytes, *, text: bool) -> tuple[str, str]:
     if not text:
         return name, spell_bytes(data)
     try:
-        return name, data.decode("utf-8-sig")
-    except UnicodeError as error:
+        return name, decode_text(data, None)
+    except (LookupError, UnicodeError) as error:
         raise BadParameter(Fault(name, "is a file that is not UTF-8")) from error

@@ -7,6 +7,7 @@ process that draws untrusted HTML.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 from app.errors import with_fields
@@ -58,11 +59,18 @@ class UnknownName(RendererError):
     known: tuple[str, ...]
 
 
+# Renderers that only a server with a setting has.
+_WITH_SETTING = MappingProxyType({"browser": "MIMEO_BROWSER"})
+
+
 class UnknownRenderer(UnknownName):
     """No renderer has this name."""
 
     def __str__(self) -> str:
         known = ", ".join(self.known)
+        if self.name in _WITH_SETTING:
+            setting = _WITH_SETTING[self.name]
+            return f"{self.name!r} is off: {setting} is not set; there are {known}."
         return f"No renderer is named {shorten(self.name)!r}; there are {known}."
 
 

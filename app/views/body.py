@@ -129,7 +129,8 @@ def read_body() -> RequestBody:
     _refuse_coding()
     if request.mimetype == "multipart/form-data":
         return _multipart()
-    return RequestBody(request.mimetype, read_data())
+    charset = request.mimetype_params.get("charset") or None
+    return RequestBody(request.mimetype, read_data(), charset=charset)
 
 
 def _refuse_coding() -> None:

@@ -301,3 +301,87 @@ def test_a_long_query_is_not_kept_in_memory(catalogue: Catalogue) -> None:
     tracemalloc.stop()
 
     assert kept < 1 << 20
+
+
+# What Notepad saves as Unicode, what PowerShell's `>` writes, and neither with a mark.
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_json_in_another_unicode_encoding_is_read(
+    client: FlaskClient, charset: str
+) -> None:
+    body = '{"color": "red", "width": 20, "height": 10}'.encode(charset)
+
+    answer = client.post(URL, data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.data) == (200, client.post(URL, data=GOOD).data)
+
+
+PAGE = '<p style="font-size: 30px">Grüße, “Zoë”</p>'
+LATIN = "text/html; charset=iso-8859-1"
+
+
+@pytest.mark.parametrize(
+    ("head", "charset", "kind"),
+    [
+        ("", "utf-8-sig", "text/html"),
+        ("", "utf-16", "text/html"),
+        # The mark goes before what is declared (WHATWG Encoding, section 6).
+        ("", "utf-16", LATIN),
+        ("", "cp1252", LATIN),
+        ("", "iso-8859-2", "text/html; charset=ISO-8859-2"),
+        ('<meta charset="windows-1252">', "cp1252", "text/html"),
+        (
+            "<META HTTP-EQUIV=x CONTENT='text/html; charset=latin1'>",
+            "cp1252",
+            "text/html",
+        ),
+        ("<!-- <meta charset=koi8-r> --><meta charset=latin1>", "cp1252", "text/html"),
+        # Sent by a program that writes UTF-8 whatever the page says of itself.
+        ("<meta charset=iso-8859-1>", "utf-8", "text/html"),
+    ],
+)
+def test_html_is_read_in_the_charset_that_it_was_written_in(
+    client: FlaskClient, head: str, charset: str, kind: str
+) -> None:
+    text = PAGE if charset != "iso-8859-2" else "<p>Łódź</p>"
+    url = "/images/html.png?width=400&height=80"
+
+    answer = client.post(url, data=(head + text).encode(charset), content_type=kind)
+    form = client.post(url, data={"html": head + text})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.data == form.data
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "status", "says"),
+    [
+        (PAGE.encode("cp1252"), "text/html", 400, "The body is not UTF-8"),
+        (b"<meta charset=nonesuch>\xff", "text/html", 415, "'nonesuch' is not known"),
+        (b"<p>", "text/html; charset=nonesuch", 415, "'nonesuch' is not known"),
+        (b"<p>", "text/html; charset=utf-7", 415, "'utf-7' is no charset"),
+        (b"\x81", "text/html; charset=cp1252", 400, "The body is not cp1252"),
+    ],
+)
+def test_html_that_cannot_be_decoded_is_a_4xx(
+    client: FlaskClient, page: bytes, kind: str, status: int, says: str
+) -> None:
+    answer = client.post("/images/html.png", data=page, content_type=kind)
+
+    assert (answer.status_code, says in answer.json["detail"]) == (status, True)
+
+
+def test_a_page_may_be_a_file_of_notepad(client: FlaskClient) -> None:
+    page = io.BytesIO(PAGE.encode("utf-16")), "page.html"
+    url = "/images/html.png?width=400&height=80"
+
+    answer = client.post(url, data={"html": page})
+
+    assert answer.status_code == 200, answer.text
+    assert answer.data == client.post(url, data={"html": PAGE}).data
+
+
+def test_a_renderer_that_is_off_names_its_setting(client: FlaskClient) -> None:
+    answer = client.get("/images/browser.png?html=x")
+
+    assert answer.status_code == 404
+    assert "'browser' is off: MIMEO_BROWSER is not set" in answer.json["detail"]

@@ -12,6 +12,7 @@ from app.collection.errors import Unreadable
 from app.collection.ingest.columns import Columns, Record, matches, read_table
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.table import ADVICE, Lines, Stream, TableRow, Warnings
+from app.parsing.charset import codec_of, mark_of
 from app.parsing.image import UnsupportedBody
 from app.renderer.errors import shorten
 
@@ -33,17 +34,6 @@ _SAMPLE = 20
 _MOST_CELLS = 100_000
 _BLOCK = 64 << 10
 _UTF8 = ("utf-8", "ascii")
-_MARKS = (
-    (codecs.BOM_UTF8, None),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_NO_CHARSETS = (
-    *("punycode", "idna", "undefined", "utf-7"),
-    *("unicode-escape", "raw-unicode-escape"),
-)
 # What spreadsheets save as on systems of all regions; others are to be declared.
 _UNUSED_1252 = b"\x81\x8d\x8f\x90\x9d"
 _TELLING = ("cp1251", "cp1253", "koi8_r")
@@ -70,12 +60,12 @@ def read_csv(
     encoding is broken or a row has more than `most` bytes.
     """
     warned = Warnings() if warned is None else warned
-    decoded = _Decoded(stream, charset, warned)
+    decoded = InUtf8(stream, charset, warned)
     lines = Lines(decoded, most, "; is a quote left open?", lambda: decoded.advice)
     return read_table(_records(lines, columns, warned), columns, warned, preview)
 
 
-class _Decoded:
+class InUtf8:
     """A stream in UTF-8, whatever it was sent in.
 
     `advice` is what to do where a line turns out not to be UTF-8.
@@ -113,7 +103,7 @@ class _Decoded:
             # More than the longest mark, since nothing would be the end.
             while len(block) < 5 and (more := self._stream.read(size)):
                 block += more
-            mark = next((each for each in _MARKS if block.startswith(each[0])), None)
+            mark = mark_of(block)
         if mark is not None:
             # It goes before what was declared (WHATWG Encoding, section 6).
             self._charset, block = mark[1], block[len(mark[0]) :]
@@ -137,21 +127,10 @@ class _Decoded:
 
 def _codec(charset: str | None) -> str | None:
     """Return Python's name of a declared charset; raise UnsupportedBody for another."""
-    if charset is None:
-        return None
-    # As browsers read the label (WHATWG Encoding, section 4.2).
-    known = {"iso-8859-1": "cp1252", "latin1": "cp1252", "iso8859-1": "cp1252"}
-    label = charset.strip().lower()
     try:
-        found = codecs.lookup(known.get(label, label))
-    except (LookupError, ValueError) as error:
-        raise UnsupportedBody(
-            f"The charset {shorten(charset)!r} is not known."
-        ) from error
-    # What Python counts as text encodings, and no file is written in.
-    if not found._is_text_encoding or found.name in _NO_CHARSETS:
-        raise UnsupportedBody(f"{shorten(charset)!r} is no charset.")
-    return found.name
+        return None if charset is None else codec_of(charset)
+    except LookupError as error:
+        raise UnsupportedBody(str(error)) from error
 
 
 def _is_utf16(block: bytes) -> bool:

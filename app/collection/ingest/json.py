@@ -158,8 +158,6 @@ def spool(stream: Stream, file: IO[bytes]) -> None:
     # At least the three bytes of a byte order mark, if there are as many.
     while len(block) < 3 and (more := stream.read(_BLOCK)):
         block += more
-    if block.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadBody("The body is UTF-16; JSON is UTF-8 (RFC 8259, section 8.1).")
     # RFC 8259, 8.1: nobody may write a byte order mark, and a reader may ignore it.
     block = block.removeprefix(b"\xef\xbb\xbf")
     while block:

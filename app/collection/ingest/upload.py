@@ -3,18 +3,19 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from json import detect_encoding
 from shutil import copyfileobj
 from types import MappingProxyType
 
 from app.collection.errors import BadRows, RowFault, Unreadable
 from app.collection.ingest.columns import bind_items, read_table
-from app.collection.ingest.csv import read_csv
+from app.collection.ingest.csv import InUtf8, read_csv
 from app.collection.ingest.json import JsonDocument, spool
 from app.collection.ingest.multipart import Files, charset_of, read_multipart
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.shared import SharedParameters, from_members, from_pairs
 from app.collection.ingest.spreadsheet import read_workbook
-from app.collection.ingest.table import Stream, TableRow, read_ndjson
+from app.collection.ingest.table import Stream, TableRow, Warnings, read_ndjson
 from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
@@ -128,6 +129,7 @@ class _Head:
         self._head = b""
         while len(self._head) < 4 and (more := stream.read(_BLOCK)):
             self._head += more
+        self.charset = detect_encoding(self._head)
         # ZIP and OLE 2: what workbooks are, and what no text begins with.
         self.is_workbook = self._head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
 
@@ -137,6 +139,14 @@ class _Head:
             head, self._head = self._head[:size], self._head[size:]
             return head
         return self._stream.read(size)
+
+
+def _json_text(stream: Stream) -> Stream:
+    """Return JSON in UTF-8, where its first bytes say that it is UTF-16 or UTF-32."""
+    head = _Head(stream)
+    if head.charset.startswith("utf-8"):
+        return head
+    return InUtf8(head, head.charset, Warnings())
 
 
 def _ndjson(
@@ -156,7 +166,7 @@ def _ndjson(
         raise BadParameter(Fault("cell", "is for tables, which have cells"))
     if shared.sheet is not None:
         raise BadParameter(Fault("sheet", "is for workbooks, which have sheets"))
-    rows = read_ndjson(stream, bounds.max_body_bytes)
+    rows = read_ndjson(_json_text(stream), bounds.max_body_bytes)
     rows = _bound(rows, shared, preview)
     return _taken(rows, shared, catalogue, bounds, preview, files)
 
@@ -186,7 +196,7 @@ def _json(
         raise BadParameter(*(Fault(name, reason) for name, _ in pairs))
     # To a file, because the members that hold for all items may follow them.
     with tempfile.TemporaryFile("w+b") as file:
-        spool(stream, file)
+        spool(_json_text(stream), file)
         document = JsonDocument(file, bounds)
         members = document.members
         delivery = {name: members.pop(name) for name in DELIVERY if name in members}

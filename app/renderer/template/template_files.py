@@ -32,9 +32,12 @@ class TemplateFiles:
         }
 
     def text(self, file: str) -> str:
-        """Return a file as text; raise BrokenTemplate where there is none."""
+        """Return a file as text; raise BrokenTemplate where there is none.
+
+        A byte order mark, with which editors of Windows begin a file, is no text.
+        """
         try:
-            return self.files[file].decode("utf-8")
+            return self.files[file].decode("utf-8-sig")
         except KeyError as error:
             reason = f"is missing: a template has a {MARKUP} and a {DECLARATION}"
             raise self.broken(file, None, reason) from error

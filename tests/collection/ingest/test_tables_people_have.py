@@ -120,6 +120,25 @@ def test_it_is_read_as_it_is_meant(case: str, size: int, catalogue: Catalogue) -
     assert made(catalogue, body, size=size)[0] == wanted
 
 
+# What PowerShell writes, by its marks and without; UTF-32 as it has another mark.
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_json_in_another_unicode_encoding_is_read(
+    charset: str, size: int, catalogue: Catalogue
+) -> None:
+    item = '{"name": "Zoë", "role": "🎉"}'
+    whole = f'{{"renderer": "badge", "items": [{item}]}}'.encode(charset)
+    lines = f"{item}\r\n".encode(charset)
+
+    for body, kind, query in [
+        (whole, "application/json", ""),
+        (lines, "application/x-ndjson", BADGE),
+    ]:
+        assert made(catalogue, body, query, kind, size)[0] == [
+            {"name": "Zoë", "role": "🎉"}
+        ]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -381,6 +381,20 @@ def test_file_that_is_not_utf8_names_its_line(write: Write, engine: Engine) -> N
     assert (caught.value.line, caught.value.reason) == (2, "is not UTF-8")
 
 
+def test_files_of_a_template_may_begin_with_a_byte_order_mark(
+    write: Write, engine: Engine
+) -> None:
+    folder = write()
+    plain = load_template(folder, engine, LIMITS)
+    for file in ("template.html", "parameters.toml"):
+        text = (folder / file).read_text("utf-8")
+        (folder / file).write_text(text, "utf-8-sig")
+
+    marked = load_template(folder, engine, LIMITS)
+
+    assert marked.parameters.model_json_schema() == plain.parameters.model_json_schema()
+
+
 def test_markup_that_fails_only_for_some_values_names_its_line(
     write: Write, engine: Engine
 ) -> None:
