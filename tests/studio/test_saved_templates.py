@@ -1,5 +1,7 @@
 """A template that was saved in the studio is used where a packaged one is."""
 
+import json
+
 from tests.gunicorn_server import Server
 from tests.studio.conftest import PATIENCE
 from tests.studio.test_make_many import archive, drop, file_of, make
@@ -46,3 +48,38 @@ def test_what_is_saved_is_picked_made_many_of_and_gone_when_deleted(editor):
         state="detached",
         timeout=PATIENCE,
     )
+
+
+def test_a_saved_template_is_deleted_on_the_page_and_can_be_saved_anew(editor):
+    page, server = editor("fair")
+    page.wait_for_selector("text=Saved as fair@1")
+    page.click("button:text-is('Delete')")
+    page.click("button:text-is('Keep it')")
+    assert server.ask("/templates/fair").status == 200
+
+    page.click("button:text-is('Delete')")
+    page.click("button:text-is('Delete it')")
+    page.wait_for_selector("text=fair is deleted.")
+
+    assert server.ask("/templates/fair").status == 404
+    # There is nothing to delete any more, and no focus was lost with the button.
+    assert page.locator("button:text-is('Delete')").count() == 0
+    assert page.evaluate("document.activeElement.tagName") == "SELECT"
+    page.click("button:text-is('Save')")
+    page.wait_for_selector("text=Saved as fair@")
+    assert server.ask("/templates/fair").status == 200
+
+
+def test_what_somebody_else_has_saved_since_is_not_deleted(editor):
+    page, server = editor("fair")
+    page.wait_for_selector("text=Saved as fair@1")
+    files = json.loads(server.ask("/templates/fair").body)["files"]
+    body = json.dumps({"files": {**files, "template.html": "<p>mine</p>"}}).encode()
+    headers = {"Content-Type": "application/json", "If-Match": "*"}
+    assert server.ask("/templates/fair", "PUT", body, headers).status in (200, 201)
+
+    page.click("button:text-is('Delete')")
+    page.click("button:text-is('Delete it')")
+
+    page.wait_for_selector("[role=alert]:has-text('There is another version')")
+    assert server.ask("/templates/fair").status == 200

@@ -132,12 +132,14 @@ const AS_JSON = { "Content-Type": "application/json" };
 function Head({ start, templates, name, isNamed, files, onName, onKept }) {
   const id = useId();
   const [fault, setFault] = useState("");
+  const [isAsked, setAsked] = useState(false);
   // The version that the next one replaces, by its entity tag.
-  const [kept, setKept] = useState(start.version ? { name: start.name, tag: start.tag } : {});
+  const [kept, setKept] = useState(start.version ? { name: start.name, renderer: start.renderer, tag: start.tag } : {});
   const from = useRef();
   useEffect(() => { if (hasChosen) from.current.focus(); hasChosen = false; }, []);
   // What was wrong with another text or name is not wrong with this one.
   useEffect(() => setFault(""), [name, files]);
+  const isKept = templates.editing && kept.name === name;
   const why = isNamed ? "" : "It needs a name first.";
   function begin(event) {
     hasChosen = true;
@@ -153,6 +155,19 @@ function Head({ start, templates, name, isNamed, files, onName, onKept }) {
       setKept({ name, renderer, tag: answer.headers.get("ETag") });
     } catch (error) {
       setFault(error.status === 412 ? "There is another version of this name: start from it, or choose another name." : error.message);
+    }
+  }
+  async function remove() {
+    setFault("");
+    setAsked(false);
+    from.current.focus();
+    try {
+      await ask(pathOf(name), { method: "DELETE", headers: { "If-Match": kept.tag } });
+      // What stands here is all that is left of it.
+      onKept(null);
+      setKept({ deleted: name });
+    } catch (error) {
+      setFault(error.status === 412 ? "There is another version of this name: start from it to delete it." : error.message);
     }
   }
   async function download() {
@@ -178,7 +193,12 @@ function Head({ start, templates, name, isNamed, files, onName, onKept }) {
     ${templates.editing && html`<${Act} class="primary" why=${why} brief onClick=${keep}>Save<//>`}
     <${Act} class=${templates.editing ? "quiet tall" : "primary"} why=${why} brief onClick=${download}>Download ZIP<//>
   </div>
-  <div role="status">${kept.renderer && html`<p class="hint">Saved as <a href=${`#/make/${kept.renderer}`}>${kept.renderer}</a>, which stays as it is.</p>`}</div>
+  <div role="status">${kept.renderer && html`<p class="hint">Saved as <a href=${`#/make/${kept.renderer}`}>${kept.renderer}</a>, which stays as it is.
+      ${" "}${isKept && html`<button type="button" class="quiet" aria-expanded=${isAsked} onClick=${() => setAsked(!isAsked)}>Delete</button>`}</p>`}
+    ${kept.deleted && html`<p class="hint"><code>${kept.deleted}</code> is deleted. What you see here can be saved anew.</p>`}</div>
+  ${isKept && isAsked && html`<p class="said undo" role="status">Delete all its versions? Collections and jobs made of it are drawn still.
+    <button type="button" class="quiet" onClick=${remove}>Delete it</button>
+    <button type="button" class="quiet" onClick=${() => setAsked(false)}>Keep it</button></p>`}
   ${fault && html`<p class="fault" role="alert">${fault}</p>`}`;
 }
 
