@@ -16,13 +16,16 @@ _DEEPEST = 400
 
 def side(style: Mapping[str, str], name: str, which: str) -> str:
     """Return a `margin` or `padding` on one side; the later declaration counts."""
+    own = f"{name}-{which}"
+    if name not in style:
+        return style.get(own, "0")
     found = "0"
     for key, value in style.items():
         if key == name:
             parts = _PARTS.findall(value)
             if parts:
                 found = _of_four(parts)[_SIDES.index(which)]
-        elif key == f"{name}-{which}":
+        elif key == own:
             found = value
     return found
 
@@ -38,6 +41,8 @@ def border_width(style: Mapping[str, str], which: str) -> float:
     """Return the width of a border in CSS pixels, as far as it is said in them."""
     width, is_drawn = 3.0, False
     for key, value in style.items():
+        if key[:6] != "border":
+            continue
         value = value.lower()
         if key in ("border", f"border-{which}"):
             width = _thickness(value, 3.0)
@@ -129,7 +134,9 @@ class LayoutBox:
         """Return margins, or padding and borders, on the left and right together."""
         total = 0.0
         for which in ("left", "right"):
-            total += self._pixels(side(self.style, name, which), outer) or 0.0
+            said = side(self.style, name, which)
+            if said != "0":
+                total += self._pixels(said, outer) or 0.0
             if name == "padding":
                 total += border_width(self.style, which)
         return total

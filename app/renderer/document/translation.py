@@ -6,10 +6,9 @@ it, and what the engine does not know is said in terms of what it does.
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from html import escape
-from types import MappingProxyType
 from typing import NamedTuple
 
 import turbohtml
@@ -36,6 +35,8 @@ _BLANKS = re.compile(r"[ \t\n\r\f]+")
 # Characters of what goes to the engine: a megabyte of style for every letter is none.
 _MOST_OUTPUT = 16 << 20
 _MOST_VARIABLE = 65_536
+# Styles of which it is kept how they compute.
+_MOST_KNOWN = 2_048
 # CSS pixels: lower lines are meant to lie on each other.
 _LOW = 8.0
 _OF_FONTS = frozenset(
@@ -66,15 +67,16 @@ _BOXED = (
 )
 _NOTHING = frozenset({"", "0", "0px", "none", "baseline", "visible", "normal", "auto"})
 _INLINE = frozenset({"inline", "ruby", "ruby-text", "ruby-base"})
+_FLEXES = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
 _IN_LINE = _INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-table"}
 # Elements that browsers draw by other means, or with content from elsewhere.
 _UNDRAWN_ELEMENTS = frozenset(
     {"iframe", "canvas", "object", "embed", "applet", "frame", "math", "marquee"}
 )
-_INHERITED = (
-    *("white-space", "list-style-type", "list-style-position", "quotes"),
-    *("text-align", "color", "border-collapse", "border-spacing", "caption-side"),
-    *("empty-cells", "visibility", "letter-spacing", "text-transform"),
+_INHERITED = frozenset(
+    {"white-space", "list-style-type", "list-style-position", "quotes"}
+    | {"text-align", "color", "border-collapse", "border-spacing", "caption-side"}
+    | {"empty-cells", "visibility", "letter-spacing", "text-transform"}
 )
 # Read here, and nothing to the engine.
 _OWN = frozenset(
@@ -88,14 +90,17 @@ _BY_KIND = {("display", "block"), ("display", "inline"), ("box-sizing", "content
 _VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
 
 
-class Context(NamedTuple):
-    """What an element hands on to those within."""
+@dataclass(slots=True, eq=False)
+class Context:
+    """What an element hands on to those within, wherever it stands; never changed.
+
+    Two are one where they are the same object.
+    """
 
     inherited: Mapping[str, str]
     variables: Mapping[str, str]
     depth: int
-    box: LayoutBox
-    font: ComputedFont = ComputedFont()
+    font: ComputedFont
     # How high lines are at least, in CSS pixels, and what the engine takes them for.
     strut: float = 0.0
     line: str = "normal"
@@ -105,9 +110,9 @@ class Context(NamedTuple):
     # Whether classes say what is not known here.
     is_classed: bool = False
     # What is inherited of an element without a box.
-    carried: Mapping[str, str] = MappingProxyType({})
+    carried: Mapping[str, str] | None = None
     # Rows and columns of the areas of a grid, by their names.
-    areas: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    areas: Mapping[str, tuple[str, str]] | None = None
 
 
 @dataclass(slots=True)
@@ -167,10 +172,9 @@ def translate(
     units = Units(canvas, fonts)
     walker = _Walker(styles, images, ignored, units, canvas)
     root = elements[0]
+    box = LayoutBox({}, ComputedFont(), canvas[0], units)
     try:
-        walker.element(
-            root, Context({}, {}, 0, LayoutBox({}, ComputedFont(), canvas[0], units))
-        )
+        walker.element(root, Context({}, {}, 0, ComputedFont()), box)
         walker.finish()
     except RecursionError as error:
         # Where an operator lets elements nest deeper than Python's calls do.
@@ -231,31 +235,39 @@ class _Walker:
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
         self._blank = -1
+        # Styles as they compute in a context, and the context within.
+        self._known: dict[tuple[object, ...], tuple[Style, Context]] = {}
         # Lines so far of a listing.
         self._lines = 0
 
-    def element(self, element: Element, context: Context) -> bool:
+    def element(self, element: Element, around: Context, box: LayoutBox) -> bool:
         """Write an element; tell whether it, or something in it, is a block."""
         style = self._styles.elements[element]
         if style.get("display") == "none":
             return False
-        around = context
-        style, context = self._computed({**context.carried, **style}, context)
-        if style.get("display") == "none":
+        if around.carried:
+            style = {**around.carried, **style}
+        style, context = self._computed(style, around)
+        display = style.get("display", "inline")
+        if display == "none":
             return False
-        if style.get("display") == "contents":
+        if display == "contents":
             # No box: its children stand in what is around, with what they inherit.
-            carried = {n: v for n, v in style.items() if _CARRIED.match(n)}
-            context = around._replace(
+            context = replace(
+                around,
                 inherited=context.inherited,
                 variables=context.variables,
                 depth=context.depth,
-                carried=carried,
+                carried={n: v for n, v in style.items() if _CARRIED.match(n)},
             )
+        elif display not in _INLINE:
+            is_item = around.is_flex and around.is_row
+            fills = not is_item and display not in _IN_LINE and _is_in_flow(style)
+            box = LayoutBox(style, context.font, box, self._units, fills)
         if "tw" in element.attrs:
-            context = context._replace(is_classed=True)
+            context = replace(context, is_classed=True)
         self._enter(element, style, context.depth)
-        is_block = self._write(element, style, context)
+        is_block = self._write(element, style, context, box)
         self._counters.leave(context.depth)
         return is_block
 
@@ -266,7 +278,9 @@ class _Walker:
             style["counter-reset"] = f"list-item {given.replace('none', '')}"
         self._counters.enter(style, depth)
 
-    def _write(self, element: Element, style: Style, context: Context) -> bool:
+    def _write(
+        self, element: Element, style: Style, context: Context, box: LayoutBox
+    ) -> bool:
         tag = element.tag
         if element.namespace is Namespace.SVG:
             self._svg(element, style, context)
@@ -286,35 +300,43 @@ class _Walker:
         if tag in controls.TAGS:
             style = controls.styled(element, style)
         if style.get("display") in table_grid.TABLES:
-            return self._table(element, style, context)
+            return self._table(element, style, context, box)
         if style.get("display") == "contents":
             has_block = self._pseudo(element, "before", context)
-            has_block |= self._children(element, context)
+            has_block |= self._children(element, context, box)
             return has_block | self._pseudo(element, "after", context)
-        return self._box(element, style, context)
+        return self._box(element, style, context, box)
 
     def _computed(self, style: Style, context: Context) -> tuple[Style, Context]:
+        """Return a style as it computes in a context, and the context within it.
+
+        The style is the caller's to change. Equal ones in one context are computed
+        once: rows of a table, and items of a list, with all that is in them.
+        """
+        key = (context, *style.items())
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()
+            found = self._known[key] = self._compute(style, context)
+        return found[0].copy(), found[1]
+
+    def _compute(self, style: Style, context: Context) -> tuple[Style, Context]:
         """Return a style with variables and what is inherited in it, and the context.
 
         Of `currentcolor` and lengths the engine knows itself.
         """
         variables = context.variables
-        if any(name.startswith("--") for name in style):
-            own = {k: v for k, v in style.items() if k.startswith("--")}
+        if own := {k: v for k, v in style.items() if k[:2] == "--"}:
             variables = {**variables, **own}
             variables |= {k: self._put_in(v, variables) or "" for k, v in own.items()}
         kept: Style = {}
-        for name, value in style.items():
-            if name.startswith("--"):
-                continue
-            if "var(" in value:
-                found = self._put_in(value, variables)
-                if found is None:
-                    continue
-                for known, each, _ in stylesheet.inline(f"{name}:{found}"):
-                    self._keep(kept, known, each)
-                continue
-            self._keep(kept, name, value)
+        for name, value in self._with_variables(style, variables):
+            kept.pop(name, None)
+            if value[:1] == UNDRAWN:
+                self._ignored.add(value[1:])
+            elif value:
+                kept[name] = value
         font = context.font
         if not kept.keys().isdisjoint(_OF_FONTS):
             font = self._units.font(kept, font)
@@ -329,41 +351,43 @@ class _Walker:
             for name in _INSETS:
                 if kept.pop(name, "") not in _NOTHING:
                     self._ignored.add("position: sticky")
-        inherited = {**context.inherited}
-        for name in _INHERITED:
-            if name in kept and kept[name] != "inherit":
-                inherited[name] = kept[name]
+        inherited = context.inherited
+        if not _INHERITED.isdisjoint(kept):
+            passed = {n: v for n, v in kept.items() if n in _INHERITED}
+            inherited = {
+                **inherited,
+                **{name: value for name, value in passed.items() if value != "inherit"},
+            }
         display = kept.get("display", "inline")
-        is_flex = display in ("flex", "inline-flex", "grid", "inline-grid")
         if context.is_flex and display in _IN_LINE:
             display = display.removeprefix("inline-").replace("inline", "block")
             kept["display"] = display
-        is_row = _is_row(kept)
-        is_inline = display in _INLINE
-        fills = not is_inline and not (context.is_flex and context.is_row)
-        if kept.get("position") in ("absolute", "fixed") or display in _IN_LINE:
-            fills = False
         self._align(kept, display, context)
-        box = context.box
-        if not is_inline:
-            box = LayoutBox(kept, font, box, self._units, fills)
-        inner = Context(
-            *(inherited, variables, context.depth + 1, box, font),
-            *(context.strut, context.line, is_flex, is_row or display == "grid"),
-            context.is_classed,
-            areas=_areas(kept.pop("grid-template-areas", "")),
-        )
-        if (area := kept.get("grid-area", "").strip()) in context.areas:
-            del kept["grid-area"]
+        areas = _areas(kept.pop("grid-template-areas", ""))
+        if context.areas and kept.get("grid-area", "").strip() in context.areas:
+            area = kept.pop("grid-area").strip()
             kept["grid-row"], kept["grid-column"] = context.areas[area]
-        return kept, self._set_lines(kept, inner, context, is_inline)
+        strut, line = self._set_lines(kept, font, context, display in _INLINE)
+        return kept, Context(
+            *(inherited, variables, context.depth + 1, font, strut, line),
+            display in _FLEXES,
+            _is_row(kept) or display == "grid",
+            context.is_classed,
+            areas=areas,
+        )
 
-    def _keep(self, kept: Style, name: str, value: str) -> None:
-        kept.pop(name, None)
-        if value[:1] == UNDRAWN:
-            self._ignored.add(value[1:])
-        elif value:
-            kept[name] = value
+    def _with_variables(
+        self, style: Style, variables: Mapping[str, str]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield declarations with their variables; none where one is not set."""
+        for name, value in style.items():
+            if name[:2] == "--":
+                continue
+            if "var(" not in value:
+                yield name, value
+            elif (found := self._put_in(value, variables)) is not None:
+                for known, each, _ in stylesheet.inline(f"{name}:{found}"):
+                    yield known, each
 
     def _resolve(self, kept: Style, name: str, value: str, font: ComputedFont) -> None:
         """Put what the engine knows in place of functions and units."""
@@ -381,23 +405,25 @@ class _Walker:
             kept.update(found)
 
     def _set_lines(
-        self, kept: Style, inner: Context, context: Context, is_inline: bool
-    ) -> Context:
+        self, kept: Style, font: ComputedFont, context: Context, is_inline: bool
+    ) -> tuple[float, str]:
         """Write a font's size and lines as they compute, lines in whole pixels.
+
+        Returns how high lines within are at least, and what the engine takes them for.
 
         A line is at least as high as its block says, which the engine knows of the
         text in it alone; and of a block it rounds what all lines take together up.
         """
-        font, strut = inner.font, inner.strut
+        strut, line = context.strut, context.line
         if context.is_classed:
-            return inner
+            return strut, line
         if font.size != context.font.size:
             kept["font-size"] = f"{font.size:.6g}px"
         else:
             kept.pop("font-size", None)
         if is_inline and font is context.font:
             kept.pop("line-height", None)
-            return inner
+            return strut, line
         high = self._units.line(font)
         line = "normal" if font.line == "normal" else f"{_whole(high):g}px"
         if not is_inline:
@@ -411,7 +437,7 @@ class _Walker:
             kept["line-height"] = line
         else:
             kept.pop("line-height", None)
-        return inner._replace(strut=strut, line=line)
+        return strut, line
 
     def _align(self, kept: Style, display: str, context: Context) -> None:
         """Place a block as `align` around it says (HTML, 15.3.3)."""
@@ -451,7 +477,9 @@ class _Walker:
                 return None
         return None
 
-    def _box(self, element: Element, style: Style, context: Context) -> bool:
+    def _box(
+        self, element: Element, style: Style, context: Context, box: LayoutBox
+    ) -> bool:
         """Write an element with its content."""
         display = style.get("display", "inline")
         is_inline = display in _IN_LINE
@@ -466,7 +494,7 @@ class _Walker:
             self._lines = 0
         marker = self._marker(element, style, context)
         has_block = self._pseudo(element, "before", context)
-        has_block |= self._children(element, context)
+        has_block |= self._children(element, context, box)
         has_block |= self._pseudo(element, "after", context)
         if element.tag == "ruby":
             self._ignored.add("<ruby>")
@@ -479,9 +507,9 @@ class _Walker:
             self._trim()
             self._at_start, self._blank = not is_inline, -1
             if outer is not None:
-                self._widen(outer, context.box, is_inline)
+                self._widen(outer, box, is_inline)
             elif display not in _IN_LINE and not has_block:
-                self._fill(element, style, context)
+                self._fill(element, style, context, box)
             self._extent = outer
         tag = element.tag if element.tag in ("html", "body") else "div"
         if display in _INLINE:
@@ -490,7 +518,9 @@ class _Walker:
         self.put(f"</{tag}>")
         return display not in _IN_LINE
 
-    def _fill(self, element: Element, style: Style, context: Context) -> None:
+    def _fill(
+        self, element: Element, style: Style, context: Context, box: LayoutBox
+    ) -> None:
         """Give a block the part of a pixel by which its line is higher than drawn."""
         high, text = context.strut, element.text.strip()
         rest = high - _whole(high)
@@ -498,7 +528,7 @@ class _Walker:
             return
         if rest < 0 and len(text) <= _MOST_BOXED:
             wide = self._units.typeface(context.font).width(text) * context.font.size
-            if wide < _SURELY * (context.box.room() or 0.0):
+            if wide < _SURELY * (box.room() or 0.0):
                 # A line by itself is as high as both say together.
                 style["line-height"] = f"{math.floor(high)}px"
                 rest = high - math.floor(high)
@@ -556,7 +586,9 @@ class _Walker:
             if edge:
                 style[f"margin-{which}"] = f"{-edge:.4g}px"
 
-    def _table(self, element: Element, style: Style, context: Context) -> bool:
+    def _table(
+        self, element: Element, style: Style, context: Context, box: LayoutBox
+    ) -> bool:
         """Write a table as a grid; a box without cells as a block that fits."""
         grid = table_grid.read(element, self._styles)
         is_inline = style["display"] == "inline-table"
@@ -564,7 +596,7 @@ class _Walker:
         style.setdefault("width", "fit-content")
         if not grid.cells:
             style["display"] = "inline-block" if is_inline else "block"
-            return self._box(element, style, context)
+            return self._box(element, style, context, box)
         style["display"] = "inline-grid" if is_inline else "grid"
         collapsed = context.inherited.get("border-collapse") == "collapse"
         spacing = 0.0
@@ -578,19 +610,21 @@ class _Walker:
         # What a table itself is placed by is not its cells' (HTML, 15.3.11).
         given = {**context.inherited}
         given.pop("text-align", None)
-        inner = context._replace(inherited=given, is_flex=False)
+        inner = replace(context, inherited=given, is_flex=False)
         below = context.inherited.get("caption-side") == "bottom"
         above = 0 if below else len(grid.captions)
         outer, self._extent = self._extent, Extent()
         for number, caption in enumerate(grid.captions):
-            self._caption(caption, number + 1 + (below * len(grid.rows)), inner)
+            self._caption(caption, number + 1 + (below * len(grid.rows)), inner, box)
         columns = table_grid.columns(grid, element, self._styles)
         wide: list[tuple[table_grid.GridCell, LayoutBox, Extent]] = []
         framed = False
         for cell in grid.cells:
             row = grid.rows[cell.row].style
-            box, border = self._cell(cell, row, above + 1, collapsed, inner, columns)
-            wide.append((cell, box, self._extent))
+            each, border = self._cell(
+                *(cell, row, above + 1, collapsed, inner, columns, box)
+            )
+            wide.append((cell, each, self._extent))
             framed = framed or border
         for cell, _, extent in wide:
             if cell.columns > 1:
@@ -602,7 +636,6 @@ class _Walker:
             for name in [name for name in style if name.startswith("border")]:
                 del style[name]
         gaps = spacing * (len(columns) - 1)
-        box = context.box
         edges = box.edges("padding", None)
         self._extent = outer
         if outer is not None:
@@ -643,10 +676,13 @@ class _Walker:
         for _, finish in sorted(self._tables, key=lambda each: each[0]):
             finish()
 
-    def _caption(self, caption: Element, row: int, context: Context) -> None:
+    def _caption(
+        self, caption: Element, row: int, context: Context, table: LayoutBox
+    ) -> None:
         style, inner = self._computed(self._styles.elements[caption], context)
         style |= {"display": "block", "grid-column": "1 / -1", "grid-row": f"{row}"}
-        self._box(caption, style, inner)
+        box = LayoutBox(style, inner.font, table, self._units, _is_in_flow(style))
+        self._box(caption, style, inner, box)
 
     def _cell(
         self,
@@ -656,6 +692,7 @@ class _Walker:
         collapsed: bool,
         context: Context,
         columns: list[table_columns.Column],
+        table: LayoutBox,
     ) -> tuple[LayoutBox, bool]:
         """Write a cell, and tell its box, and whether it has a border above."""
         given = {**row, **self._styles.elements[cell.element]}
@@ -666,14 +703,14 @@ class _Walker:
             table_grid.collapse(style, cell)
         place = style.pop("vertical-align", "middle")
         self._counters.enter(style, inner.depth)
-        box = LayoutBox(style, inner.font, context.box, self._units)
+        box = LayoutBox(style, inner.font, table, self._units)
         self._extent = extent = Extent()
         outer = self._begin()
         if place in ("middle", "bottom"):
             style |= {"display": "flex", "flex-direction": "column"}
             style["justify-content"] = "center" if place == "middle" else "end"
         content = LayoutBox({}, inner.font, box, self._units)
-        self._box(cell.element, {"display": "block"}, inner._replace(box=content))
+        self._box(cell.element, {"display": "block"}, inner, content)
         self._open(outer, "div", style, None, "")
         self._counters.leave(inner.depth)
         self.put("</div>")
@@ -698,7 +735,7 @@ class _Walker:
             return None
         return None if length.share or length.is_number else length.pixels
 
-    def _children(self, element: Element, context: Context) -> bool:
+    def _children(self, element: Element, context: Context, box: LayoutBox) -> bool:
         has_block = False
         if element.tag in controls.TAGS:
             text = controls.text_of(element)
@@ -710,7 +747,7 @@ class _Walker:
             if is_closed and getattr(child, "tag", "") != "summary":
                 continue
             if isinstance(child, Element):
-                has_block |= self.element(child, context)
+                has_block |= self.element(child, context, box)
             elif isinstance(child, Text):
                 self._write_text(child.data, context)
         return has_block
@@ -808,7 +845,7 @@ class _Walker:
         style = found.get(element) if found else None
         if style is None or style.get("display") == "none":
             return False
-        style, inner = self._computed(dict(style), context)
+        style, inner = self._computed(style, context)
         value = style.get("content", "none")
         if value in ("none", "normal"):
             return False
@@ -862,7 +899,7 @@ class _Walker:
         found = self._styles.pseudo.get("marker", {}).get(element)
         if found is None and not inside:
             return _engine_marker(kind, text)
-        own, inner = self._computed(dict(found or {}), context)
+        own, inner = self._computed(found or {}, context)
         value = own.pop("content", "normal")
         if value == "none":
             return "none"
@@ -1056,8 +1093,10 @@ def _css(style: Mapping[str, str]) -> str:
     return ";".join([f"{name}:{value}" for name, value in style.items()])
 
 
-def _areas(text: str) -> Mapping[str, tuple[str, str]]:
-    """Return where the areas of a grid lie (CSS Grid 1, 7.3)."""
+def _areas(text: str) -> Mapping[str, tuple[str, str]] | None:
+    """Return where the areas of a grid lie, None without (CSS Grid 1, 7.3)."""
+    if not text:
+        return None
     found: dict[str, list[int]] = {}
     for row, line in enumerate(re.findall(r"\"([^\"]*)\"|'([^']*)'", text), 1):
         for column, name in enumerate("".join(line).split(), 1):
@@ -1080,6 +1119,10 @@ def _is_row(style: Mapping[str, str]) -> bool:
         "flex",
         "inline-flex",
     ) and "column" not in style.get("flex-direction", style.get("flex-flow", ""))
+
+
+def _is_in_flow(style: Style) -> bool:
+    return style.get("position") not in ("absolute", "fixed")
 
 
 def _needs_box(style: Style) -> bool:

@@ -126,8 +126,11 @@ class Units:
 
     def length(self, text: str, font: ComputedFont) -> CssLength:
         """Return what a length or a function comes to; raise Unresolved."""
-        found, at = self._sum(text.strip(), 0, font, 0)
-        if at != len(text.strip()):
+        text = text.strip()
+        if plain := _NUMBER.fullmatch(text):
+            return self._dimension(float(plain[1]), plain[2], font)
+        found, at = self._sum(text, 0, font, 0)
+        if at != len(text):
             raise Unresolved(text)
         return found
 
