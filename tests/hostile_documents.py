@@ -238,10 +238,13 @@ KINDS: dict[str, Callable[[random.Random], str]] = {
 }
 
 
-def hostile(count: int, seed: int = 0) -> Iterator[Hostile]:
-    """Yield so many documents, all kinds in turn; equal seeds make equal ones."""
+def hostile(count: int, seed: int = 0, first: int = 0) -> Iterator[Hostile]:
+    """Yield so many documents from a number on, all kinds in turn.
+
+    Equal seeds make equal ones, wherever a slice begins.
+    """
     kinds = tuple(KINDS.items())
-    for number in range(count):
+    for number in range(first, first + count):
         pick = random.Random(f"{seed} {number}")
         kind, make = kinds[number % len(kinds)]
         size = pick.choice(_SIDES), pick.choice(_SIDES)

@@ -55,6 +55,10 @@ _MOST_PUT_IN = 1_000_000
 _MOST_BOXED = 120
 # Of a block's width: a text that is less has one line.
 _SURELY = 0.85
+# How often the engine lays out what is in a box in a line, for itself and for each
+# such box around it (`benchmarks/hostile.py`); a text beside an empty box; what all
+# may come to, about a microsecond each; and what text is given boxes up to.
+_AGAIN, _TEXT_COST, _MOST_COST, _MOST_GIVEN = 7, 10, 20e6, 5e5
 # And such that does not wrap in a browser either, but for the end of a line.
 _MOST_UNBROKEN = 40
 # What the engine leaves out of text in a line, and draws of a box in one.
@@ -69,6 +73,7 @@ _NOTHING = frozenset({"", "0", "0px", "none", "baseline", "visible", "normal", "
 _INLINE = frozenset({"inline", "ruby", "ruby-text", "ruby-base"})
 _FLEXES = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
 _IN_LINE = _INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-table"}
+_BOXES_IN_LINE = _IN_LINE - _INLINE
 # Elements that browsers draw by other means, or with content from elsewhere.
 _UNDRAWN_ELEMENTS = frozenset(
     {"iframe", "canvas", "object", "embed", "applet", "frame", "math", "marquee"}
@@ -239,6 +244,8 @@ class _Walker:
         self._known: dict[tuple[object, ...], tuple[Style, Context]] = {}
         # Lines so far of a listing.
         self._lines = 0
+        # What laying out takes so far, in the innermost box.
+        self._cost = 0.0
 
     def element(self, element: Element, around: Context, box: LayoutBox) -> bool:
         """Write an element; tell whether it, or something in it, is a block."""
@@ -488,6 +495,7 @@ class _Walker:
             self._line()
         place = self._begin()
         outer = self._extent
+        cost, self._cost = self._cost, 1.0
         if display not in _INLINE and not contents:
             self._at_start, self._blank = True, -1
             self._extent = outer and Extent()
@@ -503,6 +511,7 @@ class _Walker:
                 style["display"] = display = "block"
             elif _needs_box(style):
                 self._in_box(element, style, context)
+        self._nest(cost, style.get("display") in _BOXES_IN_LINE)
         if display not in _INLINE and not contents:
             self._trim()
             self._at_start, self._blank = not is_inline, -1
@@ -559,9 +568,15 @@ class _Walker:
             outer.most = max(outer.most, most)
         outer.least = max(outer.least, least)
 
+    def _nest(self, around: float, is_boxed: bool) -> None:
+        """Count what a box takes among those around it; raise Undrawable beyond all."""
+        self._cost = around + self._cost * (_AGAIN if is_boxed else 1)
+        if self._cost > _MOST_COST:
+            raise Undrawable("The page's inline blocks nest too deep.")
+
     def _in_box(self, element: Element, style: Style, context: Context) -> None:
         letters = len(element.text)
-        if letters <= _MOST_BOXED:
+        if letters <= _MOST_BOXED and self._cost <= _MOST_GIVEN / _AGAIN:
             style["display"] = "inline-block"
             if letters <= _MOST_UNBROKEN and not context.is_classed:
                 style.setdefault("white-space", "nowrap")
@@ -614,6 +629,7 @@ class _Walker:
         below = context.inherited.get("caption-side") == "bottom"
         above = 0 if below else len(grid.captions)
         outer, self._extent = self._extent, Extent()
+        cost, self._cost = self._cost, 1.0
         for number, caption in enumerate(grid.captions):
             self._caption(caption, number + 1 + (below * len(grid.rows)), inner, box)
         columns = table_grid.columns(grid, element, self._styles)
@@ -647,6 +663,7 @@ class _Walker:
             self._widen(outer, box, is_inline)
             self._extent = outer
         self._at_start, self._blank = not is_inline, -1
+        self._nest(cost, is_inline)
 
         def finish() -> None:
             fixed = style.get("table-layout") == "fixed" and said != "auto"
@@ -770,6 +787,7 @@ class _Walker:
                 text = text.replace("\r", "")
                 if self._pieces(text, context):
                     return
+        self._cost += _TEXT_COST
         if self._extent is not None:
             self._measure(self._extent, text, context)
         if context.carried and text.strip():

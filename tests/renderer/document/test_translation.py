@@ -370,6 +370,23 @@ def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:
         translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000, typeface)
 
 
+def test_inline_blocks_that_nest_deep_are_refused_before_they_are_laid_out() -> None:
+    """Nine of them took the engine over a minute: it lays each out seven times."""
+    box = "<span style='display:inline-block'>x"
+
+    assert ignored(box * 5) == ()
+    with pytest.raises(Undrawable, match="inline blocks nest too deep"):
+        ignored(box * 9)
+
+
+def test_text_in_a_line_has_no_boxes_where_they_would_nest_deep(shown) -> None:
+    """Forty `<b>` in each other with a shadow were stopped after ten seconds."""
+    document = "<style>b{box-shadow:0 0 1px red}</style>" + "<b>x" * 40
+
+    assert ink(shown(document)) > 0
+    assert ignored(document) == ("box-shadow of text in a line",)
+
+
 @pytest.mark.parametrize(
     "markup",
     [
