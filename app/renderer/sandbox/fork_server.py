@@ -31,7 +31,7 @@ _TOLD = struct.Struct("q?q")
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r};"
     " from app.renderer.sandbox.fork_server import serve_descriptor;"
-    " serve_descriptor({descriptor}, {module!r}, {name!r}, {preload!r})"
+    " serve_descriptor({descriptor}, {module!r}, {name!r}, {preload!r}, {late!r})"
 )
 Work = Callable[[socket.socket], None]
 
@@ -39,19 +39,22 @@ Work = Callable[[socket.socket], None]
 class ForkServer:
     """Forks processes that run `work`, a function of a module, on a socket.
 
-    `preload` names the module that the work needs. Used by one thread at a time, and
-    by the process that made it alone. Without `preload` the work need be no function of
-    a module, and whoever makes the server has one thread only.
+    `preload` names the module that the work needs, `late` those that are imported when
+    the first process is asked for, so that no other has to. Used by one thread at a
+    time, and by the process that made it alone. Without `preload` the work need be no
+    function of a module, and whoever makes the server has one thread only.
     """
 
-    def __init__(self, work: Work, preload: str | None = None) -> None:
+    def __init__(
+        self, work: Work, preload: str | None = None, late: tuple[str, ...] = ()
+    ) -> None:
         self._ended: dict[int, int] = {}
         self._control, theirs = socket.socketpair()
         with closing(theirs):
             if preload is None or is_single():
-                self._pid = _fork(work, theirs)
+                self._pid = _fork(work, theirs, late)
             else:
-                self._pid = _start(work, theirs, preload)
+                self._pid = _start(work, theirs, preload, late)
 
     def fork(self) -> tuple[int, socket.socket]:
         """Fork a process; return its id, and the other end of its work's socket.
@@ -118,15 +121,17 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _fork(work: Work, control: socket.socket) -> int:
+def _fork(work: Work, control: socket.socket, late: tuple[str, ...]) -> int:
     allocator.settle()
     pid = os.fork()
     if pid == 0:
-        _serve(work, control)
+        _serve(work, control, late)
     return pid
 
 
-def _start(work: Work, control: socket.socket, preload: str) -> int:
+def _start(
+    work: Work, control: socket.socket, preload: str, late: tuple[str, ...]
+) -> int:
     number = control.fileno()
     program = _PROGRAM.format(
         path=sys.path,
@@ -134,6 +139,7 @@ def _start(work: Work, control: socket.socket, preload: str) -> int:
         module=work.__module__,
         name=work.__name__,
         preload=preload,
+        late=late,
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, pass_fds=[number]
@@ -143,15 +149,17 @@ def _start(work: Work, control: socket.socket, preload: str) -> int:
     return process.pid
 
 
-def serve_descriptor(descriptor: int, module: str, name: str, preload: str) -> None:
+def serve_descriptor(
+    descriptor: int, module: str, name: str, preload: str, late: tuple[str, ...]
+) -> None:
     """Serve on an inherited socket, in a process that was started for it."""
     import_module(preload)
     work: Work = getattr(import_module(module), name)
     allocator.settle()
-    _serve(work, socket.socket(fileno=descriptor))
+    _serve(work, socket.socket(fileno=descriptor), late)
 
 
-def _serve(work: Work, control: socket.socket) -> None:
+def _serve(work: Work, control: socket.socket, late: tuple[str, ...]) -> None:
     """Fork when asked, until the other end is closed; never return."""
     try:
         _forget(control)
@@ -176,6 +184,8 @@ def _serve(work: Work, control: socket.socket) -> None:
                     if child in children:
                         os.kill(child, signal.SIGKILL)
                     continue
+                for each in late:
+                    import_module(each)
                 child = os.fork()
                 if child == 0:
                     signal.set_wakeup_fd(-1)

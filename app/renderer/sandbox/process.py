@@ -58,7 +58,8 @@ class SandboxProcess:
     `prepare(*arguments)` runs in the process before the bounds are set; it must
     import and open whatever the work needs. It and its arguments are pickled.
     `memory_bytes` counts on top of what the process maps when it is ready. Answers
-    may have records and exceptions of these `kinds`. May be shared by threads, which
+    may have records and exceptions of these `kinds`. What `prepare` imports of the
+    modules `late` is imported once for all processes. May be shared by threads, which
     then take turns; each process that is forked from this one gets a process of its
     own.
     """
@@ -69,7 +70,9 @@ class SandboxProcess:
         *arguments: Any,
         memory_bytes: int,
         kinds: Kinds = MappingProxyType({}),
+        late: tuple[str, ...] = (),
     ) -> None:
+        self._late = late
         self._enter = (prepare, arguments, memory_bytes)
         self._kinds = dict(kinds)
         # What is longer would not have had room where it comes from.
@@ -92,7 +95,7 @@ class SandboxProcess:
         """
         with self._turn:
             self._own()
-            self._server = self._server or ForkServer(_loop, self._enter[0].__module__)
+            self._server = self._server or self._fork_server()
 
     def run(self, function: Callable[..., _T], *arguments: Any, timeout_s: float) -> _T:
         """Return what the function returns, or raise what it raises.
@@ -137,14 +140,16 @@ class SandboxProcess:
             self._server = self._talk = None
             self._owner = os.getpid()
 
+    def _fork_server(self) -> ForkServer:
+        return ForkServer(_loop, self._enter[0].__module__, self._late)
+
     def _begin(self) -> socket.socket:
-        module = self._enter[0].__module__
-        self._server = self._server or ForkServer(_loop, module)
+        self._server = self._server or self._fork_server()
         try:
             self._pid, self._talk = self._server.fork()
         except OSError:
             self._server.close()
-            self._server = ForkServer(_loop, module)
+            self._server = self._fork_server()
             self._pid, self._talk = self._server.fork()
         with suppress(OSError):
             send(self._talk, pickle.dumps((self._kinds, self._enter)))

@@ -65,8 +65,12 @@ _MOST_TEMPLATES = 32
 
 # It has text, amounts and codes.
 _REHEARSED = "badge"
-# What Jinja imports when it is first needed, as at an error.
-_LATE = ("jinja2.debug", "pprint")
+# What Jinja imports when it is first needed, as at an error; and what drawing does: the
+# lexers of code alone are a second of a processor each time that a process is killed.
+_LATE = (
+    *("jinja2.debug", "pprint", "app.renderer.builtin.markdown_parser"),
+    "app.renderer.document.translation",
+)
 # Seconds for which a browser that does not start is left alone.
 _GRACE_S = 30.0
 # Things that are told of a page, as `html` tells them.
@@ -112,7 +116,11 @@ class Sandbox:
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.render_timeout_s
         self._cell = SandboxProcess(
-            prepare, settings, memory_bytes=settings.html_memory_bytes, kinds=_KINDS
+            prepare,
+            settings,
+            memory_bytes=settings.html_memory_bytes,
+            kinds=_KINDS,
+            late=_LATE,
         )
         self._left = False
         self._settings = settings

@@ -255,3 +255,17 @@ def test_a_fork_server_that_was_killed_is_replaced() -> None:
 
     assert cell.run(work.pid, timeout_s=9) != first
     cell.close()
+
+
+@pytest.mark.parametrize("late", [(), ("imaplib",)])
+def test_modules_are_imported_once_for_all_processes(late) -> None:
+    cell = SandboxProcess(work.look, memory_bytes=MEMORY, late=late)
+
+    try:
+        first = cell.run(work.pid, timeout_s=9)
+        assert cell.run(work.found, timeout_s=9) == [bool(late)]
+        os.kill(first, signal.SIGKILL)
+        assert ends(first)
+        assert cell.run(work.found, timeout_s=9) == [bool(late)]
+    finally:
+        cell.close()
