@@ -1,7 +1,7 @@
 """The words of the renderer package: picture, output, encoded, renderer."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
@@ -13,7 +13,7 @@ from pydantic import (
     Field,
 )
 
-from app.renderer.paper import Paper
+from app.renderer.paper import CSS_DPI, Paper, Sides
 from app.renderer.params import Color, Parameters
 from app.renderer.template.template_files import TemplateFiles
 
@@ -90,6 +90,26 @@ class Vector:
     texts: Callable[[], Lettering] | None = None
     paint: Callable[[str, tuple[int, int]], Image.Image] | None = None
     exact: bool = True
+
+
+class PrintedPage(NamedTuple):
+    """One of the pages of a drawing for paper, of `size` CSS pixels.
+
+    `paper` are its sides in inches, where the drawing decides them; `draw` paints it in
+    so many device pixels for each, where its outlines will not do.
+    """
+
+    vector: Vector
+    size: tuple[int, int]
+    paper: Sides | None
+    draw: Callable[[float], Picture]
+
+    @property
+    def pixels(self) -> tuple[float, float]:
+        """What of the drawing is on the paper: perhaps less than a whole pixel less."""
+        if self.paper is None:
+            return self.size
+        return self.paper[0] * CSS_DPI, self.paper[1] * CSS_DPI
 
 
 def _sides(text: str) -> str:
@@ -238,8 +258,9 @@ class Renderer:
     limits can be checked; `paper` is the size on paper that was declared for it.
     `check` raises where other bounds of the renderer's own are exceeded. `draw` takes
     the parameters and the scale. `vector` gives the same drawing as an SVG document,
-    where the renderer can; the scale is that of the images in it. `version` changes
-    when equal parameters give other pixels.
+    where the renderer can; the scale is that of the images in it. `printed` gives pages
+    for paper, and None where the parameters want no more than the one. `version`
+    changes when equal parameters give other pixels.
     A `cheap` renderer draws in less time than a hand-over to another thread takes. An
     `isolated` renderer handles untrusted input: it runs in a process that is killed
     at the deadline. The images of a `remote` one are made elsewhere, and `draw` is
@@ -261,6 +282,7 @@ class Renderer:
     size: tuple[int, int] | Callable[[Any], tuple[int, int]]
     draw: Callable[[Any, float], Picture]
     vector: Callable[[Any, float], Vector] | None = None
+    printed: Callable[[Any, float], Iterable[PrintedPage] | None] | None = None
     version: str = "1"
     cheap: bool = False
     isolated: bool = False

@@ -1,8 +1,8 @@
 """One renderer, one request: check its bounds, draw, encode; here or elsewhere."""
 
 import time
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -10,17 +10,17 @@ from pydantic import BaseModel
 
 from app.config import PIXEL_BYTES, Settings, allocator, weight_of
 from app.renderer import encode
-from app.renderer.base import Encoded, Output, Renderer, Vector
+from app.renderer.base import Encoded, Output, PrintedPage, Renderer, Vector
 from app.renderer.encode.pdf.document import PdfPage, pages
 from app.renderer.encode.pdf.page import pictured_page, vector_page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
-from app.renderer.paper import Paper, resolve
+from app.renderer.paper import CSS_DPI, POINTS, Paper, resolve
 from app.renderer.params import Parameters
 
 # Whatever decides the bytes beside the renderer is part of every fingerprint.
 # Raise the first number when this package encodes a picture in another way.
 ENCODERS = (
-    "mimeo 7",
+    "mimeo 8",
     *(f"{package} {version(package)}" for package in ("pillow", "zlib-ng", "deflate")),
 )
 _CONTENT = ("contentEncoding", "contentMediaType")
@@ -172,6 +172,10 @@ def produce(renderer: Renderer, parameters: Parameters, output: Output) -> Encod
         times = (drawn_s, 0.0, drawing.fonts_s, time.thread_time() - began_cpu)
         facts = _of_one_page(drawing.facts, parameters)
         return Encoded(svg, media_type, *size, facts, *times)
+    if output.format == "pdf" and renderer.printed is not None:
+        leaves = renderer.printed(parameters, output.scale)
+        if leaves is not None:
+            return _printed(renderer, output, leaves, started, began_cpu)
     if output.format == "pdf" and renderer.vector is not None:
         return _pdf(renderer, parameters, output, size)
     picture = renderer.draw(parameters, output.scale)
@@ -239,7 +243,11 @@ def _pdf(
         drawing = vector(renderer, parameters, output.scale)
         drawn_s += time.perf_counter() - began
         fonts_s += drawing.fonts_s
-        leaf, said = _page(renderer, parameters, output, paper, drawing)
+        pixels = device_size(renderer, parameters, 1)
+        draw = partial(renderer.draw, parameters)
+        leaf, said = _page(
+            PrintedPage(drawing, pixels, None, draw), renderer.title, output, paper
+        )
         leaves.append(leaf)
         facts = _both(facts, said)
     data = b"".join(pages(iter(leaves)))
@@ -262,23 +270,51 @@ def _both(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any
     return joined
 
 
-def _page(
+def _printed(
     renderer: Renderer,
-    parameters: Parameters,
     output: Output,
-    paper: Paper,
-    drawing: Vector,
+    leaves: Iterable[PrintedPage],
+    started: float,
+    began_cpu: float,
+) -> Encoded:
+    """Return pages whose number and sizes the drawing decides; the first one's size."""
+    made: list[PdfPage] = []
+    size = (1, 1)
+    facts: Mapping[str, Any] = {}
+    fonts_s = 0.0
+    for leaf in leaves:
+        paper = resolve(None, leaf.size, 1, output.dpi)
+        if leaf.paper is not None:
+            if output.dpi not in (None, CSS_DPI):
+                reason = "cannot be chosen: the document says how large its pages are"
+                raise BadParameter(Fault("dpi", reason))
+            width, height = leaf.paper
+            paper = Paper(width * POINTS, height * POINTS, CSS_DPI)
+        page, said = _page(leaf, renderer.title, output, paper)
+        if not made:
+            size, fonts_s = scaled(leaf.size, output.scale), leaf.vector.fonts_s
+        made.append(page)
+        facts = _both(facts, said)
+    drawn_s = time.perf_counter() - started
+    data = b"".join(pages(iter(made)))
+    encoded_s = time.perf_counter() - started - drawn_s
+    times = (drawn_s, encoded_s, fonts_s, time.thread_time() - began_cpu)
+    return Encoded(data, encode.FORMATS["pdf"].media_type, *size, facts, *times)
+
+
+def _page(
+    leaf: PrintedPage, title: str, output: Output, paper: Paper
 ) -> tuple[PdfPage, Mapping[str, Any]]:
     """Return a page of outlines and text, or of text over a picture, and its facts."""
-    pixels = device_size(renderer, parameters, 1)
-    made = vector_page(drawing, pixels, paper, output, renderer.title)
+    drawing, pixels = leaf.vector, leaf.pixels
+    made = vector_page(drawing, pixels, paper, output, title)
     if made is not None:
         page, painted = made
         warnings = (_PAINTED % painted,) if painted else ()
         return page, _warned(drawing.facts, *warnings)
-    picture = encode.flatten(renderer.draw(parameters, output.scale), output.background)
+    picture = encode.flatten(leaf.draw(output.scale), output.background)
     png = encode.encode_png(picture)
-    page = pictured_page(drawing, png, pixels, paper, renderer.title)
+    page = pictured_page(drawing, png, pixels, paper, title)
     return page, _warned(drawing.facts, _PICTURED)
 
 

@@ -1,20 +1,22 @@
 """The `html` renderer: a caller's own HTML and CSS."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 from unicodedata import normalize
 
 from pydantic import BeforeValidator, Field
 
 from app.config import Settings
-from app.renderer.base import Picture, Renderer, Vector
+from app.renderer.base import Picture, PrintedPage, Renderer, Vector
 from app.renderer.document import BASE as BASE
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.engine.engine import Engine, Page
 from app.renderer.errors import BadParameter, Fault, LimitExceeded
 from app.renderer.image_file import reader_version
 from app.renderer.params import Canvas, Text, Typeset
+from app.renderer.produce import scaled
 
 # As deep as elements nest where nobody says otherwise.
 MOST_DEEP = 200
@@ -66,11 +68,7 @@ def page(
     found = translate(
         parameters.html, parameters.size, images, most_deep, engine.typeface
     )
-    if found.ignored and parameters.strict:
-        raise BadParameter(
-            *(Fault("html", f"is not drawn in full: {each}") for each in found.ignored)
-        )
-    facts = {"ignored": list(found.ignored)} if found.ignored else {}
+    facts = _told(found.ignored, parameters)
     return Page(
         found.body,
         images=images.images,
@@ -78,6 +76,62 @@ def page(
         emoji=parameters.emoji,
         facts=facts,
     )
+
+
+def printed(
+    parameters: Parameters,
+    images: EmbeddedImages,
+    engine: Engine,
+    limits: Settings,
+    scale: float,
+) -> Iterator[PrintedPage] | None:
+    """Return the caller's document as pages; None where it says nothing of them.
+
+    Raises as `page`, and LimitExceeded and BadParameter where pages are too large or
+    too many.
+    """
+    # Imported by whoever draws: no server reads what strangers wrote.
+    from app.renderer.document import printing
+
+    found = printing.printed(
+        printing.Source(
+            *(parameters.html, parameters.size, limits.max_html_depth),
+            *(parameters.lang, parameters.emoji),
+        ),
+        images,
+        engine,
+    )
+    if found is None:
+        return None
+    facts = _told(found.ignored, parameters)
+    return _bounded(found.pages, facts, limits, scale)
+
+
+def _bounded(
+    pages: Iterator[PrintedPage],
+    facts: Mapping[str, Any],
+    limits: Settings,
+    scale: float,
+) -> Iterator[PrintedPage]:
+    for each in pages:
+        width, height = scaled(each.size, scale)
+        if max(width, height) > limits.max_side:
+            side = max(width, height)
+            raise LimitExceeded("html", "MIMEO_MAX_SIDE", limits.max_side, side)
+        if width * height > limits.max_pixels:
+            pixels = width * height
+            raise LimitExceeded("html", "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
+        vector = replace(each.vector, facts={**facts, **each.vector.facts})
+        yield each._replace(vector=vector)
+
+
+def _told(ignored: tuple[str, ...], parameters: Parameters) -> dict[str, Any]:
+    """Return the fact of what is not drawn; raise BadParameter where it has to be."""
+    if ignored and parameters.strict:
+        raise BadParameter(
+            *(Fault("html", f"is not drawn in full: {each}") for each in ignored)
+        )
+    return {"ignored": list(ignored)} if ignored else {}
 
 
 def check(document: str, limits: Settings) -> None:
@@ -94,10 +148,15 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         images = EmbeddedImages(limits.max_image_pixels)
         return page(parameters, images, engine, limits.max_html_depth)
 
+    def paged(parameters: Parameters, scale: float) -> Iterator[PrintedPage] | None:
+        images = EmbeddedImages(limits.max_image_pixels)
+        return printed(parameters, images, engine, limits, scale)
+
     return page_renderer(
         *("html", "Your own HTML and CSS", Parameters, "4"),
         engine=engine,
         read=read,
+        printed=paged,
         text=text_of,
         check=lambda parameters: check(parameters.html, limits),
         example={
@@ -116,14 +175,15 @@ def page_renderer(
     *,
     engine: Engine,
     read: Callable[[Any], Page],
+    printed: Callable[[Any, float], Iterable[PrintedPage] | None] | None = None,
     text: Callable[[Any], Page],
     check: Callable[[Any], None],
     example: Mapping[str, str],
 ) -> Renderer:
     """Return the renderer of a caller's document; it must run in another process.
 
-    `read` makes its page, which may be slow and hostile, and `text` one of what may be
-    text in it, which is neither.
+    `read` makes its page, which may be slow and hostile, `printed` its pages on paper,
+    and `text` a page of what may be text in it, which is neither.
     """
 
     def draw(asked: Any, scale: float) -> Picture:
@@ -139,6 +199,7 @@ def page_renderer(
         size=lambda asked: asked.size,
         draw=draw,
         vector=draw_svg,
+        printed=printed,
         version=f"{version} {engine.version} {reader_version()}",
         isolated=True,
         preflight=lambda asked, _: engine.preflight(text(asked)),

@@ -1,8 +1,9 @@
-"""Media queries about a picture: a screen of its size (Media Queries 4)."""
+"""Media queries about a picture, a screen of its size, or a page (Media Queries 4)."""
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 _LENGTH = re.compile(r"([+-]?\d*\.?\d+)(px|em|rem|pt|pc|in|cm|mm|q)?", re.IGNORECASE)
 _PIXELS: Mapping[str, float] = MappingProxyType(
@@ -38,6 +39,13 @@ _FIXED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+class PageArea(NamedTuple):
+    """A canvas that is the area of a page of paper: its medium is print."""
+
+    width: int
+    height: int
+
+
 def matches(text: str, canvas: tuple[int, int]) -> bool:
     """Tell whether a list of queries is true of a canvas of so many CSS pixels.
 
@@ -55,7 +63,8 @@ def _query(query: str, canvas: tuple[int, int]) -> bool:
     query = query.removeprefix("only ").strip()
     kind = re.match(r"[\w-]+", query)
     if kind:
-        if kind[0] not in ("all", "screen"):
+        medium = "print" if isinstance(canvas, PageArea) else "screen"
+        if kind[0] not in ("all", medium):
             return not wanted
         query = query[kind.end() :].strip()
         if not query:

@@ -78,8 +78,7 @@ _DRAWN = _words(
     " clip-rule cx cy r rx ry x y d paint-order marker marker-start marker-mid"
     " marker-end color-interpolation color-interpolation-filters flood-color"
     " flood-opacity lighting-color vector-effect shape-rendering text-rendering"
-    " break-before break-after break-inside page-break-before page-break-after"
-    " page-break-inside"
+    " break-before break-after break-inside orphans widows"
 ) | {f"border-{side}-{what}" for side in _SIDES for what in ("color", "style", "width")}
 _DRAWN |= {
     f"border-{y}-{x}-radius" for y in ("top", "bottom") for x in ("left", "right")
@@ -89,7 +88,7 @@ _DRAWN |= {
 _UNSEEN = re.compile(
     r"animation|transition|cursor|pointer-events|user-select|scroll|overscroll|caret"
     r"|will-change|touch-action|resize|appearance|contain$|contain-|content-visibility"
-    r"|orphans|widows|clear$|speak|voice|nav-|ime-mode|-webkit-|-moz-|-ms-|-o-|zoom$"
+    r"|clear$|speak|voice|nav-|ime-mode|-webkit-|-moz-|-ms-|-o-|zoom$"
     r"|print-color-adjust|color-adjust|color-scheme|forced-color-adjust|mso-"
     r"|font-display|font-smooth|font-synthesis|font-optical-sizing|font-language"
     r"|text-size-adjust|text-rendering|text-decoration-skip|hanging-punctuation"
@@ -102,6 +101,9 @@ _UNSEEN = re.compile(
 _SAME: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "word-wrap": ("overflow-wrap",),
+        "page-break-before": ("break-before",),
+        "page-break-after": ("break-after",),
+        "page-break-inside": ("break-inside",),
         "grid-gap": ("gap",),
         "grid-row-gap": ("row-gap",),
         "grid-column-gap": ("column-gap",),

@@ -57,11 +57,11 @@ class Rule(NamedTuple):
 
 
 class StyleRules(NamedTuple):
-    """What style sheets hold, in their order."""
+    """What style sheets hold, in their order; of pages head and body of each rule."""
 
     rules: list[Rule]
     fonts: list[dict[str, str]]
-    pages: list[dict[str, str]]
+    pages: list[tuple[str, str]]
 
 
 def read(css: str, canvas: tuple[int, int], ignored: Ignored) -> StyleRules:
@@ -91,10 +91,11 @@ def _read(
                 ignored.add(f"@{name}")
             if depth < _DEEPEST and name not in ("container", "scope"):
                 _read(body, canvas, ignored, sheet, depth + 1)
-        elif name in ("font-face", "page"):
+        elif name == "page":
+            sheet.pages.append((head, body))
+        elif name == "font-face":
             style = StyleDeclaration.parse(body)
-            values = {each.lower(): style[each] for each in style}
-            (sheet.fonts if name == "font-face" else sheet.pages).append(values)
+            sheet.fonts.append({each.lower(): style[each] for each in style})
         elif name not in _UNSEEN_RULES:
             ignored.add(f"@{name}")
 

@@ -14,6 +14,7 @@ from app.renderer.errors import Undrawable
 
 TABLES = frozenset({"table", "inline-table"})
 _GROUPS = ("table-header-group", "table-row-group", "table-footer-group")
+_BREAKS = ("break-before", "break-after", "break-inside")
 _UNSEEN = ("none", "table-column", "table-column-group")
 _MOST_COLUMNS = 1_000
 _MOST_ROWS = 20_000
@@ -29,6 +30,8 @@ class GridRow(NamedTuple):
 
     style: Style
     cells: list[Element]
+    # What is said of breaks before, after and in it.
+    breaks: Style
 
 
 class GridCell(NamedTuple):
@@ -49,6 +52,9 @@ class Grid:
     cells: list[GridCell]
     captions: list[Element]
     columns: int
+    # How many rows are in its head, and in its foot.
+    heads: int = 0
+    feet: int = 0
 
 
 def read(table: Element, styles: Styles) -> Grid:
@@ -71,7 +77,7 @@ def read(table: Element, styles: Styles) -> Grid:
                 if _is_row(row, own):
                     parts[kind].append(_row(row, {**passed, **_of_row(own)}, styles))
                 elif _is_shown(own):
-                    parts[kind].append(GridRow(passed, [row]))
+                    parts[kind].append(GridRow(passed, [row], {}))
         elif _is_row(child, style):
             parts["table-row-group"].append(_row(child, _of_row(style), styles))
         elif _is_shown(style):
@@ -80,7 +86,7 @@ def read(table: Element, styles: Styles) -> Grid:
                 # Cells that follow each other stand in one row (CSS 2.2, 17.2.1).
                 loose.cells.append(child)
                 continue
-            rows.append(GridRow({}, [child]))
+            rows.append(GridRow({}, [child], {}))
             loose = rows[-1] if kind == "table-cell" else None
             continue
         loose = None
@@ -93,7 +99,8 @@ def read(table: Element, styles: Styles) -> Grid:
         cells += _placed(parts[name], above)
         above += len(parts[name])
     columns = max((cell.column + cell.columns for cell in cells), default=0)
-    return Grid(rows, cells, captions, columns)
+    heads, feet = len(parts[_GROUPS[0]]), len(parts[_GROUPS[2]])
+    return Grid(rows, cells, captions, columns, heads, feet)
 
 
 def _children(element: Element) -> list[Element]:
@@ -103,7 +110,9 @@ def _children(element: Element) -> list[Element]:
 def _row(row: Element, style: Style, styles: Styles) -> GridRow:
     # What is none stands in a cell that nobody has written (CSS 2.2, 17.2.1).
     cells = [child for child in _children(row) if _is_shown(styles.elements[child])]
-    return GridRow(style, cells)
+    own = styles.elements[row]
+    breaks = {name: own[name] for name in _BREAKS if name in own}
+    return GridRow(style, cells, breaks)
 
 
 def _is_row(element: Element, style: Style) -> bool:

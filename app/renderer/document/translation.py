@@ -19,6 +19,7 @@ from app.renderer.document import (
     controls,
     generated,
     media,
+    page_rules,
     stylesheet,
     table_columns,
     table_grid,
@@ -26,6 +27,8 @@ from app.renderer.document import (
 from app.renderer.document.box_model import LayoutBox
 from app.renderer.document.cascade import Style, Styles, cascade
 from app.renderer.document.generated import Counters
+from app.renderer.document.page_breaks import PageBreaks
+from app.renderer.document.page_rules import PageRule
 from app.renderer.document.properties import UNDRAWN, Ignored
 from app.renderer.document.values import ComputedFont, Fonts, Units, Unresolved
 from app.renderer.embedded_images import EmbeddedImages
@@ -82,13 +85,14 @@ _INHERITED = frozenset(
     {"white-space", "list-style-type", "list-style-position", "quotes"}
     | {"text-align", "color", "border-collapse", "border-spacing", "caption-side"}
     | {"empty-cells", "visibility", "letter-spacing", "text-transform"}
+    | {"orphans", "widows"}
 )
 # Read here, and nothing to the engine.
 _OWN = frozenset(
     {"content", "counter-reset", "counter-increment", "counter-set", "quotes"}
     | {"border-collapse", "border-spacing", "caption-side", "empty-cells"}
     | {"table-layout", "break-before", "break-after", "break-inside"}
-    | {"page-break-before", "page-break-after", "page-break-inside"}
+    | {"orphans", "widows"}
     | {"list-style-type", "list-style-position", "unicode-bidi"}
 )
 _BY_KIND = {("display", "block"), ("display", "inline"), ("box-sizing", "content-box")}
@@ -139,6 +143,7 @@ class Translation(NamedTuple):
 
     body: str
     ignored: tuple[str, ...]
+    pages: PageBreaks | None = None
 
 
 def translate(
@@ -150,7 +155,9 @@ def translate(
 ) -> Translation:
     """Return a document for a canvas of so many CSS pixels; `images` takes images out.
 
-    `fonts` tells the font for a `font-family`, a weight, and whether it is italic.
+    For a `PageArea` it tells what is said about breaks between pages, and is as high as
+    it needs. `fonts` tells the font for a `font-family`, a weight, and whether it is
+    italic.
 
     Raises LimitExceeded where elements nest deeper than `most_deep`, Undrawable where
     style sheets make too much of them.
@@ -160,6 +167,9 @@ def translate(
     elements = tree.select("*")
     _check_depth(elements, most_deep)
     sheets: dict[Element | None, list[stylesheet.Rule]] = {}
+    printed = PageBreaks(canvas) if isinstance(canvas, media.PageArea) else None
+    if printed is not None:
+        sheets[None] = [*stylesheet.read(printed.defaults, canvas, ignored).rules]
     for element in elements:
         if element.tag == "style":
             sheet = stylesheet.read(
@@ -169,14 +179,14 @@ def translate(
             sheets.setdefault(scope, []).extend(sheet.rules)
             for _ in sheet.fonts:
                 ignored.add("@font-face")
-            for _ in sheet.pages:
-                ignored.add("@page")
         elif element.tag in ("script", "link", "meta"):
             _look_at(element, ignored)
     styles = cascade(tree, elements, sheets, ignored)
     units = Units(canvas, fonts)
-    walker = _Walker(styles, images, ignored, units, canvas)
+    walker = _Walker(styles, images, ignored, units, canvas, printed)
     root = elements[0]
+    if printed is not None:
+        printed.enter_root(styles.elements[root])
     box = LayoutBox({}, ComputedFont(), canvas[0], units)
     try:
         walker.element(root, Context({}, {}, 0, ComputedFont()), box)
@@ -186,7 +196,18 @@ def translate(
         raise Undrawable("The page's elements nest too deep.") from error
     for warning in images.warnings:
         ignored.add(warning)
-    return Translation("".join(walker.out), ignored.found)
+    return Translation("".join(walker.out), ignored.found, printed)
+
+
+def page_rules_of(
+    document: str, canvas: media.PageArea, ignored: Ignored
+) -> list[PageRule] | None:
+    """Return what a document's style sheets say of pages; None where they do not."""
+    found: list[tuple[str, str]] = []
+    for element in turbohtml.parse(document).select("style"):
+        css = _text(element, element.attr("media"))
+        found += stylesheet.read(css, canvas, Ignored()).pages
+    return page_rules.read(found, ignored) if found else None
 
 
 def _check_depth(elements: list[Element], most_deep: int) -> None:
@@ -224,8 +245,10 @@ class _Walker:
         ignored: Ignored,
         units: Units,
         canvas: tuple[int, int],
+        printed: PageBreaks | None,
     ) -> None:
         self.out: list[str] = []
+        self._printed = printed
         self._styles = styles
         self._images = images
         self._ignored = ignored
@@ -274,7 +297,12 @@ class _Walker:
         if "tw" in element.attrs:
             context = replace(context, is_classed=True)
         self._enter(element, style, context.depth)
+        begun = len(self.out)
         is_block = self._write(element, style, context, box)
+        if self._printed is not None and style.get("position") == "fixed":
+            self._printed.note_fixed(
+                begun, len(self.out), around.inherited, around.font
+            )
         self._counters.leave(context.depth)
         return is_block
 
@@ -344,6 +372,8 @@ class _Walker:
                 self._ignored.add(value[1:])
             elif value:
                 kept[name] = value
+        if self._printed is not None:
+            self._printed.resolve(kept, self._units)
         font = context.font
         if not kept.keys().isdisjoint(_OF_FONTS):
             font = self._units.font(kept, font)
@@ -523,9 +553,18 @@ class _Walker:
         tag = element.tag if element.tag in ("html", "body") else "div"
         if display in _INLINE:
             tag = "span"
-        self._open(place, tag, style, element, marker)
+        mark = self._mark(style, context)
+        self._open(place, tag, style, element, marker, mark)
         self.put(f"</{tag}>")
         return display not in _IN_LINE
+
+    def _mark(self, style: Style, context: Context) -> str:
+        """Return an attribute by which pages know what breaks a box allows."""
+        if self._printed is None:
+            return ""
+        return self._printed.attribute(
+            style, context.inherited, context.font, self._units
+        )
 
     def _fill(
         self, element: Element, style: Style, context: Context, box: LayoutBox
@@ -637,6 +676,8 @@ class _Walker:
         framed = False
         for cell in grid.cells:
             row = grid.rows[cell.row].style
+            if self._printed is not None:
+                self._printed.enter_row(cell.row, grid)
             each, border = self._cell(
                 *(cell, row, above + 1, collapsed, inner, columns, box)
             )
@@ -664,6 +705,7 @@ class _Walker:
             self._extent = outer
         self._at_start, self._blank = not is_inline, -1
         self._nest(cost, is_inline)
+        mark = self._mark(style, context)
 
         def finish() -> None:
             fixed = style.get("table-layout") == "fixed" and said != "auto"
@@ -681,7 +723,7 @@ class _Walker:
             style["grid-template-columns"] = table_grid.tracks(
                 columns, widths, said, fixed
             )
-            self._open(place, "div", style, element, "")
+            self._open(place, "div", style, element, "", mark)
 
         self._tables.append((place, finish))
         self.put("</div>")
@@ -692,6 +734,8 @@ class _Walker:
         # The outer ones first, for the widths of those in them.
         for _, finish in sorted(self._tables, key=lambda each: each[0]):
             finish()
+        if self._printed is not None:
+            self._printed.take_fixed(self.out)
 
     def _caption(
         self, caption: Element, row: int, context: Context, table: LayoutBox
@@ -727,8 +771,9 @@ class _Walker:
             style |= {"display": "flex", "flex-direction": "column"}
             style["justify-content"] = "center" if place == "middle" else "end"
         content = LayoutBox({}, inner.font, box, self._units)
+        mark = self._mark(style, inner)
         self._box(cell.element, {"display": "block"}, inner, content)
-        self._open(outer, "div", style, None, "")
+        self._open(outer, "div", style, None, "", mark)
         self._counters.leave(inner.depth)
         self.put("</div>")
         extent.end()
@@ -1069,6 +1114,8 @@ class _Walker:
     ) -> None:
         """Write a tag where `_begin` left a place for it."""
         given = {name: value for name, value in style.items() if name not in _OWN}
+        if self._printed is not None and tag in ("html", "body"):
+            self._printed.take_ground(given, tag == "html")
         if given.get("text-align", "").startswith("-webkit-"):
             given["text-align"] = given["text-align"].removeprefix("-webkit-")
         if marker:

@@ -115,6 +115,10 @@ class Units:
             return self.line(font)
         return self._views.get(name)
 
+    def view(self, name: str) -> float | None:
+        """Return a unit that is a part of the canvas, in CSS pixels."""
+        return self._views.get(name)
+
     def line(self, font: ComputedFont) -> float:
         """Return how high a line is, in CSS pixels."""
         if font.line == "normal":

@@ -143,18 +143,22 @@ class Engine:
         image = Image.frombuffer("RGBA", device, pixels, "raw", "RGBA", 0, 1)
         return Picture(image, pixels, facts, fonts_s)
 
-    def draw_svg(self, page: Page, size: tuple[int, int]) -> Vector:
-        """Return a page of `size` CSS pixels as SVG, with its text as outlines."""
+    def draw_svg(self, page: Page, size: tuple[int, int | None]) -> Vector:
+        """Return a page of `size` CSS pixels as SVG, with its text as outlines.
+
+        Without a height it is as high as it needs.
+        """
         page, setting, facts, fonts_s = self._set(page)
         # Only `render_html` parses markup itself.
         tree = pytakumi.from_html(page.body)
         options = {
             "width": size[0],
-            "height": size[1],
             "stylesheets": page.styles,
             "images": page.images,
             **setting,
         }
+        if size[1] is not None:
+            options["height"] = size[1]
         svg = _guard(lambda: self._renderer.render_svg(tree, **options))
 
         def texts() -> Lettering:
@@ -180,23 +184,30 @@ class Engine:
 
         Raises Undrawable where the engine refuses the page.
         """
-        return max(_bottoms(self._measured(page, size)))
+        return max(_bottoms(self.layout(page, size)))
 
     def text_runs(self, page: Page, size: tuple[int, int]) -> Iterator[TextRun]:
         """Yield where the text of a page of `size` CSS pixels is, line by line.
 
         Raises Undrawable where the engine refuses the page.
         """
-        return _runs(self._measured(page, size))
+        return _runs(self.layout(page, size))
 
-    def _measured(self, page: Page, size: tuple[int, int]) -> Mapping[str, Any]:
+    def layout(self, page: Page, size: tuple[int, int | None]) -> Mapping[str, Any]:
+        """Return the boxes of a page of `size` CSS pixels, as the engine measures them.
+
+        Without a height it is as high as it needs. Each box has its `width`, `height`,
+        the `transform` by which it is placed, its `runs` of text, and `children`.
+        Raises Undrawable where the engine refuses the page.
+        """
         page, setting, _, _ = self._set(page)
         tree = pytakumi.from_html(page.body)
+        if size[1] is not None:
+            setting["height"] = size[1]
         measured: Mapping[str, Any] = _guard(
             lambda: self._renderer.measure(
                 tree,
                 width=size[0],
-                height=size[1],
                 stylesheets=page.styles,
                 images=page.images,
                 **setting,

@@ -95,7 +95,7 @@ def ignored(document: str) -> tuple[str, ...]:
     ("document", "text", "named"),
     [
         (OUTLOOK, "all others", ()),
-        (WORD, "Dear all", ("@font-face", "@page")),
+        (WORD, "Dear all", ("@font-face",)),
         (GMAIL, "On Monday wrote: Hello", ()),
         (GOOGLE_DOCS, "- one", ("@import",)),
         (MJML, "Offer", ()),

@@ -230,7 +230,8 @@ def test_old_attributes_and_boxes_are_drawn(shown, document, place, color) -> No
         ("<style>p::selection{color:red}</style><p>x", ()),
         ("<style>p:frob{color:red}</style><p>x", ("p:frob",)),
         ("<style>@import url(a.css);</style>x", ("@import",)),
-        ("<style>@page{margin:1cm}</style>x", ("@page",)),
+        # Of paper, which a picture is not.
+        ("<style>@page{margin:1cm}p{break-before:page}</style><p>x", ()),
         ("<style>@font-face{src:url(data:,)}</style>x", ("@font-face",)),
         ("<style>@keyframes a{from{top:0}}</style>x", ()),
         ("<iframe src=x></iframe>", ("<iframe>",)),
@@ -362,7 +363,7 @@ def test_a_sheet_of_at_rules_is_read_to_its_end() -> None:
     sheet = stylesheet.read(css, SIZE, Ignored())
 
     assert [rule.selector for rule in sheet.rules] == ["a", "d", "g"]
-    assert sheet.pages == [{"margin": "1cm"}]
+    assert sheet.pages == [("", "margin:1cm")]
 
 
 def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:

@@ -533,7 +533,7 @@ def _is_fan(element: Element) -> bool:
     if len(element) < _WEDGES:
         return False
     starts = {tuple(NUMBER.findall(each.get("d", ""))[:2]) for each in element}
-    return len(starts) == 1
+    return len(starts) == 1 and starts != {()}
 
 
 def _is_bare(shadow: Element, after: Element | None) -> bool:

@@ -16,7 +16,7 @@ from app.renderer.params import rgba
 
 
 def pictured_page(
-    vector: Vector, png: bytes, size: tuple[int, int], paper: Paper, title: str
+    vector: Vector, png: bytes, size: tuple[float, float], paper: Paper, title: str
 ) -> PdfPage:
     """Return a picture of a drawing of `size` CSS pixels as a page, with its text.
 
@@ -25,7 +25,11 @@ def pictured_page(
     out, page = _begun(size, paper)
     width, height = size
     name = out.use(b"XObject", add_image(out.objects, png))
-    out.write(f"q\n{width} 0 0 -{height} 0 {height} cm\n/".encode(), name, b" Do\nQ\n")
+    out.write(
+        f"q\n{width:.8g} 0 0 -{height:.8g} 0 {height:.8g} cm\n/".encode(),
+        name,
+        b" Do\nQ\n",
+    )
     root = fromstring(vector.svg)
     shapes = {each.get("id", ""): each for each in root.iter()}
     lines = [line for each in root for line in lines_of(each, IDENTITY, shapes)]
@@ -33,7 +37,7 @@ def pictured_page(
 
 
 def vector_page(
-    vector: Vector, size: tuple[int, int], paper: Paper, output: Output, title: str
+    vector: Vector, size: tuple[float, float], paper: Paper, output: Output, title: str
 ) -> tuple[PdfPage, int] | None:
     """Return a drawing of `size` CSS pixels as a page, and how many parts are pictures.
 
@@ -50,7 +54,7 @@ def vector_page(
         state = b"<</ca %b>>" % number(alpha / 255, 3).encode()
         faint = b"/%b gs\n" % out.name(b"ExtGState", state) if alpha < 255 else b""
         color = " ".join(number(each / 255, 3) for each in (red, green, blue))
-        area = f"{color} rg\n0 0 {size[0]} {size[1]} re f\n".encode()
+        area = f"{color} rg\n0 0 {size[0]:.8g} {size[1]:.8g} re f\n".encode()
         out.write(b"q\n", faint, area, b"Q\n")
     painter = Painter(
         root,
@@ -65,7 +69,7 @@ def vector_page(
     return _ended(out, page, root, painter.lines, vector, title), painter.painted
 
 
-def _begun(size: tuple[int, int], paper: Paper) -> tuple[ContentStream, bytes]:
+def _begun(size: tuple[float, float], paper: Paper) -> tuple[ContentStream, bytes]:
     """Return a stream in which CSS pixels run down the page, and the page's boxes."""
     out = ContentStream(Objects())
     page, (width, height), bleed = box((paper.width, paper.height), paper.bleed)

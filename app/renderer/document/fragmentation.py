@@ -1,0 +1,474 @@
+"""Where a document breaks between pages (CSS Fragmentation 3, 3 and 4).
+
+It is laid out once, on a canvas without a lower end, and cut at heights that cross no
+line, image or box that is to be kept whole, if there are such.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.renderer.errors import BadParameter, Fault
+
+FORCED = frozenset({"always", "page", "all", "left", "right", "recto", "verso"})
+MOST_PAGES = 100
+# CSS pixels by which boxes are set to whole ones; less than that is in no one's way.
+_NEAR = 0.75
+# How far apart marks are, in CSS pixels: no page is as wide.
+_STEP = 131_072
+# A head of a table that is higher than this part of a page is not repeated.
+_MOST_REPEATED = 0.25
+# Space below the last line of a box that is its padding, and not room for more.
+_PADDING = 64.0
+# Which parts of a line are surely not ink, above and below.
+_LEAD = 0.2
+# What must not be crossed, by how bad it is: a line, what is by its edge, a box that
+# is to be whole, and lines that belong together.
+_LINE, _EDGE, _WHOLE, _TOGETHER = range(4)
+
+
+class BreakMark(NamedTuple):
+    """What style sheets say about breaks in and beside a box.
+
+    `margin` and `inset` are CSS pixels above it, and within it above its first line,
+    which is not always known;
+    `row` is the row of a table that a cell begins in. A box that is `out` of the flow
+    is beside no other.
+    """
+
+    before: str = ""
+    after: str = ""
+    inside: str = ""
+    orphans: int = 2
+    widows: int = 2
+    margin: float = 0.0
+    inset: float | None = 0.0
+    row: int | None = None
+    part: str = ""
+    whole: bool = False
+    out: bool = False
+
+
+class Strip(NamedTuple):
+    """A part of the document, and how far down a page's area it stands.
+
+    What begins in it may reach `over` its lower edge by so much.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    at: float
+    over: float = 0.0
+
+
+class Fragment(NamedTuple):
+    """What is on one page; a `blank` one is there so that the next is on its side."""
+
+    strips: tuple[Strip, ...]
+    blank: bool = False
+
+
+class _FlowBox(NamedTuple):
+    top: float
+    bottom: float
+    left: float
+    right: float
+    mark: BreakMark
+    lines: list[tuple[float, float]]
+    children: list["_FlowBox"]
+    turned: bool
+
+
+class _Atom(NamedTuple):
+    top: float
+    bottom: float
+    level: int
+
+
+class _Forced(NamedTuple):
+    """A break: where what is before it ends, and what is after it begins.
+
+    That keeps its margin (CSS Fragmentation 3, 5.2).
+    """
+
+    end: float
+    start: float
+    margin: float
+    kind: str
+
+
+class _FlowTable(NamedTuple):
+    left: float
+    right: float
+    head: tuple[float, float] | None
+    foot: tuple[float, float] | None
+    top: float
+    bottom: float
+
+
+class _FlowRow(NamedTuple):
+    """Boxes beside each other, and what is said about breaks around them."""
+
+    top: float
+    bottom: float
+    before: str
+    after: str
+    inside: str
+    margin: float
+    boxes: list[_FlowBox]
+    part: str = ""
+
+
+def placed(number: int) -> str:
+    """Return the style by which a measured box tells its mark's number."""
+    return f"transform:translateX({number * _STEP}px)"
+
+
+def fragments(
+    layout: Mapping[str, Any],
+    marked: Mapping[str, Any],
+    marks: Sequence[BreakMark],
+    width: float,
+    height_of: Callable[[int], float],
+) -> list[Fragment]:
+    """Return what is on each page, for an area of so many CSS pixels.
+
+    `layout` is the measured document, and `marked` the same where boxes have the style
+    that `placed` tells; `height_of` a page by its number, from 1. Raises BadParameter
+    for more than 100 pages.
+    """
+    root = _box(layout, marked, marks, 0.0)
+    flow = _Flow(root, width)
+    return [*flow.fragments(height_of)]
+
+
+def _box(
+    plain: Mapping[str, Any],
+    marked: Mapping[str, Any] | None,
+    marks: Sequence[BreakMark],
+    over: float,
+) -> _FlowBox:
+    a, b, c, d, x, y = plain["transform"]
+    width, height = plain["width"], plain["height"]
+    number = 0
+    moved = over
+    if marked is not None:
+        moved = marked["transform"][4] - x
+        number = round((moved - over) / _STEP)
+    mark = marks[number] if 0 < number < len(marks) else BreakMark()
+    turned = abs(a - 1) + abs(b) + abs(c) + abs(d - 1) > 1e-3
+    if turned:
+        corners = [
+            (a * u + c * v + x, b * u + d * v + y)
+            for u, v in ((0, 0), (width, 0), (0, height), (width, height))
+        ]
+        xs, ys = zip(*corners, strict=True)
+        return _FlowBox(min(ys), max(ys), min(xs), max(xs), mark, [], [], True)
+    children = plain["children"]
+    others = marked["children"] if marked is not None else []
+    if len(others) != len(children):
+        others = [None] * len(children)
+    inner = [
+        _box(child, other, marks, moved)
+        for child, other in zip(children, others, strict=True)
+    ]
+    lines = _lines(plain["runs"])
+    if lines:
+        inset = mark.inset
+        if inset is None or lines[-1][1] + inset > height + 1:
+            inset = max(0.0, (height - lines[-1][1] - max(0.0, lines[0][0])) / 2)
+        lines = [(top + y + inset, bottom + y + inset) for top, bottom in lines]
+    return _FlowBox(y, y + height, x, x + width, mark, lines, inner, False)
+
+
+def _lines(runs: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Return where lines of text are, from above."""
+    lines: list[tuple[float, float]] = []
+    spans = sorted(
+        (run["y"], run["y"] + run["height"]) for run in runs if run["text"].strip()
+    )
+    for top, bottom in spans:
+        if lines and (top + bottom) / 2 < lines[-1][1]:
+            lines[-1] = lines[-1][0], max(bottom, lines[-1][1])
+        else:
+            lines.append((top, bottom))
+    return lines
+
+
+class _Flow:
+    """A document as heights that may and may not be crossed."""
+
+    def __init__(self, root: _FlowBox, width: float) -> None:
+        self._width = width
+        self._atoms: list[_Atom] = []
+        self._forced: list[_Forced] = []
+        self._tables: list[_FlowTable] = []
+        self._leaves: list[tuple[float, float]] = []
+        self._tops: list[float] = []
+        self._bottoms: list[tuple[float, float]] = []
+        # By which height rows of collapsed borders lie on each other, by where.
+        self._seams: dict[int, float] = {}
+        self._end = 0.0
+        self._visit(root, 2, float("inf"))
+        self._atoms.sort()
+        self._forced.sort(key=lambda each: each.end)
+        self._tops.sort()
+        self._bottoms.sort()
+        self._leaves.sort()
+        self._starts = [top for top, _ in self._leaves]
+        # How far down all leaves reach that begin above a place.
+        self._reach: list[float] = []
+        for _, bottom in self._leaves:
+            self._reach.append(max(bottom, self._reach[-1] if self._reach else 0.0))
+
+    def fragments(self, height_of: Callable[[int], float]) -> Iterator[Fragment]:
+        """Yield page after page."""
+        number, start, margin = 1, 0.0, 0.0
+        for forced in (*self._forced, None):
+            end = forced.end if forced else max(self._end, start)
+            if forced is None and number > 1 and not self._has_leaf(start, end):
+                return
+            while True:
+                if number > MOST_PAGES:
+                    reason = f"takes more than {MOST_PAGES} pages, the most there are"
+                    raise BadParameter(Fault("html", reason))
+                fragment, start = self._page(start, end, height_of(number), margin)
+                yield fragment
+                number, margin = number + 1, 0.0
+                if start >= end - _NEAR or not self._has_leaf(start, end):
+                    break
+            if forced is not None:
+                start, margin = forced.start, forced.margin
+                side = forced.kind
+                if (side in ("right", "recto") and number % 2 == 0) or (
+                    side in ("left", "verso") and number % 2
+                ):
+                    yield Fragment((), blank=True)
+                    number += 1
+
+    def _page(
+        self, start: float, end: float, height: float, at: float
+    ) -> tuple[Fragment, float]:
+        """Return a page that begins at a height, and where the next one does.
+
+        `at` is how far down it the first thing stands.
+        """
+        strips = []
+        for table in self._tables:
+            if table.head and table.top + _NEAR < start < table.bottom - _NEAR:
+                top, bottom = table.head
+                if bottom - top <= _MOST_REPEATED * height:
+                    strips.append(Strip(table.left, top, table.right, bottom, at))
+                    at += bottom - top
+        limit = start + height - at
+        if end <= limit + 1:
+            strips.append(Strip(0.0, start, self._width, end, at))
+            return Fragment(tuple(strips)), end
+        foot = None
+        for table in self._tables:
+            if table.foot and table.top < limit < table.bottom:
+                high = table.foot[1] - table.foot[0]
+                if high <= _MOST_REPEATED * height:
+                    foot, limit = table, limit - high
+                    break
+        cut = self._cut(start, limit)
+        over = self._seams.get(round(cut), 0.0)
+        strips.append(Strip(0.0, start, self._width, cut, at, over))
+        if foot is not None and foot.foot and foot.top < cut < foot.foot[0] - _NEAR:
+            place = at + cut - start
+            strips.append(
+                Strip(foot.left, foot.foot[0], foot.right, foot.foot[1], place)
+            )
+        return Fragment(tuple(strips)), self._after(cut)
+
+    def _cut(self, start: float, limit: float) -> float:
+        """Return the last height down to a limit that crosses least."""
+        first = bisect_right(self._atoms, start + _NEAR, key=lambda each: each.top)
+        last = bisect_left(self._atoms, limit, key=lambda each: each.top)
+        within = self._atoms[first:last]
+        for level in (_TOGETHER, _WHOLE, _EDGE, _LINE, -1):
+            height = limit
+            for atom in reversed(within):
+                top, bottom = atom.top, atom.bottom
+                if level < 0 and atom.level == _LINE:
+                    lead = _LEAD * (bottom - top)
+                    top, bottom = top + lead, bottom - lead
+                elif atom.level > level:
+                    continue
+                if top < height - _NEAR and bottom > height + _NEAR:
+                    height = top
+            if height > start + 1 and self._has_leaf(start, height):
+                return height
+        return limit
+
+    def _has_leaf(self, top: float, bottom: float) -> bool:
+        """Tell whether there is anything between two heights."""
+        at = bisect_left(self._starts, bottom - _NEAR)
+        return at > 0 and self._reach[at - 1] > top + _NEAR
+
+    def _after(self, cut: float) -> float:
+        """Return where the page after a cut begins: margins there are left out."""
+        at = bisect_left(self._tops, cut - _NEAR)
+        if at == len(self._tops):
+            return cut
+        top = self._tops[at]
+        low = bisect_right(self._bottoms, (cut + _NEAR, float("inf")))
+        for bottom, begun in self._bottoms[low:]:
+            if bottom > top + _NEAR:
+                break
+            if begun < cut - _NEAR:
+                return cut
+        return max(cut, top)
+
+    def _visit(self, box: _FlowBox, around: int, until: float) -> tuple[float, float]:
+        """Note a box; return where its first line ends and its last one begins."""
+        top, bottom = box.top, min(box.bottom, until)
+        mark = box.mark
+        if not around:
+            self._end = max(self._end, bottom)
+            self._tops.append(top)
+            self._bottoms.append((bottom, top))
+            if mark.inside:
+                self._keep(top, bottom, _WHOLE)
+            if mark.whole or box.turned:
+                self._keep(top, bottom, _LINE)
+        if box.lines:
+            return self._text(box, top, bottom)
+        if not box.children:
+            if bottom > top + _NEAR and not around:
+                self._leaves.append((top, bottom))
+                self._keep(top, bottom, _EDGE)
+            return bottom, top
+        rows = _rows(box)
+        heads: list[float] = []
+        tails: list[float] = []
+        for number, row in enumerate(rows):
+            lower = until
+            if row.part and number + 1 < len(rows):
+                lower = rows[number + 1].top
+                if row.bottom > lower + 0.1:
+                    self._seams[round(lower)] = row.bottom - lower
+            if row.inside:
+                self._keep(row.top, min(row.bottom, lower), _WHOLE)
+            ends = [
+                self._visit(each, max(0, around - 1), max(each.top, lower))
+                if row.part
+                else self._visit(each, max(0, around - 1), until)
+                for each in row.boxes
+            ]
+            if not all(each.mark.out for each in row.boxes):
+                heads.append(max(head for head, _ in ends))
+                tails.append(min(tail for _, tail in ends))
+                if len(heads) > 1:
+                    self._between(rows[number - 1], row, tails[-2], heads[-1])
+        self._note_table(box, rows)
+        if not heads:
+            return bottom, top
+        if not around:
+            self._keep(top, heads[0], _EDGE)
+            self._keep_end(tails[-1], rows[-1].bottom, bottom)
+        return heads[0], tails[-1]
+
+    def _text(self, box: _FlowBox, top: float, bottom: float) -> tuple[float, float]:
+        lines = box.lines
+        for line in lines:
+            self._leaves.append(line)
+            self._keep(*line, _LINE)
+            self._tops.append(line[0])
+        self._end = max(self._end, lines[-1][1])
+        for child in box.children:
+            self._keep(child.top, child.bottom, _LINE)
+            self._leaves.append((child.top, child.bottom))
+        self._keep(top, lines[0][1], _EDGE)
+        self._keep_end(lines[-1][0], lines[-1][1], bottom)
+        first = lines[min(box.mark.orphans, len(lines)) - 1]
+        last = lines[-min(box.mark.widows, len(lines))]
+        self._keep(top, first[1], _TOGETHER)
+        self._keep(last[0], lines[-1][1], _TOGETHER)
+        return lines[0][1], lines[-1][0]
+
+    def _keep_end(self, start: float, last: float, bottom: float) -> None:
+        """Keep the last line of a box by its lower edge, if that is near."""
+        self._keep(start, bottom if bottom - last < _PADDING else last, _EDGE)
+
+    def _keep(self, top: float, bottom: float, level: int) -> None:
+        if bottom > top + _NEAR:
+            self._atoms.append(_Atom(top, bottom, level))
+
+    def _between(
+        self, above: _FlowRow, below: _FlowRow, tail: float, head: float
+    ) -> None:
+        """Note what is said about a break between two boxes."""
+        if below.top < above.bottom - 1 and not (above.part and below.part):
+            return
+        for kind in (_last(above), _first(below)[0]):
+            if kind in FORCED:
+                end = min(above.bottom, below.top)
+                margin = max(0.0, _first(below)[1])
+                self._forced.append(_Forced(end, below.top, margin, kind))
+                return
+        if "avoid" in (above.after, below.before):
+            self._keep(tail, head, _TOGETHER)
+
+    def _note_table(self, box: _FlowBox, rows: list[_FlowRow]) -> None:
+        body = [row for row in rows if row.part == "body"]
+        heads = [row for row in rows if row.part == "head"]
+        feet = [row for row in rows if row.part == "foot"]
+        if not body or not (heads or feet):
+            return
+        head = (heads[0].top, body[0].top) if heads else None
+        foot = (feet[0].top, feet[-1].bottom) if feet else None
+        end = feet[0].top if feet else body[-1].bottom
+        self._tables.append(
+            _FlowTable(box.left, box.right, head, foot, body[0].top, end)
+        )
+
+
+def _rows(box: _FlowBox) -> list[_FlowRow]:
+    """Return the children of a box, those beside each other together."""
+    rows: list[_FlowRow] = []
+    number = None
+    for child in box.children:
+        mark = child.mark
+        if mark.row is not None:
+            # Rows of a table are boxes nowhere: their first cell speaks for them.
+            if mark.row == number:
+                last = rows[-1]
+                last.boxes.append(child)
+                top, bottom = min(last.top, child.top), max(last.bottom, child.bottom)
+                rows[-1] = last._replace(top=top, bottom=bottom)
+                continue
+            number = mark.row
+        one = (mark.before, mark.after, mark.inside if mark.row is not None else "")
+        rows.append(
+            _FlowRow(child.top, child.bottom, *one, mark.margin, [child], mark.part)
+        )
+    return rows
+
+
+def _first(row: _FlowRow, depth: int = 0) -> tuple[str, float]:
+    """Return what is said of a break before a box, or the first in it, and a margin."""
+    if row.before in FORCED or row.part:
+        return row.before, row.margin
+    box = row.boxes[0]
+    inner = [each for each in box.children if not each.mark.out]
+    if inner and not box.lines and depth < 50:
+        kind, margin = _first(_rows(box._replace(children=inner[:1]))[0], depth + 1)
+        if kind in FORCED:
+            return kind, max(margin, row.margin)
+    return row.before, row.margin
+
+
+def _last(row: _FlowRow, depth: int = 0) -> str:
+    """Return what is said of a break after a box, or the last in it."""
+    if row.after in FORCED or row.part:
+        return row.after
+    box = row.boxes[-1]
+    inner = [each for each in box.children if not each.mark.out]
+    if inner and not box.lines and depth < 50:
+        kind = _last(_rows(box._replace(children=inner[-1:]))[0], depth + 1)
+        if kind in FORCED:
+            return kind
+    return row.after

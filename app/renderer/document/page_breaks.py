@@ -1,0 +1,178 @@
+"""What a document says about breaks between pages, gathered while it is written."""
+
+import re
+from collections.abc import Mapping
+
+from app.renderer.document import box_model
+from app.renderer.document.fragmentation import FORCED, BreakMark
+from app.renderer.document.media import PageArea
+from app.renderer.document.table_grid import Grid
+from app.renderer.document.values import ComputedFont, Units, Unresolved
+
+_VIEWPORT = re.compile(
+    r"(?<![\w.#-])(-?(?:\d+\.?\d*|\.\d+))([sld]?v(?:h|w|i|b|min|max))(?![\w-])", re.I
+)
+_NO_GROUND = frozenset({"transparent", "none", "initial", "unset", ""})
+# Of the area of the page, which is what it is placed in.
+_ON_PAGE = "position:absolute"
+_AVOID = frozenset({"avoid", "avoid-page"})
+# Lines that may be asked to stay together.
+_MOST_LINES = 1_000
+# What an element that is taken out of those around it has of them.
+_FONT = ("color", "text-align", "letter-spacing", "text-transform", "white-space")
+
+
+class PageBreaks:
+    """The marks of boxes by number, the page's ground, and what is on every page.
+
+    `area` is that of a page: the document itself has no lower end.
+    """
+
+    def __init__(self, area: PageArea) -> None:
+        self._area = area
+        self.marks: list[BreakMark] = [BreakMark()]
+        self._numbers: dict[BreakMark, int] = {self.marks[0]: 0}
+        self.ground: dict[str, str] = {}
+        self.root_has_ground = False
+        # Elements that stand on every page, as markup.
+        self.fixed: list[str] = []
+        self._fixed: list[tuple[int, int, str]] = []
+        self._row: tuple[int, str, Mapping[str, str]] | None = None
+
+    @property
+    def defaults(self) -> str:
+        """What roots have that nothing is said of: a page is white as paper is."""
+        return (
+            "html{background:transparent}"
+            f"body{{height:auto;min-height:{self._area.height}px}}"
+        )
+
+    def resolve(self, style: dict[str, str], units: Units) -> None:
+        """Put pixels in place of units that are of the page."""
+        for name, value in style.items():
+            if "v" in value and _VIEWPORT.search(value) and "url(" not in value:
+                style[name] = _VIEWPORT.sub(
+                    lambda found: (
+                        f"{float(found[1]) * (units.view(found[2].lower()) or 0):.6g}px"
+                    ),
+                    value,
+                )
+
+    @property
+    def is_forced(self) -> bool:
+        """Tell whether a break is asked for anywhere."""
+        return any(mark.before in FORCED or mark.after in FORCED for mark in self.marks)
+
+    def enter_root(self, style: Mapping[str, str]) -> None:
+        """Note whether the root has a background, which goes before the body's."""
+        self.root_has_ground = bool(_ground(style))
+
+    def enter_row(self, number: int, grid: Grid) -> None:
+        """Note the row of the next cell."""
+        part = "body"
+        if number < grid.heads:
+            part = "head"
+        elif number >= len(grid.rows) - grid.feet:
+            part = "foot"
+        self._row = number, part, grid.rows[number].breaks
+
+    def attribute(
+        self,
+        style: Mapping[str, str],
+        inherited: Mapping[str, str],
+        font: ComputedFont,
+        units: Units,
+    ) -> str:
+        """Return the attribute of a box that tells its mark, if it has one."""
+        said = style
+        row = part = None
+        if self._row is not None:
+            row, part, said = self._row
+            self._row = None
+        mark = BreakMark(
+            _break(said.get("break-before", "")),
+            _break(said.get("break-after", "")),
+            _break(said.get("break-inside", "")),
+            _lines(inherited.get("orphans")),
+            _lines(inherited.get("widows")),
+            row=row,
+            part=part or "",
+            whole=style.get("display", "").startswith("inline-"),
+            out=style.get("position") in ("absolute", "fixed"),
+        )
+        margin = _edge(style, "margin", font, units)
+        inset = _edge(style, "padding", font, units)
+        if inset is not None:
+            inset += box_model.border_width(style, "top")
+        mark = mark._replace(margin=margin or 0.0, inset=inset)
+        number = self._numbers.get(mark)
+        if number is None:
+            number = self._numbers[mark] = len(self.marks)
+            self.marks.append(mark)
+        return f' mark="{number}"' if number else ""
+
+    def take_ground(self, style: dict[str, str], is_root: bool) -> None:
+        """Take the background of the root, or else of the body: it is the page's."""
+        if is_root:
+            # What is placed in no other box is placed in the first page.
+            style["height"] = f"{self._area.height}px"
+        if is_root or not self.root_has_ground:
+            self.ground = _ground(style) or self.ground
+            for name in self.ground:
+                style.pop(name, None)
+
+    def note_fixed(
+        self,
+        begun: int,
+        ended: int,
+        inherited: Mapping[str, str],
+        font: ComputedFont,
+    ) -> None:
+        """Note that what was written between two places stands on every page."""
+        style = {name: inherited[name] for name in _FONT if name in inherited}
+        style |= {"font-size": f"{font.size:g}px", "font-weight": f"{font.weight:g}"}
+        style["line-height"] = font.line
+        if font.is_italic:
+            style["font-style"] = "italic"
+        if font.families:
+            style["font-family"] = font.families
+        css = ";".join(f"{name}:{value}" for name, value in style.items())
+        self._fixed.append((begun, ended, css))
+
+    def take_fixed(self, out: list[str]) -> None:
+        """Take what stands on every page out of what is written."""
+        last = 0
+        for begun, ended, css in sorted(self._fixed):
+            if begun < last:
+                # In another one, which is taken as a whole.
+                continue
+            last = ended
+            css = css.replace("&", "&amp;").replace('"', "&quot;")
+            markup = "".join(out[begun:ended]).replace("position:fixed", _ON_PAGE)
+            self.fixed.append(f'<div style="{css}">{markup}</div>')
+            out[begun:ended] = [""] * (ended - begun)
+
+
+def _ground(style: Mapping[str, str]) -> dict[str, str]:
+    found = {name: style[name] for name in style if name.startswith("background")}
+    shown = (each for each in found.values() if each.strip().lower() not in _NO_GROUND)
+    return found if any(shown) else {}
+
+
+def _break(value: str) -> str:
+    word = value.strip().lower()
+    return word if word in FORCED else "avoid" if word in _AVOID else ""
+
+
+def _lines(value: str | None) -> int:
+    word = (value or "2").strip()
+    return min(max(1, int(word)), _MOST_LINES) if word.isdecimal() else 2
+
+
+def _edge(
+    style: Mapping[str, str], name: str, font: ComputedFont, units: Units
+) -> float | None:
+    try:
+        return units.length(box_model.side(style, name, "top"), font).pixels
+    except Unresolved:
+        return None
