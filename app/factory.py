@@ -104,13 +104,21 @@ def _fork_early(
     isolation: Sandbox,
     processes: ProcessPool,
     catalogue: Catalogue,
+    pipeline: Pipeline,
+    cores: int,
     *,
     serves: bool = True,
 ) -> None:
-    """Make what processes are forked from; `serves` where single images go first."""
+    """Make what processes are forked from; `serves` where single images go first.
+
+    With one core and nobody to serve this process draws by itself.
+    """
     # Templates were tried, under the eye of a thread.
     WATCHDOG.rest()
     isolation.fork_early()
+    if cores == 1 and not serves:
+        pipeline.draws_in_place = True
+        return
     nice = _NICE if serves else 0
     processes.fork_early(catalogue, isolation, nice, native=not serves)
 
@@ -126,6 +134,8 @@ def build(
     """
     environ = os.environ if environ is None else environ
     settings = settings or Settings.from_env(environ)
+    # As they are set, whether there is memory for a process or not.
+    cores = settings.bulk_processes
     budget = budget_of(settings)
     settings = budget.applied_to(settings)
     PREPARED.bound(min(MOST_REMEMBERED, budget.cache_bytes))
@@ -265,7 +275,7 @@ def build(
     app.extensions["mimeo"] = pipeline
     # For servers, which call it before their first thread.
     app.extensions["mimeo.fork_early"] = partial(
-        _fork_early, isolation, processes, catalogue
+        _fork_early, isolation, processes, catalogue, pipeline, cores
     )
     # Its thread is begun by servers after the fork, or by the first job.
     app.extensions["mimeo.jobs"] = engine

@@ -789,6 +789,21 @@ def test_keys_that_are_paths_are_listed_by_their_folder(unbounded: Store) -> Non
     assert unbounded.read(f"{KEY}/chunks/0", 1, 3) == b"bc"
 
 
+def test_a_list_may_begin_behind_a_name(unbounded: Store) -> None:
+    names = ("attempts/0/0", "attempts/1/0", "cancelled", "chunks/0", "chunks/1", "a")
+    for name in names:
+        unbounded.put(f"{KEY}/{name}", b"x")
+
+    def behind(after: str) -> set[str]:
+        return {key.removeprefix(f"{KEY}/") for key, _ in unbounded.below(KEY, after)}
+
+    assert behind("attempts0") == {"cancelled", "chunks/0", "chunks/1"}
+    assert behind("attempts/0/0") == {"attempts/1/0", *behind("attempts0")}
+    assert behind("cancelled") == {"chunks/0", "chunks/1"}
+    assert behind("chunks/0") == {"chunks/1"}
+    assert behind("") == set(names)
+
+
 def test_a_list_has_what_is_there_though_another_entry_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

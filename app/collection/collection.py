@@ -162,7 +162,8 @@ class Collection:
         self._held = bool(header.limits) and all(map(ge, now, header.limits))
         self._firsts = [block[0] for block in header.blocks]
         # Neighbours are mostly asked for one after the other, and mostly share images.
-        self._rows = lru_cache(2)(self._read_rows)
+        # Of a job two threads draw, and not in order.
+        self._rows = lru_cache(8)(self._read_rows)
         self._asset = lru_cache(2)(self._read_asset)
 
     @classmethod

@@ -233,15 +233,21 @@ class CollectionDrawing:
         *,
         keep: bool = False,
         look: bool = True,
+        here: bool = False,
         charge: Charge | None = None,
     ) -> Generator[Outcome | None]:
         """Yield what becomes of the items, in order; see `look_ahead`.
 
         Images are looked for in the store, and kept there, where those two say so.
+        With `here` this thread draws one after the other, and none ahead.
         """
         charge = charge or self.charge()
-        submit = partial(self._pipeline.submit, keep=keep, look=look, charge=charge)
+        submit = partial(
+            self._pipeline.submit, keep=keep, look=look, here=here, charge=charge
+        )
         bounds = bounds_of(self._pipeline, self._settings)
+        if here:
+            bounds = replace(bounds, images=1)
         return self.heard(look_ahead(items, submit, bounds), charge.caller)
 
     def heard(

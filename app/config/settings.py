@@ -84,7 +84,8 @@ class Settings:
         lambda: os.cpu_count() or 1,
         parsers.whole(0, 1024),
         "Processes that draw collections, those of all workers together, at most; one "
-        "for each core, as memory allows. 0: threads of the workers draw them.",
+        "for each core, as memory allows. 0: threads of the workers draw them. A "
+        "worker of jobs with 1 draws by itself.",
     )
     memory_bytes: int | None = _setting(
         None,

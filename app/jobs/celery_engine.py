@@ -6,6 +6,7 @@ for somebody who never comes.
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from threading import Event, Lock, Thread, Timer
@@ -32,6 +33,8 @@ _BELLS = 8
 _BEAT_S = 15.0
 # So long a message stays with who can do nothing about it.
 _PASS_S = 2.0
+# So long a message keeps a thread at work.
+_SLICE_S = 2.0
 # So long a list of jobs counts.
 _FRESH_S = 5.0
 # Platforms kill 30 s after they asked to stop: be gone before.
@@ -190,12 +193,12 @@ class JobWorker:
         self._sign.end()
 
     def _heard(self) -> None:
-        """Draw a chunk, and ring for the next before."""
+        """Draw chunks for some seconds, and ring for others before the first."""
         with self._guard:
             self._busy += 1
             self._calls += 1
         try:
-            if not self._stopping.is_set() and not self._draw() and self._turns.others:
+            if not self._draw_some() and self._turns.others:
                 # Not ours to draw: whoever can is to hear of it.
                 self._stopping.wait(_PASS_S)
                 self._ring()
@@ -207,10 +210,22 @@ class JobWorker:
             with self._guard:
                 self._busy -= 1
 
-    def _draw(self) -> bool:
+    def _draw_some(self) -> bool:
+        """Draw until there is nothing to do or the time is up; tell if there was."""
+        begun, drawn = self._begin, False
+        end_s = time.monotonic() + _SLICE_S
+        while not self._stopping.is_set() and self._draw(begun):
+            drawn = True
+            if time.monotonic() > end_s:
+                break
+            # A message costs as much as some requests to a bucket.
+            begun = self._go_on if self._rung else self._begin
+        return drawn
+
+    def _draw(self, begun: Callable[[], None]) -> bool:
         try:
             with self._sign.drawing(self._stopping) as stopping:
-                return self._turns.draw(stopping, self._begin)
+                return self._turns.draw(stopping, begun)
         except StoreError as error:
             _LOG.warning("jobs: %s", error)
         except Exception:
@@ -218,9 +233,12 @@ class JobWorker:
             _LOG.exception("a chunk of a job could not be drawn")
         return False
 
-    def _begin(self) -> None:
+    def _go_on(self) -> None:
         with self._guard:
             self._begun += 1
+
+    def _begin(self) -> None:
+        self._go_on()
         self._rung = self._ring()
 
     def _ring(self) -> bool:
@@ -257,7 +275,7 @@ class JobWorker:
                 calls = self._calls
                 while (
                     not self._stopping.is_set()
-                    and self._draw()
+                    and self._draw(self._begin)
                     and (not self._rung or self._calls == calls)
                 ):
                     pass

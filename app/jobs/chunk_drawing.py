@@ -9,12 +9,12 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from heapq import merge
 from operator import attrgetter
-from threading import Event
+from threading import Event, Lock
 from typing import IO, Any
 
 from app.access.caller import Caller
@@ -108,23 +108,26 @@ class ChunkDrawing:
             OrderedDict()
         )
         self._collections: OrderedDict[tuple[str, float], Collection] = OrderedDict()
+        # Of one core: while one thread draws, others begin and end their chunks.
+        self._core = Lock()
 
     def missing(self, job: Job) -> list[int]:
         """Return the chunks that are to be drawn; write the end down where it is time.
 
         Whoever calls this again and again finds whatever others left behind.
         """
-        if self._ledger.end(job.id) is not None:
+        found = self._ledger.progress(job)
+        if found is None:
             return []
-        if self._ledger.is_cancelled(job):
+        if found.is_cancelled:
             if self._ledger.is_idle(job):
                 self._ledger.finish(job, "cancelled")
             return []
-        if self._ledger.rows(job) is None:
+        if not found.has_rows:
             if self._ledger.abandoned(job):
                 self._fail(job, UnknownJob(job.id))
             return []
-        done = self._ledger.done(job)
+        done = set(found.done)
         if len(done) == job.chunks:
             # What a disk has spoilt since is drawn once more.
             done -= self._ledger.drop_damaged(job)
@@ -236,7 +239,8 @@ class ChunkDrawing:
     def _draw(
         self, job: Job, chunk: int, attempt: ChunkAttempt, stopping: Event
     ) -> None:
-        draw = self._draw_with(job, self._pipeline.charge(self._caller(job)))
+        here = self._draws_here(job)
+        draw = self._draw_with(job, self._pipeline.charge(self._caller(job)), here)
         rows = _Rows(self.collection(job), draw, self._ledger, job, stopping)
         first, last = job.rows(chunk)
         manifest = Manifest(job.collection, last - first + 1)
@@ -246,7 +250,8 @@ class ChunkDrawing:
             taken = self._take_over(job, chunk, before)
             known = {entry.index for entry in taken}
             left = [row for row in range(first, last + 1) if row not in known]
-            with closing(draw_rows(left)) as outcomes:
+            turn = self._turn(rows) if here else nullcontext()
+            with turn, closing(draw_rows(left)) as outcomes:
                 for made in merge(taken, outcomes, key=attrgetter("index")):
                     if isinstance(made, Failed):
                         manifest.fail(failure_of(made, self._describe))
@@ -280,14 +285,36 @@ class ChunkDrawing:
         file.seek(0)
         return taken
 
-    def _draw_with(self, job: Job, charge: Charge) -> Draw:
+    def _draws_here(self, job: Job) -> bool:
+        """Tell whether the thread that has a chunk draws it, with no other beside.
+
+        Not what is waited for: other chunks may be drawn meanwhile.
+        """
+        return self._pipeline.draws_in_place and not any(
+            each.isolated or each.remote is not None
+            for each in self.collection(job).renderers
+        )
+
+    @contextmanager
+    def _turn(self, rows: "_Rows") -> Iterator[None]:
+        """Wait until no other thread draws, and let none until the body has ended."""
+        while not self._core.acquire(timeout=_LOOK_S):
+            rows.look()
+        try:
+            yield
+        finally:
+            self._core.release()
+
+    def _draw_with(self, job: Job, charge: Charge, here: bool) -> Draw:
         """Return what draws the rows of a job."""
         if job.answer is not None and _is_purchase(job):
             return partial(self._albums.draw, answer=job.answer, charge=charge)
         # Whoever asks for a single image without a job finds it, too. Of the rows of a
         # collection none is likely to be there: in a bucket each would be a request.
         keep = job.answer is not None
-        return partial(self._drawing.draw, charge=charge, keep=keep, look=keep)
+        return partial(
+            self._drawing.draw, charge=charge, keep=keep, look=keep, here=here
+        )
 
     def _caller(self, job: Job) -> Caller:
         """Return whose drawings these are; what they may do was seen to before."""
@@ -345,7 +372,7 @@ class _Rows:
     def _drawn(self, rows: Sequence[int]) -> Generator[Outcome]:
         with closing(self._draw(self._items(rows))) as outcomes:
             for outcome in outcomes:
-                self._look()
+                self.look()
                 if outcome is not None:
                     yield outcome
 
@@ -369,11 +396,12 @@ class _Rows:
             if number >= len(_PAUSES_S) and not _is_busy(outcome):
                 break
             self._stopping.wait(pause_s)
-            self._look()
+            self.look()
             (outcome,) = self._drawn((failed.index,))
         return outcome
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Raise ChunkLeft where the chunk is to be left."""
         if self._stopping.is_set():
             raise ChunkLeft
         now_s = time.monotonic()

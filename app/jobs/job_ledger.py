@@ -90,6 +90,9 @@ _PIECE = 1 << 20
 # When a machine that does nothing but draw jobs last said that it is there.
 _ATTENDED = key_for("workers of jobs")
 _ATTENDED_S = 60.0
+_CHUNKS = "chunks/"
+# The first name behind those of all attempts.
+_ATTEMPTS_END = "attempts0"
 # So long a job is left to others that begin none of its chunks.
 _OTHERS_S = 600.0
 _IN_FOLDER, _IN_MEMORY = 10 << 30, 256 << 20
@@ -124,6 +127,15 @@ class ChunkAttempt:
 
     key: str
     unclean: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """What there is of an open job: its rows, the wish to cancel it, chunks done."""
+
+    has_rows: bool
+    is_cancelled: bool
+    done: frozenset[int]
 
 
 def room_bytes(settings: Settings) -> int | None:
@@ -462,6 +474,27 @@ class JobLedger:
         """Tell whether whoever submitted a job was cut off, long ago."""
         return time.time() > job.created + _UPLOAD_S
 
+    def progress(self, job: Job) -> JobProgress | None:
+        """Return what an open job has come to, by one list; None where it has ended.
+
+        Or where it was deleted.
+        """
+        known = self._ends.get(job.id)
+        if known is not None and not self._is_past(known):
+            return None
+        start = len(job.id) + 1
+        # Of the attempts there are more than of all else.
+        listed = self._store.below(job.id, after=_ATTEMPTS_END)
+        names = {key[start:] for key, _ in listed}
+        if "finished" in names and self.end(job.id) is not None:
+            return None
+        if "job.json" not in names:
+            return None
+        done = frozenset(
+            int(name[len(_CHUNKS) :]) for name in names if name.startswith(_CHUNKS)
+        )
+        return JobProgress("rows" in names, "cancelled" in names, done)
+
     def done(self, job: Job) -> set[int]:
         """Return the numbers of the chunks that are done."""
         return {int(key.rpartition("/")[2]) for key, _ in self._chunks(job)}
@@ -566,11 +599,12 @@ class JobLedger:
             self._drawing.discard(folder)
 
     def _begin(self, job: Job, chunk: int, folder: str) -> ChunkAttempt | None:
-        if self._store.has(f"{job.id}/chunks/{chunk}"):
-            return None
         now = orjson.dumps(time.time())
         key, unclean = f"{folder}/0", 0
+        # What nobody has begun with is not done.
         if not self._store.create(key, now):
+            if self._store.has(f"{job.id}/chunks/{chunk}"):
+                return None
             # Whoever has the lock knows that those who had it before are dead.
             begun, left = self._attempts(folder)
             key, unclean = f"{folder}/{begun}", len(left)

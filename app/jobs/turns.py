@@ -18,9 +18,11 @@ from app.jobs.job_ledger import JobLedger
 _LOG = logging.getLogger("mimeo.jobs")
 # Of a job that many draw, each tries some of so many first chunks, then some of the
 # rest, by lot: each that another holds is a request to a bucket.
-_AHEAD, _TRIED = 16, 8
+_AHEAD, _TRIED, _NEXT = 16, 8, 2
 # Whoever has drawn one of so few that were missing sees whether it was the last.
 _LAST = 64
+# Whoever looked whether a chunk was the last has looked for the next.
+_MOMENT_S = 0.1
 
 
 class JobTurns:
@@ -53,6 +55,10 @@ class JobTurns:
         self._count = 0
         # In which order callers and jobs had their last turns.
         self._served: dict[str, int] = {}
+        # When threads of this process looked after a chunk, and what was left.
+        self._settled: dict[str, tuple[float, list[int]]] = {}
+        # Of each job the chunk that this process drew last.
+        self._drawn: dict[str, int] = {}
 
     def draw(self, stopping: Event, begun: Callable[[], None] = lambda: None) -> bool:
         """Draw one chunk; return whether there was one that is free.
@@ -96,6 +102,8 @@ class JobTurns:
         with self._guard:
             self._open = found
             kept = {name for job in found for name in (job.id, job.account)}
+            self._settled = {n: at for n, at in self._settled.items() if n in kept}
+            self._drawn = {n: at for n, at in self._drawn.items() if n in kept}
             self._served = {n: at for n, at in self._served.items() if n in kept}
         return found
 
@@ -107,7 +115,7 @@ class JobTurns:
             # Before: whatever becomes of this one, others are next.
             self._take_turn(job)
             try:
-                chunks = self._drawing.missing(job)
+                chunks = self._missing(job)
             except JobError as error:
                 # A disk has spoilt its entries: the others go on.
                 _LOG.warning("job %s: %s", job.id[:12], error)
@@ -115,8 +123,10 @@ class JobTurns:
             if chunks and not self._drawing.is_ours(job):
                 self.others = True
                 continue
-            for chunk in _by_lot(chunks) if self._lots else chunks:
+            last = self._drawn.get(job.id, -_NEXT - 1)
+            for chunk in _by_lot(chunks, last) if self._lots else chunks:
                 if self._drawing.draw(job, chunk, stopping, begun):
+                    self._drawn[job.id] = chunk
                     if len(chunks) <= _LAST:
                         self._settle(job)
                     return True
@@ -124,10 +134,18 @@ class JobTurns:
                 self._tell(job)
         return False
 
+    def _missing(self, job: Job) -> list[int]:
+        """Return the chunks that are to be drawn, as this moment's look found."""
+        looked_s, chunks = self._settled.pop(job.id, (0.0, []))
+        if time.monotonic() < looked_s + _MOMENT_S:
+            return chunks
+        return self._drawing.missing(job)
+
     def _settle(self, job: Job) -> None:
         """Write the end down if it was the last chunk, and have it told."""
-        self._drawing.missing(job)
-        if self._ledger.end(job.id) is not None:
+        chunks = self._drawing.missing(job)
+        self._settled[job.id] = time.monotonic(), chunks
+        if not chunks and self._ledger.end(job.id) is not None:
             self._tell(job)
 
     def _turn(self, job: Job) -> tuple[int, int, float]:
@@ -140,7 +158,15 @@ class JobTurns:
             self._served[job.account] = self._served[job.id] = self._count
 
 
-def _by_lot(chunks: list[int]) -> list[int]:
+def _by_lot(chunks: list[int], last: int) -> list[int]:
+    """Return which chunks to try: of the first those behind the `last` one before.
+
+    So each process goes along a row of its own, and reads its rows once.
+    """
     first, rest = chunks[:_AHEAD], chunks[_AHEAD:]
-    tried = (random.sample(each, min(len(each), _TRIED)) for each in (first, rest))
-    return [chunk for some in tried for chunk in some]
+    tried = [
+        chunk
+        for each in (first, rest)
+        for chunk in random.sample(each, min(len(each), _TRIED))
+    ]
+    return [chunk for chunk in first if last < chunk <= last + _NEXT] + tried

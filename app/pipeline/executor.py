@@ -62,7 +62,7 @@ class PriorityExecutor:
         while self._calls.get():
             future, work = self._next()
             if future.set_running_or_notify_cancel():
-                _do(future, work)
+                settle(future, work)
 
     def _next(self) -> _Order:
         """Return the order that a call was for, or one that goes before it."""
@@ -71,7 +71,8 @@ class PriorityExecutor:
         return self._later.popleft()
 
 
-def _do(future: "Future[_T]", work: Callable[[], _T]) -> None:
+def settle(future: "Future[_T]", work: Callable[[], _T]) -> None:
+    """Do the work in this thread, and set what it returns or raises."""
     try:
         result = work()
     except BaseException as error:

@@ -23,7 +23,7 @@ from app.media import Media
 from app.observability import metrics, spans
 from app.pipeline.admission import AdmissionQueue, Busy, Cancelled, Turn, WaitPolicy
 from app.pipeline.cost import Costs, Estimate
-from app.pipeline.executor import PriorityExecutor
+from app.pipeline.executor import PriorityExecutor, settle
 from app.pipeline.media_store import MediaStore, Stored, media_of
 from app.pipeline.process_pool import DrawnElsewhere, Order, ProcessPool
 from app.pipeline.purchases import Purchase, Purchases
@@ -127,6 +127,8 @@ class Pipeline:
             self._gate.is_crowded,
         )
         self._singleflight: Singleflight[Production] = Singleflight(self._kept.lock)
+        # Whether this process serves nobody, and has one core to draw many images with.
+        self.draws_in_place = False
 
     @property
     def slots(self) -> int:
@@ -266,6 +268,7 @@ class Pipeline:
         *,
         keep: bool,
         look: bool = True,
+        here: bool = False,
         charge: Charge | None = None,
     ) -> Future[Media]:
         """Return the future of the media of one image of many; single ones go first.
@@ -274,7 +277,8 @@ class Pipeline:
         drawn by processes, or from end to end in one thread, without looking whether
         another draws the same at this moment: each hand-over between threads costs
         about 0.1 ms, a fortieth of a card. It is looked for in the store where `look`
-        says so, and put there where `keep` does. Those that share a `charge` are let in
+        says so, and put there where `keep` does. With `here` small ones are drawn by
+        this thread, before it gets the future. Those that share a `charge` are let in
         together, at the first that has to be drawn.
         """
         charge = charge or self.charge()
@@ -285,10 +289,13 @@ class Pipeline:
         estimate = ticket.estimate
         begin = partial(self._begin_one_of_many, request, estimate, charge, look)
         draw = partial(self._draw_one_of_many, request, estimate, keep)
+        future: Future[Media] = Future()
+        if here and ticket.lane is self._small:
+            settle(future, lambda: begin() or draw())
+            return future
         if ticket.lane is not self._small or not self._processes.takes(cancelled):
             return ticket.lane.executor.submit(lambda: begin() or draw(), later=True)
         finish = partial(self._finish_one_of_many, request, estimate, keep)
-        future: Future[Media] = Future()
         cost_s = estimate.seconds
         order = Order(request, cancelled, cost_s, begin, finish, draw, future)
         self._processes.submit(order)

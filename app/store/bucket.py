@@ -149,9 +149,9 @@ class BucketStore(ObjectStore):
         with leases.kept(lease):
             yield True
 
-    def _below(self, path: str) -> list[tuple[str, int]]:
+    def _below(self, path: str, after: str) -> list[tuple[str, int]]:
         with self._bucket.call():
-            return super()._below(path)
+            return super()._below(path, after)
 
     def _folders(self) -> list[str]:
         with self._bucket.call():

@@ -45,6 +45,8 @@ _KEY = re.compile(rf"[0-9a-f]{{64}}(\.[a-z]+|(/{_PART_OF_KEY})+)?\Z")
 _PART = 5 << 20
 # What a disk is at this moment, and not how it was set up.
 _DISK_FAULTS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+# As many entries as S3 tells at a time.
+_PAGE = 1000
 # No write takes as long: whoever began it is dead, though nobody can tell by a lock.
 _STALE_S = 3600
 # Seconds from a file's making to its lock, at most.
@@ -119,12 +121,15 @@ class ObjectStore:
         except (BaseError, OSError) as error:
             raise fault("delete", key, error) from error
 
-    def below(self, folder: str) -> list[tuple[str, int]]:
-        """Return key and size of all entries below a folder, in no order."""
+    def below(self, folder: str, after: str = "") -> list[tuple[str, int]]:
+        """Return key and size of the entries below a folder, in no order.
+
+        Of those alone whose names there come `after` one, as S3 sorts them.
+        """
         if not _KEY.match(folder):
             raise ValueError(f"{folder!r} is not a key")
         start = len(self._room) + 1
-        found = self._listed(self._below, f"{self._room}/{folder}")
+        found = self._listed(self._below, f"{self._room}/{folder}", after)
         return [(path[start:], size) for path, size in found]
 
     def folders(self) -> list[str]:
@@ -145,8 +150,10 @@ class ObjectStore:
         """Hold nothing: neither a bucket nor memory has locks between processes."""
         return nullcontext(False)
 
-    def _below(self, path: str) -> list[tuple[str, int]]:
-        listed = chain.from_iterable(obstore.list(self._open(), prefix=path))
+    def _below(self, path: str, after: str) -> list[tuple[str, int]]:
+        offset = f"{path}/{after}" if after else None
+        pages = obstore.list(self._open(), prefix=path, offset=offset, chunk_size=_PAGE)
+        listed = chain.from_iterable(pages)
         return [(entry["path"], entry["size"]) for entry in listed]
 
     def _folders(self) -> list[str]:
@@ -414,10 +421,10 @@ class FolderStore(BoundedStore):
             finally:
                 os.close(descriptor)
 
-    def _below(self, path: str) -> list[tuple[str, int]]:
+    def _below(self, path: str, after: str) -> list[tuple[str, int]]:
         # Of 2,000 entries 8 ms; obstore takes 90.
         found: list[tuple[str, int]] = []
-        left = [path]
+        left, least = [path], f"{path}/{after}"
         while left:
             folder = left.pop()
             # What goes meanwhile is not listed, and hides nothing else.
@@ -426,7 +433,11 @@ class FolderStore(BoundedStore):
                 for entry in entries:
                     inner = f"{folder}/{entry.name}"
                     if entry.is_dir():
-                        left.append(inner)
+                        # The first name that is behind all of this folder.
+                        if f"{inner}0" > least:
+                            left.append(inner)
+                        continue
+                    if inner <= least:
                         continue
                     with suppress(FileNotFoundError):
                         found.append((inner, entry.stat().st_size))

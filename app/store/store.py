@@ -73,11 +73,12 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Forget what is under a key, if there is anything."""
 
-    def below(self, folder: str) -> list[tuple[str, int]]:
+    def below(self, folder: str, after: str = "") -> list[tuple[str, int]]:
         """Return key and size of all entries below a folder, in no order.
 
-        Keys may be paths: 64 digits and names of lower-case letters, digits, dots and
-        hyphens, a slash before each; a folder is a key without the last of them.
+        Of those alone whose names there come `after` one, as S3 sorts them. Keys may be
+        paths: 64 digits and names of lower-case letters, digits, dots and hyphens, a
+        slash before each; a folder is a key without the last of them.
         """
 
     def folders(self) -> list[str]:
@@ -121,7 +122,7 @@ class NoStore:
     def delete(self, key: str) -> None:
         """Do nothing: there never is an entry."""
 
-    def below(self, folder: str) -> list[tuple[str, int]]:
+    def below(self, folder: str, after: str = "") -> list[tuple[str, int]]:
         """Return nothing."""
         return []
 

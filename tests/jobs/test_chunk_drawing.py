@@ -3,9 +3,11 @@
 import json
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,7 +22,7 @@ from app.jobs.errors import UnknownJob
 from app.jobs.job import Job
 from app.jobs.job_ledger import _SUBMITTING, ChunkAttempt, JobLedger
 from app.jobs.results import JobResults
-from app.jobs.turns import JobTurns
+from app.jobs.turns import JobTurns, _by_lot
 from app.pipeline.media_store import MediaStore
 from app.renderer.errors import RenderTimeout
 from app.store import checked, unchecked
@@ -479,8 +481,65 @@ def test_a_chunk_takes_few_requests_to_a_bucket(
 
     assert turns.draw(Event())
 
-    assert 0 < calls.total() <= 20, calls
-    assert calls["below"] + calls["folders"] <= 4
+    # A list, a lock, an attempt, rows, the chunk, and a list whether it was the last.
+    assert 0 < calls.total() <= 8, calls
+    assert calls["below"] + calls["folders"] <= 3
+
+
+def test_a_process_goes_along_a_row_of_chunks_and_reads_its_rows_once() -> None:
+    chunks = [0, 1, 2, *range(7, 60)]
+
+    along, lost = _by_lot(chunks, 6), _by_lot(chunks, 59)
+
+    assert along[:2] == [7, 8]
+    # Those in front are not forgotten: a row of its own ends where they are too many.
+    assert set(lost[:8]) <= set(chunks[:16])
+    assert _by_lot(chunks, 40)[0] in chunks[:16]
+
+
+def test_of_one_core_one_thread_draws_while_another_begins(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = work.app.extensions["mimeo"]
+    pipeline.draws_in_place = True
+    drawers: list[int] = []
+    draw = pipeline._draw_one_of_many
+
+    def watch(*given: Any) -> Any:
+        drawers.append(threading.get_ident())
+        # Others would come in between.
+        time.sleep(0.001)
+        return draw(*given)
+
+    monkeypatch.setattr(pipeline, "_draw_one_of_many", watch)
+    threads = [
+        threading.Thread(target=work.chunks.draw, args=(work.job, chunk, Event()))
+        for chunk in range(work.job.chunks)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    turns = [drawer for drawer, _ in groupby(drawers)]
+    assert len(turns) == len(set(turns)) == work.job.chunks
+    assert work.finish()["counts"]["done"] == len(drawers) == 120
+
+
+def test_who_waits_for_the_core_leaves_its_chunk_where_it_is_told_to(
+    work: Work,
+) -> None:
+    work.app.extensions["mimeo"].draws_in_place = True
+    stopping = Event()
+    with work.chunks._core:
+        thread = threading.Thread(target=work.chunks.draw, args=(work.job, 0, stopping))
+        thread.start()
+        stopping.set()
+        thread.join()
+
+    assert work.ledger.done(work.job) == set()
+    assert work.finish()["state"] == "succeeded"
 
 
 def test_no_image_of_a_collection_is_looked_for_in_the_store(

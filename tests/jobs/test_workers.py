@@ -22,7 +22,7 @@ from flask import Flask
 
 from app.config import Settings
 from app.jobs.carrier import Carrier, CarrierError
-from app.jobs.celery_engine import CeleryEngine, open_engine
+from app.jobs.celery_engine import CeleryEngine, JobWorker, open_engine
 from app.jobs.job import Job
 from tests import redis_server, s3_server
 from tests.jobs import procfile
@@ -105,16 +105,50 @@ def test_workers_draw_and_the_server_does_not(cluster: Cluster) -> None:
 
 def test_a_worker_has_processes_that_draw(cluster: Cluster) -> None:
     # None was ever begun: the engine's own threads, which did nothing yet, forbade it.
-    worker = cluster.work(MIMEO_BULK_PROCESSES="1")
+    worker = cluster.work(MIMEO_BULK_PROCESSES="2")
 
     job = cluster.submit(slow(600))
     wait_until(lambda: drawing(worker.process.pid), 60)
-    (process,) = drawing(worker.process.pid)
+    process, *_ = drawing(worker.process.pid)
 
     assert cluster.end(job)["counts"] == {"total": 600, "done": 600, "failed": 0}
     assert os.getpriority(os.PRIO_PROCESS, process) == os.getpriority(
         os.PRIO_PROCESS, worker.process.pid
     )
+
+
+def test_a_worker_of_one_core_draws_by_itself(cluster: Cluster) -> None:
+    worker = cluster.work(MIMEO_BULK_PROCESSES="1")
+    job = cluster.submit(slow(600))
+    wait_until(lambda: len(cluster.ledger.done(job)) > job.chunks // 2, 60)
+
+    assert not drawing(worker.process.pid)
+    assert cluster.end(job)["counts"] == {"total": 600, "done": 600, "failed": 0}
+
+
+def test_a_message_keeps_a_thread_at_work_for_several_chunks(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each chunk had a message of its own, which took as long as some of its images.
+    monkeypatch.setattr(cluster.engine, "start", lambda: None)
+    job = cluster.submit(rows(200))
+    carrier = Bells()
+    worker = JobWorker(cluster.ledger, cluster.engine._turns, carrier)
+
+    worker._heard()
+
+    assert cluster.ledger.end(job.id) is not None
+    assert job.chunks == 8
+    assert carrier.rung == 1
+
+
+class Bells:
+    """A broker that counts the bells."""
+
+    rung = 0
+
+    def ring(self) -> None:
+        self.rung += 1
 
 
 def test_without_a_worker_the_server_draws(cluster: Cluster) -> None:
