@@ -190,9 +190,7 @@ def _build(
     if renderer.images is not None:
         parameters = _with_images(renderer, renderer.images, parameters, strict)
     if isinstance(output.get("format"), str):
-        # `jpeg` and `jpg` are one format, so they make one fingerprint.
-        name = output["format"]
-        output = {**output, "format": encode.EXTENSIONS.get(name, name)}
+        output = {**output, "format": encode.format_of(output["format"])}
     encoded, others = _checked(Output, output, strict)
     # Lengths become pixels at the resolution of the file.
     dpi = None if encoded is None else encoded.dpi

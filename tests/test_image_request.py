@@ -32,6 +32,12 @@ def test_strings_json_and_parts_are_one_request() -> None:
     assert spelt.fingerprint == flat.fingerprint == apart.fingerprint
 
 
+def test_a_format_is_one_in_any_case() -> None:
+    upper = from_strings(SOLID, [("format", "JPEG")], None, BOUNDS)
+
+    assert upper.fingerprint == from_strings(SOLID, [], "jpg", BOUNDS).fingerprint
+
+
 def test_default_and_spelt_out_default_are_one_request() -> None:
     assert of().fingerprint == of(width="600", height="400", scale="1").fingerprint
 

@@ -59,6 +59,14 @@ _TRACKING = (
     *("fbclid", "fb_*", "igsh", "igshid", "mibextid", "msclkid", "yclid", "ysclid"),
     *("_openstat", "twclid", "ref_src", "ref_url", "ttclid", "li_fat_id", "epik"),
     *("sccid", "rdt_cid", "mc_cid", "mc_eid", "mkt_tok", "_ke", "_kx", "vero_id"),
+    *("hsctatracking", "sc_click_id", "rb_clickid", "irclickid", "cjevent", "xtor"),
+    *("s_kwcid", "ef_id", "piwik_*", "at_medium", "at_campaign", "cx_click"),
+    *("oly_anon_id", "oly_enc_id", "wickedid", "elqtrackid", "elqtrack", "dm_i"),
+    *("ck_subscriber_id", "sfmc_*", "bsft_*", "omnisend*", "ml_subscriber*", "__s"),
+    *("inf_contact_key", "_bta_*", "bxid", "trk_contact", "trk_msg", "vgo_ee"),
+    *("sfnsn", "rdid", "__cft__*", "__tn__", "__xts__*", "hc_ref", "hc_location"),
+    *("paipv", "eav", "tt_medium", "tt_content", "share_id", "guccounter", "guce_*"),
+    *("ref", "referrer", "spm", "wprov", "cvid", "ncid", "cmpid", "amp_js_v", "usqp"),
     *("_", "_t", "cb", "cachebust*", "nocache", "rnd", "ver"),
 )
 

@@ -11,6 +11,10 @@ from functools import lru_cache
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}\Z")
 
+# Names under which scripts put the time or Math.random() against caches.
+_BUSTERS = frozenset({"t", "ts", "time", "timestamp", "r", "rand", "random"})
+_MOMENT = re.compile(r"[0-9]{10,16}|0\.[0-9]+")
+
 Pair = tuple[str, str]
 
 
@@ -20,8 +24,9 @@ def part(
     """Part the values of a query from the names in it that count for nothing.
 
     Those are the `tracking` names (`utm_*` is a beginning), a number without a value,
-    and a `v` that is no fingerprint, unless they are the receiver's `own`. A name that
-    is escaped for HTML (`&amp;name=`) is what it was before.
+    a `t`, `ts` or the like whose value is the time or Math.random(), and a `v` that is
+    no fingerprint, unless they are the receiver's `own`. A name that is escaped for
+    HTML (`&amp;name=`) is what it was before.
     """
     kept: list[Pair] = []
     ignored: dict[str, None] = {}
@@ -39,6 +44,8 @@ def counts_for_nothing(name: str, value: str, tracking: tuple[str, ...]) -> bool
     if name == "v":
         return not FINGERPRINT.match(value)
     if not value and name.isascii() and name.isdigit():
+        return True
+    if name in _BUSTERS and _MOMENT.fullmatch(value):
         return True
     return _pattern(tracking).fullmatch(name) is not None
 

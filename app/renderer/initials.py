@@ -17,6 +17,10 @@ _JOINING = regex.compile(r"[\p{Arabic}\p{Syriac}\p{Nko}\p{Mongolian}]")
 _LEADING_VOWELS = "\u0e40-\u0e44\u0ec0-\u0ec4"
 _FIRST = regex.compile(rf"[{_LEADING_VOWELS}](?=\p{{L}})")
 
+# Katakana write the parts of a foreign name with a dot or a double hyphen between them.
+_BETWEEN_KATAKANA = regex.compile(
+    r"(?<=[\p{Katakana}\u30fc])[\u30fb\uff65=\uff1d\u30a0](?=\p{Katakana})"
+)
 # What stands in brackets, whatever their kind and even where they are left open, is a
 # pronoun, a company or a note; what follows one of these signs too.
 _BRACKETS = regex.compile(
@@ -24,6 +28,8 @@ _BRACKETS = regex.compile(
     r"|\uff08[^\uff08\uff09]*(?:\uff09|\Z)|\u3010[^\u3010\u3011]*(?:\u3011|\Z)"
 )
 _NOTE = regex.compile(r"\s(?:[|/@\u00b7\u2022]|[-\u2013\u2014]+)\s.*", regex.DOTALL)
+# The name that somebody was born with, or had before.
+_FORMER = regex.compile(r"\s(?:n\u00e9e?|nee|born|geb\.|geborene?r?)\s.*", regex.DOTALL)
 _PRONOUNS = regex.compile(r"[a-z]{1,5}(?:/[a-z]{1,6})+\Z", regex.IGNORECASE)
 
 # Those with a dot are names without it.
@@ -31,14 +37,53 @@ _TITLES = frozenset(
     {"dr", "prof", "professor", "mr", "mrs", "ms", "mx", "miss", "sir", "dame"}
     | {"herr", "frau", "fru", "mme", "mlle", "sra", "srta", "dott", "dott.ssa", "rev"}
     | {"dipl.-ing", "univ.-prof", "\u0434-\u0440", "\u043f\u0440\u043e\u0444"}
-    | {"fr.", "hon.", "hr.", "ing.", "mag.", "sr."}
+    | {"dr.-ing", "captain", "lieutenant", "se\u00f1or", "se\u00f1ora", "shri"}
+    | {"mudr", "mddr", "mvdr", "rndr", "phdr", "judr", "paeddr"}
+    | {"fr.", "hon.", "hr.", "ing.", "mag.", "mag.a", "sr.", "dra.", "avv.", "arch."}
+    | {"bc.", "mgr.", "doc.", "eng.", "lic.", "smt.", "hj."}
+    | {"lt.", "col.", "capt.", "cpt.", "maj.", "sgt.", "gen.", "cmdr."}
 )
 _SUFFIXES = frozenset(
-    {"jr", "sr", "jun", "sen", "ii", "iii", "iv", "phd", "dphil", "esq", "mba", "msc"}
-    | {"bsc", "llm", "obe", "mbe", "cbe", "ceo", "cto", "cfo", "coo", "cmo", "vp"}
+    {
+        "jr",
+        "sr",
+        "jun",
+        "sen",
+        "jnr",
+        "snr",
+        "2nd",
+        "3rd",
+        "ii",
+        "iii",
+        "iv",
+        "phd",
+        "dphil",
+        "esq",
+        "mba",
+        "msc",
+    }
+    | {
+        "bsc",
+        "csc",
+        "drsc",
+        "dsc",
+        "edd",
+        "pharmd",
+        "llb",
+        "llm",
+        "obe",
+        "mbe",
+        "cbe",
+        "ceo",
+        "cto",
+        "cfo",
+        "coo",
+        "cmo",
+        "vp",
+    }
 )
 # These are names as well, unless they follow a comma or stand in capitals alone.
-_DEGREES = frozenset({"MA", "BA", "MD", "DO", "RN", "DDS", "CPA"})
+_DEGREES = frozenset({"MA", "BA", "MD", "DO", "RN", "BSN", "PMP", "DDS", "CPA"})
 _COMPANIES = frozenset(
     {"gmbh", "ag", "inc", "ltd", "llc", "llp", "corp", "plc", "bv", "nv", "sa", "srl"}
     | {"kg", "ab", "oy", "as", "pty", "co", "university", "institute"}
@@ -50,6 +95,9 @@ _PARTICLES = frozenset(
     | {"bin", "ibn", "bint", "al", "el", "y", "e", "und", "and", "&"}
 )
 _JOINED_PARTICLE = regex.compile(r"(?:al|el|d|l)[-'\u2019](?=\p{L})")
+
+# Letters of a font, width, position or frame of their own (UAX #44, 5.7.3).
+_STYLED = regex.compile("<(?:font|wide|narrow|circle|square|isolated|initial)>")
 
 # Letters of two characters, by language: both are one initial.
 _DIGRAPHS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -120,8 +168,8 @@ def bare(name: str) -> str:
 
     A family name before a comma goes to the end. Canonically equal names are equal.
     """
-    text = unicodedata.normalize("NFC", name).strip()
-    for pattern in (_BRACKETS, _NOTE):
+    text = _BETWEEN_KATAKANA.sub(" ", unicodedata.normalize("NFC", name)).strip()
+    for pattern in (_BRACKETS, _NOTE, _FORMER):
         text = _if_letters(pattern.sub(" ", text), text)
     parts = [part.split() for part in text.split(",")]
     rest = [words for words in parts[1:] if words and not _is_addition(words)]
@@ -219,10 +267,21 @@ def _initial_of(word: str, lang: str | None) -> str:
         return head.upper() if _primary(lang) == "nl" else head.capitalize()
     if _DUTCH.match(word):
         return "IJ"
-    for grapheme in _GRAPHEME.findall(word):
-        if grapheme[0].isalnum():
-            return _capital(str(grapheme), lang)
-    return ""
+    letters = [str(each) for each in _GRAPHEME.findall(word) if each[0].isalnum()]
+    # An okina is a letter to Unicode, and none that begins a name.
+    plain = (each for each in letters if unicodedata.category(each[0]) != "Lm")
+    first = next(plain, letters[0] if letters else "")
+    return _capital(_without_style(first), lang) if first else ""
+
+
+def _without_style(grapheme: str) -> str:
+    """Return a letter as it is without its font, width or ligature."""
+    if (
+        _STYLED.match(unicodedata.decomposition(grapheme[0]))
+        or "\ufb00" <= grapheme[0] <= "\ufb17"
+    ):
+        return unicodedata.normalize("NFKC", grapheme[0])[0] + grapheme[1:]
+    return grapheme
 
 
 def _capital(grapheme: str, lang: str | None) -> str:

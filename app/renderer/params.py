@@ -286,10 +286,14 @@ def validate(
 ) -> Model:
     """Build a model of JSON's own types, or of texts where it is not `strict`.
 
-    A length becomes pixels at `dpi`, or at CSS's 96 an inch. Raises BadParameter with
+    A length becomes pixels at `dpi`, or at CSS's 96 an inch. One of several words may
+    be in any case, and JSON's `null` is what was left out. Raises BadParameter with
     every fault; `prefix` stands before the fields' names.
     """
     context = {"dpi": dpi}
+    if None in values.values():
+        known = model.model_fields
+        values = {k: v for k, v in values.items() if v is not None or k not in known}
     try:
         # In JSON "12" is a text; queries, forms and tables hold nothing but texts.
         if strict:
@@ -297,8 +301,32 @@ def validate(
         texts = _with_plain_numbers(model, values)
         return model.model_validate_strings(texts, context=context)
     except ValidationError as error:
+        spelt = _in_their_case(model, values, error)
+        if spelt != values:
+            return validate(model, spelt, strict=strict, prefix=prefix, dpi=dpi)
         faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
         raise BadParameter(*faults) from error
+
+
+def _in_their_case(
+    model: type[BaseModel], values: Mapping[str, Any], error: ValidationError
+) -> Mapping[str, Any]:
+    """Return values in which words of a choice are in the case that it has."""
+    findings = error.errors(include_url=False, include_input=False)
+    wrong = {
+        str(each["loc"][0]) for each in findings if each["type"] == "literal_error"
+    }
+    spelt = dict(values)
+    for name in wrong & values.keys():
+        words = get_args(model.model_fields[name].annotation)
+        like = [word for word in words if _folded(word) == _folded(values[name])]
+        if len(like) == 1:
+            spelt[name] = like[0]
+    return spelt
+
+
+def _folded(word: Any) -> Any:
+    return word.casefold() if isinstance(word, str) else word
 
 
 def plain(value: Any) -> Any:

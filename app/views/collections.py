@@ -18,7 +18,7 @@ from app.delivery.terms import Terms
 from app.parsing.accept import JSON
 from app.pipeline.pipeline import Pipeline
 from app.renderer.catalogue import Catalogue
-from app.renderer.encode import EXTENSIONS, FORMATS
+from app.renderer.encode import FORMATS, format_of
 from app.renderer.errors import BadParameter, Fault
 from app.views.body import read_link, read_query, receive, refuse_query
 from app.views.deletion import send_deleted
@@ -101,7 +101,7 @@ def blueprint(
         own = ExportOptions.model_fields
         given, ignored = read_link(own, settings.tracking_names)
         options = read_options(ExportOptions, given)
-        name = EXTENSIONS.get(ending, ending)
+        name = format_of(ending)
         item = repository.open(key).item(index, name)
         made = item.request
         terms = Terms(

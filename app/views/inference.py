@@ -6,14 +6,14 @@ from flask import Blueprint, Response, request
 
 from app.delivery.album import archive, embed, ending_of, pairs_of
 from app.delivery.answer import Answer, Pair, send_whole
-from app.delivery.image import describe, fact_headers
+from app.delivery.image import describe, fact_headers, warn
 from app.delivery.terms import content_disposition
 from app.dialects import inference
 from app.image_request import unknown_names
 from app.parsing.accept import JSON, NotAcceptable, choose
 from app.parsing.prefer import FOR_A_JOB
 from app.pipeline.generation import GeneratedImages, Generation, Generations
-from app.renderer.encode import EXTENSIONS, FORMATS
+from app.renderer.encode import FORMATS, format_of
 from app.renderer.errors import BadParameter, Fault
 from app.views.body import read_document, read_query
 from app.views.images import CACHE_STATUS
@@ -57,6 +57,8 @@ def blueprint(generations: Generations, later: Later) -> Blueprint:
 def send_album(album: GeneratedImages, media_type: str) -> Answer:
     """Return the images of a prompt in the wrapping that was chosen."""
     pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
+    if media_type in (JSON, ZIP):
+        pairs += warn([f"{name}: {why}" for name, why in album.unfulfilled])
     if media_type == JSON:
         pairs.append(("Content-Type", JSON))
         return send_whole(embed(inference.write(album)), pairs)
@@ -82,7 +84,7 @@ def _webhook(document: dict[str, object]) -> str | None:
 def _choose(accept: str | None, asked: Generation) -> str:
     """Return the media type of the answer; one image alone can be one."""
     name = asked.output.get("format")
-    row = FORMATS.get(EXTENSIONS.get(name, "")) if isinstance(name, str) else None
+    row = FORMATS.get(format_of(name)) if isinstance(name, str) else None
     images = _IMAGES if row is None else (row.media_type,)
     offers = (JSON, ZIP) if asked.count > 1 else (JSON, ZIP, *images)
     chosen = choose(accept, offers)
@@ -109,7 +111,7 @@ def _image(album: GeneratedImages, pairs: list[Pair]) -> Answer:
         ("Content-Disposition", disposition),
         ("ETag", f'"{media.sha256}"'),
         *describe(media),
-        *fact_headers(media.facts),
+        *fact_headers(inference.facts_of(album, media)),
     )
     return send_whole(media.data, pairs)
 

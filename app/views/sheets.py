@@ -17,7 +17,7 @@ from app.delivery.answer import Answer, send_bytes
 from app.delivery.terms import Terms, answer_early
 from app.renderer import contact_sheet
 from app.renderer.base import Output
-from app.renderer.encode import EXTENSIONS, FORMATS, check, encode
+from app.renderer.encode import FORMATS, check, encode, format_of
 from app.renderer.errors import BadParameter, Fault, LimitExceeded, UnknownFormat
 from app.renderer.produce import device_size
 from app.views.body import read_link
@@ -93,7 +93,7 @@ def blueprint(
 
 
 def _output(ending: str) -> Output:
-    name = EXTENSIONS.get(ending, ending)
+    name = format_of(ending)
     if name not in _SHEETS:
         raise UnknownFormat(ending, _SHEETS)
     return Output.model_validate({"format": name})

@@ -347,7 +347,6 @@ CASES = {
         UnsupportedBody,
         "-H 'Content-Type:",
     ),
-    "no type": Case("", "", b"", UnsupportedBody, "not no type"),
     "slides": Case(
         "application/vnd.ms-powerpoint", "", b"", UnsupportedBody, "text/csv"
     ),

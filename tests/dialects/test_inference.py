@@ -11,7 +11,7 @@ from app.dialects.inference import read, write
 from app.media import Media
 from app.pipeline.generation import GeneratedImages, Generation
 from app.renderer.base import Absent
-from app.renderer.errors import BadParameter
+from app.renderer.errors import BadParameter, Fault
 from tests.upstream.pictures import JPEG, PNG, answered
 
 
@@ -50,6 +50,42 @@ def test_what_is_mimeos_own_is_parted_from_what_is_the_renderers():
 def test_wrong_types_are_named(given, field):
     with pytest.raises(BadParameter, match=field):
         read({"prompt": "a", **given}, None)
+
+
+def test_hugging_faces_words_are_ours():
+    given = {
+        "inputs": "a cat",
+        "parameters": {"width": 64, "num_inference_steps": 4, "guidance_scale": None},
+        "options": {"wait_for_model": True},
+    }
+
+    asked = read(given, None)
+
+    assert asked == Generation({"prompt": "a cat", "width": 64}, wishes={"steps": 4})
+
+
+def test_hugging_faces_older_clients_say_the_size_in_one():
+    given = {"inputs": "a", "parameters": {"target_size": {"width": 64, "height": 32}}}
+
+    assert read(given, None) == Generation({"prompt": "a", "width": 64, "height": 32})
+
+
+def test_null_is_what_was_left_out():
+    assert read({"prompt": "a", "n": None, "renderer": None}, None) == Generation(
+        {"prompt": "a"}
+    )
+
+
+def test_what_had_no_effect_is_said_beside_what_the_service_said():
+    one = media(PNG, "image/png", warnings=["cut"])
+    told = (Fault("steps", "is not something that dream can be told"),)
+
+    document = write(GeneratedImages("dream", (one,), (), "miss", told))
+
+    assert document["metadata"]["warnings"] == [
+        "cut",
+        "steps: is not something that dream can be told",
+    ]
 
 
 def test_one_image_stands_at_the_top():

@@ -29,6 +29,13 @@ APPENDED = [
     ("_hsenc=p2ANq&__hstc=1.2.3", "_hsenc, __hstc"),
     ("ref_src=twsrc%5Etfw%7Ctwcamp", "ref_src"),
     ("ver=6.4.2", "ver"),
+    ("hsCtaTracking=a%7Cb&__s=x", "hsCtaTracking, __s"),
+    ("__cft__[0]=AZ&__tn__=R&sfnsn=mo", "__cft__[0], __tn__, sfnsn"),
+    ("ck_subscriber_id=1&sfmc_id=2&dm_i=3", "ck_subscriber_id, sfmc_id, dm_i"),
+    ("irclickid=a&cjevent=b&s_kwcid=AL!1", "irclickid, cjevent, s_kwcid"),
+    ("ref=producthunt&spm=a2g0o", "ref, spm"),
+    ("t=1699999999999", "t"),
+    ("ts=1699999999&r=0.8414709848", "ts, r"),
     ("amp;utm_medium=social", "utm_medium"),
     ("utm_source=a&utm_source=b&v=1&v=2", "utm_source, v"),
 ]
@@ -179,7 +186,7 @@ def test_the_setting_replaces_the_usual_names(own: FlaskClient) -> None:
         ("ref", ("ref",)),
         (" ref , my_* ", ("ref", "my_*")),
         ("default", USUAL),
-        ("default,ref,fbclid", (*USUAL, "ref")),
+        ("default,promo,fbclid", (*USUAL, "promo")),
     ],
 )
 def test_the_setting_names_what_is_passed_over(text: str, names: object) -> None:

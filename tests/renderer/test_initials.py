@@ -88,6 +88,18 @@ def test_initial_is_one_whole_grapheme(name, expected) -> None:
         "Frau Mara Lindqvist",
         "Mara de Lindqvist",
         "Mara d'Lindqvist",
+        "Mara Lindqvist, PMP",
+        "Mara Lindqvist, RN, BSN",
+        "Ing. Mara Lindqvist, CSc.",
+        "doc. RNDr. Mara Lindqvist",
+        "Dr.-Ing. Mara Lindqvist",
+        "Lt. Col. Mara Lindqvist",
+        "Dra. Mara Lindqvist",
+        "Avv. Mara Lindqvist",
+        "Mara Lindqvist Jnr",
+        "Mara Lindqvist 2nd",
+        "Mara Lindqvist née Berg",
+        "Mara Lindqvist geb. Berg",
     ],
 )
 def test_what_is_not_the_name_has_no_initial(name: str) -> None:
@@ -111,6 +123,8 @@ def test_what_is_not_the_name_has_no_initial(name: str) -> None:
         ("Don Johnson", "DJ"),
         ("Lady Gaga", "LG"),
         ("Henry VIII", "HV"),
+        ("Nee Okpara", "NO"),
+        ("Lic Brown", "LB"),
         ("(EXT)", "E"),
         (",", ","),
         (", Ada", "A"),
@@ -135,6 +149,8 @@ def test_what_is_the_name_stays(name: str, expected: str) -> None:
         ("김철수 님", None, "김"),
         ("김철수 부장", None, "김"),
         ("山田 太郎 様", None, "山田"),
+        ("アンナ・シュミット", None, "アシ"),
+        ("アンナ\uff1dシュミット", None, "アシ"),
     ],
 )
 def test_east_asian_names_give_the_family_name(
@@ -147,6 +163,10 @@ def test_east_asian_names_give_the_family_name(
     ("name", "lang", "expected"),
     [
         ("irem \u0131\u015f\u0131k", "tr", "\u0130I"),
+        ("\ufb01ona \ufb02int", None, "FF"),
+        ("\U0001d4d9\U0001d4ea\U0001d4f7 \U0001d4d3\U0001d4f8\U0001d4ee", None, "JD"),
+        ("\uff2a\uff41\uff4e \uff24\uff4f\uff45", None, "JD"),
+        ("\u02bbAlohi Kealoha", None, "AK"),
         ("irem", None, "I"),
         ("\u00dfeta", "de", "\u1e9e"),
         ("ijsbrand", "nl", "IJ"),

@@ -2,9 +2,10 @@
 
 import sys
 import unicodedata
+from typing import Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.renderer.errors import BadParameter
 from app.renderer.params import Color, Text, parse_color, validate
@@ -88,3 +89,42 @@ def test_a_colour_is_one_however_css_writes_it(written: str, color: str) -> None
 def test_what_is_no_colour_is_refused_with_how_to_write_it(written, why) -> None:
     with pytest.raises(BadParameter, match=why):
         validate(Ink, {"color": written}, strict=True)
+
+
+class Choice(BaseModel):
+    """Words, of which some differ in their case alone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    theme: Literal["light", "Dark"] = "light"
+    size: Literal["m", "M"] = "m"
+    width: int = 1
+
+
+@pytest.mark.parametrize(("written", "theme"), [("LIGHT", "light"), ("dark", "Dark")])
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_word_of_a_choice_is_one_in_any_case(
+    written: str, theme: str, strict: bool
+) -> None:
+    assert validate(Choice, {"theme": written}, strict=strict).theme == theme
+
+
+def test_words_that_differ_in_their_case_alone_are_two() -> None:
+    assert validate(Choice, {"size": "M"}, strict=False).size == "M"
+
+
+@pytest.mark.parametrize(
+    "values", [{"theme": "lihgt"}, {"theme": 1}, {"theme": "DARK", "width": 2.5}]
+)
+def test_what_is_no_word_of_a_choice_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(BadParameter):
+        validate(Choice, values, strict=True)
+
+
+def test_null_is_a_parameter_that_was_left_out() -> None:
+    assert validate(Choice, {"theme": None}, strict=True) == Choice()
+
+
+def test_null_of_an_unknown_name_is_refused() -> None:
+    with pytest.raises(BadParameter, match="thema"):
+        validate(Choice, {"thema": None}, strict=True)

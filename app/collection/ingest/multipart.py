@@ -28,15 +28,20 @@ _BLOCK = 64 << 10
 # More than any header of a part, and than what may hide a boundary.
 _MOST_BUFFERED = 1 << 20
 _ROWS = ("rows", "file")
+# What CSV and NDJSON are called beside their names; the latter has no registered one.
 # Firefox and Chrome on Windows name a .csv by the registry: Excel puts its own there.
-_TABLES = (
-    *("text/csv", "text/tab-separated-values", "application/csv"),
+TABLES = (
+    *("text/csv", "text/tab-separated-values", "application/csv", "text/x-csv"),
+    *("application/x-csv", "text/comma-separated-values"),
     "application/vnd.ms-excel",
     "application/vnd.ms-excel.sheet.macroenabled.12",
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "application/vnd.oasis.opendocument.spreadsheet",
 )
-_NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+NDJSON = (
+    *("application/x-ndjson", "application/ndjson", "application/jsonl"),
+    *("application/x-jsonlines", "application/jsonlines"),
+)
 # curl says application/octet-stream of whatever it does not know, a .csv included.
 _TABLE_NAME = re.compile(r"\.(csv|tsv|tab|txt|xlsx|xlsm|ods|xls)\Z", re.I)
 _NDJSON_NAME = re.compile(r"\.(ndjson|jsonl)\Z", re.I)
@@ -138,12 +143,12 @@ class _Part:
 
     @property
     def is_ndjson(self) -> bool:
-        return self.mimetype in _NDJSON or _named(_NDJSON_NAME, self.filename)
+        return self.mimetype in NDJSON or _named(_NDJSON_NAME, self.filename)
 
     @property
     def is_rows(self) -> bool:
         """Whether it is the table: said by its type, its file name or its field."""
-        if self.is_ndjson or self.mimetype in _TABLES:
+        if self.is_ndjson or self.mimetype in TABLES:
             return True
         if _named(_TABLE_NAME, self.filename):
             return True

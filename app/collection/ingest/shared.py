@@ -15,7 +15,7 @@ from app.parsing.image import MAX_FIELDS
 from app.parsing.prefer import FOR_A_JOB
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
-from app.renderer.encode import EXTENSIONS, FORMATS
+from app.renderer.encode import FORMATS, format_of
 from app.renderer.errors import (
     BadParameter,
     Fault,
@@ -243,7 +243,7 @@ def _output(
     """Build the output; raise what is wrong with it whatever the rows say."""
     values = dict(given)
     if isinstance(values.get("format"), str):
-        values["format"] = EXTENSIONS.get(values["format"], values["format"])
+        values["format"] = format_of(values["format"])
     output = validate(Output, values, strict=strict)
     if output.format not in FORMATS:
         reason = f"{shorten(output.format)!r} is not one of {', '.join(FORMATS)}"

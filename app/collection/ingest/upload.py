@@ -11,7 +11,13 @@ from app.collection.errors import BadRows, RowFault, Unreadable
 from app.collection.ingest.columns import bind_items, read_table
 from app.collection.ingest.csv import InUtf8, read_csv
 from app.collection.ingest.json import JsonDocument, spool
-from app.collection.ingest.multipart import Files, charset_of, read_multipart
+from app.collection.ingest.multipart import (
+    NDJSON,
+    TABLES,
+    Files,
+    charset_of,
+    read_multipart,
+)
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.shared import SharedParameters, from_members, from_pairs
 from app.collection.ingest.spreadsheet import read_workbook
@@ -46,7 +52,8 @@ def read_upload(
     BodyTooLarge, UnsupportedBody, LimitExceeded, BadParameter, UnknownRenderer, and
     what reading the stream raises.
     """
-    mimetype = content_type.partition(";")[0].strip().lower()
+    # What comes without a type may be examined (RFC 9110, 8.3).
+    mimetype = content_type.partition(";")[0].strip().lower() or _UNNAMED[-1]
     if mimetype == _FORM:
         raise UnsupportedBody(
             f"A collection is no {_FORM}, which curl sends by default: send"
@@ -54,8 +61,7 @@ def read_upload(
         )
     if mimetype not in READERS:
         known = ", ".join(READERS)
-        named = mimetype or "no type"
-        raise UnsupportedBody(f"A collection is one of {known}, not {named}.")
+        raise UnsupportedBody(f"A collection is one of {known}, not {mimetype}.")
     most = bounds.max_collection_bytes
     # Said before it is sent, so nothing of it need be read.
     if expected is not None and expected > most:
@@ -225,22 +231,14 @@ def _multipart(
         return read(sent.rows, kind, given, catalogue, bounds, preview, sent.files)
 
 
-_WORKBOOKS = (
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "application/vnd.ms-excel.sheet.macroenabled.12",
-    "application/vnd.oasis.opendocument.spreadsheet",
-)
-# Windows calls CSV by the name of Excel, others do not call it anything.
-_TABLES = ("text/csv", "text/tab-separated-values", "application/csv", "text/plain")
-_UNNAMED = ("application/vnd.ms-excel", "application/octet-stream")
-# What each media type is read by; NDJSON has no registered one, so three are in use.
+# What may be anything.
+_UNNAMED = ("text/plain", "application/octet-stream")
+# What each media type is read by.
 READERS: Mapping[str, Callable[..., Draft]] = MappingProxyType(
     {
         "application/json": _json,
-        "application/x-ndjson": _ndjson,
-        "application/ndjson": _ndjson,
-        "application/jsonl": _ndjson,
-        **dict.fromkeys((*_TABLES, *_WORKBOOKS, *_UNNAMED), _table),
+        **dict.fromkeys(NDJSON, _ndjson),
+        **dict.fromkeys((*TABLES, *_UNNAMED), _table),
         "multipart/form-data": _multipart,
     }
 )

@@ -102,6 +102,6 @@ def build(engine: Engine) -> Renderer:
             page(parameters, fit), (parameters.size, parameters.size)
         ),
         preflight=lambda parameters, _: engine.preflight(page(parameters, fit)),
-        version=f"3 {engine.version}",
+        version=f"4 {engine.version}",
         example={"name": "Ada Lovelace", "size": "256"},
     )

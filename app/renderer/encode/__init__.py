@@ -7,6 +7,7 @@ from app.renderer.encode.formats import (
     check,
     encode,
     flatten,
+    format_of,
 )
 from app.renderer.encode.png import encode_png
 
@@ -18,4 +19,5 @@ __all__ = [
     "encode",
     "encode_png",
     "flatten",
+    "format_of",
 ]

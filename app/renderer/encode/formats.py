@@ -226,6 +226,14 @@ EXTENSIONS: Mapping[str, str] = MappingProxyType(
 )
 
 
+def format_of(ending: str) -> str:
+    """Return the name of the format that an ending in any case means, if it is known.
+
+    `jpeg`, `JPG` and `jpg` are one format, so they make one fingerprint.
+    """
+    return EXTENSIONS.get(ending.lower(), ending)
+
+
 def check(output: Output, width: int, height: int) -> None:
     """Refuse an output that its format cannot honour, before any work.
 

@@ -141,7 +141,7 @@ _TOO_LONG = "is too long for a QR code"
 # What decides pixels beside the folder and the engine. Raise the number when this
 # package draws the same template in another way.
 _TOOLS = (
-    f"templates 4 jinja2 {version('jinja2')} segno {version('segno')}"
+    f"templates 5 jinja2 {version('jinja2')} segno {version('segno')}"
     f" zxing-cpp {version('zxing-cpp')} {reader_version()}"
 )
 

@@ -38,7 +38,11 @@ BODIES = {
     "csv with charset": ('text/csv; charset="UTF-8"', QUERY, TABLE.encode()),
     "tsv": ("text/tab-separated-values", QUERY, TABLE.replace(",", "\t").encode()),
     "spreadsheet": ("Text/CSV", QUERY, TABLE.replace(",", ";").encode("utf-8-sig")),
+    "csv without a type": ("", QUERY, TABLE.encode()),
+    "csv of an old browser": ("text/x-csv", QUERY, TABLE.encode()),
+    "csv by another old name": ("text/comma-separated-values", QUERY, TABLE.encode()),
     "ndjson": (NDJSON, QUERY, LINES),
+    "ndjson as json lines": ("application/x-jsonlines", QUERY, LINES),
     "json": (JSON, "", json_of(**WHOLE, items=ROWS)),
     "json, items first": (JSON, "", json_of(items=ROWS, **WHOLE)),
     "json with BOM": (JSON, "", b"\xef\xbb\xbf" + json_of(items=ROWS, **WHOLE)),
@@ -77,12 +81,13 @@ def test_equal_rows_have_one_id_and_the_same_bytes(
 
 
 def test_every_kind_of_body_is_tried() -> None:
-    tried = {kind.partition(";")[0].lower() for kind, _, _ in BODIES.values()}
+    tried = {kind.partition(";")[0].lower() for kind, _, _ in BODIES.values()} - {""}
 
     # What else they are called, or what only a workbook is.
     others = {kind for kind in READERS if "vnd." in kind or kind == "text/plain"}
     others |= {"application/csv", "application/octet-stream"}
-    others |= {"application/ndjson", "application/jsonl"}
+    others |= {"application/ndjson", "application/jsonl", "application/jsonlines"}
+    others |= {"application/x-csv"}
     assert tried | others == READERS.keys()
 
 
