@@ -13,7 +13,7 @@ from app.renderer.probe.sniff import HEAD, sniff
 _COVER = (8192, 8192)
 _MOST_WARNINGS = 20
 _NOTHING = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-_URL = re.compile(
+URL = re.compile(
     r"""\burl\(\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'()]++))\s*+\)""",
     re.I,
 )
@@ -38,7 +38,7 @@ class EmbeddedImages:
 
     def in_css(self, css: str) -> str:
         """Return values of a style with names of images."""
-        return _URL.sub(self._url, css)
+        return URL.sub(self._url, css)
 
     def _url(self, found: re.Match[str]) -> str:
         name = self.source(found.group(found.lastindex or 0))

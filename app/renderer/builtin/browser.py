@@ -51,7 +51,7 @@ def version_of(program: Path) -> str:
 
 def document(parameters: Parameters, engine: Engine) -> BrowserDocument:
     """Return what the browser shows: the caller's page, with pictures of emoji."""
-    facts = engine.preflight(html.text_of(parameters))
+    facts = html.preflight(parameters, engine)
     parts: list[str] = []
     end = 0
     for unseen in _NO_EMOJI.finditer(parameters.html):
@@ -86,7 +86,7 @@ def build(engine: Engine, limits: Settings, program: Path) -> Renderer:
         version=f"1 chromium {version_of(program)} {engine.version}",
         isolated=True,
         document=lambda parameters: document(parameters, engine),
-        preflight=lambda parameters, _: engine.preflight(html.text_of(parameters)),
+        preflight=lambda parameters, _: html.preflight(parameters, engine),
         check=lambda parameters: html.check(parameters.html, limits),
         example={
             "html": "<h1 style='padding:48px;color:#4338ca'>Hello from HTML</h1>",

@@ -64,10 +64,10 @@ def page(
     """
     # Imported by whoever draws: no server reads what strangers wrote.
     from app.renderer.document.translation import translate
+    from app.renderer.embedded_fonts import EmbeddedFonts
 
-    found = translate(
-        parameters.html, parameters.size, images, most_deep, engine.typeface
-    )
+    fonts = EmbeddedFonts(engine)
+    found = translate(parameters.html, parameters.size, images, most_deep, fonts)
     facts = _told(found.ignored, parameters)
     return Page(
         found.body,
@@ -75,6 +75,7 @@ def page(
         lang=parameters.lang,
         emoji=parameters.emoji,
         facts=facts,
+        fonts=tuple(fonts.faces),
     )
 
 
@@ -153,11 +154,11 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         return printed(parameters, images, engine, limits, scale)
 
     return page_renderer(
-        *("html", "Your own HTML and CSS", Parameters, "4"),
+        *("html", "Your own HTML and CSS", Parameters, "5"),
         engine=engine,
         read=read,
         printed=paged,
-        text=text_of,
+        preflight=lambda parameters: preflight(parameters, engine),
         check=lambda parameters: check(parameters.html, limits),
         example={
             "html": "<h1 style='padding:48px;color:#4338ca'>Hello from HTML</h1>",
@@ -176,14 +177,14 @@ def page_renderer(
     engine: Engine,
     read: Callable[[Any], Page],
     printed: Callable[[Any, float], Iterable[PrintedPage] | None] | None = None,
-    text: Callable[[Any], Page],
+    preflight: Callable[[Any], Mapping[str, Any]],
     check: Callable[[Any], None],
     example: Mapping[str, str],
 ) -> Renderer:
     """Return the renderer of a caller's document; it must run in another process.
 
-    `read` makes its page, which may be slow and hostile, `printed` its pages on paper,
-    and `text` a page of what may be text in it, which is neither.
+    `read` makes its page, which may be slow and hostile, `printed` its pages on paper;
+    `preflight` is neither.
     """
 
     def draw(asked: Any, scale: float) -> Picture:
@@ -202,13 +203,19 @@ def page_renderer(
         printed=printed,
         version=f"{version} {engine.version} {reader_version()}",
         isolated=True,
-        preflight=lambda asked, _: engine.preflight(text(asked)),
+        preflight=lambda asked, _: preflight(asked),
         check=check,
         example=example,
     )
 
 
-def text_of(parameters: Parameters) -> Page:
-    """Return what of a document may be text, which tells the glyphs that it lacks."""
+def preflight(parameters: Parameters, engine: Engine) -> Mapping[str, Any]:
+    """Return the facts of a drawing that are known without it.
+
+    Which characters the fonts of a document have is known once they are read.
+    """
     body = _UNSEEN.sub(" ", parameters.html)
-    return Page(body, lang=parameters.lang, emoji=parameters.emoji)
+    facts = engine.preflight(Page(body, lang=parameters.lang, emoji=parameters.emoji))
+    if "@font-face" in parameters.html.lower():
+        return {name: each for name, each in facts.items() if name != "missing_glyphs"}
+    return facts

@@ -156,7 +156,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         *("markdown", "Markdown, as large as its page allows", Parameters, "2"),
         engine=engine,
         read=fitted,
-        text=_text,
+        preflight=lambda parameters: engine.preflight(_text(parameters)),
         check=check,
         example={
             "markdown": "# Hello\n\nA *page* of **Markdown**.",

@@ -16,6 +16,7 @@ from app.renderer.document.page_rules import PageRule, PageStyle
 from app.renderer.document.properties import Ignored
 from app.renderer.document.translation import page_rules_of, translate
 from app.renderer.document.values import Units
+from app.renderer.embedded_fonts import EmbeddedFonts
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.encode.pdf.strips import PlacedStrip, TallDrawing, composed
 from app.renderer.engine.engine import Engine, Page
@@ -58,12 +59,13 @@ def printed(
     ignored = Ignored()
     whole = PageArea(*source.canvas)
     rules = page_rules_of(source.html, whole, ignored)
-    units = Units(source.canvas, engine.typeface)
+    fonts = EmbeddedFonts(engine)
+    units = Units(source.canvas, fonts.typeface)
     styles = _PageStyles(rules or (), source.canvas, units, ignored)
     # Pages lie as wide as most of them are.
     area = styles.of(3 if rules else 1).area
     canvas = PageArea(max(1, round(area[0])), max(1, round(area[1])))
-    found = translate(source.html, canvas, images, source.most_deep, engine.typeface)
+    found = translate(source.html, canvas, images, source.most_deep, fonts)
     breaks = found.pages
     assert breaks is not None
     if rules is None and not breaks.is_forced:
@@ -73,6 +75,7 @@ def printed(
         images=images.images,
         lang=source.lang,
         emoji=source.emoji,
+        fonts=tuple(fonts.faces),
     )
     marked = replace(
         flow,
@@ -87,7 +90,7 @@ def printed(
         canvas.width,
         lambda number: styles.of(number).area[1],
     )
-    printer = _Printer(source, engine, images, flow, canvas, breaks, ignored)
+    printer = _Printer(source, engine, images, fonts, flow, canvas, breaks, ignored)
     sheets = [styles.of(n, part.blank) for n, part in enumerate(parts, 1)]
     if any(abs(page.area[0] - canvas.width) > 1 for page in sheets):
         ignored.add("@page margin: another width of lines")
@@ -130,6 +133,7 @@ class _Printer:
         source: Source,
         engine: Engine,
         images: EmbeddedImages,
+        fonts: EmbeddedFonts,
         flow: Page,
         canvas: PageArea,
         breaks: PageBreaks,
@@ -138,6 +142,7 @@ class _Printer:
         self._source = source
         self._engine = engine
         self._images = images
+        self._fonts = fonts
         self._flow = flow
         self._canvas = canvas
         self._breaks = breaks
@@ -173,7 +178,7 @@ class _Printer:
             size,
             self._images,
             self._source.most_deep,
-            self._engine.typeface,
+            self._fonts,
         )
         for each in found.ignored:
             self._ignored.add(f"@page {each}")
@@ -241,14 +246,19 @@ class _Printer:
                 exact=exact,
             )
             body = below + self._cut_out(placed) + over
-            whole = replace(self._flow, body=_around(body))
+            whole = self._page(body)
             draw = partial(self._engine.draw, whole, page.size)
             yield PrintedPage(vector, page.size, page.paper, draw)
 
     def _beside(self, body: str, size: tuple[int, int]) -> Vector | None:
         if not body:
             return None
-        return self._engine.draw_svg(replace(self._flow, body=_around(body)), size)
+        return self._engine.draw_svg(self._page(body), size)
+
+    def _page(self, body: str) -> Page:
+        # Boxes at the margins may name fonts that nothing else is set in.
+        fonts = tuple(self._fonts.faces)
+        return replace(self._flow, body=_around(body), fonts=fonts)
 
     def _cut_out(self, strips: Sequence[PlacedStrip]) -> str:
         """Return the document in as many windows as there are strips."""

@@ -30,7 +30,8 @@ from app.renderer.document.generated import Counters
 from app.renderer.document.page_breaks import PageBreaks
 from app.renderer.document.page_rules import PageRule
 from app.renderer.document.properties import UNDRAWN, Ignored
-from app.renderer.document.values import ComputedFont, Fonts, Units, Unresolved
+from app.renderer.document.values import ComputedFont, Units, Unresolved
+from app.renderer.embedded_fonts import EmbeddedFonts
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import LimitExceeded, Undrawable
 
@@ -151,18 +152,18 @@ def translate(
     canvas: tuple[int, int],
     images: EmbeddedImages,
     most_deep: int,
-    fonts: Fonts,
+    fonts: EmbeddedFonts,
 ) -> Translation:
-    """Return a document for a canvas of so many CSS pixels; `images` takes images out.
+    """Return a document for a canvas of so many CSS pixels.
 
     For a `PageArea` it tells what is said about breaks between pages, and is as high as
-    it needs. `fonts` tells the font for a `font-family`, a weight, and whether it is
-    italic.
+    it needs. `images` takes images out, `fonts` fonts, and tells which one is chosen.
 
     Raises LimitExceeded where elements nest deeper than `most_deep`, Undrawable where
     style sheets make too much of them.
     """
     ignored = Ignored()
+    told = {*images.warnings, *fonts.warnings}
     tree = turbohtml.parse(document)
     elements = tree.select("*")
     _check_depth(elements, most_deep)
@@ -170,6 +171,7 @@ def translate(
     printed = PageBreaks(canvas) if isinstance(canvas, media.PageArea) else None
     if printed is not None:
         sheets[None] = [*stylesheet.read(printed.defaults, canvas, ignored).rules]
+    faces: list[dict[str, str]] = []
     for element in elements:
         if element.tag == "style":
             sheet = stylesheet.read(
@@ -177,13 +179,15 @@ def translate(
             )
             scope = element.closest("svg")
             sheets.setdefault(scope, []).extend(sheet.rules)
-            for _ in sheet.fonts:
-                ignored.add("@font-face")
+            faces.extend(sheet.fonts)
         elif element.tag in ("script", "link", "meta"):
             _look_at(element, ignored)
+    if faces:
+        # With its style sheets, for what they put in.
+        fonts.declare(faces, document + tree.text)
     styles = cascade(tree, elements, sheets, ignored)
-    units = Units(canvas, fonts)
-    walker = _Walker(styles, images, ignored, units, canvas, printed)
+    units = Units(canvas, fonts.typeface)
+    walker = _Walker(styles, images, fonts, ignored, units, canvas, printed)
     root = elements[0]
     if printed is not None:
         printed.enter_root(styles.elements[root])
@@ -194,8 +198,9 @@ def translate(
     except RecursionError as error:
         # Where an operator lets elements nest deeper than Python's calls do.
         raise Undrawable("The page's elements nest too deep.") from error
-    for warning in images.warnings:
-        ignored.add(warning)
+    for warning in (*images.warnings, *fonts.warnings):
+        if warning not in told:
+            ignored.add(warning)
     return Translation("".join(walker.out), ignored.found, printed)
 
 
@@ -242,6 +247,7 @@ class _Walker:
         self,
         styles: Styles,
         images: EmbeddedImages,
+        fonts: EmbeddedFonts,
         ignored: Ignored,
         units: Units,
         canvas: tuple[int, int],
@@ -251,6 +257,7 @@ class _Walker:
         self._printed = printed
         self._styles = styles
         self._images = images
+        self._fonts = fonts
         self._ignored = ignored
         self._counters = Counters()
         self._size = 0
@@ -375,6 +382,8 @@ class _Walker:
         if self._printed is not None:
             self._printed.resolve(kept, self._units)
         font = context.font
+        if "font-family" in kept:
+            kept["font-family"] = self._fonts.families(kept["font-family"])
         if not kept.keys().isdisjoint(_OF_FONTS):
             font = self._units.font(kept, font)
             if not context.depth:
@@ -1065,6 +1074,8 @@ class _Walker:
         self.put(svg.html)
 
     def _paint(self, part: Element, variables: Mapping[str, str]) -> None:
+        if families := part.attr("font-family"):
+            part.attrs["font-family"] = self._fonts.families(families)
         style = self._styles.elements.get(part)
         if not style:
             return
@@ -1076,6 +1087,8 @@ class _Walker:
                 self._ignored.add(value[1:])
             elif value and name not in own:
                 known = self._put_in(value, variables)
+                if known is not None and name == "font-family":
+                    known = self._fonts.families(known)
                 if known is not None:
                     kept[name] = known
         part.attrs["style"] = _css(kept)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytakumi
 import uharfbuzz as hb  # type: ignore[import-untyped]
@@ -45,6 +45,19 @@ _LATIN = 0x24F
 _CJK = "Noto Sans CJK"
 
 
+class PageFont(NamedTuple):
+    """A face that a page brings: its family there, its file, and what it is for.
+
+    `weight` is None where it is as the file says; `points` are its characters.
+    """
+
+    family: str
+    data: bytes
+    weight: float | None
+    style: str
+    points: hb.Set
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Markup, style sheets in cascading order, and images by the name in `src`.
@@ -52,7 +65,7 @@ class Page:
     The engine does not read `<style>` elements in the markup. `lang` is the language
     of what does not name its own, as a canonical tag; without it the text decides.
     `emoji` says whether emoji are pictures or glyphs of a font; `facts` are known
-    before the drawing.
+    before the drawing. `fonts` are tried where a style names their families.
     """
 
     body: str
@@ -61,6 +74,7 @@ class Page:
     lang: str | None = None
     emoji: EmojiStyle = "color"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    fonts: tuple[PageFont, ...] = ()
 
 
 class Engine:
@@ -74,6 +88,10 @@ class Engine:
         self._fonts = fonts
         self._renderer = pytakumi.Renderer()
         self._faces = _register(self._renderer, fonts)
+        self._names: dict[FontFile, set[str]] = {}
+        for name, faces in self._faces.items():
+            for file, _ in faces:
+                self._names.setdefault(file, set()).add(name)
         self._families = {name: _drawn(faces) for name, faces in self._faces.items()}
         order = list(self._families)
         self._shapes = Faces(self._faces)
@@ -127,8 +145,9 @@ class Engine:
         """
         device = scaled(size, scale)
         page, setting, facts, fonts_s = self._set(page)
+        renderer = self._renderer_of(page, setting)
         pixels = _guard(
-            lambda: self._renderer.render_html(
+            lambda: renderer.render_html(
                 page.body,
                 width=device[0],
                 height=device[1],
@@ -149,6 +168,7 @@ class Engine:
         Without a height it is as high as it needs.
         """
         page, setting, facts, fonts_s = self._set(page)
+        renderer = self._renderer_of(page, setting)
         # Only `render_html` parses markup itself.
         tree = pytakumi.from_html(page.body)
         options = {
@@ -159,10 +179,10 @@ class Engine:
         }
         if size[1] is not None:
             options["height"] = size[1]
-        svg = _guard(lambda: self._renderer.render_svg(tree, **options))
+        svg = _guard(lambda: renderer.render_svg(tree, **options))
 
         def texts() -> Lettering:
-            measured = _guard(lambda: self._renderer.measure(tree, **options))
+            measured = _guard(lambda: renderer.measure(tree, **options))
             return Lettering(tuple(_runs(measured)), emoji.texts_of(page.images))
 
         exact = all(map(_in_svg, (page.body, *page.styles)))
@@ -201,11 +221,12 @@ class Engine:
         Raises Undrawable where the engine refuses the page.
         """
         page, setting, _, _ = self._set(page)
+        renderer = self._renderer_of(page, setting)
         tree = pytakumi.from_html(page.body)
         if size[1] is not None:
             setting["height"] = size[1]
         measured: Mapping[str, Any] = _guard(
-            lambda: self._renderer.measure(
+            lambda: renderer.measure(
                 tree,
                 width=size[0],
                 stylesheets=page.styles,
@@ -237,6 +258,41 @@ class Engine:
         setting = self._setting(visible_text(prepared.markup), lang)
         return Paragraph(self._renderer, self._shapes, prepared, setting)
 
+    def reads_font(self, data: bytes) -> bool:
+        """Tell whether the engine finds a face in a font file."""
+        try:
+            renderer = pytakumi.Renderer()
+            # Of a font without a name it takes none by itself.
+            return bool(_guard(lambda: renderer.register_font(data, name="font")))
+        except Undrawable:
+            return False
+
+    def _renderer_of(self, page: Page, setting: Mapping[str, Any]) -> pytakumi.Renderer:
+        """Return what draws a page: by itself where it brings fonts.
+
+        Such a one has of ours what the page may want, and is gone with the page, so
+        that no font is another page's. What that takes: `python -m
+        benchmarks.page_fonts`.
+        """
+        if not page.fonts:
+            return self._renderer
+        named = html.unescape(" ".join((page.body, *page.styles))).lower()
+        wanted = {*setting["font_families"], *self._first}
+        wanted |= {name for name in self._families if name.lower() in named}
+        wanted |= {self._generics[each] for each in self._generics if each in named}
+        renderer = pytakumi.Renderer()
+        for file in self.files:
+            if not wanted.isdisjoint(self._names[file]):
+                data = self._shapes.content(file)
+                renderer.register_font(data, generic=file.generic)
+        for font in page.fonts:
+            _guard(
+                lambda font=font: renderer.register_font(  # type: ignore[misc]
+                    font.data, name=font.family, weight=font.weight, style=font.style
+                )
+            )
+        return renderer
+
     def _set(self, page: Page) -> tuple[Page, dict[str, Any], dict[str, Any], float]:
         """Return the page as it is drawn, how, its facts, and the seconds it took."""
         started = time.perf_counter()
@@ -253,7 +309,7 @@ class Engine:
         images = {**page.images, **prepared.images}
         page = replace(page, body=prepared.markup, images=images)
         text = visible_text(page.body)
-        missing = self._fonts.missing(text)
+        missing = self._fonts.missing(text, [font.points for font in page.fonts])
         if missing:
             facts["missing_glyphs"] = list(missing)
         return page, text, facts

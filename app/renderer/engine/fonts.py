@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -128,17 +128,20 @@ class Fonts:
     digest: str
     coverage: hb.Set
 
-    def missing(self, text: str) -> tuple[str, ...]:
+    def missing(self, text: str, more: Sequence[hb.Set] = ()) -> tuple[str, ...]:
         """Return the characters that no font can draw, as sorted `U+4E2D` names.
 
-        Spaces, controls, joiners and variation selectors need no glyph.
+        `more` are what other fonts draw. Spaces, controls, joiners and variation
+        selectors need no glyph.
         """
         if text.isascii():
             return ()
         points = sorted(
             point
             for point in map(ord, set(text))
-            if point not in self.coverage and _needs_glyph(point)
+            if point not in self.coverage
+            and not any(point in points for points in more)
+            and _needs_glyph(point)
         )
         return tuple(f"U+{point:04X}" for point in points)
 

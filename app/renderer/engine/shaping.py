@@ -8,11 +8,11 @@ builds on it measures the result once, and does without where the two differ.
 import math
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from itertools import accumulate, pairwise
 from operator import or_
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import regex  # type: ignore[import-untyped]
 import uharfbuzz as hb  # type: ignore[import-untyped]
@@ -21,6 +21,7 @@ from app.renderer.engine.families import face_of, is_italic, weight_of
 from app.renderer.engine.fonts import FontFile
 from app.renderer.engine.typeface import Typeface
 
+_T = TypeVar("_T")
 # Below it are letters of one script, Latin, each a cluster of its own.
 _BEYOND_LATIN = "\u0300"
 _LATIN = ("Latn", "ltr")
@@ -380,6 +381,14 @@ class Faces:
         self._stack = lru_cache(128)(self._stacked)
         self._typeface = lru_cache(64)(self._measured)
 
+    def content(self, file: FontFile) -> bytes:
+        """Return the content of a file that was opened before."""
+        for faces in self._families.values():
+            for each, index in faces:
+                if each is file:
+                    return bytes(self._face(file, index)[0].blob.data)
+        raise KeyError(file.path)
+
     def open_all(self) -> None:
         """Open all fonts now, for a process that can open none later."""
         for faces in self._families.values():
@@ -410,7 +419,7 @@ class Faces:
     def _weighed(self, name: str, weight: float, italic: bool) -> tuple[hb.Set, Font]:
         opened = [self._face(file, index) for file, index in self._families[name]]
         slanted = [each for each in opened if is_italic(each[0]) == italic] or opened
-        face, points = _nearest(slanted, weight)
+        face, points = nearest(slanted, weight, lambda each: weight_of(each[0]))
         font = hb.Font(face)
         if face.has_var_data:
             font.set_variations({"wght": weight})
@@ -423,17 +432,18 @@ class Faces:
         return face, face.unicodes
 
 
-def _nearest(
-    faces: Sequence[tuple[hb.Face, hb.Set]], weight: float
-) -> tuple[hb.Face, hb.Set]:
-    """Return the face that CSS takes for a weight (CSS Fonts 4, 5.2)."""
+def nearest(faces: Iterable[_T], weight: float, own: Callable[[_T], float]) -> _T:
+    """Return the face that CSS takes for a weight, each being of its `own` one.
 
-    def rank(each: tuple[hb.Face, hb.Set]) -> tuple[int, float]:
-        own = weight_of(each[0])
-        if _REGULAR <= weight <= _MEDIUM and weight <= own <= _MEDIUM:
-            return 0, own
-        lighter = own < weight
-        return 1 + (lighter != (weight <= _MEDIUM)), abs(own - weight)
+    CSS Fonts 4, 5.2.
+    """
+
+    def rank(face: _T) -> tuple[int, float]:
+        its = own(face)
+        if _REGULAR <= weight <= _MEDIUM and weight <= its <= _MEDIUM:
+            return 0, its
+        lighter = its < weight
+        return 1 + (lighter != (weight <= _MEDIUM)), abs(its - weight)
 
     return min(faces, key=rank)
 

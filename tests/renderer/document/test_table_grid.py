@@ -10,7 +10,7 @@ from app.renderer.document.properties import Ignored
 from app.renderer.document.translation import translate
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import Undrawable
-from tests.renderer.document.fonts import typeface
+from tests.renderer.document.fonts import fonts
 
 SIZE = (200, 120)
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
@@ -75,7 +75,7 @@ def test_cells_stand_where_html_says(rows, places) -> None:
 )
 def test_a_table_beyond_all_bounds_is_refused(markup) -> None:
     with pytest.raises(Undrawable, match="more than"):
-        translate(markup, SIZE, EmbeddedImages(100), 200, typeface)
+        translate(markup, SIZE, EmbeddedImages(100), 200, fonts())
 
 
 def test_only_even_rows_are_coloured(shown) -> None:

@@ -12,7 +12,7 @@ from app.renderer.document.translation import translate
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import Undrawable
 from tests.growth import assert_linear
-from tests.renderer.document.fonts import typeface
+from tests.renderer.document.fonts import fonts
 
 SIZE = (200, 100)
 WHITE, RED, BLUE = (255, 255, 255), (255, 0, 0), (0, 0, 255)
@@ -31,7 +31,7 @@ def shown(engine):
 
 
 def ignored(document: str) -> tuple[str, ...]:
-    return translate(document, SIZE, EmbeddedImages(1_000_000), 200, typeface).ignored
+    return translate(document, SIZE, EmbeddedImages(1_000_000), 200, fonts()).ignored
 
 
 def colors(image, box=None) -> set[tuple[int, int, int]]:
@@ -147,7 +147,7 @@ def test_sub_and_sup_leave_the_line(shown, tag, moves) -> None:
     ],
 )
 def test_text_is_what_browsers_show(document, text) -> None:
-    body = translate(document, SIZE, EmbeddedImages(100), 200, typeface).body
+    body = translate(document, SIZE, EmbeddedImages(100), 200, fonts()).body
 
     assert "".join(stripped(body)) == text
 
@@ -171,7 +171,7 @@ def stripped(markup: str) -> list[str]:
     ],
 )
 def test_items_of_lists_are_numbered(document, markers) -> None:
-    body = translate(document, SIZE, EmbeddedImages(100), 200, typeface).body
+    body = translate(document, SIZE, EmbeddedImages(100), 200, fonts()).body
 
     found = [part.split("&#x27;")[1] for part in body.split("list-style-type:")[1:]]
     assert found == markers
@@ -232,7 +232,11 @@ def test_old_attributes_and_boxes_are_drawn(shown, document, place, color) -> No
         ("<style>@import url(a.css);</style>x", ("@import",)),
         # Of paper, which a picture is not.
         ("<style>@page{margin:1cm}p{break-before:page}</style><p>x", ()),
-        ("<style>@font-face{src:url(data:,)}</style>x", ("@font-face",)),
+        ("<style>@font-face{src:url(data:,)}</style>x", ()),
+        (
+            "<style>@font-face{font-family:a;src:url(a.ttf)}p{font-family:a}</style><p>x",
+            ("@font-face a: a.ttf is not fetched",),
+        ),
         ("<style>@keyframes a{from{top:0}}</style>x", ()),
         ("<iframe src=x></iframe>", ("<iframe>",)),
         ("<canvas></canvas>", ("<canvas>",)),
@@ -341,7 +345,7 @@ def test_counters_have_the_styles_of_css(value, style, text) -> None:
 )
 def test_a_page_that_grows_without_end_is_refused(document) -> None:
     with pytest.raises(Undrawable):
-        translate(document, SIZE, EmbeddedImages(100), 200, typeface)
+        translate(document, SIZE, EmbeddedImages(100), 200, fonts())
 
 
 def test_variables_that_double_each_other_end() -> None:
@@ -351,7 +355,7 @@ def test_variables_that_double_each_other_end() -> None:
         SIZE,
         EmbeddedImages(100),
         200,
-        typeface,
+        fonts(),
     )
 
     assert len(found.body) < 500_000
@@ -368,7 +372,7 @@ def test_a_sheet_of_at_rules_is_read_to_its_end() -> None:
 
 def test_nesting_that_was_allowed_and_is_too_deep_is_refused() -> None:
     with pytest.raises(Undrawable, match="too deep"):
-        translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000, typeface)
+        translate("<div>" * 5_000, SIZE, EmbeddedImages(100), 10_000, fonts())
 
 
 def test_inline_blocks_that_nest_deep_are_refused_before_they_are_laid_out() -> None:
@@ -435,7 +439,7 @@ def test_counters_and_content_take_linear_time(before, piece, after, most) -> No
     def work(text: str) -> None:
         numbered = (str(number) for number in range(len(text)))
         named = re.sub(r"\{\}", lambda _: next(numbered), text)
-        translate(f"{before}{named}{after}", SIZE, EmbeddedImages(100), 200, typeface)
+        translate(f"{before}{named}{after}", SIZE, EmbeddedImages(100), 200, fonts())
 
     assert_linear(work, piece, most)
 
@@ -453,7 +457,7 @@ def test_counters_and_content_take_linear_time(before, piece, after, most) -> No
 )
 def test_a_page_that_counts_without_end_is_refused(document) -> None:
     with pytest.raises(Undrawable, match="counts"):
-        translate(document, SIZE, EmbeddedImages(100), 1_000, typeface)
+        translate(document, SIZE, EmbeddedImages(100), 1_000, fonts())
 
 
 @pytest.mark.parametrize(
@@ -572,7 +576,7 @@ def test_variables_that_double_in_every_element_are_refused() -> None:
     document = f"<style>*{{--v0:1px;{doubled}}}</style>" + "<b>x" * 150
 
     with pytest.raises(Undrawable, match="variables"):
-        translate(document, SIZE, EmbeddedImages(100), 200, typeface)
+        translate(document, SIZE, EmbeddedImages(100), 200, fonts())
 
 
 def test_a_short_text_in_a_box_keeps_its_line(shown) -> None:

@@ -24,6 +24,7 @@ from app.renderer.engine.fonts import load_fonts
 from app.renderer.errors import BrowserUnavailable
 from app.renderer.sandbox.chromium import BrowserDied, Chromium
 from tests.waiting import wait_until
+from tests.web_fonts import block_font, source
 
 CHROMIUM = Path("/usr/bin/chromium")
 SECRET = "a-secret-of-the-environment-7391"
@@ -160,6 +161,15 @@ def test_equal_pages_are_equal_bytes_and_elements_may_have_any_name(browser):
             made.append(page.shoot())
 
     assert made[0] == made[1]
+
+
+def test_a_font_in_the_page_draws_its_letters_in_a_browser_too(draw):
+    css = f"@font-face{{font-family:a;src:{source(block_font({'A': 1.0}, 'woff2'))}}}"
+
+    image = draw(f"<style>{css}p{{margin:0;font:100px/1 a}}</style><p>A")
+
+    assert image.getpixel((50, 50)) == image.getpixel((5, 95)) == (0, 0, 0, 255)
+    assert image.info["ignored"] == ""
 
 
 ASKS = (
