@@ -78,6 +78,10 @@ _INLINE = frozenset({"inline", "ruby", "ruby-text", "ruby-base"})
 _FLEXES = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
 _IN_LINE = _INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-table"}
 _BOXES_IN_LINE = _IN_LINE - _INLINE
+# What is in a box in a line that has margins.
+_SPACED = '<div style="flex:auto">'
+_OUT_OF_FLOW = frozenset({"absolute", "fixed"})
+_DECORATIONS = ("underline", "overline", "line-through")
 # Elements that browsers draw by other means, or with content from elsewhere.
 _UNDRAWN_ELEMENTS = frozenset(
     {"iframe", "canvas", "object", "embed", "applet", "frame", "math", "marquee"}
@@ -123,6 +127,8 @@ class Context:
     carried: Mapping[str, str] | None = None
     # Rows and columns of the areas of a grid, by their names.
     areas: Mapping[str, tuple[str, str]] | None = None
+    # Lines under, over and through all text within, as a style of it.
+    decoration: str = ""
 
 
 @dataclass(slots=True)
@@ -414,12 +420,15 @@ class _Walker:
             area = kept.pop("grid-area").strip()
             kept["grid-row"], kept["grid-column"] = context.areas[area]
         strut, line = self._set_lines(kept, font, context, display in _INLINE)
+        is_apart = display in _BOXES_IN_LINE or kept.get("position") in _OUT_OF_FLOW
+        around = "" if is_apart else context.decoration
         return kept, Context(
             *(inherited, variables, context.depth + 1, font, strut, line),
             display in _FLEXES,
             _is_row(kept) or display == "grid",
             context.is_classed,
             areas=areas,
+            decoration=_decoration(kept, inherited.get("color", "#000"), around),
         )
 
     def _with_variables(
@@ -550,6 +559,7 @@ class _Walker:
                 style["display"] = display = "block"
             elif _needs_box(style):
                 self._in_box(element, style, context)
+        is_spaced = self._place(style, context.font)
         self._nest(cost, style.get("display") in _BOXES_IN_LINE)
         if display not in _INLINE and not contents:
             self._trim()
@@ -564,6 +574,9 @@ class _Walker:
             tag = "span"
         mark = self._mark(style, context)
         self._open(place, tag, style, element, marker, mark)
+        if is_spaced:
+            self.out[place] += _SPACED
+            self.put("</div>")
         self.put(f"</{tag}>")
         return display not in _IN_LINE
 
@@ -635,6 +648,47 @@ class _Walker:
         for name in _BOXED:
             if style.get(name, "") not in _NOTHING:
                 self._ignored.add(f"{name} of text in a line")
+
+    def _place(self, style: Style, font: ComputedFont) -> bool:
+        """Say in terms of the engine where a box in a line stands.
+
+        It moves none by `position`, and makes no room for margins of those as wide as
+        their content. Tells whether the content has to be in a block for that.
+        """
+        if style.get("display") not in _BOXES_IN_LINE:
+            return False
+        if style.get("position") == "relative":
+            try:
+                across = self._inset(style, "left", font) or -self._inset(
+                    style, "right", font
+                )
+                down = self._inset(style, "top", font) or -self._inset(
+                    style, "bottom", font
+                )
+            except Unresolved:
+                self._ignored.add("position: relative in a line")
+            else:
+                if (across or down) and style.get("translate"):
+                    self._ignored.add("position: relative in a line")
+                elif across or down:
+                    style["translate"] = f"{across:g}px {down:g}px"
+        if style["display"] != "inline-block" or style.get("width", "auto") != "auto":
+            return False
+        if all(
+            box_model.side(style, "margin", each) in _NOTHING
+            for each in ("left", "right")
+        ):
+            return False
+        style["display"] = "inline-flex"
+        return True
+
+    def _inset(self, style: Style, name: str, font: ComputedFont) -> float:
+        """Return a distance in CSS pixels; raise Unresolved for shares of a height."""
+        value = style.get(name, "auto")
+        length = self._units.length("0" if value in _NOTHING else value, font)
+        if length.share:
+            raise Unresolved(value)
+        return length.pixels
 
     def _flatten(self, style: Style, font: ComputedFont) -> None:
         """Let a box in a line be as high as its letters: its edges move no line."""
@@ -844,15 +898,22 @@ class _Walker:
         self._cost += _TEXT_COST
         if self._extent is not None:
             self._measure(self._extent, text, context)
-        if context.carried and text.strip():
-            tag = "div" if context.is_flex else "span"
-            style = escape(_css(context.carried))
-            self.put(f'<{tag} style="{style}">{escape(text, False)}</{tag}>')
-        elif context.is_flex and text.strip():
-            self.put(f"<div>{escape(text, False)}</div>")
+        carried = _css(context.carried) if context.carried else ""
+        style = ";".join(filter(None, (carried, context.decoration)))
+        written = escape(text, False)
+        if context.is_flex and text.strip():
+            if style:
+                written = f'<span style="{escape(style)}">{written}</span>'
+            self.put(f"<div>{written}</div>")
             self._at_start, self._blank = True, -1
+        elif style and (text.strip() or context.decoration):
+            self.put(f'<span style="{escape(style)}">')
+            if self._blank == len(self.out) - 1:
+                self._blank += 1
+            self.put(written)
+            self.put("</span>")
         else:
-            self.put(escape(text, False))
+            self.put(written)
 
     def _pieces(self, text: str, context: Context) -> bool:
         """Write lines of a listing, some higher by a pixel that fractions add up to.
@@ -864,6 +925,7 @@ class _Walker:
         if (
             context.is_flex
             or context.carried
+            or context.decoration
             or rest <= 0
             or whole != context.strut - rest
         ):
@@ -936,7 +998,11 @@ class _Walker:
         for kind, text in pieces:
             self._piece(kind, text, style, inner)
         tag = "span" if display == "inline" else "div"
+        is_spaced = self._place(style, inner.font)
         self._open(place, tag, style, None, "")
+        if is_spaced:
+            self.out[place] += _SPACED
+            self.put("</div>")
         self.put(f"</{tag}>")
         if not is_inline:
             self._at_start, self._blank = True, -1
@@ -953,6 +1019,7 @@ class _Walker:
             name = self._images.source(text)
             if name is not None:
                 self.put(f'<img src="{name}" style="display:inline-block">')
+                self._at_start, self._blank = False, -1
         elif text:
             self._write_text(text, context)
             if style.get("display") == "inline":
@@ -1203,10 +1270,42 @@ def _is_in_flow(style: Style) -> bool:
     return style.get("position") not in ("absolute", "fixed")
 
 
+def _decoration(kept: Style, color: str, around: str) -> str:
+    """Take the lines of text out of a style; return them as one of the text within.
+
+    To them come those `around`, in one colour. The engine draws them where an element
+    has a single text in it, and nowhere else.
+    """
+    words: list[str] = []
+    for name in [name for name in kept if name in _OF_DECORATION]:
+        value = kept.pop(name)
+        if name == "text-decoration-color":
+            color = value
+        else:
+            words = value.split()
+    lines = [word for word in words if word.lower() in _DECORATIONS]
+    if not lines:
+        return around
+    lines += [word for word in _DECORATIONS if word in around and word not in lines]
+    named = " ".join(word for word in words if word.lower() not in _DECORATIONS)
+    if named and named.lower() not in ("none", "currentcolor"):
+        color = named
+    return f"text-decoration:{' '.join(lines)};text-decoration-color:{color}"
+
+
+_OF_DECORATION = frozenset(
+    {"text-decoration", "text-decoration-line", "text-decoration-color"}
+)
+
+
 def _needs_box(style: Style) -> bool:
     if style.get("vertical-align", "baseline") not in _NOTHING:
         return True
     if style.get("visibility") == "hidden":
+        return True
+    if style.get("position") == "relative" and any(
+        style.get(name, "auto") not in _NOTHING for name in _INSETS
+    ):
         return True
     return any(style.get(name, "") not in _NOTHING for name in _BOXED)
 

@@ -1,0 +1,200 @@
+"""Kinds of markup that were once drawn wrong, each beside the same in plain words.
+
+Each was looked at beside Chromium; what is written out draws what the markup should.
+"""
+
+import pytest
+
+from app.renderer.builtin.html import Parameters, page
+from app.renderer.embedded_images import EmbeddedImages
+
+SIZE = (220, 110)
+RULE = "<div style='margin:8px {};height:{}px;background:{}'></div>"
+INSET = (
+    "<div style='margin:8px 0;border:solid;border-width:1px;"
+    "border-color:#9a9a9a #eee #eee #9a9a9a'></div>"
+)
+GAP = "<span style='display:inline-block;width:{}px'></span>"
+BLUE = "color:#0000ee;text-decoration:underline"
+DOT = "data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27 width=%2712%27"
+DOT += " height=%2712%27%3E%3Crect width=%2712%27 height=%2712%27/%3E%3C/svg%3E"
+
+
+@pytest.fixture
+def drawn(engine):
+    """Draws a document; returns its pixels, and what is told of it."""
+
+    def draw(document: str):
+        parameters = Parameters(html=document, width=SIZE[0], height=SIZE[1])
+        found = page(parameters, EmbeddedImages(1_000_000), engine)
+        image = engine.draw(found, SIZE, 1).image.convert("RGB")
+        return image, found.facts.get("ignored", [])
+
+    return draw
+
+
+RULES = [
+    ("a<hr>b", f"a{INSET}b"),
+    ("a<hr noshade size=6>b", f"a{RULE.format(0, 6, 'gray')}b"),
+    ("a<hr color=red size=4 width=100>b", f"a{RULE.format('58px', 4, 'red')}b"),
+    (
+        "a<hr color='#06c' noshade align=left width=80>b",
+        f"a{RULE.format('138px 8px 0', 2, '#06c')}b",
+    ),
+    ("a<hr size=1 color=black>b", f"a{RULE.format(0, 1, '#000')}b"),
+    (
+        "<style>hr{border:0;height:3px;background:#c30}</style>a<hr>b",
+        f"a{RULE.format(0, 3, '#c30')}b",
+    ),
+]
+LINKS = [
+    (
+        "<a href=x>a<b>b</b> <i>c</i></a>",
+        f"<a style='{BLUE}'>a</a><b style='{BLUE}'>b</b><a style='{BLUE}'> </a>"
+        f"<i style='{BLUE}'>c</i>",
+    ),
+    (
+        "<a href=x><span style='color:red'>red</span></a>",
+        f"<span style='{BLUE};text-decoration-color:#00e;color:red'>red</span>",
+    ),
+    ("<a name=x>no</a> <a>neither</a>", "no neither"),
+    (
+        "<style>a:visited{color:red}a:link{color:green}a:hover{color:red}</style>"
+        "<a href=x>link</a>",
+        "<span style='color:green;text-decoration:underline'>link</span>",
+    ),
+    (
+        "<style>nav a{text-decoration:none;color:inherit}</style>"
+        "<nav style='color:#c30'><a href=/>Home</a> | <a href=/b>About</a></nav>",
+        "<div style='color:#c30'>Home | About</div>",
+    ),
+    (
+        "<style>a[href^=http]::after{content:' &gt;'}</style><a href='http://a'>out</a>",
+        f"<span style='{BLUE}'>out</span><span style='{BLUE}'> &amp;gt;</span>",
+    ),
+    (
+        "<u>a<s>b</s></u>",
+        "<u>a</u><span style='text-decoration:underline line-through'>b</span>",
+    ),
+    (
+        "<a href=x style='text-decoration:none'>a<u>b</u></a>",
+        f"<span style='color:#00e'>a</span><span style='{BLUE}'>b</span>",
+    ),
+    (
+        "<u>a<span style='display:inline-block'>b</span></u>",
+        "<u>a</u><span style='display:inline-block'>b</span>",
+    ),
+    (
+        "<del><div>block</div></del>",
+        "<div style='text-decoration:line-through'>block</div>",
+    ),
+]
+RAISED = [
+    (
+        # normalize.css
+        "<style>sup{font-size:75%;line-height:0;position:relative;vertical-align:baseline;"
+        "top:-.5em}</style>x<sup>2</sup>y",
+        "x<span style='font-size:75%;display:inline-block;line-height:normal;"
+        "transform:translateY(-6px)'>2</span>y",
+    ),
+    (
+        "a<span style='position:relative;bottom:4px;left:3px'>b</span>",
+        "a<span style='display:inline-block;translate:3px -4px'>b</span>",
+    ),
+    (
+        "a<span style='display:inline-block;position:relative;top:5px'>b</span>",
+        "a<span style='display:inline-block;transform:translateY(5px)'>b</span>",
+    ),
+    ("a<sup>b</sup>", "a<span style='vertical-align:super;font-size:smaller'>b</span>"),
+    ("a<sub>b</sub>", "a<span style='vertical-align:sub;font-size:smaller'>b</span>"),
+    (
+        "<table><td>m<sup>2</sup>",
+        "<table><td>m<b style='vertical-align:super;font:.8333em Inter'>2</b>",
+    ),
+]
+MADE = [
+    (
+        "<style>li::before{content:'x';margin-right:8px}</style><p><li type=none>one",
+        "<p><li type=none><span style='display:inline-block'>x</span>"
+        + GAP.format(8)
+        + "one",
+    ),
+    (
+        f"<style>p::before{{content:url(\"{DOT}\")' '}}</style><p>image",
+        f'<p><img src="{DOT}"> image',
+    ),
+    ("<style>p::before{content:'\\201C'}</style><p>a", "<p>\u201ca"),
+    ("<style>b::before{content:'['attr(data-n)'] '}</style><b data-n=7>x", "<b>[7] x"),
+    (
+        "<style>q{quotes:'\u00ab' '\u00bb' '\u2039' '\u203a'}</style><q>a <q>b</q></q>",
+        "\u00aba \u2039b\u203a\u00bb",
+    ),
+    (
+        "<style>ol{counter-reset:s;list-style:none}li{counter-increment:s}"
+        "li::before{content:counters(s,'.')' '}</style><ol><li>a<ol><li>b</ol></ol>",
+        "<ol><li type=none>1 a<ol><li type=none>1.1 b</ol></ol>",
+    ),
+    (
+        "<style>p::before{content:'a\\A b';white-space:pre}</style><p>x",
+        "<p>a<br>bx",
+    ),
+    (
+        "<span style='display:inline-block;margin-right:30px'>Home</span>About",
+        "<span style='display:inline-block'>Home</span>" + GAP.format(30) + "About",
+    ),
+    (
+        "<span style='display:inline-block;margin:0 20px;padding:0 8px;background:red'>"
+        "a <b>b</b></span>c",
+        GAP.format(20)
+        + "<span style='display:inline-block;padding:0 8px;background:red'>"
+        "a <b>b</b></span>" + GAP.format(20) + "c",
+    ),
+]
+CHILDREN = [
+    (
+        "<style>tr:nth-child(even) td{background:red}</style>"
+        "<table><tr><td>1<tr><td>2</table>",
+        "<table><tr><td>1<tr><td style='background:red'>2</table>",
+    ),
+    (
+        "<style>p:nth-child(2n+1 of .x){color:red}</style><p class=x>1<p>2<p class=x>3"
+        "<p class=x>4",
+        "<p style='color:red'>1<p>2<p>3<p style='color:red'>4",
+    ),
+    (
+        "<style>p:nth-last-child(-n+2){color:red}</style><p>1<p>2<p>3",
+        "<p>1<p style='color:red'>2<p style='color:red'>3",
+    ),
+    (
+        "<style>p:nth-of-type(2){color:red}</style><p>1<h4>a</h4><p>2",
+        "<p>1<h4>a</h4><p style='color:red'>2",
+    ),
+    (
+        "<style>p:NTH-CHILD( 3N - 1 ){color:red}</style><p>1<p>2<p>3",
+        "<p>1<p style='color:red'>2<p>3",
+    ),
+    (
+        "<style>tbody tr:nth-child(odd){color:red}</style><table><thead><tr><th>h"
+        "<tbody><tr><td>1<tr><td>2</table>",
+        "<table><thead><tr><th>h<tbody><tr style='color:red'><td>1<tr><td>2</table>",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("markup", "plain"),
+    [
+        pytest.param(*case, id=f"{kind} {number}")
+        for kind, cases in (
+            *(("hr", RULES), ("a", LINKS), ("sub", RAISED), ("content", MADE)),
+            ("nth-child", CHILDREN),
+        )
+        for number, case in enumerate(cases)
+    ],
+)
+def test_markup_is_drawn_as_what_it_means(drawn, markup: str, plain: str) -> None:
+    image, told = drawn(markup)
+
+    assert len(image.getcolors(1 << 16)) > 1
+    assert image.tobytes() == drawn(plain)[0].tobytes()
+    assert told == []
