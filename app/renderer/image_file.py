@@ -69,9 +69,9 @@ def reader_version() -> str:
     Raise the number when this module makes other pixels of the same bytes.
     """
     try:
-        return f"images 2 pillow-heif {version('pillow-heif')}"
+        return f"images 3 pillow-heif {version('pillow-heif')}"
     except PackageNotFoundError:
-        return "images 2"
+        return "images 3"
 
 
 class _CountedFile(io.BytesIO):

@@ -46,7 +46,7 @@ _BRANDS = (
 _TEXT = (
     (re.compile(rb'[{\["]'), "application/json"),
     (re.compile(rb"<!doctype\s+html|<(html|head|body|title)\b", re.I), "text/html"),
-    (re.compile(rb"(<[?!][^<]*)*<svg[\s>/]", re.I), "image/svg+xml"),
+    (re.compile(rb"(<[?!][^<]*)*<([\w.-]+:)?svg[\s>/]", re.I), "image/svg+xml"),
     (re.compile(rb"<\?xml", re.I), "application/xml"),
     (re.compile(rb"(event|data|id|retry):(?![\w.+-]+/|[;,])|:"), "text/event-stream"),
 )

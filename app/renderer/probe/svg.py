@@ -13,6 +13,7 @@ from xml.parsers import expat
 
 from app.renderer.probe.byte_range import Region
 from app.renderer.probe.raster import Damaged, Size
+from app.renderer.probe.svg_css import PAINTS, in_known_words, undrawn
 
 # Bytes in which the root element is looked for.
 _HEAD = 16_384
@@ -82,9 +83,11 @@ def _recoded(data: bytes, encoding: str) -> bytes:
 def complete(document: bytes) -> bytes:
     """Return markup in UTF-8 with the names and the size that a file of its own needs.
 
-    Markup taken out of a page has no namespaces, and one without any size is 300 to
-    150 pixels (CSS 2.2, 10.3.2).
+    Its colours and variables are in words that the drawing engine knows. Markup taken
+    out of a page has no namespaces, and one without any size is 300 to 150 pixels
+    (CSS 2.2, 10.3.2).
     """
+    document = in_known_words(document)
     root = _ROOT_TAG.search(document)
     if root is None:
         return document
@@ -100,7 +103,7 @@ def complete(document: bytes) -> bytes:
 
 
 # Comments may follow the end.
-_SVG_END = re.compile(rb"</svg\s*>")
+_SVG_END = re.compile(rb"</(?:[\w.-]+:)?svg\s*>")
 _LENGTH = re.compile(r"\s*\+?([\d.]+(?:e[+-]?\d+)?)(px|pt|pc|mm|cm|in|q)?\s*", re.I)
 # CSS pixels (CSS Values 3, 5.2).
 _UNITS = {"px": 1.0, "pt": 96 / 72, "pc": 16.0, "mm": 96 / 25.4, "cm": 96 / 2.54}
@@ -121,7 +124,8 @@ def measure_svg(image: Region) -> Size:
     if not begun:
         raise Damaged("the SVG has no root")
     tail = image.read(max(0, image.length - _HEAD // 4), _HEAD // 4)
-    if "svg" not in ended and not _SVG_END.search(tail):
+    closed = any(name.rpartition(":")[2] == "svg" for name in ended)
+    if not closed and not _SVG_END.search(tail):
         raise Damaged("the SVG is cut off")
     return _size(begun[0])
 
@@ -179,11 +183,15 @@ class _Reader:
                 _refuse_outside(value.strip())
             elif not is_link:
                 self._look_at(value)
+            if key in PAINTS:
+                self.notes.update(dict.fromkeys(undrawn(value)))
 
     def end(self, name: str) -> None:
         """Read a style sheet that is complete."""
         if name.rpartition(":")[2] == "style" and self._style is not None:
-            self._look_at("".join(self._style))
+            sheet = "".join(self._style)
+            self._look_at(sheet)
+            self.notes.update(dict.fromkeys(undrawn(sheet)))
             self._style = None
 
     def text(self, data: str) -> None:

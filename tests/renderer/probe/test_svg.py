@@ -8,6 +8,7 @@ import pytest
 
 from app.renderer.probe.byte_range import whole
 from app.renderer.probe.raster import Damaged
+from app.renderer.probe.sniff import sniff
 from app.renderer.probe.svg import Outside, as_utf8, complete, examine, measure_svg
 from tests.growth import assert_linear
 from tests.ugly_pictures import NS, SVG, SVGS
@@ -108,3 +109,78 @@ def test_reading_takes_linear_time_whatever_is_left_open(piece):
             read(text.encode())
 
     assert_linear(attempt, piece, 200_000)
+
+
+def spelt(inner: str) -> bytes:
+    document = complete(f"<svg {NS} viewBox='0 0 9 9'>{inner}</svg>".encode())
+    return document[document.index(b"'0 0 9 9'") + 10 : -len("</svg>")]
+
+
+@pytest.mark.parametrize(
+    ("inner", "same"),
+    [
+        ('<g fill="hsl(24 100% 50% / 1)"/>', '<g fill="#ff6600"/>'),
+        ('<g style="fill:rgb(255 102 0 / 50%)"/>', '<g style="fill:#ff660080"/>'),
+        (
+            "<style>g>a{fill:RGBA(255,102,0,50%)}</style>",
+            "<style>g>a{fill:#ff660080}</style>",
+        ),
+        (
+            "<style>:root{--c:hsl(24deg,100%,50%)}g{fill:var(--c, red)}</style>",
+            "<style>:root{--c:#ff6600}g{fill:#ff6600}</style>",
+        ),
+        ('<g fill="var(--c, rgb(255 102 0))"/>', '<g fill="#ff6600"/>'),
+        ("<text>rgb(255 102 0)</text>",) * 2,
+        ('<g fill="rgb(300 0 0)"/>',) * 2,
+        ("<style>a{--c:red}b{--c:blue}c{fill:var(--c)}</style>",) * 2,
+    ],
+)
+def test_colours_and_variables_are_in_words_of_the_engine(inner, same):
+    assert spelt(inner).decode() == same
+
+
+@pytest.mark.parametrize(
+    ("inner", "note"),
+    [
+        ('<g fill="oklch(0.7 0.2 30)"/>', "the colour oklch() is not drawn"),
+        (
+            "<g style='fill:color(display-p3 0 1 0)'/>",
+            "the colour color() is not drawn",
+        ),
+        ('<g fill="var(--c)"/>', "the colour var() is not drawn"),
+        (
+            "<style>g:nth-child(2){fill:red}</style>",
+            "style rules with :nth-child are not drawn",
+        ),
+        (
+            "<style>@supports (fill:red){g{fill:red}}</style>",
+            "style rules with @supports are not drawn",
+        ),
+        (
+            "<style>@media (min-width:9px){g{fill:red}}</style>",
+            "style rules with @media are not drawn",
+        ),
+    ],
+)
+def test_what_the_engine_does_not_know_is_named(inner, note):
+    assert examine(complete(f"<svg {NS}>{inner}</svg>".encode())) == (note,)
+
+
+def test_rules_for_dark_mode_and_print_are_left_out_as_in_a_still_picture():
+    sheet = "@media (prefers-color-scheme: dark){g{fill:red}}@media print{g{fill:red}}"
+
+    assert examine(complete(f"<svg {NS}><style>{sheet}</style></svg>".encode())) == ()
+
+
+def test_variables_do_not_multiply_without_bound():
+    lines = "".join(f"--v{n}:{f'var(--v{n + 1}) ' * 15};" for n in range(5))
+    document = f"<svg {NS}><style>g{{{lines}fill:var(--v0)}}</style></svg>".encode()
+
+    assert len(complete(document)) < len(document) + (2 << 20)
+
+
+def test_a_root_may_have_a_prefix():
+    document = b"<ns0:svg xmlns:ns0='http://www.w3.org/2000/svg' viewBox='0 0 30 20'/>"
+
+    assert sniff(document) == "image/svg+xml"
+    assert read(document) == (30, 20)
