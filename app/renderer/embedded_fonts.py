@@ -110,6 +110,11 @@ class EmbeddedFonts:
         """What of the faces is not drawn."""
         return tuple(self._warnings)
 
+    @property
+    def first(self) -> str:
+        """The family of what names none."""
+        return self._engine.families[0]
+
     def declare(self, rules: Iterable[Mapping[str, str]], text: str) -> None:
         """Take rules; the last one for the same letters in the same style holds.
 

@@ -101,6 +101,8 @@ _OWN = frozenset(
     | {"list-style-type", "list-style-position", "unicode-bidi"}
 )
 _BY_KIND = {("display", "block"), ("display", "inline"), ("box-sizing", "content-box")}
+# What a drawing uses by its name.
+_REFERRED = re.compile(r"""(?:href="|url\((?:"|'|&quot;)?)#([^"'()&\s]+)""")
 _VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
 
 
@@ -280,6 +282,8 @@ class _Walker:
         self._known: dict[tuple[object, ...], tuple[Style, Context]] = {}
         # Lines so far of a listing.
         self._lines = 0
+        # Parts of drawings, by their names.
+        self._parts: dict[str, Element] | None = None
         # What laying out takes so far, in the innermost box.
         self._cost = 0.0
 
@@ -1124,8 +1128,7 @@ class _Walker:
             part.decompose()
         for part in svg.select("foreignObject,image,use,feImage"):
             _look_at_part(part, self._ignored)
-        for part in svg.select("*"):
-            self._paint(part, context.variables)
+        self._paint_all(svg, context.variables)
         if style.get("display") not in _IN_LINE:
             self._line()
         given = {name: value for name, value in style.items() if name not in _OWN}
@@ -1135,30 +1138,91 @@ class _Walker:
         if given.get("display") in _IN_LINE:
             # As it is by itself; a PDF would have to take it for a picture otherwise.
             del given["display"]
+        if svg.select("text"):
+            # What is around it the engine does not hand on to it.
+            font = context.font
+            around = {
+                "font-family": font.families or f"'{self._fonts.first}'",
+                "font-size": f"{font.size:.6g}px",
+                "font-weight": f"{font.weight:g}",
+                "font-style": "italic" if font.is_italic else "normal",
+            }
+            for name, value in around.items():
+                if not svg.attr(name):
+                    given.setdefault(name, value)
         if given:
             svg.attrs["style"] = _css(given)
         self._at_start, self._blank = False, -1
-        self.put(svg.html)
+        markup = svg.html
+        if parts := self._referred(svg, markup, context.variables):
+            held = turbohtml.parse(f"<svg><defs>{parts}</defs></svg>")
+            svg.insert(0, held.select("defs")[0])
+            markup = svg.html
+        self.put(markup)
 
-    def _paint(self, part: Element, variables: Mapping[str, str]) -> None:
-        if families := part.attr("font-family"):
-            part.attrs["font-family"] = self._fonts.families(families)
-        style = self._styles.elements.get(part)
-        if not style:
-            return
-        own = {name: value for name, value in style.items() if name.startswith("--")}
-        variables = {**variables, **own} if own else variables
+    def _referred(self, svg: Element, markup: str, variables: Mapping[str, str]) -> str:
+        """Return what a drawing uses of the others in its document, such as symbols."""
+        wanted = _REFERRED.findall(markup)
+        if not wanted:
+            return ""
+        if self._parts is None:
+            named = ((part.attr("id"), part) for part in self._styles.elements)
+            self._parts = {
+                name: part
+                for name, part in named
+                if name and part.namespace is Namespace.SVG
+            }
+        known = {part.attr("id") for part in (svg, *svg.select("[id]"))}
+        found: list[str] = []
+        while wanted:
+            name = wanted.pop()
+            if name not in known and (part := self._parts.get(name)):
+                self._paint_all(part, variables)
+                found.append(part.html)
+                wanted += _REFERRED.findall(found[-1])
+            known.add(name)
+        return "".join(found)
+
+    def _paint_all(self, drawing: Element, variables: Mapping[str, str]) -> None:
+        within = {drawing: self._paint(drawing, variables)}
+        for part in drawing.select("*"):
+            around = part.parent
+            assert isinstance(around, Element)
+            within[part] = self._paint(part, within[around])
+
+    def _paint(self, part: Element, variables: Mapping[str, str]) -> Mapping[str, str]:
+        """Put variables into the style of a part, and into its attributes.
+
+        Attributes that present are values of properties (SVG 2, 6.6). Returns the
+        variables within.
+        """
+        style = self._styles.elements.get(part, {})
+        if own := {n: value for n, value in style.items() if n[:2] == "--"}:
+            variables = {**variables, **own}
+            variables |= {k: self._put_in(v, variables) or "" for k, v in own.items()}
+        if reference := part.attrs.pop("xlink:href", None):
+            # The engine knows its prefix only where it is declared.
+            part.attrs.setdefault("href", reference)
+        for name, value in [*part.attrs.items()]:
+            if name == "font-family" and isinstance(value, str):
+                value = part.attrs[name] = self._fonts.families(value)
+            if name != "style" and isinstance(value, str) and "var(" in value:
+                known = self._put_in(value, variables)
+                if known is None:
+                    del part.attrs[name]
+                else:
+                    part.attrs[name] = known
         kept = {}
-        for name, value in style.items():
+        for name, value in self._with_variables(style, variables):
             if value[:1] == UNDRAWN:
                 self._ignored.add(value[1:])
-            elif value and name not in own:
-                known = self._put_in(value, variables)
-                if known is not None and name == "font-family":
-                    known = self._fonts.families(known)
-                if known is not None:
-                    kept[name] = known
-        part.attrs["style"] = _css(kept)
+            elif name == "font-family":
+                kept[name] = self._fonts.families(value)
+            elif value:
+                kept[name] = value
+        if style:
+            part.attrs["style"] = _css(kept)
+        return variables
 
     def _break(self) -> None:
         self._trim()
