@@ -1,17 +1,26 @@
 """Markdown is set by the way of `html`, as large as its page allows."""
 
+import io
+import re
+
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
+from pydantic import ValidationError
+from pypdf import PdfReader
 
 from app.config import Settings
+from app.renderer.base import Encoded, Output
 from app.renderer.builtin import markdown
 from app.renderer.builtin.markdown_parser import read
 from app.renderer.engine.engine import load_engine
+from app.renderer.errors import BadParameter
+from app.renderer.produce import produce
 
 CODE = "```python\ndef f():\n    return 1\n```"
 
 
-def parameters(text: str, **values: int) -> markdown.Parameters:
+def parameters(text: str, **values: object) -> markdown.Parameters:
     return markdown.Parameters.model_validate({"markdown": text, **values})
 
 
@@ -66,3 +75,65 @@ def test_what_is_too_long_is_named(client: FlaskClient):
 
     assert answer.status_code in (413, 422)
     assert "markdown" in answer.get_json()["detail"]
+
+
+REPORT = "# Report\n\n" + "".join(
+    f"## Part {number}\n\n{'word ' * 200}\n\n" for number in range(6)
+)
+
+
+@pytest.mark.parametrize(
+    ("paper", "sides"),
+    [
+        ("a4", (595, 842)),
+        (" A5  Landscape", (595, 420)),
+        ("letter portrait", (612, 792)),
+    ],
+)
+def test_a_text_on_paper_has_pages(paper: str, sides: tuple[int, int]):
+    made = produced(REPORT, "pdf", paper=paper)
+
+    pages = PdfReader(io.BytesIO(made.data)).pages
+    texts = [page.extract_text() for page in pages]
+    boxes = [page.mediabox for page in pages]
+    assert made.facts == {"pages": len(pages)}
+    assert len(pages) > 2
+    assert {(round(box.width), round(box.height)) for box in boxes} == {sides}
+    assert sum(text.count("word") for text in texts) == 1_200
+    for number, text in enumerate(texts, 1):
+        assert f"{number} / {len(pages)}" in " ".join(text.split())
+    # No heading stands at the end of a page.
+    assert not any(re.search(r"Part \d\s+\d+ / \d+\s*$", text) for text in texts)
+
+
+def test_a_picture_of_a_text_on_paper_is_its_first_page():
+    made = produced(REPORT, "png", paper="A6")
+
+    assert (made.width, made.height) == (397, 559)
+    assert "this is the first of" in made.facts["warnings"][0]
+    assert "<svg" in produced(REPORT, "svg", paper="A6").data.decode()
+
+
+def test_a_text_of_too_many_pages_is_refused():
+    with pytest.raises(BadParameter, match="more than 100 pages") as error:
+        produced("word " * 30_000, "pdf", paper="A6")
+
+    assert error.value.faults[0].field == "markdown"
+
+
+def test_a_page_that_is_not_known_is_refused():
+    with pytest.raises(ValidationError, match="paper"):
+        parameters("x", paper="A9")
+
+
+def test_a_dark_page_is_dark_to_its_edges():
+    made = produced("# x", "png", paper="A6", theme="dark")
+
+    with Image.open(io.BytesIO(made.data)) as image:
+        assert image.convert("RGB").getpixel((2, 2)) == (15, 23, 42)
+
+
+def produced(text: str, format: str, **values: object) -> Encoded:
+    renderer = markdown.build(load_engine(None, False), Settings())
+    output = Output(format=format)
+    return produce(renderer, parameters(text, **values), output)

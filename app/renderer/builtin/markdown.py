@@ -1,23 +1,27 @@
 """The `markdown` renderer: CommonMark with tables and coloured code, as a page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import escape
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.config import Settings
-from app.renderer.base import Renderer
+from app.renderer.base import Picture, PrintedPage, Renderer, Vector
 from app.renderer.builtin import html
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.engine.engine import Engine, Page
-from app.renderer.errors import LimitExceeded
+from app.renderer.errors import BadParameter, Fault, LimitExceeded
+from app.renderer.paper import CSS_DPI, parse_page, pixels_of
 from app.renderer.params import Canvas, Color, Side, Text, Typeset
 
 # Sizes of letters that are tried, largest first; the first counts at which all fits.
 _SIZES = (30, 27, 24, 22, 20, 18, 16, 15, 14, 13, 12, 11, 10)
+# CSS pixels of letters on paper: eleven points, and fewer where a page is less wide.
+_PRINTED, _PRINTED_SMALL = 14.667, 12.667
+_LARGE_PAPER = 700.0
 _PALETTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "light": {
@@ -40,11 +44,43 @@ _PALETTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 
 
+PaperName = Literal[
+    "A3",
+    "A3 landscape",
+    "A4",
+    "A4 landscape",
+    "A5",
+    "A5 landscape",
+    "A6",
+    "A6 landscape",
+    "Letter",
+    "Letter landscape",
+    "Legal",
+    "Legal landscape",
+]
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {name.lower(): name for name in get_args(PaperName)}
+)
+
+
+def _named(value: Any) -> Any:
+    """Return the name of a page however it is spelt."""
+    if not isinstance(value, str):
+        return value
+    words = value.lower().split()
+    return _NAMES.get(" ".join(word for word in words if word != "portrait"), value)
+
+
 class Parameters(Typeset, Canvas):
-    """A text in Markdown, as large as its page allows."""
+    """A text in Markdown, as large as its page allows, or on pages of paper."""
 
     width: Side = 1200
     height: Side = 630
+    paper: Annotated[PaperName, BeforeValidator(_named)] | None = Field(
+        None,
+        description="Pages of paper, as many as the text needs, in place of `width` and"
+        " `height`; a picture is of the first.",
+    )
     markdown: Text = Field(
         min_length=1,
         description="Text in CommonMark, with tables and strikethrough; HTML in it is"
@@ -57,13 +93,20 @@ class Parameters(Typeset, Canvas):
     )
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels."""
+        if self.paper is None:
+            return super().size
+        return pixels_of(parse_page(self.paper), CSS_DPI)
+
+    @property
     def text(self) -> str:
         """The text without blank lines at its ends."""
         return self.markdown.strip("\n")
 
 
-def document(parameters: Parameters, size: int) -> str:
-    """Return the page as HTML, its text of `size` CSS pixels."""
+def document(parameters: Parameters, size: float, more: str = "") -> str:
+    """Return the page as HTML, its text of `size` CSS pixels, with `more` style."""
     # Imported by whoever draws: a server that draws no Markdown does without.
     from app.renderer.builtin.markdown_parser import STYLES, read
 
@@ -72,11 +115,28 @@ def document(parameters: Parameters, size: int) -> str:
     css = (
         _css(colors, parameters.accent or colors["accent"], size)
         + STYLES[parameters.theme]
+        + more
     )
     return f"<style>{css}</style><main>{body}</main>"
 
 
-def _css(colors: Mapping[str, str], accent: str, size: int) -> str:
+def _on_paper(parameters: Parameters) -> str:
+    """Return the text as HTML for pages of paper."""
+    assert parameters.paper is not None
+    short = min(parse_page(parameters.paper)) * CSS_DPI
+    size = _PRINTED if short >= _LARGE_PAPER else _PRINTED_SMALL
+    colors = _PALETTES[parameters.theme]
+    page = (
+        f"@page{{size:{parameters.paper};margin:{short / 10:.4g}px;"
+        f"background:{colors['ground']};@bottom-right{{content:counter(page) ' / '"
+        f" counter(pages);color:{colors['faint']};font-size:{0.8 * size:.3g}px}}}}"
+        "html{background:none}main{padding:0}p,li{orphans:2;widows:2}"
+        "h1,h2,h3,h4,h5,h6{break-after:avoid}tr,blockquote,img{break-inside:avoid}"
+    )
+    return document(parameters, size, page)
+
+
+def _css(colors: Mapping[str, str], accent: str, size: float) -> str:
     text, faint, line, panel = (
         colors[name] for name in ("text", "faint", "line", "panel")
     )
@@ -96,9 +156,9 @@ def _css(colors: Mapping[str, str], accent: str, size: int) -> str:
         f"ul,ol{{padding-left:{1.6 * size}px}}li{{margin:{0.15 * size}px 0}}"
         f"li p,li ul,li ol{{margin:0}}"
         f"a{{color:{accent};text-decoration:underline}}"
-        f"blockquote{{border-left:{max(3, size // 5)}px solid {accent};"
+        f"blockquote{{border-left:{max(3, size // 5):g}px solid {accent};"
         f"padding-left:{size}px;color:{faint}}}blockquote p{{margin:0}}"
-        f"hr{{border:0;border-top:{max(2, size // 10)}px solid {line};height:0;"
+        f"hr{{border:0;border-top:{max(2, size // 10):g}px solid {line};height:0;"
         f"margin:{1.4 * size}px 0}}"
         f"code{{font-family:'JetBrains Mono';font-size:0.88em;background:{panel}}}"
         f"pre{{background:{panel};border:1px solid {line};"
@@ -146,16 +206,41 @@ def build(engine: Engine, limits: Settings) -> Renderer:
             made = replace(made, facts=facts)
         return made
 
+    def printed(parameters: Parameters, scale: float) -> Iterator[PrintedPage] | None:
+        if parameters.paper is None:
+            return None
+        wanted = html.Parameters.model_construct(
+            html=_on_paper(parameters),
+            width=parameters.width,
+            height=parameters.height,
+            lang=parameters.lang,
+            emoji=parameters.emoji,
+            strict=False,
+        )
+        images = EmbeddedImages(limits.max_image_pixels)
+        try:
+            return html.printed(wanted, images, engine, limits, scale)
+        except LimitExceeded as error:
+            raise _of_markdown(error) from error
+        except BadParameter as error:
+            faults = (Fault("markdown", reason) for _, reason in error.faults)
+            raise BadParameter(*faults) from error
+
+    def first(parameters: Parameters, scale: float) -> PrintedPage | None:
+        pages = printed(parameters, scale)
+        return None if pages is None else next(pages)
+
     def check(parameters: Parameters) -> None:
         try:
             html.check(parameters.text, limits)
         except LimitExceeded as error:
             raise _of_markdown(error) from error
 
-    return html.page_renderer(
+    made = html.page_renderer(
         *("markdown", "Markdown, as large as its page allows", Parameters, "2"),
         engine=engine,
         read=fitted,
+        printed=printed,
         preflight=lambda parameters: engine.preflight(_text(parameters)),
         check=check,
         example={
@@ -164,6 +249,20 @@ def build(engine: Engine, limits: Settings) -> Renderer:
             "height": "300",
         },
     )
+    whole, outlined = made.draw, made.vector
+    assert outlined is not None
+
+    def draw(parameters: Parameters, scale: float) -> Picture:
+        page = first(parameters, scale)
+        if page is None:
+            return whole(parameters, scale)
+        return replace(page.draw(scale), facts=page.vector.facts)
+
+    def draw_svg(parameters: Parameters, scale: float) -> Vector:
+        page = first(parameters, scale)
+        return page.vector if page is not None else outlined(parameters, scale)
+
+    return replace(made, draw=draw, vector=draw_svg)
 
 
 def _of_markdown(error: LimitExceeded) -> LimitExceeded:

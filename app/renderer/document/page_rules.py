@@ -19,7 +19,8 @@ _SIDES = ("top", "right", "bottom", "left")
 _SELECTOR = re.compile(r"(?P<name>[\w-]*)(?P<pseudo>(?::[\w-]+)*)\s*\Z")
 _PSEUDO = frozenset({"first", "left", "right", "blank"})
 _MARGIN_BOX = re.compile(
-    r"@([\w-]+)\s*\{((?:[^{}\"']|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')*)\}", re.DOTALL
+    r"@([\w-]+)\s*+\{((?:[^{}\"']|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+')*+)\}",
+    re.DOTALL,
 )
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # Pages that CSS knows (css-page-3, 7.1) beside those of paper, in millimetres.

@@ -20,6 +20,7 @@ from app.renderer.embedded_fonts import EmbeddedFonts
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.encode.pdf.strips import PlacedStrip, TallDrawing, composed
 from app.renderer.engine.engine import Engine, Page
+from app.renderer.errors import Undrawable
 from app.renderer.params import EmojiStyle
 
 # What a document that says anything of pages has in it.
@@ -83,13 +84,16 @@ def printed(
             lambda tag: f' style="{tag[2]};{placed(int(tag[1]))}"', found.body
         ),
     )
-    parts = fragments(
-        engine.layout(flow, (canvas.width, None)),
-        engine.layout(marked, (canvas.width, None)),
-        breaks.marks,
-        canvas.width,
-        lambda number: styles.of(number).area[1],
-    )
+    try:
+        parts = fragments(
+            engine.layout(flow, (canvas.width, None)),
+            engine.layout(marked, (canvas.width, None)),
+            breaks.marks,
+            canvas.width,
+            lambda number: styles.of(number).area[1],
+        )
+    except RecursionError as error:
+        raise Undrawable("The page's elements nest too deep.") from error
     printer = _Printer(source, engine, images, fonts, flow, canvas, breaks, ignored)
     sheets = [styles.of(n, part.blank) for n, part in enumerate(parts, 1)]
     if any(abs(page.area[0] - canvas.width) > 1 for page in sheets):
@@ -206,6 +210,7 @@ class _Printer:
         tall = TallDrawing(drawing.svg)
         assert drawing.texts is not None
         texts = drawing.texts()
+        placed_runs = [(*_middle(run), run) for run in texts.runs]
         facts = {**drawing.facts, "pages": len(parts)}
         unders: dict[str, Vector | None] = {}
         for part, page, over in zip(parts, sheets, overs, strict=True):
@@ -221,7 +226,7 @@ class _Printer:
             if below not in unders:
                 unders[below] = self._beside(below, page.size)
             under, above = unders[below], self._beside(over, page.size)
-            runs = [*_runs_in(texts.runs, placed)]
+            runs = [*_runs_in(placed_runs, placed)]
             pictures = {**texts.pictures}
             exact = drawing.exact
             for each in (under, above):
@@ -295,16 +300,23 @@ def _ground(
     )
 
 
+def _middle(run: TextRun) -> tuple[float, float]:
+    """Return where the middle of a run is, across and down."""
+    a, b, c, d, e, f = run.matrix
+    x, y = run.x + run.width / 2, run.y + run.height / 2
+    return a * x + c * y + e, b * x + d * y + f
+
+
 def _runs_in(
-    runs: Sequence[TextRun], strips: Sequence[PlacedStrip]
+    runs: Sequence[tuple[float, float, TextRun]], strips: Sequence[PlacedStrip]
 ) -> Iterator[TextRun]:
     """Yield the runs of text that are in strips, where they stand there."""
     for number, ((left, top, right, bottom), dx, dy, _) in enumerate(strips):
-        for run in runs:
+        for run in [
+            each for x, y, each in runs if top <= y < bottom and left <= x < right
+        ]:
             a, b, c, d, e, f = run.matrix
-            y = b * run.x + d * (run.y + run.height / 2) + f
-            x = a * (run.x + run.width / 2) + c * run.y + e
-            if top <= y < bottom and left <= x < right:
-                moved = (a, b, c, d, e + dx, f + dy)
-                # Another box than on the page before, as its lines are others.
-                yield run._replace(box=run.box + number * 1_000_000, matrix=moved)
+            # Another box than on the page before, as its lines are others.
+            yield run._replace(
+                box=run.box + number * 1_000_000, matrix=(a, b, c, d, e + dx, f + dy)
+            )

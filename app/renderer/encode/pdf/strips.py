@@ -40,7 +40,11 @@ class TallDrawing:
         self._root = fromstring(svg)
         self._shapes = {each.get("id", ""): each for each in self._root.iter()}
         self._bounds: dict[Element, Bounds] = {}
-        self._defs = [each for each in self._root if each.tag == f"{SVG}defs"]
+        self._drawn = [
+            (*self._bounds_of(each)[1::2], each)
+            for each in self._root
+            if each.tag != f"{SVG}defs"
+        ]
 
     def parts(
         self, strips: Sequence[PlacedStrip]
@@ -62,11 +66,13 @@ class TallDrawing:
             moved = SubElement(
                 seen, f"{SVG}g", {"transform": f"translate({dx:.6g} {dy:.6g})"}
             )
-            for each in self._root:
-                if each.tag != f"{SVG}defs":
-                    part = self._within(each, strip.bounds)
-                    if part is not None:
-                        moved.append(part)
+            near = [
+                each for high, low, each in self._drawn if high < bottom and low > top
+            ]
+            for each in near:
+                part = self._within(each, strip.bounds)
+                if part is not None:
+                    moved.append(part)
             if len(moved):
                 found.append(seen)
                 _references(moved, used)
