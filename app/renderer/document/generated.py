@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+import regex  # type: ignore[import-untyped]
 from turbohtml import Element
 
 from app.renderer.errors import Undrawable
@@ -24,6 +25,13 @@ _CONTENT = re.compile(
     rf"""(?P<call>\((?P<inner>(?:[^()"']|{_QUOTED})*+)\))?"""
     r"|(?P<rest>/)|(?P<other>\S)",
     re.DOTALL,
+)
+# A first letter with its marks and the punctuation around it, spaces within it counted
+# before the letter (CSS Pseudo-Elements 4, 2.2); or punctuation alone, up to the end.
+FIRST_LETTER = regex.compile(
+    r"[ \t\n\r\f]*(?:((?:\p{P}[\p{Zs}--\u3000]*)*+(?!\s)\X[\p{P}--[\p{Ps}\p{Pd}]]*+)"
+    r"|((?:\p{P}[\p{Zs}--\u3000]*)++)\Z)",
+    regex.V1,
 )
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(\n)|(.))", re.IGNORECASE | re.DOTALL)
 _QUOTES = ("\u201c", "\u201d", "\u2018", "\u2019")

@@ -17,7 +17,7 @@ from app.renderer.document.properties import (
 
 # Pseudo-elements that older pages write with one colon (CSS 2.2, 5.12.3).
 _PSEUDO = re.compile(r"::?(before|after|first-line|first-letter)$|::([\w-]+)(\(.*\))?$")
-_DRAWN_PSEUDO = frozenset({"before", "after", "marker"})
+_DRAWN_PSEUDO = frozenset({"before", "after", "marker", "first-letter"})
 # Those that no still picture shows: no mouse, no form that somebody fills in.
 _UNSEEN_PSEUDO = re.compile(
     r"(-webkit-|-moz-|-ms-)|selection|backdrop|placeholder|file-selector-button|cue"

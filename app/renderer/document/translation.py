@@ -82,6 +82,13 @@ _BOXES_IN_LINE = _IN_LINE - _INLINE
 _SPACED = '<div style="flex:auto">'
 _OUT_OF_FLOW = frozenset({"absolute", "fixed"})
 _DECORATIONS = ("underline", "overline", "line-through")
+# Boxes in which the first letter of what they are in may be, and such as are elsewhere.
+_FLOWS = frozenset({"block", "list-item", "flow-root"})
+_OUT = frozenset({"absolute", "fixed"})
+# Where a first letter is punctuation alone.
+_OPENING = 2
+# What stands in a line before its first letter, and leaves it none.
+_NO_LETTERS = frozenset({"br", "img", "svg", "video", "input"})
 # Elements that browsers draw by other means, or with content from elsewhere.
 _UNDRAWN_ELEMENTS = frozenset(
     {"iframe", "canvas", "object", "embed", "applet", "frame", "math", "marquee"}
@@ -282,6 +289,9 @@ class _Walker:
         self._known: dict[tuple[object, ...], tuple[Style, Context]] = {}
         # Lines so far of a listing.
         self._lines = 0
+        # The style of a first letter that has not come yet: as in Chromium that of the
+        # innermost block.
+        self._first_letter: Style | None = None
         # Parts of drawings, by their names.
         self._parts: dict[str, Element] | None = None
         # What laying out takes so far, in the innermost box.
@@ -334,6 +344,8 @@ class _Walker:
         self, element: Element, style: Style, context: Context, box: LayoutBox
     ) -> bool:
         tag = element.tag
+        if tag in _NO_LETTERS:
+            self._first_letter = None
         if element.namespace is Namespace.SVG:
             self._svg(element, style, context)
             return style.get("display") not in _IN_LINE
@@ -548,6 +560,8 @@ class _Walker:
         place = self._begin()
         outer = self._extent
         cost, self._cost = self._cost, 1.0
+        initial = self._first_letter
+        self._enter_initial(element, style, display)
         if display not in _INLINE and not contents:
             self._at_start, self._blank = True, -1
             self._extent = outer and Extent()
@@ -556,13 +570,14 @@ class _Walker:
         has_block = self._pseudo(element, "before", context)
         has_block |= self._children(element, context, box)
         has_block |= self._pseudo(element, "after", context)
+        self._leave_initial(initial, style, display)
         if element.tag == "ruby":
             self._ignored.add("<ruby>")
         if display in _INLINE:
             if has_block:
                 style["display"] = display = "block"
             elif _needs_box(style):
-                self._in_box(element, style, context)
+                self._in_box(len(element.text), style, context)
         is_spaced = self._place(style, context.font)
         self._nest(cost, style.get("display") in _BOXES_IN_LINE)
         if display not in _INLINE and not contents:
@@ -639,8 +654,57 @@ class _Walker:
         if self._cost > _MOST_COST:
             raise Undrawable("The page's inline blocks nest too deep.")
 
-    def _in_box(self, element: Element, style: Style, context: Context) -> None:
-        letters = len(element.text)
+    def _enter_initial(self, element: Element, style: Style, display: str) -> None:
+        """Look for a first letter in a box where it, or what it is in, styles one."""
+        is_out = style.get("position") in _OUT
+        if not is_out and (display in _INLINE or display == "contents"):
+            return
+        if is_out or display not in _FLOWS:
+            self._first_letter = None
+        found = self._styles.pseudo.get("first-letter", {}).get(element)
+        if found and (display in _FLOWS or display == "inline-block"):
+            self._first_letter = found
+
+    def _leave_initial(self, around: Style | None, style: Style, display: str) -> None:
+        """Look for the letter behind a box where none was in it."""
+        if style.get("position") in _OUT or (display in _FLOWS and self._first_letter):
+            self._first_letter = around
+        elif display not in _INLINE and display != "contents":
+            self._first_letter = None
+
+    def _initial(self, text: str, context: Context) -> bool:
+        """Write a text whose first letter has a style of its own, if it has.
+
+        CSS Pseudo-Elements 4, 2.2: it is what an inline element around it would be.
+        """
+        if not text.strip(" \t\n\r\f"):
+            return False
+        given, self._first_letter = self._first_letter, None
+        assert given is not None
+        found = generated.FIRST_LETTER.match(text)
+        if found is None:
+            return False
+        start, end = found.span(found.lastindex)
+        letter = text[start:end]
+        style, inner = self._computed({**given, "display": "inline"}, context)
+        self._write_text(text[:start], context)
+        place = self._begin()
+        if _needs_box(style):
+            self._in_box(len(letter), style, inner)
+        self._write_text(letter, inner)
+        is_spaced = self._place(style, inner.font)
+        self._open(place, "span", style, None, "")
+        if is_spaced:
+            self.out[place] += _SPACED
+            self.put("</div>")
+        self.put("</span>")
+        if found.lastindex == _OPENING:
+            # The letter itself is in the text behind it.
+            self._first_letter = given
+        self._write_text(text[end:], context)
+        return True
+
+    def _in_box(self, letters: int, style: Style, context: Context) -> None:
         if letters <= _MOST_BOXED and self._cost <= _MOST_GIVEN / _AGAIN:
             style["display"] = "inline-block"
             if letters <= _MOST_UNBROKEN and not context.is_classed:
@@ -711,6 +775,7 @@ class _Walker:
         self, element: Element, style: Style, context: Context, box: LayoutBox
     ) -> bool:
         """Write a table as a grid; a box without cells as a block that fits."""
+        self._first_letter = None
         grid = table_grid.read(element, self._styles)
         is_inline = style["display"] == "inline-table"
         said = style.get("width", "auto")
@@ -882,6 +947,8 @@ class _Walker:
         return has_block
 
     def _write_text(self, text: str, context: Context) -> None:
+        if self._first_letter and self._initial(text, context):
+            return
         space = context.inherited.get("white-space", "normal")
         if space in ("normal", "nowrap"):
             text = _BLANKS.sub(" ", text)
