@@ -7,6 +7,7 @@ all who take a lease at one moment one gets it.
 """
 
 import logging
+import math
 import secrets
 import threading
 import time
@@ -46,6 +47,7 @@ class _Hold:
     count: int = 0
     mark: "UpdateVersion | None" = None
     written_s: float = 0.0
+    due_s: float = 0.0
 
 
 class Leases:
@@ -61,6 +63,9 @@ class Leases:
     ) -> None:
         self._connect = connect
         self._call = call
+        # By path, and the thread that renews them, if there were any of late.
+        self._held: dict[str, _Hold] = {}
+        self._renewer: threading.Thread | None = None
         # What an entry held when it was seen to change, and when that was.
         self._watched: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self._guard = threading.Lock()
@@ -80,14 +85,19 @@ class Leases:
     @contextmanager
     def kept(self, lease: _Hold) -> Iterator[None]:
         """Renew a lease while the body runs, and give it back at the end."""
-        done = threading.Event()
-        threading.Thread(
-            target=self._keep, args=(lease, done), name="mimeo-lease", daemon=True
-        ).start()
+        with self._guard:
+            self._held[lease.path] = lease
+            # One for all: to begin a thread takes as long as to write two leases.
+            if self._renewer is None or not self._renewer.is_alive():
+                self._renewer = threading.Thread(
+                    target=self._keep, name="mimeo-lease", daemon=True
+                )
+                self._renewer.start()
         try:
             yield
         finally:
-            done.set()
+            with self._guard:
+                del self._held[lease.path]
             self._give_back(lease)
 
     def _take(self, lease: _Hold) -> bool:
@@ -102,6 +112,7 @@ class Leases:
         if data.startswith(lease.token):
             # It is ours, though the bucket's answer to the write was lost.
             lease.mark = mark
+            lease.due_s = time.monotonic() + RENEW_S
             return True
         now_s = time.monotonic()
         if seen is None or seen[0] != data:
@@ -118,20 +129,34 @@ class Leases:
             while len(self._watched) > _WATCHED:
                 self._watched.popitem(last=False)
 
-    def _keep(self, lease: _Hold, done: threading.Event) -> None:
-        pause_s = RENEW_S
-        while not done.wait(pause_s):
-            try:
-                kept = self._renew(lease)
-            except (BaseError, OSError) as error:
-                _LOG.info("store: %s is not renewed yet: %s", lease.path, reason(error))
-                pause_s = _AGAIN_S
-                continue
-            if not kept:
-                if not done.is_set():
-                    _LOG.warning("store: %s was taken over by another", lease.path)
-                return
-            pause_s = RENEW_S
+    def _keep(self) -> None:
+        """Renew what is held; end where nothing is for a while."""
+        while True:
+            with self._guard:
+                held = list(self._held.values())
+            # A lease that is taken meanwhile is due later than this.
+            time.sleep(_until_due(held))
+            with self._guard:
+                if not self._held:
+                    self._renewer = None
+                    return
+                held = list(self._held.values())
+            for lease in held:
+                if lease.due_s <= time.monotonic():
+                    self._see_to(lease)
+
+    def _see_to(self, lease: _Hold) -> None:
+        try:
+            kept = self._renew(lease)
+        except (BaseError, OSError) as error:
+            _LOG.info("store: %s is not renewed yet: %s", lease.path, reason(error))
+            lease.due_s = time.monotonic() + _AGAIN_S
+            return
+        if not kept:
+            # Given back, it is nobody's.
+            if self._held.get(lease.path) is lease:
+                _LOG.warning("store: %s was taken over by another", lease.path)
+            lease.due_s = math.inf
 
     def _renew(self, lease: _Hold) -> bool:
         if lease.mark is not None and self._write(lease, lease.mark):
@@ -166,6 +191,7 @@ class Leases:
             return False
         lease.mark = _mark(made["e_tag"], made["version"])
         lease.written_s = begun_s
+        lease.due_s = time.monotonic() + RENEW_S
         return True
 
     def _read(self, path: str) -> "tuple[bytes, UpdateVersion] | None":
@@ -176,6 +202,12 @@ class Leases:
         except FileNotFoundError:
             return None
         return data, _mark(meta["e_tag"], meta["version"])
+
+
+def _until_due(held: list[_Hold]) -> float:
+    """Return how many seconds to sleep before one of some leases is to be renewed."""
+    due_s = min((lease.due_s for lease in held), default=math.inf)
+    return max(0.0, min(RENEW_S, due_s - time.monotonic()))
 
 
 def _mark(e_tag: str | None, version: str | None) -> "UpdateVersion":
