@@ -64,9 +64,13 @@ class Strip(NamedTuple):
 
 
 class Fragment(NamedTuple):
-    """What is on one page; a `blank` one is there so that the next is on its side."""
+    """What is on one page; a `blank` one is there so that the next is on its side.
+
+    `section` is how many breaks that were asked for are before it.
+    """
 
     strips: tuple[Strip, ...]
+    section: int
     blank: bool = False
 
 
@@ -132,16 +136,17 @@ def fragments(
     marks: Sequence[BreakMark],
     width: float,
     height_of: Callable[[int], float],
+    skip: int,
 ) -> list[Fragment]:
     """Return what is on each page, for an area of so many CSS pixels.
 
     `layout` is the measured document, and `marked` the same where boxes have the style
-    that `placed` tells; `height_of` a page by its number, from 1. Raises BadParameter
-    for more than 100 pages.
+    that `placed` tells; `height_of` a page by its number, from 1. Sections to `skip`
+    are a page each, which others have. Raises BadParameter for more than 100 pages.
     """
     root = _box(layout, marked, marks, 0.0)
     flow = _Flow(root, width)
-    return [*flow.fragments(height_of)]
+    return [*flow.fragments(height_of, skip)]
 
 
 def _box(
@@ -223,34 +228,38 @@ class _Flow:
         for _, bottom in self._leaves:
             self._reach.append(max(bottom, self._reach[-1] if self._reach else 0.0))
 
-    def fragments(self, height_of: Callable[[int], float]) -> Iterator[Fragment]:
+    def fragments(
+        self, height_of: Callable[[int], float], skip: int
+    ) -> Iterator[Fragment]:
         """Yield page after page."""
         number, start, margin = 1, 0.0, 0.0
-        for forced in (*self._forced, None):
+        for section, forced in enumerate((*self._forced, None)):
             end = forced.end if forced else max(self._end, start)
             if forced is None and number > 1 and not self._has_leaf(start, end):
                 return
-            while True:
+            while section >= skip:
                 if number > MOST_PAGES:
                     reason = f"takes more than {MOST_PAGES} pages, the most there are"
                     raise BadParameter(Fault("html", reason))
-                fragment, start = self._page(start, end, height_of(number), margin)
-                yield fragment
-                number, margin = number + 1, 0.0
+                strips, start = self._page(start, end, height_of(number), margin)
+                yield Fragment(strips, section)
+                margin = 0.0
                 if start >= end - _NEAR or not self._has_leaf(start, end):
                     break
+                number += 1
+            number += 1
             if forced is not None:
                 start, margin = forced.start, forced.margin
                 side = forced.kind
                 if (side in ("right", "recto") and number % 2 == 0) or (
                     side in ("left", "verso") and number % 2
                 ):
-                    yield Fragment((), blank=True)
+                    yield Fragment((), section + 1, blank=True)
                     number += 1
 
     def _page(
         self, start: float, end: float, height: float, at: float
-    ) -> tuple[Fragment, float]:
+    ) -> tuple[tuple[Strip, ...], float]:
         """Return a page that begins at a height, and where the next one does.
 
         `at` is how far down it the first thing stands.
@@ -265,7 +274,7 @@ class _Flow:
         limit = start + height - at
         if end <= limit + 1:
             strips.append(Strip(0.0, start, self._width, end, at))
-            return Fragment(tuple(strips)), end
+            return tuple(strips), end
         foot = None
         for table in self._tables:
             if table.foot and table.top < limit < table.bottom:
@@ -281,7 +290,7 @@ class _Flow:
             strips.append(
                 Strip(foot.left, foot.foot[0], foot.right, foot.foot[1], place)
             )
-        return Fragment(tuple(strips)), self._after(cut)
+        return tuple(strips), self._after(cut)
 
     def _cut(self, start: float, limit: float) -> float:
         """Return the last height down to a limit that crosses least."""

@@ -1,11 +1,12 @@
 """A document as pages of paper: laid out once, cut, and each part drawn on its page."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from app.renderer.base import Lettering, PrintedPage, TextRun, Vector
 from app.renderer.document import page_rules
@@ -63,44 +64,88 @@ def printed(
     fonts = EmbeddedFonts(engine)
     units = Units(source.canvas, fonts.typeface)
     styles = _PageStyles(rules or (), source.canvas, units, ignored)
-    # Pages lie as wide as most of them are.
-    area = styles.of(3 if rules else 1).area
-    canvas = PageArea(max(1, round(area[0])), max(1, round(area[1])))
-    found = translate(source.html, canvas, images, source.most_deep, fonts)
-    breaks = found.pages
-    assert breaks is not None
-    if rules is None and not breaks.is_forced:
+    layouts = _Layouts(source, engine, images, fonts, styles, ignored)
+    # Lines are as wide as most pages have them; but for a first page by itself.
+    laid = [layouts.lay(styles.of(3 if rules else 1), 0)]
+    if rules is None and not laid[0].breaks.is_forced:
         return None
-    flow = Page(
-        _MARK.sub(r' style="\2"', found.body),
-        images=images.images,
-        lang=source.lang,
-        emoji=source.emoji,
-        fonts=tuple(fonts.faces),
-    )
-    marked = replace(
-        flow,
-        body=_MARK.sub(
-            lambda tag: f' style="{tag[2]};{placed(int(tag[1]))}"', found.body
-        ),
-    )
-    try:
-        parts = fragments(
-            engine.layout(flow, (canvas.width, None)),
-            engine.layout(marked, (canvas.width, None)),
-            breaks.marks,
-            canvas.width,
-            lambda number: styles.of(number).area[1],
-        )
-    except RecursionError as error:
-        raise Undrawable("The page's elements nest too deep.") from error
-    printer = _Printer(source, engine, images, fonts, flow, canvas, breaks, ignored)
-    sheets = [styles.of(n, part.blank) for n, part in enumerate(parts, 1)]
-    if any(abs(page.area[0] - canvas.width) > 1 for page in sheets):
+    if round(styles.of(1).area[0]) != laid[0].canvas.width:
+        first = layouts.lay(styles.of(1), 0)
+        if len(first.parts) < 2 or first.parts[1].section:
+            first.parts[1:] = []
+            laid = [first, layouts.lay(styles.of(3), 1)]
+    parts = [(each, part) for each in laid for part in each.parts]
+    sheets = [styles.of(n, part.blank) for n, (_, part) in enumerate(parts, 1)]
+    if any(
+        abs(page.area[0] - each.canvas.width) > 1
+        for page, (each, _) in zip(sheets, parts, strict=True)
+    ):
         ignored.add("@page margin: another width of lines")
-    overs = [printer.over(page, n, len(parts)) for n, page in enumerate(sheets, 1)]
-    told = dict.fromkeys((*found.ignored, *ignored.found))
-    return PrintedDocument(tuple(told), printer.pages(parts, sheets, overs))
+    printer = _Printer(source, engine, images, fonts, ignored, len(parts))
+    drawn = []
+    number = 1
+    for each in laid:
+        own = sheets[number - 1 :][: len(each.parts)]
+        overs = [printer.over(page, n, each) for n, page in enumerate(own, number)]
+        drawn.append(printer.pages(each, own, overs))
+        number += len(own)
+    return PrintedDocument(ignored.found, chain.from_iterable(drawn))
+
+
+class _Laid(NamedTuple):
+    """A document that is laid out for pages of an area, and what is on each."""
+
+    flow: Page
+    canvas: PageArea
+    breaks: PageBreaks
+    parts: list[Fragment]
+
+
+class _Layouts(NamedTuple):
+    """Lays a document out for pages of several widths."""
+
+    source: Source
+    engine: Engine
+    images: EmbeddedImages
+    fonts: EmbeddedFonts
+    styles: "_PageStyles"
+    ignored: Ignored
+
+    def lay(self, page: PageStyle, skip: int) -> _Laid:
+        """Lay it out for lines as wide as those of a page, without `skip` sections."""
+        width, height = (max(1, round(side)) for side in page.area)
+        canvas = PageArea(width, height)
+        source, engine, fonts = self.source, self.engine, self.fonts
+        found = translate(source.html, canvas, self.images, source.most_deep, fonts)
+        for each in found.ignored:
+            self.ignored.add(each)
+        breaks = found.pages
+        assert breaks is not None
+        flow = Page(
+            _MARK.sub(r' style="\2"', found.body),
+            images=self.images.images,
+            lang=source.lang,
+            emoji=source.emoji,
+            fonts=tuple(fonts.faces),
+        )
+        marked = replace(
+            flow,
+            body=_MARK.sub(
+                lambda tag: f' style="{tag[2]};{placed(int(tag[1]))}"', found.body
+            ),
+        )
+        try:
+            parts = fragments(
+                engine.layout(flow, (width, None)),
+                engine.layout(marked, (width, None)),
+                breaks.marks,
+                width,
+                lambda number: self.styles.of(number).area[1],
+                skip,
+            )
+        except RecursionError as error:
+            raise Undrawable("The page's elements nest too deep.") from error
+        return _Laid(flow, canvas, breaks, parts)
 
 
 class _PageStyles:
@@ -138,23 +183,19 @@ class _Printer:
         engine: Engine,
         images: EmbeddedImages,
         fonts: EmbeddedFonts,
-        flow: Page,
-        canvas: PageArea,
-        breaks: PageBreaks,
         ignored: Ignored,
+        count: int,
     ) -> None:
         self._source = source
         self._engine = engine
         self._images = images
         self._fonts = fonts
-        self._flow = flow
-        self._canvas = canvas
-        self._breaks = breaks
         self._ignored = ignored
+        self._count = count
 
-    def over(self, page: PageStyle, number: int, count: int) -> str:
+    def over(self, page: PageStyle, number: int, laid: _Laid) -> str:
         """Return what stands on a page beside the document, as markup."""
-        boxes = page_rules.margin_boxes(page, number, count, self._ignored)
+        boxes = page_rules.margin_boxes(page, number, self._count, self._ignored)
         top, _, _, left = page.margins
         width, height = page.area
         markup = ""
@@ -167,11 +208,11 @@ class _Printer:
             markup = self._translated(
                 f'<div style="{escape(style)}">{boxes}</div>', page.size
             )
-        if self._breaks.fixed:
+        if laid.breaks.fixed:
             markup += (
                 f'<div style="position:absolute;left:{left:g}px;top:{top:g}px;'
                 f'width:{width:g}px;height:{height:g}px">'
-                f"{''.join(self._breaks.fixed)}</div>"
+                f"{''.join(laid.breaks.fixed)}</div>"
             )
         return markup
 
@@ -188,70 +229,68 @@ class _Printer:
             self._ignored.add(f"@page {each}")
         return found.body
 
-    def _under(self, page: PageStyle) -> str:
+    def _under(self, page: PageStyle, ground: dict[str, str]) -> str:
         """Return the grounds of a page, as markup."""
         own = {n: v for n, v in page.style.items() if n.startswith("background")}
         markup = ""
         if own:
             markup = self._translated(_ground(own, (0.0, 0.0), page.size), page.size)
-        if self._breaks.ground:
+        if ground:
             top, _, _, left = page.margins
-            markup += _ground(self._breaks.ground, (left, top), page.area)
+            markup += _ground(ground, (left, top), page.area)
         return markup
 
     def pages(
-        self,
-        parts: Sequence[Fragment],
-        sheets: Sequence[PageStyle],
-        overs: Sequence[str],
+        self, laid: _Laid, sheets: Sequence[PageStyle], overs: Sequence[str]
     ) -> Iterator[PrintedPage]:
         """Yield the pages as they are drawn."""
-        drawing = self._engine.draw_svg(self._flow, (self._canvas.width, None))
+        drawing = self._engine.draw_svg(laid.flow, (laid.canvas.width, None))
         tall = TallDrawing(drawing.svg)
         assert drawing.texts is not None
         texts = drawing.texts()
-        placed_runs = [(*_middle(run), run) for run in texts.runs]
-        facts = {**drawing.facts, "pages": len(parts)}
-        unders: dict[str, Vector | None] = {}
-        for part, page, over in zip(parts, sheets, overs, strict=True):
+        found = [(*_middle(run), run) for run in texts.runs]
+        # Pages of a kind have one ground.
+        unders: dict[int, tuple[str, Vector | None]] = {}
+        for part, page, over in zip(laid.parts, sheets, overs, strict=True):
             top, _, _, left = page.margins
-            placed = [
+            strips = [
                 PlacedStrip(
                     (each.left, each.top, each.right, each.bottom),
                     *(left, top + each.at - each.top, each.over),
                 )
                 for each in part.strips
             ]
-            below = self._under(page)
-            if below not in unders:
-                unders[below] = self._beside(below, page.size)
-            under, above = unders[below], self._beside(over, page.size)
-            runs = [*_runs_in(placed_runs, placed)]
+            if id(page) not in unders:
+                markup = self._under(page, laid.breaks.ground)
+                unders[id(page)] = markup, self._beside(markup, page.size)
+            below, under = unders[id(page)]
+            above = self._beside(over, page.size)
+            vector = drawing
+            runs = [*_runs_in(found, strips)]
             pictures = {**texts.pictures}
-            exact = drawing.exact
             for each in (under, above):
-                if each is None or each.texts is None:
-                    continue
-                exact = exact and each.exact
-                more = each.texts()
-                pictures |= more.pictures
-                runs += [run._replace(box=-run.box) for run in more.runs]
+                if each is not None and each.texts is not None:
+                    more = each.texts()
+                    pictures |= more.pictures
+                    runs += [run._replace(box=-run.box) for run in more.runs]
+                    facts = _both(vector.facts, each.facts)
+                    vector = replace(
+                        vector, facts=facts, exact=vector.exact and each.exact
+                    )
             svg = composed(
                 page.size,
                 under.svg if under else None,
-                tall.parts(placed),
+                tall.parts(strips),
                 above.svg if above else None,
             )
             lettering = Lettering(tuple(runs), pictures)
             vector = replace(
-                drawing,
+                vector,
                 svg=svg,
-                facts=facts,
+                facts={**vector.facts, "pages": self._count},
                 texts=partial(_known, lettering),
-                exact=exact,
             )
-            body = below + self._cut_out(placed) + over
-            whole = self._page(body)
+            whole = self._page(below + _cut_out(laid, strips) + over)
             draw = partial(self._engine.draw, whole, page.size)
             yield PrintedPage(vector, page.size, page.paper, draw)
 
@@ -262,32 +301,46 @@ class _Printer:
 
     def _page(self, body: str) -> Page:
         # Boxes at the margins may name fonts that nothing else is set in.
-        fonts = tuple(self._fonts.faces)
-        return replace(self._flow, body=_around(body), fonts=fonts)
+        return Page(
+            f'<div style="position:relative;width:100%;height:100%">{body}</div>',
+            images=self._images.images,
+            lang=self._source.lang,
+            emoji=self._source.emoji,
+            fonts=tuple(self._fonts.faces),
+        )
 
-    def _cut_out(self, strips: Sequence[PlacedStrip]) -> str:
-        """Return the document in as many windows as there are strips."""
-        # Within a page there is no other.
-        inner = _ROOTS.sub(r"<\1div", self._flow.body)
-        width, height = self._canvas
-        found = []
-        for (left, top, right, bottom), dx, dy, over in strips:
-            found.append(
-                f'<div style="position:absolute;overflow:hidden;left:{left + dx:g}px;'
-                f"top:{top + dy:g}px;width:{right - left:g}px;"
-                f'height:{bottom + over - top:g}px"><div style="position:absolute;'
-                f'left:{-left:g}px;top:{-top:g}px;width:{width}px;height:{height}px">'
-                f"{inner}</div></div>"
-            )
-        return "".join(found)
+
+def _cut_out(laid: _Laid, strips: Sequence[PlacedStrip]) -> str:
+    """Return the document in as many windows as there are strips, as markup."""
+    # Within a page there is no other.
+    inner = _ROOTS.sub(r"<\1div", laid.flow.body)
+    width, height = laid.canvas
+    found = []
+    for (left, top, right, bottom), dx, dy, over in strips:
+        found.append(
+            f'<div style="position:absolute;overflow:hidden;left:{left + dx:g}px;'
+            f"top:{top + dy:g}px;width:{right - left:g}px;"
+            f'height:{bottom + over - top:g}px"><div style="position:absolute;'
+            f'left:{-left:g}px;top:{-top:g}px;width:{width}px;height:{height}px">'
+            f"{inner}</div></div>"
+        )
+    return "".join(found)
+
+
+def _both(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the facts of a drawing with those of another one on the same page."""
+    return {
+        **facts,
+        **{
+            name: [*dict.fromkeys([*facts.get(name, ()), *more[name]])]
+            for name in ("missing_glyphs", "attribution")
+            if name in more
+        },
+    }
 
 
 def _known(found: Lettering) -> Lettering:
     return found
-
-
-def _around(body: str) -> str:
-    return f'<div style="position:relative;width:100%;height:100%">{body}</div>'
 
 
 def _ground(

@@ -423,3 +423,28 @@ def test_equal_documents_give_equal_bytes() -> None:
     document = f"<style>{MARGIN}</style>{lines(12)}"
 
     assert drawn(document).data == drawn(document).data
+
+
+def test_a_cover_that_is_as_wide_as_its_paper_is_laid_out_so() -> None:
+    css = f"{MARGIN}@page:first{{margin:0}}.c{{height:100vh;background:#f0f}}"
+    cover = "<div class=c style='break-after:page'>cover</div>"
+    document = f"<style>{css}</style>{cover}{lines(12)}"
+
+    first, second, _ = pictures(document)
+    made = drawn(document)
+
+    assert {first.getpixel(at) for at in ((1, 1), (298, 1), (1, 198), (298, 198))} == {
+        (255, 0, 255)
+    }
+    assert second.crop((0, 0, 20, 200)).getextrema() == ((255, 255),) * 3
+    assert made.facts == {"pages": 3}
+    assert texts(document)[0] == "cover"
+    assert texts(document)[1].split() == [f"line{n}" for n in range(1, 9)]
+
+
+def test_a_first_page_of_another_width_whose_lines_go_on_is_named() -> None:
+    css = f"{MARGIN}@page:first{{margin:0}}"
+
+    made = drawn(f"<style>{css}</style>{lines(20)}")
+
+    assert made.facts["ignored"] == ["@page margin: another width of lines"]
