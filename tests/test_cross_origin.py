@@ -162,6 +162,22 @@ def test_what_a_preflight_asks_for_is_not_echoed_at_will(client):
     assert "evil" not in allowed and ":" not in allowed
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("traceparent", "tracestate", "baggage", "sentry-trace", "b3", "x-b3-traceid"),
+        *("x-datadog-trace-id", "newrelic", "x-amzn-trace-id", "request-id"),
+        *("http-referer", "x-title", "if-modified-since", "last-event-id"),
+    ],
+)
+def test_a_page_may_send_what_tracing_and_clients_add_to_it(client, name):
+    answer = client.options(
+        "/v1/images/generations", headers={"Access-Control-Request-Headers": name}
+    )
+
+    assert answer.headers["Access-Control-Allow-Headers"].endswith(f", {name}")
+
+
 def test_the_figures_of_the_server_are_not_for_other_pages(client):
     answer = client.get(UNSHARED)
 

@@ -230,6 +230,9 @@ SPELLINGS = {
     "URL-safe": base64.urlsafe_b64encode(JPEG).decode(),
     "without padding": TEXT.rstrip("="),
     "image/jpg": uri(JPEG, "image/jpg"),
+    "Python's repr()": repr(base64.b64encode(JPEG)),
+    "JSON in JSON": f'"{TEXT}"',
+    "CSS": f"url('{uri(JPEG, 'image/jpeg')}')",
     "head twice": f"data:image/jpeg;base64,{uri(JPEG, 'image/jpeg')}",
     "SVG, percent-encoded": percent(SVG.encode()),
     "SVG, as it is": SVG,
@@ -250,6 +253,38 @@ def test_an_image_in_text_is_read_in_each_spelling(spelling, client):
         left, right = seen(answer)
         assert is_near(left, RED) and is_near(right, BLUE)
     assert answers[0].headers["ETag"] == answers[1].headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ("blob:https://example.org/3f1", "is an address that its page alone can read"),
+        ("undefined", "is what a program writes that has no image"),
+        ("[object File]", "is what a program writes that has no image"),
+        ("photos/ada lovelace.JPG", "is the name of a file"),
+        ("C:\\photos\\ada.png", "is the name of a file"),
+        ("file:///home/ada/a.png", "is the name of a file"),
+    ],
+)
+def test_what_is_sent_in_place_of_an_image_is_told_what_it_is(sent, why, client):
+    answer = client.post("/images/card.png", json={"title": "x", "image": sent})
+
+    assert reason(answer).startswith(why)
+    assert "send the image itself" in reason(answer)
+
+
+def test_a_file_without_a_file_name_is_told_what_it_lacks(client):
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="image"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n" + JPEG + b"\r\n--x--\r\n"
+    )
+
+    answer = client.post(
+        "/images/card.png", data=body, content_type="multipart/form-data; boundary=x"
+    )
+
+    assert answer.status_code == 400
+    assert "needs a filename in its Content-Disposition" in answer.json["detail"]
 
 
 def test_a_plus_that_a_form_made_a_blank_is_a_plus_again(client):

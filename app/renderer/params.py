@@ -127,9 +127,37 @@ def is_address(value: Any) -> bool:
     return isinstance(value, str) and _ADDRESS.match(value) is not None
 
 
+# What programs put around base64: Python's repr(), JSON's or a shell's quotes, CSS.
+_WRAPPED = re.compile(
+    r"""\s*(?:[bB]?'([^']*)'|[bB]?"([^"]*)"|url\(\s*["']?([^"'()]*)["']?\s*\))\s*"""
+)
+# What is sent in place of an image, by mistake, and what it is.
+_NO_IMAGES = (
+    (re.compile(r"\s*blob:", re.I), "is an address that its page alone can read"),
+    (
+        re.compile(
+            r"\s*(?:undefined|null|None|NaN|\[object \w{1,40}\]|<_io\.[^>]{1,200}>)\s*"
+            r"\Z"
+        ),
+        "is what a program writes that has no image",
+    ),
+    (
+        re.compile(
+            r"(?:file:|[\w.~:/\\ ()-]{1,500}\.(?:png|jpe?g|webp|gif|svgz?|avif|hei[cf]"
+            r"|bmp|tiff?|ico)\s*\Z)",
+            re.I,
+        ),
+        "is the name of a file",
+    ),
+)
+
+
 def _image_bytes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    wrapped = _WRAPPED.fullmatch(value)
+    if wrapped is not None:
+        value = next(filter(None, wrapped.groups()), "")
     if is_address(value):
         raise ValueError(
             "is an address, and no image is fetched here: MIMEO_IMAGE_ORIGINS lists"
@@ -140,6 +168,11 @@ def _image_bytes(value: Any) -> Any:
     except NoText as error:
         raise ValueError("is empty: there are no bytes") from error
     except NotBase64 as error:
+        for pattern, what in _NO_IMAGES:
+            if pattern.match(value):
+                raise ValueError(
+                    f"{what}: send the image itself, as a file of a form or as base64"
+                ) from error
         raise ValueError(f"is neither a data URI nor base64: {error}") from error
 
 

@@ -33,7 +33,7 @@ from app.parsing.prefer import FOR_A_JOB
 from app.parsing.tracking import part
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault, shorten
-from app.serving.errors import SlowRequest
+from app.serving.errors import SlowRequest, UnknownCoding
 
 # RFC 9110, section 7.2, with the host of RFC 3986, section 3.2.2: a literal in
 # brackets, or a name. Without the comma, by which gunicorn joins two Host lines.
@@ -67,6 +67,10 @@ def check_frame() -> None:
         raise BadBody("The header Host is missing.")
     if host is not None and not _is_host(host):
         raise BadBody("The header Host is not a host with or without a port.")
+    # gunicorn passes gzip by, and hands on what is packed still (RFC 9112, 6.1).
+    coding = environ.get("HTTP_TRANSFER_ENCODING", "chunked")
+    if coding.strip().lower() != "chunked":
+        raise UnknownCoding
     length = environ.get("CONTENT_LENGTH") or None
     if length is None and "HTTP_TRANSFER_ENCODING" not in environ:
         return
@@ -189,7 +193,10 @@ def _multipart() -> RequestBody:
 def _utf8(name: str, text: str) -> tuple[str, str]:
     """Refuse U+FFFD, as which Werkzeug shows what was not UTF-8."""
     if "\ufffd" in name + text:
-        raise BadBody(f"The field {shorten(name)!r} is not UTF-8.")
+        raise BadBody(
+            f"The field {shorten(name)!r} is not UTF-8; a part that is a file needs a"
+            " filename in its Content-Disposition."
+        )
     return name, text
 
 

@@ -27,8 +27,17 @@ _ACCEPTED = (
     *("If-Match", "If-None-Match", "If-Range", "Prefer", "Range", "X-API-Key"),
     *("X-Request-ID", "X-Requested-With"),
 )
-# What the clients of OpenAI's API say of themselves.
-_PREFIXES = ("x-stainless-", "openai-")
+# What the clients of OpenAI's API say of themselves, and those of others that share it.
+_CLIENTS = ("x-stainless-", "openai-", "http-referer", "x-title")
+# What tracing in a page puts on each request that it makes: OpenTelemetry, Sentry,
+# Zipkin, Datadog, New Relic, X-Ray, Application Insights.
+_TRACING = (
+    *("traceparent", "tracestate", "baggage", "sentry-trace", "b3", "x-b3-"),
+    *("x-datadog-", "newrelic", "x-amzn-trace-id", "request-id"),
+)
+# Conditions by date, and where a stream of events is taken up again.
+_OTHERS = ("if-modified-since", "if-unmodified-since", "last-event-id", "pragma")
+_BEGINNINGS = _CLIENTS + _TRACING + _OTHERS
 # The clients have 14 such names of up to 32 bytes; the answer stays below 4 KiB.
 _MOST_NAMES, _MOST_NAME = 40, 48
 _ANYWHERE = "GET, HEAD, OPTIONS, POST"
@@ -112,13 +121,13 @@ def is_preflight() -> bool:
 
 
 def _asked_for() -> list[str]:
-    """Return the headers that a preflight names and that stand for a whole family."""
+    """Return what a preflight names of headers that are allowed where asked for."""
     names = request.headers.get("Access-Control-Request-Headers", "").lower().split(",")
     bare = (name.strip() for name in names[:_MOST_NAMES])
     return [
         name
         for name in bare
-        if name.startswith(_PREFIXES)
+        if name.startswith(_BEGINNINGS)
         and name.isascii()
         and name.replace("-", "").isalnum()
         and len(name) <= _MOST_NAME

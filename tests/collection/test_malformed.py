@@ -96,9 +96,22 @@ CASES = {
     "surrogate in UTF-8": table(b"name\n\xed\xa0\x80\n", "line 2: is not UTF-8"),
     "overlong UTF-8": table(b"name\n\xc0\xaf\n", "line 2: is not UTF-8"),
     "cut in a character": table("name\nZoë".encode()[:-1], "line 2: is not UTF-8"),
-    "a picture": table(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "line 1: is not UTF-8"),
+    "a picture": table(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "no table but a picture: save"
+    ),
+    "a PDF": table(
+        b"%PDF-1.7\n1 0 obj\n", "line 1: the file is no table but a PDF: save"
+    ),
+    "gzip": table(
+        b"\x1f\x8b\x08\0\0\0\0\0", "no table but packed with gzip: unpack it"
+    ),
+    "a web page": table(b"<!DOCTYPE html><p>Sign in", "no table but a web page: save"),
+    "a page called .xls": table(
+        b"<table><tr><td>name", "no table but a web page: save"
+    ),
+    "XML of Excel 2003": table(b'<?xml version="1.0"?><Workbook/>', "but XML: save it"),
+    "JSON as CSV": table(b'\xef\xbb\xbf [{"name": "A"}]', "but JSON: send it as"),
     "a spreadsheet": table(b"PK\x03\x04\x14\0\6\0", "the workbook is damaged"),
-    "a web page": table(b"<!DOCTYPE html>\n<html>\n", "line 1: <!DOCTYPE html>"),
     "JSON sent as CSV": table(b'{"name": "A"}\n', "line 1"),
     # The header.
     "misspelt column": table(b"name,compny\nA,B\n", "compny: is no parameter; did you"),

@@ -181,6 +181,11 @@ def test_a_head_without_an_end_is_refused_at_16_kib(server):
         (SOLID + b"A: " + b"b" * 8200 + b"\r\n\r\n", 431, "large-head"),
         (SOLID + b"Expect: a miracle\r\n\r\n", 417, "unknown-expectation"),
         (SOLID + b"Transfer-Encoding: brotli\r\n\r\n", 501, "unknown-coding"),
+        (
+            SOLID + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "unknown-coding",
+        ),
     ],
 )
 def test_what_the_parser_refuses_is_a_problem(server, head, status, kind):

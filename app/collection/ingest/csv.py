@@ -27,6 +27,8 @@ _LEAST_FOREIGN = 8
 _SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*\s*\Z')
 # A text that Excel is not to take for a number: `="007"`.
 _PROOF = re.compile(r'\A="([^"]*)"\Z')
+# What is drawn around a table in Markdown, and by the terminals of databases.
+_RULE = re.compile(r"[\s|+:=-]*--[\s|+:=-]*\Z|\s*\(\d+ rows?\)\s*\Z")
 _MOST_HEADER = 64 << 10
 # Lines that decide what separates cells.
 _SAMPLE = 20
@@ -198,7 +200,7 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
     first = lines.number - len(sample)
     tidy = _Tidy(lines, (*sample,), texts, delimiter)
     cells = csv.reader(iter(tidy), delimiter=delimiter, strict=True)
-    blank = width = 0
+    blank = width = rules = 0
     while True:
         start = first + cells.line_num + 1
         lines.begin(start)
@@ -208,6 +210,9 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
             if blank:
                 many = f"{blank:,} rows" if blank > 1 else "a row"
                 warned.add(f"{many} without anything passed over")
+            if rules:
+                many = f"{rules:,} lines" if rules > 1 else "a line"
+                warned.add(f"{many} between the rows passed over")
             return
         except csv.Error as error:
             line = first + cells.line_num
@@ -216,6 +221,12 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
                 raise Unreadable(line, reason) from error
             raise _broken(error, start, line) from error
         quoted, tidy.has_quote = tidy.has_quote, False
+        if delimiter == "|" and not quoted:
+            if _RULE.match("|".join(row)):
+                rules += 1
+                lines.pass_over()
+                continue
+            row = [cell.strip() for cell in row]
         # A quoted nothing was meant; separators alone are what a deleted row leaves.
         if quoted or any(map(str.strip, row)):
             width = max(width, len(row))

@@ -215,7 +215,10 @@ class _Sorting:
             try:
                 self.pairs.append((part.name, part.text.decode("utf-8-sig")))
             except UnicodeDecodeError as error:
-                reason = f"The field {shorten(part.name)!r} is not UTF-8."
+                reason = (
+                    f"The field {shorten(part.name)!r} is not UTF-8; a part that is a"
+                    " file needs a filename in its Content-Disposition."
+                )
                 raise BadBody(reason) from error
 
 

@@ -1,5 +1,6 @@
 """One upload of any kind to one draft: the way in."""
 
+import codecs
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -28,6 +29,7 @@ from app.config import Settings
 from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.probe.sniff import HEAD, sniff
 
 Pairs = Sequence[tuple[str, str]]
 # Members of JSON that say how the collection is delivered, which queries say otherwise.
@@ -100,6 +102,7 @@ def _table(
             stack.enter_context(closing(records))
             rows = read_table(records, shared.columns, shared.warned, preview)
         else:
+            head.refuse_what_is_no_table()
             if shared.sheet is not None:
                 raise BadParameter(Fault("sheet", "is for workbooks, and this is CSV"))
             charset = charset_of(content_type)
@@ -127,17 +130,48 @@ def _taken(
     return draft
 
 
+_SAVE = "save it as CSV UTF-8 or .xlsx"
+# What is sent for a table, by mistake, under the name of one.
+_OTHERS: Mapping[str, str] = MappingProxyType(
+    {
+        "application/pdf": "a PDF",
+        "application/gzip": "packed with gzip: unpack it",
+        # Web programs call it .xls, and Excel opens it.
+        "text/html": "a web page",
+        "application/xml": "XML",
+    }
+)
+
+
+# Bytes that tell kinds apart, however few come at a time.
+_TELLING = 64
+
+
 class _Head:
     """A stream whose first bytes were looked at."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._head = b""
-        while len(self._head) < 4 and (more := stream.read(_BLOCK)):
+        while len(self._head) < _TELLING and (more := stream.read(_BLOCK)):
             self._head += more
         self.charset = detect_encoding(self._head)
         # ZIP and OLE 2: what workbooks are, and what no text begins with.
         self.is_workbook = self._head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
+
+    def refuse_what_is_no_table(self) -> None:
+        """Raise Unreadable where the bytes are of another kind, whatever they claim."""
+        head = self._head[:HEAD]
+        text = head.removeprefix(codecs.BOM_UTF8).lstrip()
+        kind = sniff(head) or ""
+        what = "a picture" if kind.startswith("image/") else _OTHERS.get(kind)
+        if text[:6].lower() == b"<table":
+            what = _OTHERS["text/html"]
+        elif text.startswith((b"[{", b'{"')):
+            what = "JSON: send it as application/json"
+        if what is not None:
+            reason = f"the file is no table but {what}"
+            raise Unreadable(1, reason if ":" in what else f"{reason}: {_SAVE}")
 
     def read(self, size: int = _BLOCK, /) -> bytes:
         """Return up to `size` bytes; none at the end."""

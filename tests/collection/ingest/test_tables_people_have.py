@@ -90,6 +90,18 @@ READ = {
     "title with commas above": ("Guests,,\n,,\nName;x,Role\nAda,Speaker\n", None),
     "title above semicolons": ("Export;;\nname;role\nAda;Speaker\n", ADA),
     "bars": ("name|role\nAda|Speaker\n", ADA),
+    "Markdown": ("| name | role |\n|:---|---:|\n| Ada | Speaker |\n", ADA),
+    "Org mode": ("| name | role |\n|------+------|\n| Ada | Speaker |\n", ADA),
+    "MySQL": (
+        "+------+---------+\n| name | role    |\n+------+---------+\n"
+        "| Ada  | Speaker |\n+------+---------+\n",
+        ADA,
+    ),
+    "PostgreSQL": (" name | role\n------+------\n Ada  | Speaker\n(1 row)\n", ADA),
+    "two dashes are a cell": (
+        "name,role\n--,Speaker\n",
+        [{"name": "--", "role": "Speaker"}],
+    ),
     "semicolons and commas": (
         "name;role\nAda;Speaker, Chair\n",
         [{"name": "Ada", "role": "Speaker, Chair"}],
