@@ -1217,6 +1217,7 @@ class _Walker:
             for name, value in around.items():
                 if not svg.attr(name):
                     given.setdefault(name, value)
+        svg.attrs.pop("style", None)
         if given:
             svg.attrs["style"] = _css(given)
         self._at_start, self._blank = False, -1
