@@ -353,6 +353,7 @@ class _Flow:
         rows = _rows(box)
         heads: list[float] = []
         tails: list[float] = []
+        above: _FlowRow | None = None
         for number, row in enumerate(rows):
             lower = until
             if row.part and number + 1 < len(rows):
@@ -370,14 +371,15 @@ class _Flow:
             if not all(each.mark.out for each in row.boxes):
                 heads.append(max(head for head, _ in ends))
                 tails.append(min(tail for _, tail in ends))
-                if len(heads) > 1:
-                    self._between(rows[number - 1], row, tails[-2], heads[-1])
+                if above is not None:
+                    self._between(above, row, tails[-2], heads[-1])
+                above = row
         self._note_table(box, rows)
         if not heads:
             return bottom, top
         if not around:
             self._keep(top, heads[0], _EDGE)
-            self._keep_end(tails[-1], rows[-1].bottom, bottom)
+            self._keep_end(tails[-1], above.bottom if above else bottom, bottom)
         return heads[0], tails[-1]
 
     def _text(self, box: _FlowBox, top: float, bottom: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from html import escape
 
 from app.renderer.document import box_model
 from app.renderer.document.fragmentation import FORCED, BreakMark
@@ -36,7 +37,11 @@ class PageBreaks:
         self.root_has_ground = False
         # Elements that stand on every page, as markup.
         self.fixed: list[str] = []
-        self._fixed: list[tuple[int, int, str]] = []
+        # Elements that are placed in the first page, as markup.
+        self.first: list[str] = []
+        # How many boxes around what is written are such as others are placed in.
+        self._placing = 0
+        self._taken: list[tuple[int, int, str, list[str]]] = []
         self._row: tuple[int, str, Mapping[str, str]] | None = None
 
     @property
@@ -113,6 +118,9 @@ class PageBreaks:
 
     def take_ground(self, style: dict[str, str], is_root: bool) -> None:
         """Take the background of the root, or else of the body: it is the page's."""
+        # What scrolls on a screen is cut by nothing on paper (CSS Overflow 3, 3.3).
+        for name in ("overflow", "overflow-x", "overflow-y"):
+            style.pop(name, None)
         if is_root:
             # What is placed in no other box is placed in the first page.
             style["height"] = f"{self._area.height}px"
@@ -121,36 +129,79 @@ class PageBreaks:
             for name in self.ground:
                 style.pop(name, None)
 
-    def note_fixed(
+    def enter(self, style: Mapping[str, str]) -> None:
+        """Note a box before what is in it is written."""
+        self._placing += _places(style)
+
+    def leave(
         self,
+        style: Mapping[str, str],
         begun: int,
         ended: int,
         inherited: Mapping[str, str],
         font: ComputedFont,
+        units: Units,
     ) -> None:
-        """Note that what was written between two places stands on every page."""
-        style = {name: inherited[name] for name in _FONT if name in inherited}
-        style |= {"font-size": f"{font.size:g}px", "font-weight": f"{font.weight:g}"}
-        style["line-height"] = font.line
-        if font.is_italic:
-            style["font-style"] = "italic"
-        if font.families:
-            style["font-family"] = font.families
-        css = ";".join(f"{name}:{value}" for name, value in style.items())
-        self._fixed.append((begun, ended, css))
+        """Note a box that was written between two places: it may be taken out.
 
-    def take_fixed(self, out: list[str]) -> None:
-        """Take what stands on every page out of what is written."""
+        What is fixed stands on every page, and what is placed in no other box, on the
+        first.
+        """
+        self._placing -= _places(style)
+        position = style.get("position", "static")
+        if position not in ("fixed", "absolute"):
+            return
+        if position == "absolute" and (
+            self._placing or not self._is_first(style, font, units)
+        ):
+            return
+        own = {name: inherited[name] for name in _FONT if name in inherited}
+        own |= {"font-size": f"{font.size:g}px", "font-weight": f"{font.weight:g}"}
+        own["line-height"] = font.line
+        if font.is_italic:
+            own["font-style"] = "italic"
+        if font.families:
+            own["font-family"] = font.families
+        css = escape(";".join(f"{name}:{value}" for name, value in own.items()))
+        to = self.fixed if position == "fixed" else self.first
+        self._taken.append((begun, ended, css, to))
+
+    def _is_first(
+        self, style: Mapping[str, str], font: ComputedFont, units: Units
+    ) -> bool:
+        """Tell whether what is placed in a page is on the first one, over its text."""
+        if style.get("z-index", "0").startswith("-"):
+            return False
+        sides = style.get("inset", "auto").split()
+        top = style.get("top", sides[0])
+        bottom = style.get(
+            "bottom", sides[2 % len(sides)] if len(sides) > 1 else sides[0]
+        )
+        if top == "auto":
+            return bottom != "auto"
+        try:
+            length = units.length(top, font)
+        except Unresolved:
+            return False
+        high = self._area.height
+        return 0 <= length.pixels + length.share / 100 * high < high
+
+    def take_out(self, out: list[str]) -> None:
+        """Take what stands on pages by itself out of what is written."""
         last = 0
-        for begun, ended, css in sorted(self._fixed):
+        for begun, ended, css, to in sorted(self._taken, key=lambda each: each[:2]):
             if begun < last:
                 # In another one, which is taken as a whole.
                 continue
             last = ended
-            css = css.replace("&", "&amp;").replace('"', "&quot;")
             markup = "".join(out[begun:ended]).replace("position:fixed", _ON_PAGE)
-            self.fixed.append(f'<div style="{css}">{markup}</div>')
+            to.append(f'<div style="{css}">{markup}</div>')
             out[begun:ended] = [""] * (ended - begun)
+
+
+def _places(style: Mapping[str, str]) -> bool:
+    """Tell whether a box is one that others within are placed in."""
+    return style.get("position", "static") != "static" or "transform" in style
 
 
 def _ground(style: Mapping[str, str]) -> dict[str, str]:

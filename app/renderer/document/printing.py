@@ -208,11 +208,12 @@ class _Printer:
             markup = self._translated(
                 f'<div style="{escape(style)}">{boxes}</div>', page.size
             )
-        if laid.breaks.fixed:
+        alone = [*laid.breaks.fixed, *(laid.breaks.first if number == 1 else ())]
+        if alone:
             markup += (
                 f'<div style="position:absolute;left:{left:g}px;top:{top:g}px;'
                 f'width:{width:g}px;height:{height:g}px">'
-                f"{''.join(laid.breaks.fixed)}</div>"
+                f"{''.join(alone)}</div>"
             )
         return markup
 

@@ -325,10 +325,13 @@ class _Walker:
             context = replace(context, is_classed=True)
         self._enter(element, style, context.depth)
         begun = len(self.out)
+        if self._printed is not None:
+            self._printed.enter(style)
         is_block = self._write(element, style, context, box)
-        if self._printed is not None and style.get("position") == "fixed":
-            self._printed.note_fixed(
-                begun, len(self.out), around.inherited, around.font
+        if self._printed is not None:
+            self._printed.leave(
+                *(style, begun, len(self.out), around.inherited, around.font),
+                self._units,
             )
         self._counters.leave(context.depth)
         return is_block
@@ -867,7 +870,7 @@ class _Walker:
         for _, finish in sorted(self._tables, key=lambda each: each[0]):
             finish()
         if self._printed is not None:
-            self._printed.take_fixed(self.out)
+            self._printed.take_out(self.out)
 
     def _caption(
         self, caption: Element, row: int, context: Context, table: LayoutBox

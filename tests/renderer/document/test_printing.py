@@ -448,3 +448,27 @@ def test_a_first_page_of_another_width_whose_lines_go_on_is_named() -> None:
     made = drawn(f"<style>{css}</style>{lines(20)}")
 
     assert made.facts["ignored"] == ["@page margin: another width of lines"]
+
+
+def test_what_is_placed_in_no_box_is_on_the_first_page() -> None:
+    first = "<i style='position:absolute;bottom:0;right:0'>stamp</i>"
+    inner = "<b style='position:relative'><i style='position:absolute;top:0'>in</i></b>"
+
+    made = texts(f"one<div style='break-before:page'>two{first}{inner}</div>")
+
+    assert [sorted(text.split()) for text in made] == [["one", "stamp"], ["in", "two"]]
+
+
+def test_what_is_out_of_the_flow_keeps_no_break_away() -> None:
+    placed = "<i style='position:absolute;top:0;right:0'>out</i>"
+    css = "<style>section{break-after:page}</style>"
+
+    made = texts(f"{css}<section>one</section>{placed}<section>two</section>")
+
+    assert made == ["one out", "two"]
+
+
+def test_a_body_that_scrolls_on_a_screen_is_cut_nowhere() -> None:
+    css = f"{MARGIN}html,body{{height:100%;overflow:hidden}}"
+
+    assert texts(f"<style>{css}</style>{lines(12)}")[1].split()[-1] == "line12"
