@@ -1,7 +1,9 @@
 """How wide boxes are, as far as style sheets alone tell (CSS 2.2, 10.3)."""
 
+import operator
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from app.renderer.document.values import ComputedFont, Units, Unresolved
 
@@ -12,6 +14,7 @@ _LENGTH = re.compile(r"(?:^|\s)(?:([\d.]+)px|(thin|medium|thick))(?=\s|$)")
 _UNDRAWN_BORDER = re.compile(r"(?:^|\s)(?:none|hidden|0)(?:\s|$)")
 # As deep as boxes are looked through.
 _DEEPEST = 400
+_NONE = 0.0, 0.0, 0.0, 0.0
 
 
 def side(style: Mapping[str, str], name: str, which: str) -> str:
@@ -37,27 +40,33 @@ def _of_four(parts: list[str]) -> tuple[str, str, str, str]:
     return top, right, bottom, parts[3] if len(parts) > 3 else right
 
 
-def border_width(style: Mapping[str, str], which: str) -> float:
-    """Return the width of a border in CSS pixels, as far as it is said in them."""
-    width, is_drawn = 3.0, False
+def borders(style: Mapping[str, str]) -> tuple[float, float, float, float]:
+    """Return how thick the borders are in CSS pixels, from the top clockwise.
+
+    As far as it is said in pixels.
+    """
+    if _BORDERS.keys().isdisjoint(style):
+        return _NONE
+    widths, are_drawn = [3.0] * 4, [False] * 4
     for key, value in style.items():
-        if key[:6] != "border":
+        if key not in _BORDERS:
             continue
+        where, what = _BORDERS[key]
         value = value.lower()
-        if key in ("border", f"border-{which}"):
+        if not what:
             width = _thickness(value, 3.0)
-            is_drawn = _STYLED.search(value) is not None
-            if _UNDRAWN_BORDER.search(value):
-                is_drawn = False
-        elif key in ("border-width", f"border-{which}-width"):
-            parts = value.split()
-            one = _of_four(parts)[_SIDES.index(which)] if parts else "0"
-            width = _thickness(one, 0.0)
-        elif key in ("border-style", f"border-{which}-style"):
-            parts = value.split()
-            one = _of_four(parts)[_SIDES.index(which)] if parts else "none"
-            is_drawn = _STYLED.search(one) is not None
-    return width if is_drawn else 0.0
+            is_drawn = _STYLED.search(value) and not _UNDRAWN_BORDER.search(value)
+            for at in where:
+                widths[at], are_drawn[at] = width, bool(is_drawn)
+            continue
+        parts = _of_four(value.split() or ["0"])
+        for at in where:
+            if what == "width":
+                widths[at] = _thickness(parts[at], 0.0)
+            else:
+                are_drawn[at] = bool(_STYLED.search(parts[at]))
+    top, right, bottom, left = map(operator.mul, widths, are_drawn)
+    return top, right, bottom, left
 
 
 def _thickness(value: str, otherwise: float) -> float:
@@ -66,6 +75,17 @@ def _thickness(value: str, otherwise: float) -> float:
 
 
 _STYLED = re.compile("solid|dotted|dashed|double|groove|ridge|inset|outset")
+# Which sides a property of a border is about, and what of them if not all.
+_BORDERS: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType(
+    {
+        f"border{side}{what}": (where, what[1:])
+        for side, where in (
+            ("", (0, 1, 2, 3)),
+            *((f"-{side}", (at,)) for at, side in enumerate(_SIDES)),
+        )
+        for what in ("", "-width", "-style")
+    }
+)
 
 
 class LayoutBox:
@@ -132,13 +152,16 @@ class LayoutBox:
 
     def edges(self, name: str, outer: float | None) -> float:
         """Return margins, or padding and borders, on the left and right together."""
+        style = self.style
+        if not style:
+            return 0.0
+        _, right, _, left = borders(style) if name == "padding" else _NONE
         total = 0.0
-        for which in ("left", "right"):
-            said = side(self.style, name, which)
+        for which, border in (("left", left), ("right", right)):
+            said = side(style, name, which)
             if said != "0":
                 total += self._pixels(said, outer) or 0.0
-            if name == "padding":
-                total += border_width(self.style, which)
+            total += border
         return total
 
     def _pixels(self, value: str, outer: float | None) -> float | None:

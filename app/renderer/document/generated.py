@@ -16,6 +16,7 @@ _T = TypeVar("_T")
 _MOST = 2**31 - 1
 # Counters that are set and pieces of content that are made on one page.
 _MOST_WORK = 300_000
+_COUNTING = frozenset({"counter-reset", "counter-increment", "counter-set"})
 _RESET = re.compile(r"(?:reversed\()?([\w-]+)\)?(?:\s+([+-]?\d{1,12}))?")
 # The end of the text ends a string too, so that none is looked for twice.
 _QUOTED = r"""(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z))"""
@@ -79,6 +80,8 @@ class Counters:
 
     def enter(self, style: Mapping[str, str], depth: int) -> None:
         """Do what an element at a depth says, before its content."""
+        if style.get("display") != "list-item" and _COUNTING.isdisjoint(style):
+            return
         for name, value in self._pairs(style.get("counter-reset")):
             self._make(name, value or 0, depth)
         given = self._pairs(style.get("counter-increment"))

@@ -108,7 +108,7 @@ class PageBreaks:
         margin = _edge(style, "margin", font, units)
         inset = _edge(style, "padding", font, units)
         if inset is not None:
-            inset += box_model.border_width(style, "top")
+            inset += box_model.borders(style)[0]
         mark = mark._replace(margin=margin or 0.0, inset=inset)
         number = self._numbers.get(mark)
         if number is None:

@@ -217,8 +217,8 @@ def declared(items: Iterator[Declaration]) -> Declarations:
     """Return declarations in terms of what the engine draws."""
     found: list[Declaration] = []
     for name, value, important in items:
-        known = _translated(name if name.startswith("--") else name.lower(), value)
-        found.extend((name, value, important) for name, value in known)
+        known = _translated(name if name[:2] == "--" else name.lower(), value)
+        found += [(each, said, important) for each, said in known]
     return tuple(found)
 
 

@@ -30,6 +30,7 @@ _PIECE = re.compile(
 )
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # What keeps a separator from being one.
+_MARKS = re.compile(r"""[()\["'\\{}\]]""")
 _HOLDS = re.compile(r"""[(\["'\\{]""")
 _ARGUMENT = re.compile(
     r"""[()\[\]{},;]|"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|\\.""", re.DOTALL
@@ -202,7 +203,10 @@ def _rules(css: str, canvas: tuple[int, int], ignored: Ignored) -> Iterator[Rule
         css = "".join(_unnested(css, "", canvas, ignored, 0))
     for rule in StyleSheet(css).rules:
         declarations = declarations_of(rule.style)
-        for selector in split(_COMMENT.sub(" ", rule.selector_text)):
+        selectors = rule.selector_text
+        if "/*" in selectors:
+            selectors = _COMMENT.sub(" ", selectors)
+        for selector in split(selectors):
             found = _rule(selector, declarations, ignored)
             if found is not None:
                 yield found
@@ -246,6 +250,8 @@ def split(text: str, separator: str = ",") -> list[str]:
     """Return the parts of a list, without blanks; brackets and quotes hold together."""
     if separator not in text:
         return [text.strip()]
+    if not _MARKS.search(text):
+        return [part.strip() for part in text.split(separator)]
     parts, depth, begun = [], 0, 0
     for mark in _ARGUMENT.finditer(text):
         if mark[0] in "([{":
@@ -267,15 +273,16 @@ def specificity(selector: str, depth: int = 0) -> Specificity:
         if part is None:
             break
         at = part.end()
-        if part["id"]:
+        kind = part.lastgroup
+        if kind == "id":
             total[0] += 1
-        elif part["class"]:
+        elif kind == "class":
             total[1] += 1
-        elif part["type"]:
+        elif kind == "type":
             total[2] += 1
-        elif part["pseudo"]:
+        elif kind:
             inner = ""
-            if part["open"]:
+            if kind == "open":
                 inner, at = _inside(selector, at)
             for place, weight in enumerate(_pseudo(part["pseudo"], inner, depth)):
                 total[place] += weight

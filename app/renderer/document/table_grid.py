@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from turbohtml import Element
 
-from app.renderer.document.box_model import border_width
 from app.renderer.document.cascade import Style, Styles
 from app.renderer.document.table_columns import Column, distribute, fixed
 from app.renderer.errors import Undrawable
@@ -16,6 +15,7 @@ TABLES = frozenset({"table", "inline-table"})
 _GROUPS = ("table-header-group", "table-row-group", "table-footer-group")
 _BREAKS = ("break-before", "break-after", "break-inside")
 _UNSEEN = ("none", "table-column", "table-column-group")
+_WHOLE = re.compile(r"\s*(\d{1,12})")
 _MOST_COLUMNS = 1_000
 _MOST_ROWS = 20_000
 # What cells have of their row and its group, which are no boxes here.
@@ -160,7 +160,8 @@ def _placed(rows: list[GridRow], above: int) -> Iterable[GridCell]:
 
 
 def _span(element: Element, name: str, least: int) -> int:
-    found = re.match(r"\s*(\d{1,12})", element.attr(name) or "1")
+    text = element.attr(name)
+    found = _WHOLE.match(text) if text else None
     return max(least, int(found[1])) if found else 1
 
 
@@ -289,9 +290,8 @@ def cell_style(style: Style, row: Style, cell: GridCell, first: int) -> Style:
     return kept
 
 
-def collapse(style: Style, cell: GridCell) -> None:
+def collapse(style: Style, cell: GridCell, left: float, top: float) -> None:
     """Let the borders of a cell lie on those of the cells above and before it."""
-    for side, at in (("left", cell.column), ("top", cell.row)):
-        width = border_width(style, side)
+    for side, at, width in (("left", cell.column, left), ("top", cell.row, top)):
         if at and width:
             style[f"margin-{side}"] = f"-{width:g}px"

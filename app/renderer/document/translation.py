@@ -107,9 +107,17 @@ _OWN = frozenset(
     | {"orphans", "widows"}
     | {"list-style-type", "list-style-position", "unicode-bidi"}
 )
-_BY_KIND = {("display", "block"), ("display", "inline"), ("box-sizing", "content-box")}
 # What a drawing uses by its name.
 _REFERRED = re.compile(r"""(?:href="|url\((?:"|'|&quot;)?)#([^"'()&\s]+)""")
+# As the engine has tags without a style.
+_DISPLAYS = {"div": "block", "span": "inline", "html": "block", "body": "block"}
+_BY_KIND = {"display:block", "display:inline", "box-sizing:content-box"}
+# What is of a box's content where nothing else is said, and of the whole box to the
+# engine.
+_SIZES = frozenset(
+    {"width", "min-width", "max-width", "height", "min-height", "max-height"}
+    | {"flex", "flex-basis", "aspect-ratio"}
+)
 _VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
 
 
@@ -764,8 +772,8 @@ class _Walker:
     def _flatten(self, style: Style, font: ComputedFont) -> None:
         """Let a box in a line be as high as its letters: its edges move no line."""
         style["line-height"] = "normal"
-        for which in ("top", "bottom"):
-            edge = box_model.border_width(style, which)
+        top, _, bottom, _ = box_model.borders(style)
+        for which, edge in (("top", top), ("bottom", bottom)):
             try:
                 said = box_model.side(style, "padding", which)
                 edge += self._units.length(said, font).pixels
@@ -895,8 +903,9 @@ class _Walker:
         own, inner = self._computed(given, context)
         across, _ = self._computed(row, context)
         style = table_grid.cell_style(own, across, cell, first)
+        top, right, _, left = box_model.borders(style)
         if collapsed:
-            table_grid.collapse(style, cell)
+            table_grid.collapse(style, cell, left, top)
         place = style.pop("vertical-align", "middle")
         self._counters.enter(style, inner.depth)
         box = LayoutBox(style, inner.font, table, self._units)
@@ -915,14 +924,14 @@ class _Walker:
         edges = box.edges("padding", None)
         if collapsed:
             # Neighbours share their borders.
-            edges -= box_model.border_width(style, "left") / 2
-            edges -= box_model.border_width(style, "right") / 2
+            edges -= left / 2
+            edges -= right / 2
         table_grid.note(
             cell, own, columns, extent.least, extent.most, edges, self._said
         )
         extent.least, extent.most = extent.least + edges, extent.most + edges
         self._extent = extent
-        return box, not cell.row and box_model.border_width(style, "top") > 0
+        return box, not cell.row and top > 0
 
     def _said(self, value: str) -> float | None:
         """Return a width in CSS pixels, None for a share and what is none."""
@@ -1328,25 +1337,30 @@ class _Walker:
         more: str = "",
     ) -> None:
         """Write a tag where `_begin` left a place for it."""
-        given = {name: value for name, value in style.items() if name not in _OWN}
         if self._printed is not None and tag in ("html", "body"):
-            self._printed.take_ground(given, tag == "html")
-        if given.get("text-align", "").startswith("-webkit-"):
-            given["text-align"] = given["text-align"].removeprefix("-webkit-")
+            self._printed.take_ground(style, tag == "html")
+        if style.get("text-align", "").startswith("-webkit-"):
+            style["text-align"] = style["text-align"].removeprefix("-webkit-")
+        if style.get("display") == _DISPLAYS.get(tag, ""):
+            del style["display"]
+        given = [f"{name}:{value}" for name, value in style.items() if name not in _OWN]
         if marker:
-            given["list-style-type"] = marker
-        given.setdefault("box-sizing", "content-box")
-        for name, value in given.items():
-            if "url(" in value.lower():
-                given[name] = self._images.in_css(value)
-        if element is not None:
+            given.append(f"list-style-type:{marker}")
+        if "box-sizing" not in style and (tag == "img" or not _SIZES.isdisjoint(style)):
+            given.append("box-sizing:content-box")
+        if element is not None and element.attrs:
             if "tw" in element.attrs:
                 # What the element has by its kind alone would win over its classes.
-                given = {n: v for n, v in given.items() if (n, v) not in _BY_KIND}
+                given = [each for each in given if each not in _BY_KIND]
             for name in ("lang", "dir", "tw"):
                 if spoken := element.attr(name):
                     more += f' {name}="{escape(spoken)}"'
-        written = f'<{tag}{more} style="{escape(_css(given))}">'
+        css = ";".join(given)
+        if "url(" in css.lower():
+            css = ";".join(map(self._images.in_css, given))
+        if css or more:
+            more += f' style="{escape(css)}"'
+        written = f"<{tag}{more}>"
         self.out[place] = written
         self._count(written)
 
