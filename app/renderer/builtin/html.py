@@ -154,7 +154,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         return printed(parameters, images, engine, limits, scale)
 
     return page_renderer(
-        *("html", "Your own HTML and CSS", Parameters, "7"),
+        *("html", "Your own HTML and CSS", Parameters, "8"),
         engine=engine,
         read=read,
         printed=paged,

@@ -437,8 +437,10 @@ def visible_text(markup: str) -> str:
 def _in_svg(css: str) -> bool:
     """Tell whether SVG has all that a page wants, apart from blur."""
     css = css.lower()
+    # Text of an inline drawing is in an image there, in whatever font a reader has.
+    drops = "background-blend-mode" in css or "<text" in css
     # Two searches for a word take less than one for either.
-    if "background-blend-mode" in css or ("tw" in css and _PIXELS_ONLY.search(css)):
+    if drops or ("tw" in css and _PIXELS_ONLY.search(css)):
         return False
     values = (re.sub(r"\([^)]*\)", "", found[1]) for found in _SHADOWS.finditer(css))
     return all(map(_is_blurred, ",".join(values).split(",")))

@@ -112,3 +112,12 @@ def test_text_of_a_drawing_is_set_as_the_text_around_it(engine: Engine) -> None:
     drawing = own.partition("<svg")[2]
     assert "font-size:30px" not in drawing and "monospace" not in drawing
     assert "font-style:italic" in drawing
+
+
+def test_a_page_with_text_in_a_drawing_is_a_picture_in_pdf(engine: Engine) -> None:
+    def exact(drawing: str) -> bool:
+        return engine.draw_svg(Page(markup(drawing)), SIZE).exact
+
+    # As a part of the page it was painted without its letters.
+    assert not exact(svg("<text y=20>m</text>"))
+    assert exact(svg(RECT.format("")))
