@@ -187,23 +187,45 @@ _FONT = re.compile(
 )
 _DECORATION_STYLES = _words("wavy dotted dashed double")
 _LIGHT = re.compile(r"light-dark\(\s*((?:[^(),]|\([^()]*\))+),[^()]*(?:\([^()]*\))*\)")
+_THEME = {
+    "canvas": "#fff",
+    "canvastext": "#000",
+    "linktext": "#0000ee",
+    "visitedtext": "#551a8b",
+    "buttonface": "#efefef",
+    "buttontext": "#000",
+    "buttonborder": "#767676",
+    "field": "#fff",
+    "fieldtext": "#000",
+    "graytext": "#808080",
+    "highlight": "#3367d1",
+    "highlighttext": "#fff",
+    "mark": "#ff0",
+    "marktext": "#000",
+    "activetext": "#f00",
+    "accentcolor": "#0075ff",
+    "accentcolortext": "#fff",
+    "selecteditem": "#3367d1",
+    "selecteditemtext": "#fff",
+}
+# What the words of CSS 2 mean now (CSS Color 4, appendix A): Word and Excel write them.
+_OLD = {
+    "canvas": "activecaption appworkspace background inactivecaption infobackground"
+    " menu scrollbar window",
+    "canvastext": "captiontext infotext menutext windowtext",
+    "buttonface": "buttonhighlight buttonshadow threedface",
+    "buttonborder": "activeborder inactiveborder threeddarkshadow threedhighlight"
+    " threedlightshadow threedshadow windowframe",
+    "graytext": "inactivecaptiontext",
+}
 _SYSTEM_COLORS: Mapping[str, str] = MappingProxyType(
-    {
-        "canvas": "#fff",
-        "canvastext": "#000",
-        "linktext": "#0000ee",
-        "visitedtext": "#551a8b",
-        "buttonface": "#efefef",
-        "buttontext": "#000",
-        "buttonborder": "#767676",
-        "field": "#fff",
-        "fieldtext": "#000",
-        "graytext": "#808080",
-        "highlight": "#3367d1",
-        "highlighttext": "#fff",
-        "mark": "#ff0",
-        "marktext": "#000",
-    }
+    _THEME | {old: _THEME[new] for new, words in _OLD.items() for old in words.split()}
+)
+# Elsewhere the same words are names, and texts.
+_COLORED = re.compile(
+    r".*(?:color|background|background-image|shadow|outline|filter)$"
+    r"|border(?:-[a-z]+)*$|fill$|stroke$|(?:text-)?(?:decoration|emphasis|stroke)$"
+    r"|column-rule$|-webkit-text-stroke$"
 )
 _SYSTEM = re.compile(rf"(?<![\w.#-])(?:{'|'.join(_SYSTEM_COLORS)})(?![\w(-])", re.I)
 _UNKNOWN_FUNCTION = re.compile(
@@ -254,7 +276,7 @@ def _physical(name: str) -> tuple[str, ...]:
 
 
 def _one(name: str, value: str) -> Iterator[tuple[str, str]]:
-    if "(" in value or name.endswith(("color", "background")):
+    if _COLORED.match(name):
         value = _plain(value)
     word = value.strip().lower()
     if name in _SPECIAL:

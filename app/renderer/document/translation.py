@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from typing import NamedTuple
 
@@ -286,9 +287,9 @@ class _Walker:
         self._size = 0
         self._units = units
         self._canvas = canvas
-        # How wide what stands in a cell is, and what tables need when that is known.
+        # How wide what stands in a cell is, and what is written when that is known.
         self._extent: Extent | None = None
-        self._tables: list[tuple[int, Callable[[], None]]] = []
+        self._unfinished: list[tuple[int, Callable[[], None]]] = []
         self._left = _MOST_PUT_IN
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
@@ -367,9 +368,9 @@ class _Walker:
             self.put("\u200b")
             return False
         if tag == "img" or (tag == "video" and element.attr("poster")):
-            return self._image(element, style, context)
+            return self._image(element, style, context, box)
         if tag == "input" and (element.attr("type") or "").lower() == "image":
-            return self._image(element, style, context)
+            return self._image(element, style, context, box)
         if tag in _UNDRAWN_ELEMENTS or tag == "video":
             self._ignored.add(f"<{tag}>")
         if tag in controls.TAGS:
@@ -377,9 +378,9 @@ class _Walker:
         if style.get("display") in table_grid.TABLES:
             return self._table(element, style, context, box)
         if style.get("display") == "contents":
-            has_block = self._pseudo(element, "before", context)
+            has_block = self._pseudo(element, "before", context, box)
             has_block |= self._children(element, context, box)
-            return has_block | self._pseudo(element, "after", context)
+            return has_block | self._pseudo(element, "after", context, box)
         return self._box(element, style, context, box)
 
     def _computed(self, style: Style, context: Context) -> tuple[Style, Context]:
@@ -566,6 +567,7 @@ class _Walker:
         display = style.get("display", "inline")
         is_inline = display in _IN_LINE
         contents = display == "contents"
+        room = box.room if display in _INLINE else box.outside
         if not is_inline:
             self._line()
         place = self._begin()
@@ -578,9 +580,9 @@ class _Walker:
             self._extent = outer and Extent()
             self._lines = 0
         marker = self._marker(element, style, context)
-        has_block = self._pseudo(element, "before", context)
+        has_block = self._pseudo(element, "before", context, box)
         has_block |= self._children(element, context, box)
-        has_block |= self._pseudo(element, "after", context)
+        has_block |= self._pseudo(element, "after", context, box)
         self._leave_initial(initial, style, display)
         if element.tag == "ruby":
             self._ignored.add("<ruby>")
@@ -603,12 +605,53 @@ class _Walker:
         if display in _INLINE:
             tag = "span"
         mark = self._mark(style, context)
-        self._open(place, tag, style, element, marker, mark)
+
+        def write() -> None:
+            self._open(place, tag, style, element, marker, mark)
+            if is_spaced:
+                self.out[place] += _SPACED
+
+        self._settle(place, style, context, room, element, write)
         if is_spaced:
-            self.out[place] += _SPACED
             self.put("</div>")
         self.put(f"</{tag}>")
         return display not in _IN_LINE
+
+    def _settle(
+        self,
+        place: int,
+        style: Style,
+        context: Context,
+        room: Callable[[], float | None],
+        element: Element | None,
+        write: Callable[[], None],
+    ) -> None:
+        """Write a tag; of a box in a line, as soon as the `room` around it is known.
+
+        What it says in shares of that, the engine would take of what is in the box.
+        """
+        if style.get("display") not in _BOXES_IN_LINE or not _shares(style):
+            write()
+            return
+        align = context.inherited.get("text-align", "")
+
+        def finish() -> None:
+            wide = room()
+            if wide is None and element is not None and _is_alone(element):
+                _set_apart(style, align)
+            else:
+                self._share(style, wide)
+            write()
+
+        self._unfinished.append((place, finish))
+
+    def _share(self, style: Style, room: float | None) -> None:
+        for name in _shares(style):
+            if room is None:
+                del style[name]
+                self._ignored.add(f"{name} in per cent in a line")
+                continue
+            style[name] = _PERCENT.sub(partial(_pixels, room), style[name])
 
     def _mark(self, style: Style, context: Context) -> str:
         """Return an attribute by which pages know what breaks a box allows."""
@@ -868,14 +911,14 @@ class _Walker:
             )
             self._open(place, "div", style, element, "", mark)
 
-        self._tables.append((place, finish))
+        self._unfinished.append((place, finish))
         self.put("</div>")
         return not is_inline
 
     def finish(self) -> None:
-        """Write the tables, now that it is known how wide what is in them is."""
+        """Write what hangs on widths of what is around it, and of what is in tables."""
         # The outer ones first, for the widths of those in them.
-        for _, finish in sorted(self._tables, key=lambda each: each[0]):
+        for _, finish in sorted(self._unfinished, key=lambda each: each[0]):
             finish()
         if self._printed is not None:
             self._printed.take_out(self.out)
@@ -1057,7 +1100,9 @@ class _Walker:
         else:
             extent.least = max([extent.least, *map(width, text.split())])
 
-    def _pseudo(self, element: Element, name: str, context: Context) -> bool:
+    def _pseudo(
+        self, element: Element, name: str, context: Context, box: LayoutBox
+    ) -> bool:
         found = self._styles.pseudo.get(name)
         style = found.get(element) if found else None
         if style is None or style.get("display") == "none":
@@ -1082,9 +1127,14 @@ class _Walker:
             self._piece(kind, text, style, inner)
         tag = "span" if display == "inline" else "div"
         is_spaced = self._place(style, inner.font)
-        self._open(place, tag, style, None, "")
+
+        def write() -> None:
+            self._open(place, tag, style, None, "")
+            if is_spaced:
+                self.out[place] += _SPACED
+
+        self._settle(place, style, inner, box.room, None, write)
         if is_spaced:
-            self.out[place] += _SPACED
             self.put("</div>")
         self.put(f"</{tag}>")
         if not is_inline:
@@ -1152,24 +1202,32 @@ class _Walker:
         value = self._counters.values("list-item")[-1]
         return generated.number(value, kind) + ". "
 
-    def _image(self, element: Element, style: Style, context: Context) -> bool:
+    def _image(
+        self, element: Element, style: Style, context: Context, box: LayoutBox
+    ) -> bool:
         source = self._chosen(element) or element.attr("src") or ""
         source = source or element.attr("poster") or ""
         if not source and (several := element.attr("srcset")):
             source = several.strip().split()[0] if several.strip() else ""
-        is_inline = style.get("display") in _IN_LINE
+        display = style.get("display", "inline")
+        is_inline = display in _IN_LINE
+        room = box.room if display in _INLINE else box.outside
         if not is_inline:
             self._line()
         name = self._images.source(source) if source.strip() else None
         place = self._begin()
         if name is None or name in self._images.absent:
-            self._alternative(element, style, place)
+            self._alternative(element, style, context, room, place)
         else:
             style.setdefault("object-fit", "fill")
             if style.pop("visibility", "visible") != "visible":
                 # The engine paints images whatever they are.
                 style["opacity"] = "0"
-            self._open(place, "img", style, None, "", f' src="{name}"')
+
+            def write() -> None:
+                self._open(place, "img", style, None, "", f' src="{name}"')
+
+            self._settle(place, style, context, room, element, write)
         self._at_start, self._blank = not is_inline, -1
         return not is_inline
 
@@ -1187,7 +1245,14 @@ class _Walker:
                     return several[0].rstrip(",")
         return ""
 
-    def _alternative(self, element: Element, style: Style, place: int) -> None:
+    def _alternative(
+        self,
+        element: Element,
+        style: Style,
+        context: Context,
+        room: Callable[[], float | None],
+        place: int,
+    ) -> None:
         """Write the text in place of an image that cannot be had (HTML, 15.4.2)."""
         text = element.attr("alt")
         sized = _has_size(style)
@@ -1198,8 +1263,13 @@ class _Walker:
             style.setdefault("border", "1px solid #c0c0c0")
             style |= {"overflow": "hidden", "box-sizing": "border-box"}
         self.put(escape(text or "", False))
-        self._open(place, "div" if sized else "span", style, None, "")
-        self.put("</div>" if sized else "</span>")
+        tag = "div" if sized else "span"
+
+        def write() -> None:
+            self._open(place, tag, style, None, "")
+
+        self._settle(place, style, context, room, element, write)
+        self.put(f"</{tag}>")
 
     def _svg(self, svg: Element, style: Style, context: Context) -> None:
         """Write a drawing with the styles of its parts at them, and none beside it."""
@@ -1373,6 +1443,42 @@ class _Walker:
         self._size += len(text)
         if self._size > _MOST_OUTPUT:
             raise Undrawable("The page is too large with its styles applied.")
+
+
+_PERCENT = re.compile(r"(-?\d*\.?\d+)%")
+_OF_WIDTH = re.compile(r"(?:min-|max-)?width$|(?:margin|padding)(?:-[a-z]+)?$")
+
+
+def _shares(style: Style) -> list[str]:
+    """Return what a style says in shares of the width around it."""
+    return [n for n, value in style.items() if "%" in value and _OF_WIDTH.match(n)]
+
+
+def _pixels(whole: float, share: re.Match[str]) -> str:
+    return f"{float(share[1]) * whole / 100:.6g}px"
+
+
+def _is_alone(element: Element) -> bool:
+    """Tell whether a box in a line is all that is in it."""
+    around = element.parent.children if element.parent is not None else ()
+    return not any(
+        each is not element
+        and (
+            isinstance(each, Element) or (isinstance(each, Text) and each.data.strip())
+        )
+        for each in around
+    )
+
+
+def _set_apart(style: Style, align: str) -> None:
+    """Make a block of a box in a line that stands where its line is aligned."""
+    style["display"] = (
+        style["display"].removeprefix("inline-").replace("inline", "block")
+    )
+    if align.endswith(("center", "right", "end")):
+        style["margin-left"] = "auto"
+    if align.endswith("center"):
+        style["margin-right"] = "auto"
 
 
 # What a marker can have (CSS Lists 3, 3.2).

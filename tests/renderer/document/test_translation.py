@@ -586,3 +586,98 @@ def test_a_short_text_in_a_box_keeps_its_line(shown) -> None:
     red = [y for y in range(SIZE[1]) if RED in colors(image, (0, y, 90, y + 1))]
 
     assert max(red) < 30
+
+
+HALF = "display:inline-block;width:50%;height:20px;background:red"
+BARE = f"{HALF};border:0"
+PIXEL = (
+    "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHd"
+    "pZHRoPSI0IiBoZWlnaHQ9IjQiPjxyZWN0IHdpZHRoPSI0IiBoZWlnaHQ9IjQiIGZpbGw9InJlZCIvPjwvc3ZnPg=="
+)
+
+
+# The engine takes them for shares of the content, so that a column of MJML was narrow.
+@pytest.mark.parametrize(
+    ("markup", "left", "width"),
+    [
+        (f"<div style='{HALF}'></div>", 0, 100),
+        (f"<div style='width:160px'><div style='{HALF}'>x</div></div>", 0, 80),
+        (f"<div style='padding:0 20px'><span style='{HALF}'>x</span></div>", 20, 80),
+        (f"<p>x<span style='{HALF};margin-left:10%'></span>", None, 100),
+        (f"<div style='{HALF};width:calc(50% - 10px)'></div>", 0, 90),
+        (f"<div style='{HALF};width:auto;min-width:30%'>x</div>", 0, 60),
+        (
+            f"<table width=200 cellspacing=0 cellpadding=0><td><div style='{HALF}'>",
+            0,
+            100,
+        ),
+        (f"<div style='text-align:center'><div style='{HALF}'></div></div>", 50, 100),
+        (f"<div style='{HALF};background:none'><p style='{HALF};margin:0'>", 0, 50),
+        # How wide an item gets the engine alone knows, so one that is alone is a block.
+        (f"<div style='display:flex'><div style='flex:1'><b style='{HALF}'>", 0, 100),
+        (
+            f"<div style='display:grid'><p style='text-align:right'><b style='{HALF}'>",
+            100,
+            100,
+        ),
+        (f"<style>p::before{{content:'';{HALF}}}</style><p>", 0, 100),
+        (f"<img style='{HALF}' src='{PIXEL}'>", 0, 100),
+        (f"<img width=50% height=20 src='{PIXEL}'>", 0, 100),
+        (
+            f"<div style='display:flex'><p style='width:5em'><img style='{BARE}'>",
+            0,
+            40,
+        ),
+        (f"<img style='{BARE}'>", 0, 100),
+        (
+            f"<textarea style='{HALF};box-sizing:border-box;border:0'></textarea>",
+            0,
+            100,
+        ),
+    ],
+)
+def test_shares_of_a_box_in_a_line_are_of_what_is_around_it(
+    shown, markup: str, left: int | None, width: int
+) -> None:
+    image = shown(markup, (200, 60))
+
+    red = [
+        x for x in range(200) if any(image.getpixel((x, y)) == RED for y in range(60))
+    ]
+
+    assert (red[0] if left is not None else None, len(red)) == (left, width)
+    assert ignored(markup) == ()
+
+
+def test_a_share_of_what_nobody_knows_is_named() -> None:
+    document = f"<div style='display:flex'><div>x <b style='{HALF}'>y</b></div></div>"
+
+    assert ignored(document) == ("width in per cent in a line",)
+
+
+@pytest.mark.parametrize(
+    ("css", "color"),
+    [
+        # What Word and Excel write of every border.
+        ("border:solid windowtext 1.0pt", (0, 0, 0)),
+        ("border-top:.5pt solid WindowText", (0, 0, 0)),
+        ("border-top:4px solid ButtonBorder", (118, 118, 118)),
+        ("outline:4px solid ActiveText;outline-offset:-4px", RED),
+        ("background:linear-gradient(LinkText, linktext)", (0, 0, 238)),
+        ("box-shadow:inset 0 0 0 9px graytext", (128, 128, 128)),
+    ],
+)
+def test_colors_of_a_theme_are_drawn(shown, css: str, color) -> None:
+    image = shown(f"<div style='height:40px;{css}'></div>")
+
+    assert image.getpixel((100, 0)) == color
+
+
+def test_words_that_are_no_colors_stay_what_they_are() -> None:
+    style = "<style>p::before{{content:{} counter(a)}}</style><p>"
+
+    said = translate(
+        style.format("'Menu, window, mark'"), SIZE, EmbeddedImages(100), 200, fonts()
+    )
+
+    assert "Menu, window, mark0" in said.body
