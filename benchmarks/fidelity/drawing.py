@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,23 @@ class Pair:
         with self._page(document, size) as page:
             image = Image.open(io.BytesIO(page.shoot()))
             return image, places(page, document, size, self._engine)
+
+    def mimeo_pdf(self, document: str) -> bytes:
+        """Return a document as `html` prints it, asked over HTTP."""
+        answer = self._client.post(
+            "/images/html.pdf", data=document.encode(), content_type="text/html"
+        )
+        if answer.status_code != 200:
+            raise ValueError(f"html: {answer.status}: {answer.text}")
+        return answer.data
+
+    def chromium_pdf(self, document: str) -> bytes:
+        """Return a document as Chromium prints it."""
+        with self._page(document, (600, 400)) as page:
+            made = page.ask(
+                "Page.printToPDF", printBackground=True, preferCSSPageSize=True
+            )
+        return b64decode(made["data"])
 
     @contextmanager
     def _page(self, document: str, size: tuple[int, int]) -> Iterator[BrowserPage]:
