@@ -55,8 +55,7 @@ s,strike,del{text-decoration:line-through}
 mark{background:#ff0;color:#000}
 nobr{white-space:nowrap}
 center{text-align:-webkit-center}
-hr{color:gray;border:1px solid;border-color:#9a9a9a #eee #eee #9a9a9a;margin:.5em auto;
-overflow:hidden}
+hr{color:gray;border:1px inset gray;margin:.5em auto;overflow:hidden}
 fieldset{margin:0 2px;border:2px groove #c0c0c0;padding:.35em .75em .625em}
 legend{padding:0 2px;width:fit-content}
 img,video,canvas,iframe,object,embed,svg,audio{display:inline-block}
@@ -318,7 +317,7 @@ _BY_PARENT = frozenset({"li", "td", "th"})
 def _rule(element: Element) -> dict[str, str]:
     found: dict[str, str] = {}
     if element.attr("color") is not None or element.attr("noshade") is not None:
-        found |= {"border-style": "solid", "border-color": "gray"}
+        found["border-style"] = "solid"
         if color := _color("border-color")(element.attr("color") or ""):
             found |= color
     size = length(element.attr("size") or "")

@@ -57,9 +57,9 @@ _DRAWN = _words(
     " grid-row grid-row-end grid-row-start grid-template-areas grid-template-columns"
     " grid-template-rows height image-rendering inset isolation justify-content"
     " justify-items justify-self left letter-spacing line-clamp line-height"
-    " list-style-position list-style-type margin margin-bottom margin-left"
-    " margin-right margin-top mask mask-image mask-position mask-repeat mask-size"
-    " max-height max-width min-height min-width mix-blend-mode object-fit"
+    " list-style-image list-style-position list-style-type margin margin-bottom"
+    " margin-left margin-right margin-top mask mask-image mask-position mask-repeat"
+    " mask-size max-height max-width min-height min-width mix-blend-mode object-fit"
     " object-position opacity order outline outline-color outline-offset outline-style"
     " outline-width overflow overflow-wrap overflow-x overflow-y padding"
     " padding-bottom padding-left padding-right padding-top place-content place-items"
@@ -152,7 +152,6 @@ _DEFAULTS: Mapping[str, frozenset[str]] = MappingProxyType(
         "shape-outside": _words("none"),
         "border-image": _words("none"),
         "border-image-source": _words("none"),
-        "list-style-image": _words("none"),
         "font-variant": _words("normal none"),
         "font-variant-caps": _words("normal"),
         "font-variant-ligatures": _words("normal common-ligatures"),
@@ -327,13 +326,17 @@ def _list_style(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
     kind, position = "disc", "outside"
     if word in _COMMON:
         kind = position = word
-    for part in re.findall(r"\"[^\"]*\"|'[^']*'|url\([^)]*\)|\S+", value):
+    image = "none"
+    for part in re.findall(
+        r"\"[^\"]*\"|'[^']*'|[\w-]+\((?:\"[^\"]*\"|'[^']*'|[^)])*\)|\S+", value
+    ):
         if part.lower() in ("inside", "outside"):
             position = part.lower()
-        elif part.lower().startswith("url("):
-            yield "list-style-image", UNDRAWN + "list-style-image"
+        elif "(" in part:
+            image = part
         elif word not in _COMMON:
             kind = part
+    yield "list-style-image", word if word in _COMMON else image
     yield "list-style-position", position
     yield "list-style-type", kind
 

@@ -19,6 +19,7 @@ from app.renderer.document import (
     box_model,
     controls,
     generated,
+    list_markers,
     media,
     page_rules,
     stylesheet,
@@ -31,7 +32,7 @@ from app.renderer.document.generated import Counters
 from app.renderer.document.page_breaks import PageBreaks
 from app.renderer.document.page_rules import PageRule
 from app.renderer.document.properties import UNDRAWN, Ignored
-from app.renderer.document.values import ComputedFont, Units, Unresolved
+from app.renderer.document.values import ComputedFont, FontMetrics, Units, Unresolved
 from app.renderer.embedded_fonts import EmbeddedFonts
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import LimitExceeded, Undrawable
@@ -81,6 +82,15 @@ _IN_LINE = _INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-tabl
 _BOXES_IN_LINE = _IN_LINE - _INLINE
 # What is in a box in a line that has margins.
 _SPACED = '<div style="flex:auto">'
+# What is set in at the beginning of its lines.
+_SET_IN = frozenset({"ul", "ol", "menu", "dir", "dd"})
+# Where the engine looks at a block's text itself.
+_CUT = frozenset({"text-overflow", "line-clamp", "-webkit-line-clamp"})
+# Inline elements without text of the line they stand in.
+_UNWRITTEN = frozenset({"br", "wbr", "img", "svg", "ruby", "video"})
+_IMAGE = re.compile(
+    r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)]*))\s*\)""", re.IGNORECASE | re.DOTALL
+)
 _OUT_OF_FLOW = frozenset({"absolute", "fixed"})
 _DECORATIONS = ("underline", "overline", "line-through")
 # Boxes in which the first letter of what they are in may be, and such as are elsewhere.
@@ -96,9 +106,10 @@ _UNDRAWN_ELEMENTS = frozenset(
 )
 _INHERITED = frozenset(
     {"white-space", "list-style-type", "list-style-position", "quotes"}
+    | {"list-style-image"}
     | {"text-align", "color", "border-collapse", "border-spacing", "caption-side"}
     | {"empty-cells", "visibility", "letter-spacing", "text-transform"}
-    | {"orphans", "widows"}
+    | {"orphans", "widows", "direction"}
 )
 # Read here, and nothing to the engine.
 _OWN = frozenset(
@@ -106,7 +117,7 @@ _OWN = frozenset(
     | {"border-collapse", "border-spacing", "caption-side", "empty-cells"}
     | {"table-layout", "break-before", "break-after", "break-inside"}
     | {"orphans", "widows"}
-    | {"list-style-type", "list-style-position", "unicode-bidi"}
+    | {"list-style-type", "list-style-position", "list-style-image", "unicode-bidi"}
 )
 # What a drawing uses by its name.
 _REFERRED = re.compile(r"""(?:href="|url\((?:"|'|&quot;)?)#([^"'()&\s]+)""")
@@ -317,6 +328,8 @@ class _Walker:
         display = style.get("display", "inline")
         if display == "none":
             return False
+        if context.inherited.get("direction") == "rtl":
+            _mirror(element, style)
         if display == "contents":
             # No box: its children stand in what is around, with what they inherit.
             context = replace(
@@ -373,6 +386,8 @@ class _Walker:
             return self._image(element, style, context, box)
         if tag in _UNDRAWN_ELEMENTS or tag == "video":
             self._ignored.add(f"<{tag}>")
+        if tag == "hr":
+            _shade(style)
         if tag in controls.TAGS:
             style = controls.styled(element, style)
         if style.get("display") in table_grid.TABLES:
@@ -1159,7 +1174,7 @@ class _Walker:
                 self._at_start = False
 
     def _marker(self, element: Element, style: Style, context: Context) -> str:
-        """Write the marker of an item of a list that has a style of its own.
+        """Write the marker of an item of a list.
 
         Returns what the engine should write before it otherwise.
         """
@@ -1167,30 +1182,131 @@ class _Walker:
             return ""
         kind = context.inherited.get("list-style-type", "disc")
         inside = context.inherited.get("list-style-position") == "inside"
-        text = self._marker_text(kind)
+        is_rtl = context.inherited.get("direction") == "rtl"
+        image = self._marker_image(context)
+        text = image or self._marker_text(kind)
         found = self._styles.pseudo.get("marker", {}).get(element)
-        if found is None and not inside:
+        is_own = inside or is_rtl or image or self._begins(element, style)
+        if found is None and not is_own:
+            # The engine alone knows where the first line is.
             return _engine_marker(kind, text)
         own, inner = self._computed(found or {}, context)
         value = own.pop("content", "normal")
-        if value == "none":
-            return "none"
-        if value != "normal":
+        shape = ""
+        if value not in ("none", "normal"):
             quotes = self._quotes(inner)
             pieces = generated.content(value, element, self._counters, quotes)
             text = "".join(text for kind, text in pieces if kind == "text")
-        elif kind in generated.SYMBOLS and text:
-            text += "\u2002"
+        elif kind in generated.SYMBOLS and not image:
+            shape = kind
+        is_image = bool(image) and value == "normal"
+        if value == "none" or not text:
+            return "none"
         own = {name: value for name, value in own.items() if name in _MARKED}
-        own["white-space"] = "pre"
-        if not inside:
-            style.setdefault("position", "relative")
-            own |= {"position": "absolute", "right": "100%", "top": "0"}
+        own |= {"white-space": "pre", "text-indent": "0"}
+        face, font = self._units.typeface(inner.font), inner.font
+        drawn = list_markers.symbol(shape, face, font, is_rtl) if shape else None
+        if is_image:
+            self._mark_with_image(image, inside, is_rtl, context)
+            return "none"
+        if inside:
+            self._mark_inside(own, text, drawn, face, font)
+            return "none"
+        high = _whole(context.strut)
+        stands = list_markers.baseline(
+            self._units.typeface(context.font), context.font.size, high
+        )
+        line = self._units.line(font)
+        rises = list_markers.baseline(face, font.size, line)
+        # A marker in larger letters moves its item down.
+        lower = max(0.0, rises - stands)
+        own |= {"position": "absolute", "line-height": f"{line:g}px"}
+        if drawn is None:
+            own["left" if is_rtl else "right"] = "100%"
+            own["top"] = f"{lower + stands - rises:g}px"
+            written = escape(text, False)
+        else:
+            own["right" if is_rtl else "left"] = f"{-drawn.before:g}px"
+            own["top"] = f"{lower + stands - drawn.above:g}px"
+            written = f'<div style="{drawn.style}"></div>'
+        self.put(f'<div style="position:relative;height:{lower:g}px">')
         place = self._begin()
-        self.put(escape(text, False))
-        self._open(place, "span", own, None, "")
-        self.put("</span>")
+        self._open(place, "div", own, None, "")
+        self.put(f"{written}</div></div>")
         return "none"
+
+    def _marker_image(self, context: Context) -> str:
+        """Return the name of the image that markers are, none where it is not had."""
+        value = context.inherited.get("list-style-image", "none")
+        if value in ("none", "initial"):
+            return ""
+        found = _IMAGE.fullmatch(value.strip())
+        if found is None:
+            self._ignored.add("list-style-image")
+            return ""
+        name = self._images.source("".join(filter(None, found.groups())).strip())
+        return "" if name is None or name in self._images.absent else name
+
+    def _mark_with_image(
+        self, name: str, inside: bool, is_rtl: bool, context: Context
+    ) -> None:
+        """Write an image before an item, standing on its first line."""
+        gap = list_markers.GAP
+        if inside:
+            self.put(f'<img src="{name}" style="display:inline-block">')
+            self.put(f'<span style="display:inline-block;width:{gap}px"></span>')
+            return
+        face, high = self._units.typeface(context.font), _whole(context.strut)
+        down = list_markers.baseline(face, context.font.size, high)
+        side = "left" if is_rtl else "right"
+        style = (
+            f"position:absolute;{side}:100%;margin-{side}:{gap}px;bottom:{-down:g}px"
+        )
+        self.put(
+            '<div style="position:relative;height:0">'
+            f'<img src="{name}" style="{style}"></div>'
+        )
+
+    def _mark_inside(
+        self,
+        style: Style,
+        text: str,
+        drawn: list_markers.ListSymbol | None,
+        face: FontMetrics,
+        font: ComputedFont,
+    ) -> None:
+        """Write a marker as the first of its line."""
+        place = self._begin()
+        if drawn is None:
+            self.put(escape(text, False))
+            wide = face.width(text) * font.size
+        else:
+            wide = drawn.wide
+            style |= {"display": "inline-block", "position": "relative"}
+            style |= {"width": f"{wide:g}px", "height": f"{drawn.above:g}px"}
+            self.put(f'<div style="position:absolute;top:0;{drawn.style}"></div>')
+        if self._extent is not None:
+            self._extent.line += wide
+        self._open(place, "span", style, None, "")
+        self.put("</span>")
+
+    def _begins(self, element: Element, style: Style | None = None) -> bool:
+        """Tell whether text of a block's own, or a table, is the first in it."""
+        if style is not None and not _CUT.isdisjoint(style):
+            return False
+        for child in element.children:
+            if isinstance(child, Text) and child.data.strip():
+                return True
+            if isinstance(child, Element):
+                its = self._styles.elements[child]
+                display = its.get("display", "inline")
+                if display == "none" or its.get("position") in _OUT_OF_FLOW:
+                    continue
+                if display == "table":
+                    return True
+                known = display in _INLINE and child.tag not in _UNWRITTEN
+                return known and self._begins(child)
+        return False
 
     def _marker_text(self, kind: str) -> str:
         if kind[:1] in "\"'":
@@ -1200,7 +1316,7 @@ class _Walker:
         if kind not in generated.NUMBERED:
             self._ignored.add(f"list-style-type: {kind}")
         value = self._counters.values("list-item")[-1]
-        return generated.number(value, kind) + ". "
+        return generated.number(value, kind) + generated.suffix(kind)
 
     def _image(
         self, element: Element, style: Style, context: Context, box: LayoutBox
@@ -1223,11 +1339,16 @@ class _Walker:
             if style.pop("visibility", "visible") != "visible":
                 # The engine paints images whatever they are.
                 style["opacity"] = "0"
+            outer = _around_image(style)
+            around = f'<span style="{escape(_css(outer))}">' if outer else ""
 
             def write() -> None:
                 self._open(place, "img", style, None, "", f' src="{name}"')
+                self.out[place] = around + self.out[place]
 
             self._settle(place, style, context, room, element, write)
+            if outer:
+                self.put("</span>")
         self._at_start, self._blank = not is_inline, -1
         return not is_inline
 
@@ -1487,6 +1608,39 @@ _MARKED = frozenset(
     | {"letter-spacing", "line-height", "text-transform", "text-shadow"}
     | {"font-variant-numeric", "font-feature-settings", "word-spacing"}
 )
+
+
+def _around_image(style: Style) -> Style:
+    """Take the margins out of an image in a line; return them as those of a box.
+
+    The engine makes no room for them where it has to find out how large an image is.
+    """
+    if style.get("display") != "inline-block" or _has_size(style):
+        return {}
+    if all(box_model.side(style, "margin", each) in _NOTHING for each in _EDGES):
+        return {}
+    moved = [n for n in style if n.startswith("margin") or n == "vertical-align"]
+    return {"display": "inline-flex", **{name: style.pop(name) for name in moved}}
+
+
+_EDGES = ("top", "right", "bottom", "left")
+
+
+def _shade(style: Style) -> None:
+    """Give a rule the colours of browsers, where it has none of its own."""
+    own = any(n.startswith("border") and n.endswith(("style", "color")) for n in style)
+    if style.get("border") == "1px inset gray" and not own:
+        style["border-style"] = "solid"
+        style["border-color"] = "#9a9a9a #eee #eee #9a9a9a"
+
+
+def _mirror(element: Element, style: Style) -> None:
+    """Put what a list is set in by itself on its other side."""
+    kind = "margin" if element.tag == "dd" else "padding"
+    said = {name: value for name, value in style.items() if name.startswith(kind)}
+    if said == {f"{kind}-left": "40px"} and element.tag in _SET_IN:
+        del style[f"{kind}-left"]
+        style[f"{kind}-right"] = "40px"
 
 
 def _css(style: Mapping[str, str]) -> str:

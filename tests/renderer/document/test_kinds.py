@@ -19,6 +19,8 @@ BLUE = "color:#0000ee;text-decoration:underline"
 DOT = "data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27 width=%2712%27"
 DOT += " height=%2712%27%3E%3Crect width=%2712%27 height=%2712%27/%3E%3C/svg%3E"
 
+IMAGE = f'<img src="{DOT}">'
+
 
 @pytest.fixture
 def drawn(engine):
@@ -150,6 +152,13 @@ MADE = [
         "a <b>b</b></span>" + GAP.format(20) + "c",
     ),
 ]
+IMAGES = [
+    (
+        f'<img style="margin:0 9px 0 4px" src="{DOT}">a',
+        GAP.format(4) + IMAGE + GAP.format(9) + "a",
+    ),
+    (f'<img hspace=5 src="{DOT}">a', GAP.format(5) + IMAGE + GAP.format(5) + "a"),
+]
 CHILDREN = [
     (
         "<style>tr:nth-child(even) td{background:red}</style>"
@@ -180,6 +189,85 @@ CHILDREN = [
     ),
 ]
 
+SET_IN = "<div style='padding-left:40px'>{}</div>"
+AT = "<div style='position:absolute;left:{}px;top:{}px;{}'>{}</div>"
+BULLET = "width:5px;height:5px;background:{};border-radius:50%"
+LISTS = [
+    (
+        "<ul style='margin:0'><li>one</ul>",
+        SET_IN.format("one") + AT.format(23, 9, BULLET.format("#000"), ""),
+    ),
+    (
+        "<ul style='margin:0;text-align:center;color:red'><li>one</ul>",
+        "<div style='padding-left:40px;text-align:center;color:red'>one</div>"
+        + AT.format(23, 9, BULLET.format("red"), ""),
+    ),
+    (
+        "<ul style='margin:0;list-style:square'><li>one<li>two</ul>",
+        "<div style='padding-left:40px'>one<br>two</div>"
+        + AT.format(23, 9, "width:5px;height:5px;background:#000", "")
+        + AT.format(23, 29, "width:5px;height:5px;background:#000", ""),
+    ),
+    (
+        f"<ul style='margin:0;list-style-image:url(\"{DOT}\")'><li>a</ul>",
+        SET_IN.format("a") + AT.format(21, 4, "line-height:0", IMAGE),
+    ),
+    (
+        f"<ul style='margin:0;padding:0;list-style:inside url(\"{DOT}\")'><li>a</ul>",
+        f"<div>{IMAGE}{GAP.format(7)}a</div>",
+    ),
+    (
+        "<ul dir=rtl style='margin:0'><li>\u05d0</ul>",
+        "<div dir=rtl style='padding-right:40px'>\u05d0</div>"
+        + AT.format(192, 9, BULLET.format("#000"), ""),
+    ),
+    (
+        "<ol style='margin:0;list-style:hiragana'><li>a</ol>",
+        "<ol style='margin:0;list-style:\"\u3042\u3001\"'><li>a</ol>",
+    ),
+    (
+        "<ol reversed style='margin:0'><li>a<li value=7>b<li>c</ol>",
+        "<ol style='margin:0'><li value=3>a<li value=7>b<li value=6>c</ol>",
+    ),
+    (
+        "<ul style='margin:0;list-style-type:\"\u2192 \"'><li>a</ul>",
+        "<style>li::marker{content:'\\2192  '}</style><ul style='margin:0'><li>a</ul>",
+    ),
+]
+MARKERS = [
+    (
+        "<style>li::marker{color:red}</style><ul style='margin:0'><li>one</ul>",
+        "<div style='padding-left:40px'>one</div>"
+        + AT.format(23, 9, BULLET.format("red"), ""),
+    ),
+    (
+        "<style>li::marker{content:counter(list-item) ') '}</style>"
+        "<ol style='margin:0'><li>one<li>two</ol>",
+        "<ul style='margin:0'><li style='list-style:\"1) \"'>one"
+        "<li style='list-style:\"2) \"'>two</ul>",
+    ),
+    (
+        "<style>li::marker{content:''}</style><ul style='margin:0'><li>one</ul>",
+        "<ul style='margin:0;list-style:none'><li>one</ul>",
+    ),
+    (
+        "<style>::marker{font-size:8px}</style><ol style='margin:0'><li>one</ol>",
+        "<div style='padding-left:40px'>one</div>"
+        + "<div style='position:absolute;right:180px;top:8px;font-size:8px;"
+        "line-height:10px;white-space:pre'>1. </div>",
+    ),
+    (
+        "<style>h3{display:list-item;list-style:inside;margin:0}"
+        "h3::marker{content:'+ '}</style><h3>head</h3>",
+        "<h3 style='margin:0'>+ head</h3>",
+    ),
+    (
+        "<style>summary::marker{content:'+ ';color:red}</style><details><summary>a"
+        "</summary>b</details>",
+        "<span style='color:red'>+ </span>a",
+    ),
+]
+
 
 @pytest.mark.parametrize(
     ("markup", "plain"),
@@ -187,7 +275,12 @@ CHILDREN = [
         pytest.param(*case, id=f"{kind} {number}")
         for kind, cases in (
             *(("hr", RULES), ("a", LINKS), ("sub", RAISED), ("content", MADE)),
-            ("nth-child", CHILDREN),
+            *(
+                ("img", IMAGES),
+                ("nth-child", CHILDREN),
+                ("list", LISTS),
+                ("marker", MARKERS),
+            ),
         )
         for number, case in enumerate(cases)
     ],
