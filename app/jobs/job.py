@@ -13,10 +13,11 @@ from app.collection.collection import Header
 from app.jobs.errors import DamagedJob
 
 # Rows of a chunk: some seconds of drawing. What a killed process had begun with is
-# drawn again, so that a small job has small ones.
+# drawn again, so that a small job has small ones. In a bucket each costs half a dozen
+# requests, which take as long as an image.
 _MOST_ROWS = 500
-_FEWEST_ROWS = 25
-_CHUNKS = 800
+_FEWEST_ROWS, _CHUNKS = 25, 800
+_FEWEST_ROWS_IN_BUCKET, _CHUNKS_IN_BUCKET = 50, 400
 # Of large pictures fewer: a bucket gets the bytes of a chunk with one request.
 _MOST_PIXELS = 100_000_000
 # A service may take a minute for each.
@@ -96,11 +97,17 @@ def known_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in names}
 
 
-def chunk_size(header: Header, *, bought: bool) -> int:
-    """Return how many rows a chunk has; `bought` says that a service makes some."""
+def chunk_size(header: Header, *, bought: bool, store: str) -> int:
+    """Return how many rows a chunk has; `bought` says that a service makes some.
+
+    `store` is the setting: chunks of a bucket are larger.
+    """
     if bought:
         return _BOUGHT_ROWS
-    few = min(max(_FEWEST_ROWS, header.count // _CHUNKS), _MOST_ROWS)
+    fewest, chunks = _FEWEST_ROWS, _CHUNKS
+    if "://" in store:
+        fewest, chunks = _FEWEST_ROWS_IN_BUCKET, _CHUNKS_IN_BUCKET
+    few = min(max(fewest, header.count // chunks), _MOST_ROWS)
     pixels = max(1, header.pixels // header.count)
     return max(1, min(few, _MOST_PIXELS // pixels))
 

@@ -106,11 +106,11 @@ class BatchAnswers:
         try:
             batch = reader.read(self._files.read(file))
         except BadBatch as error:
-            job = self._ledger.refuse(_job(terms, None), _problem(error))
+            job = self._ledger.refuse(_job(terms, None, ""), _problem(error))
         else:
             with closing(batch):
                 terms["refused"] = batch.refused
-                made = _job(terms, batch)
+                made = _job(terms, batch, self._bounds.store)
                 job = self._ledger.submit(made, None, batch.draft.chunks, batch.lines)
         self._engine.enqueue(job.id)
         return self.batch(job)
@@ -391,7 +391,7 @@ def _refuse_others(given: Iterable[str]) -> None:
         raise openai.BadField("unknown_parameter", Fault(name, reason))
 
 
-def _job(terms: Mapping[str, Any], batch: BatchDraft | None) -> Job:
+def _job(terms: Mapping[str, Any], batch: BatchDraft | None, store: str) -> Job:
     """Return the job of a batch, or of one that is refused."""
     caller = CALLER.get()
     told = orjson.dumps(terms, option=orjson.OPT_SORT_KEYS).decode()
@@ -400,7 +400,7 @@ def _job(terms: Mapping[str, Any], batch: BatchDraft | None) -> Job:
     else:
         header = batch.draft.header
         content, count, format_name = header.id, header.count, header.output["format"]
-        size = chunk_size(header, bought=batch.bought)
+        size = chunk_size(header, bought=batch.bought, store=store)
         size_there = batch.draft.size + batch.size
         reserved = expected_bytes(header, size_there, format_name, bought=batch.bought)
     return Job(

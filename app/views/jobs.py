@@ -152,7 +152,7 @@ class JobAnswers:
             content=digest(*content),
             collection=collection.id,
             count=collection.count,
-            size=chunk_size(draft.header, bought=bought),
+            size=chunk_size(draft.header, bought=bought, store=self._bounds.store),
             form=form.name,
             query=query,
             format=format_name,

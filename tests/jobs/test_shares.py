@@ -13,8 +13,9 @@ import pytest
 from flask import Flask
 from PIL import Image
 
+from app.collection.collection import Header
 from app.jobs.chunk_drawing import ChunkDrawing
-from app.jobs.job import Job, expected_bytes
+from app.jobs.job import Job, chunk_size, expected_bytes
 from app.jobs.job_ledger import JobLedger
 from app.renderer.params import spell_bytes
 from tests.jobs.apps import Open, ended, hold, rows
@@ -229,3 +230,21 @@ def test_what_is_expected_grows_with_what_is_known() -> None:
 
     assert flat < logo < lossy < bought
     assert bought > 3 * header.pixels
+
+
+@pytest.mark.parametrize(
+    ("rows", "folder", "bucket"),
+    [(20, 25, 50), (20_000, 25, 50), (100_000, 125, 250), (1_000_000, 500, 500)],
+)
+def test_chunks_of_a_bucket_are_larger_as_each_costs_more(
+    rows: int, folder: int, bucket: int
+) -> None:
+    header = Header(rows, ("badge",), {}, rows, "", "", 0, (), {})
+
+    sizes = [
+        chunk_size(header, bought=False, store=store)
+        for store in ("/var/lib/mimeo", "s3://bucket/mimeo")
+    ]
+
+    assert sizes == [folder, bucket]
+    assert chunk_size(header, bought=True, store="s3://bucket/mimeo") == 20
