@@ -15,16 +15,29 @@ PROGRAM = shutil.which("redis-server")
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[str]:
-    """Yield the URL of a server that keeps nothing on disk."""
+def serving(
+    folder: Path, *options: str, port: int = 0, certificate: Path | None = None
+) -> Iterator[str]:
+    """Yield the URL of a server that keeps nothing on disk.
+
+    At that port, or a free one; with TLS where there is a certificate and its key.
+    """
     assert PROGRAM is not None
-    with create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    if not port:
+        with create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
     command = [PROGRAM, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    scheme, host = "redis", "127.0.0.1"
+    if certificate is not None:
+        scheme, host = "rediss", "localhost"
+        command += ["--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no"]
+        for name in ("cert", "key", "ca-cert"):
+            command += [f"--tls-{name}-file", str(certificate)]
     with open(folder / "redis.log", "wb") as log:
         server = subprocess.Popen([*command, *options], cwd=folder, stdout=log)
     try:
-        with redis.Redis(port=port) as client:
+        secure = certificate is not None
+        with redis.Redis(port=port, ssl=secure, ssl_cert_reqs="none") as client:
             end = monotonic() + _START_S
             while True:
                 try:
@@ -33,7 +46,7 @@ def serving(folder: Path, *options: str) -> Iterator[str]:
                 except redis.ConnectionError:
                     assert monotonic() < end and server.poll() is None
                     sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
+        yield f"{scheme}://{host}:{port}/0"
     finally:
         server.terminate()
         server.wait()

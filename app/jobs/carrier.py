@@ -4,12 +4,14 @@ What is true of jobs is in the ledger. So a message that is lost costs time, one
 comes twice a look, and however large a job is, the broker holds some messages.
 """
 
+import ssl
 import warnings
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import redis
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
 from celery.exceptions import SecurityWarning
 from kombu.exceptions import OperationalError
 
@@ -30,6 +32,8 @@ _SETTINGS: dict[str, Any] = {
     # A worker that is busy holds no message back from one that is not.
     "worker_prefetch_multiplier": 1,
     "broker_connection_retry_on_startup": True,
+    # And again for as long as there is none.
+    "broker_connection_max_retries": None,
     # Small plans of hosted redis count connections.
     "broker_pool_limit": 2,
     "broker_connection_timeout": _TIMEOUT_S,
@@ -39,6 +43,7 @@ _SETTINGS: dict[str, Any] = {
     "worker_redirect_stdouts": False,
     "worker_proc_alive_timeout": 60.0,
 }
+_CERTIFICATES = "ssl_cert_reqs"
 _REDIS = {
     "visibility_timeout": _LOST_S,
     # Looked for every ten seconds, and not every hundred.
@@ -48,6 +53,10 @@ _REDIS = {
     "socket_keepalive": True,
     "global_keyprefix": "mimeo:",
 }
+
+
+def _query(url: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(url).query)
 
 
 class CarrierError(Exception):
@@ -67,6 +76,9 @@ class Carrier:
         self._celery.conf.update(_SETTINGS, worker_disable_prefetch=self._is_redis)
         if self._is_redis:
             self._celery.conf.broker_transport_options = _REDIS
+        if url.startswith("rediss://") and _CERTIFICATES not in _query(url):
+            # kombu would take any.
+            self._celery.conf.broker_use_ssl = {_CERTIFICATES: ssl.CERT_REQUIRED}
         # A refused login is no fault of the network, and of each broker another class.
         faults = self._celery.connection_for_write()
         self._faults = (
@@ -84,8 +96,16 @@ class Carrier:
         except self._faults as error:
             raise CarrierError(f"the broker cannot be reached: {error}") from error
 
+    def check(self) -> None:
+        """Raise CarrierError where there is no broker now."""
+        try:
+            with self._celery.connection_for_write() as connection:
+                connection.connect()
+        except self._faults as error:
+            raise CarrierError(f"the broker cannot be reached: {error}") from error
+
     def warnings(self) -> list[str]:
-        """Say what is wrong with the broker, as far as it can be asked."""
+        """Say what is wrong with a broker that is there, as far as it can be asked."""
         if not self._is_redis:
             return []
         with redis.Redis.from_url(
@@ -103,12 +123,29 @@ class Carrier:
         ]
 
     def listen(
-        self, heard: Callable[[], None], stopping: Callable[[], None], threads: int
+        self,
+        heard: Callable[[], None],
+        stopping: Callable[[], None],
+        connected: Callable[[bool], None],
+        threads: int,
     ) -> None:
         """Call `heard` for each message, in so many threads, until a signal ends it.
 
-        `stopping` is called at that signal; the calls that run are waited for.
+        `stopping` is called at that signal; the calls that run are waited for. A broker
+        that is gone is looked for without end: `connected` is told when there is one
+        and when there is none any more.
         """
+
+        class BrokerLink(bootsteps.StartStopStep):  # type: ignore[misc]
+            requires = ("celery.worker.consumer.connection:Connection",)
+
+            def start(self, _: Any) -> None:
+                connected(True)
+
+            def stop(self, _: Any) -> None:
+                connected(False)
+
+        self._celery.steps["consumer"].add(BrokerLink)
         self._celery.task(heard, name=_TASK)
         # Of root it warns for pickle's sake, and here is JSON alone.
         warnings.simplefilter("ignore", SecurityWarning)

@@ -33,6 +33,7 @@ _BELLS = 8
 _BEAT_S = 15.0
 # So long a message stays with who can do nothing about it.
 _PASS_S = 2.0
+_ALONE = "It is looked for until it is there; meanwhile this worker draws what it finds"
 # So long a message keeps a thread at work.
 _SLICE_S = 2.0
 # So long a list of jobs counts.
@@ -173,9 +174,18 @@ class JobWorker:
         # Whether others heard of work when a chunk was last begun.
         self._rung = False
         self._calls = 0
+        # Whether there was a broker when it was last needed.
+        self._connected = True
 
     def warnings(self) -> list[str]:
         """Say what is wrong with the broker."""
+        from app.jobs.carrier import CarrierError
+
+        try:
+            self._carrier.check()
+        except CarrierError as error:
+            self._connected = False
+            return [f"{error}. {_ALONE}"]
         return self._carrier.warnings()
 
     def run(self) -> None:
@@ -186,7 +196,7 @@ class JobWorker:
         ]
         for keeper in keepers:
             keeper.start()
-        self._carrier.listen(self._heard, self._stop, self._threads)
+        self._carrier.listen(self._heard, self._stop, self._link, self._threads)
         self._stopping.set()
         for keeper in keepers:
             keeper.join(_STOP_S)
@@ -247,9 +257,20 @@ class JobWorker:
         try:
             self._carrier.ring()
         except CarrierError as error:
-            _LOG.warning("jobs: %s", error)
+            self._link(False, error)
             return False
         return True
+
+    def _link(self, there: bool, error: Exception | None = None) -> None:
+        """Log that the broker is gone or there again: once, however long that is."""
+        with self._guard:
+            before, self._connected = self._connected, there
+        if there == before or self._stopping.is_set():
+            return
+        if there:
+            _LOG.warning("jobs: the broker is there again")
+        else:
+            _LOG.error("jobs: %s. %s", error or "the broker is gone", _ALONE)
 
     def _show(self) -> None:
         """Say that this worker is there, however long an image takes."""

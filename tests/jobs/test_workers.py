@@ -25,6 +25,7 @@ from app.jobs.carrier import Carrier, CarrierError
 from app.jobs.celery_engine import CeleryEngine, JobWorker, open_engine
 from app.jobs.job import Job
 from tests import redis_server, s3_server
+from tests.certificate import certify
 from tests.jobs import procfile
 from tests.jobs.apps import Open, ended, rows
 from tests.jobs.workers import COMMAND, ROOT, WorkerProcess, environment, working
@@ -385,3 +386,60 @@ def test_refused_login_at_a_broker_is_said_as_an_unreachable_one(monkeypatch) ->
     with pytest.raises(CarrierError, match="ACCESS_REFUSED"):
         carrier.ring()
     carrier.close()
+
+
+def test_a_worker_whose_broker_is_gone_says_so_once_and_draws(
+    open_app: Open, tmp_path: Path
+) -> None:
+    with redis_server.serving(tmp_path) as url:
+        port = int(url.rpartition(":")[2].partition("/")[0])
+    lost = "looked for until it is there"
+    with ExitStack() as ending:
+        app = open_app(broker_url=url)
+        cluster = Cluster(tmp_path, url, app, ending)
+        # Not there at its start.
+        worker = cluster.work(REDIS_URL="", MIMEO_BROKER_URL=url)
+        job = cluster.submit(rows(60))
+        assert cluster.end(job)["counts"]["done"] == 60
+        assert worker.said().count(lost) == 1
+        with redis_server.serving(tmp_path, port=port):
+            wait_until(lambda: "the broker is there again" in worker.said(), 120)
+            again = cluster.submit(rows(61))
+            assert cluster.end(again)["counts"]["done"] == 61
+        # Gone in the midst.
+        wait_until(lambda: worker.said().count(lost) == 2, 60)
+        last = cluster.submit(rows(62))
+        assert cluster.end(last)["counts"]["done"] == 62
+        status = worker.stop()
+
+    assert status == 0
+    assert worker.said().count(lost) == 2
+    assert cluster.engine.health()["chunks"] == 0
+
+
+def test_the_certificate_of_a_broker_is_verified_unless_its_url_says_otherwise(
+    open_app: Open, tmp_path: Path
+) -> None:
+    # kombu takes any where the URL is silent.
+    certificate, _ = certify(tmp_path / "certificate.pem", "localhost")
+    with (
+        redis_server.serving(tmp_path, certificate=certificate) as url,
+        ExitStack() as ending,
+    ):
+        unsigned = Carrier(url)
+        with pytest.raises(CarrierError, match="CERTIFICATE_VERIFY_FAILED"):
+            unsigned.ring()
+        with pytest.raises(CarrierError, match="CERTIFICATE_VERIFY_FAILED"):
+            unsigned.check()
+        unsigned.close()
+
+        trusting = f"{url}?ssl_cert_reqs=none"
+        cluster = Cluster(tmp_path, trusting, open_app(broker_url=trusting), ending)
+        # By its certificate alone, as one that somebody has signed.
+        signed = {"MIMEO_BROKER_URL": url, "SSL_CERT_FILE": str(certificate)}
+        worker = cluster.work(REDIS_URL="", **signed)
+        job = cluster.submit(rows(120))
+
+        assert cluster.end(job)["counts"]["done"] == 120
+        assert "jobs:" not in worker.said()
+        assert worker.stop() == 0
