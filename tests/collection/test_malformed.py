@@ -167,7 +167,9 @@ CASES = {
     "no such choice": table(
         b"title,theme\nA,pink\n", "theme: must be", "renderer=card"
     ),
-    "no image": table(b"title,image\nA,a.png\n", "image: is neither", "renderer=card"),
+    "no image": table(
+        b"title,image\nA,a.png\n", "image: is the name of a file", "renderer=card"
+    ),
     "side over the limit": table(b"width\n9000\n", "9,000 is over the limit", SOLID),
     "area over the limit": table(
         b"width,height\n8000,8000\n", "MIMEO_MAX_PIXELS", SOLID
