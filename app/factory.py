@@ -75,6 +75,7 @@ from app.views import (
     single_jobs,
     static_files,
     templates,
+    webui,
 )
 from app.views import catalogue as catalogue_view
 from app.views.cors import BY_PATH, SHARED, OpenFlask
@@ -237,6 +238,7 @@ def build(
         images.blueprint(parser, pipeline, settings.max_age_s, singles.later_image),
         inference.blueprint(generations, singles.later_album),
         openai.blueprint(generations, link),
+        webui.blueprint(generations),
         *((media.blueprint(pipeline, tracking),) if linked else ()),
         collections.blueprint(
             repository,

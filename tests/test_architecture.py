@@ -36,7 +36,7 @@ ONLY = {
 }
 # Names that stand in several rooms for the same thing: a room's exceptions, its part
 # of a single image, and the view that shows what another room holds.
-SHARED = {"catalogue", "errors", "image", "inference", "media", "openai"}
+SHARED = {"catalogue", "errors", "image", "inference", "media", "openai", "webui"}
 # Each drawn renderer has parameters of its own, derived from the common ones.
 DERIVED = {"Parameters"}
 

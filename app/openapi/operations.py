@@ -597,6 +597,7 @@ def _prompts() -> tuple[Operation, ...]:
     openai = ("Prompts", "draw", "OpenAIPrompt")
     retried = ("Idempotency-Key", "X-Stainless-Retry-Count")
     models = ("Prompts", "look", "OpenAIModels")
+    listed = ("Prompts", "look", "WebUIList")
     example = {"prompt": "a lighthouse at dusk", "width": 64, "height": 64}
     generation = {"prompt": "a lighthouse at dusk", "size": "64x64"}
     return (
@@ -643,6 +644,29 @@ def _prompts() -> tuple[Operation, ...]:
             *("get", "/v1/models/{name}", "getModel", "Describe a model", *models),
             {"200": _ok("Model", "It.")},
             ("model",),
+        ),
+        Operation(
+            *("post", "/sdapi/v1/txt2img", "txt2img"),
+            *("Make images of a prompt, as Stable Diffusion WebUI does", "Prompts"),
+            *("draw", "WebUIPrompt"),
+            {"200": _ok("WebUIImages", "The images.", responses.MADE)},
+            ("Idempotency-Key",),
+            json_body(ref("WebUIRequest"), painted=example),
+        ),
+        Operation(
+            *("get", "/sdapi/v1/sd-models", "listCheckpoints"),
+            *("List what takes a prompt, as WebUI does", *listed),
+            {"200": _ok("WebUIList", "The models.")},
+        ),
+        Operation(
+            *("get", "/sdapi/v1/samplers", "listSamplers"),
+            *("List samplers, as WebUI does", *listed),
+            {"200": _ok("WebUIList", "One, for there are none.")},
+        ),
+        Operation(
+            *("get", "/sdapi/v1/options", "getOptions"),
+            *("Say what is usual, as WebUI does", *listed),
+            {"200": _ok("WebUIOptions", "The settings.")},
         ),
     )
 

@@ -159,6 +159,8 @@ GROUPS: Mapping[str, Failures] = MappingProxyType(
                 *(RenderTimeout, Busy, RateExceeded),
             ),
             "Prompt": (*_PICTURE, *_BODY, NotAcceptable, *_LATER),
+            "WebUIPrompt": (*_PICTURE, *_BODY),
+            "WebUIList": (BadParameter, UnknownRenderer, BrokenTemplate),
             "Keep": _SUBMISSION,
             "KeepAndSend": (*_SUBMISSION, *_EXPORT, RecordedFailure, _NOT_FOUND),
             "Read": (

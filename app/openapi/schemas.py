@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.collection.export.exports import FORMS
 from app.collection.export.print_sheet import PrintOptions
-from app.dialects import openai
+from app.dialects import openai, webui
 from app.renderer.base import Output
 from app.renderer.color_functions import PATTERN as COLOR_FUNCTIONS
 from app.renderer.encode import EXTENSIONS
@@ -427,6 +427,12 @@ def build() -> dict[str, Schema]:
         "Model": record(
             id=TEXT, object={"const": "model"}, created=WHOLE, owned_by=TEXT
         ),
+        "WebUIRequest": dict(webui.REQUEST_SCHEMA),
+        "WebUIImages": record(
+            images=array(BASE64), parameters={"type": "object"}, info=TEXT
+        ),
+        "WebUIList": array({"type": "object"}),
+        "WebUIOptions": {"type": "object"},
         "Models": record(object={"const": "list"}, data=array(ref("Model"))),
         "File": record(
             id=TEXT,

@@ -112,6 +112,13 @@ class Generations:
         """Name all that a client can ask for as a model, aliases too, sorted."""
         return tuple(sorted({*self.renderers(), *self._aliases}))
 
+    def usual(self) -> str:
+        """Name what makes the images of a prompt that names nothing.
+
+        Raises BadParameter where there are several services and none is the default.
+        """
+        return self._default()
+
     def make(self, asked: Generation) -> GeneratedImages:
         """Return the images.
 

@@ -77,6 +77,14 @@ ROWS = {
     ),
     "openai.models": Route("GET", "/v1/models"),
     "openai.model": Route("GET", "/v1/models/dream"),
+    "webui.generate": Route(
+        "POST",
+        "/sdapi/v1/txt2img",
+        {**PROMPT, "override_settings": {"sd_model_checkpoint": "dream"}},
+    ),
+    "webui.models": Route("GET", "/sdapi/v1/sd-models"),
+    "webui.samplers": Route("GET", "/sdapi/v1/samplers"),
+    "webui.options": Route("GET", "/sdapi/v1/options"),
     "collections.create": Route(
         "POST", "/collections", {"renderer": "solid", "items": [{"width": 7}]}
     ),

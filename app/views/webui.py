@@ -1,0 +1,54 @@
+"""`/sdapi/v1`: Stable Diffusion WebUI's API over every renderer with a prompt."""
+
+from flask import Blueprint, Response, request
+
+from app.delivery.album import embed, pairs_of
+from app.delivery.answer import delivered, list_of, send_json, send_whole
+from app.dialects import webui
+from app.parsing.accept import JSON
+from app.pipeline.generation import Generations
+from app.renderer.errors import BadParameter
+from app.views.body import read_document
+from app.views.images import CACHE_STATUS
+
+
+def blueprint(generations: Generations) -> Blueprint:
+    """Return the routes that its clients ask before and for a picture."""
+    bp = Blueprint("webui", __name__, url_prefix="/sdapi/v1")
+
+    @bp.post("/txt2img")
+    def generate() -> Response:
+        """Make the images of a prompt."""
+        document = read_document()
+        asked, ignored = webui.read(document, request.headers.get("Idempotency-Key"))
+        try:
+            album = generations.make(asked)
+        except BadParameter as error:
+            raise webui.renamed(error) from error
+        told = tuple(f"{name}: {why}" for name, why in album.unfulfilled)
+        warnings = ignored + told
+        pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
+        if warnings:
+            pairs.append(("X-Media-Warnings", list_of(warnings)))
+        body = embed(webui.write(album, document, warnings))
+        answer = send_whole(body, [*pairs, ("Content-Type", JSON)])
+        connection = request.environ.get("gunicorn.socket")
+        answer.response = delivered(answer.iter_encoded(), connection, album.finish)
+        return answer
+
+    @bp.get("/sd-models")
+    def models() -> Response:
+        """List what takes a prompt."""
+        return send_json(webui.write_models(generations.models()))
+
+    @bp.get("/samplers")
+    def samplers() -> Response:
+        """List what a client may choose from."""
+        return send_json(list(webui.SAMPLERS))
+
+    @bp.get("/options")
+    def options() -> Response:
+        """Say which model is the usual one."""
+        return send_json(webui.write_options(generations.usual()))
+
+    return bp
