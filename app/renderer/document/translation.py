@@ -54,7 +54,7 @@ _CARRIED = re.compile(
 )
 _INSETS = ("top", "right", "bottom", "left", "inset")
 _FUNCTION = re.compile(r"\b(?:calc|min|max|clamp)\(", re.IGNORECASE)
-_UNITS = re.compile(r"\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
+_COMPUTED = re.compile(r"\(|\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
 # Variables that are put in, and 64 characters each that they were looked for in.
 _MOST_PUT_IN = 1_000_000
 # Letters of inline text that has a box of its own, and so does not wrap.
@@ -437,9 +437,10 @@ class _Walker:
             font = self._units.font(kept, font)
             if not context.depth:
                 self._units.root = font.size
-        for name, value in [*kept.items()]:
-            if "(" in value or _UNITS.search(value):
-                self._resolve(kept, name, value, font)
+        if _COMPUTED.search(" ".join(kept.values())):
+            for name, value in [*kept.items()]:
+                if _COMPUTED.search(value):
+                    self._resolve(kept, name, value, font)
         if kept.get("position") == "sticky":
             # Where nothing scrolls, what sticks stands where it is.
             kept["position"] = "relative"
@@ -1685,6 +1686,8 @@ def _decoration(kept: Style, color: str, around: str) -> str:
     To them come those `around`, in one colour. The engine draws them where an element
     has a single text in it, and nowhere else.
     """
+    if _OF_DECORATION.isdisjoint(kept):
+        return around
     words: list[str] = []
     for name in [name for name in kept if name in _OF_DECORATION]:
         value = kept.pop(name)

@@ -42,6 +42,8 @@ _OWN_UNIT = re.compile(r"(?<![\w.#-])(-?(?:\d+\.?\d*|\.\d+))(ch|ex)(?![\w-])", r
 _LOOKED_AT = re.compile(
     r"(?<![\w-])(?:min|max|clamp)\(|(?<![\w-])calc\([^()]*\(|\d(?:ch|ex)(?![\w-])", re.I
 )
+# Units of a size that hang on the font around.
+_OF_PARENT = re.compile(r"(?<!r)em|%|ex|ch")
 _DEEPEST = 32
 _BOUND = re.compile(r"(width|height)$")
 
@@ -300,46 +302,52 @@ class Units:
 
     def font(self, style: Mapping[str, str], parent: ComputedFont) -> ComputedFont:
         """Return the font of an element with a style in one with a font."""
-        found = parent
-        families = style.get("font-family", "inherit")
-        if families not in _INHERITING:
-            is_fixed = families.strip().lower() == "monospace"
-            found = found._replace(families=families, is_fixed=is_fixed)
-        if weight := style.get("font-weight"):
-            found = found._replace(weight=_weight(weight, parent.weight))
+        families, is_fixed = parent.families, parent.is_fixed
+        if (named := style.get("font-family", "inherit")) not in _INHERITING:
+            families, is_fixed = named, named.strip().lower() == "monospace"
+        weight, is_italic = parent.weight, parent.is_italic
+        if thick := style.get("font-weight"):
+            weight = _weight(thick, parent.weight)
         if (slant := style.get("font-style", "inherit")) not in _INHERITING:
-            found = found._replace(is_italic=slant.lower() != "normal")
-        found = self._sized(style.get("font-size"), found, parent)
+            is_italic = slant.lower() != "normal"
+        sized = self._size(style.get("font-size"), is_fixed, parent)
+        found = parent
+        if sized or thick or not {named, slant} <= _INHERITING:
+            size, is_absolute = sized or (parent.size, parent.is_absolute)
+            found = ComputedFont(
+                *(size, families, weight, is_italic, parent.line, is_fixed, is_absolute)
+            )
         if line := style.get("line-height"):
             found = found._replace(line=self._line(line, found, parent))
         return found
 
-    def _sized(
-        self, size: str | None, font: ComputedFont, parent: ComputedFont
-    ) -> ComputedFont:
+    def _size(
+        self, size: str | None, is_fixed: bool, parent: ComputedFont
+    ) -> tuple[float, bool] | None:
+        """Return how large a font is, and whether somebody said so absolutely.
+
+        None where it is as large as its parent's.
+        """
         word = (size or "inherit").strip().lower()
         if word in _INHERITING:
-            if font.is_fixed is parent.is_fixed or font.is_absolute:
-                return font
-            share = _FIXED_SHARE if font.is_fixed else 1 / _FIXED_SHARE
-            return font._replace(size=parent.size * share)
+            if is_fixed is parent.is_fixed or parent.is_absolute:
+                return None
+            share = _FIXED_SHARE if is_fixed else 1 / _FIXED_SHARE
+            return parent.size * share, False
         if word in _KEYWORDS or word in ("initial", "unset"):
-            share = _FIXED_SHARE if font.is_fixed else 1.0
-            return font._replace(
-                size=_KEYWORDS.get(word, 16.0) * share, is_absolute=False
-            )
-        factor = _RELATIVE if word == "larger" else 1 / _RELATIVE
+            share = _FIXED_SHARE if is_fixed else 1.0
+            return _KEYWORDS.get(word, 16.0) * share, False
         if word in ("larger", "smaller"):
-            return font._replace(size=parent.size * factor)
+            factor = _RELATIVE if word == "larger" else 1 / _RELATIVE
+            return parent.size * factor, parent.is_absolute
         try:
             length = self.length(word, parent)
         except Unresolved:
-            return font
+            return None
         if length.is_number and length.pixels:
-            return font
+            return None
         pixels = max(0.0, length.pixels + length.share / 100 * parent.size)
-        absolute = parent.is_absolute or not re.search(r"(?<!r)em|%|ex|ch", word)
-        return font._replace(size=pixels, is_absolute=absolute)
+        return pixels, parent.is_absolute or not _OF_PARENT.search(word)
 
     def _line(self, text: str, font: ComputedFont, parent: ComputedFont) -> str:
         word = text.strip().lower()
