@@ -109,7 +109,8 @@ def draw_all(
 ) -> Outcome:
     """Draw documents one after the other, in a process that is killed at 10 s.
 
-    Prints how far it is after each `every` documents, never at 0.
+    Prints how far it is after each `every` documents, never at 0. What was done before
+    Ctrl-C counts.
     """
     renderer = catalogue.get("html")
     sandbox = Sandbox(SETTINGS)
@@ -149,6 +150,8 @@ def draw_all(
             outcome.seconds = round(time.perf_counter() - started, 1)
             if every and not outcome.documents % every:
                 print(outcome.line(), flush=True)
+    except KeyboardInterrupt:
+        print(f"stopped after {outcome.documents} documents", flush=True)
     finally:
         sandbox.close()
     if (grown := outcome.here_bytes - outcome.before_bytes) > GROWTH_BYTES:

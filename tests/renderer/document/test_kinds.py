@@ -291,3 +291,11 @@ def test_markup_is_drawn_as_what_it_means(drawn, markup: str, plain: str) -> Non
     assert len(image.getcolors(1 << 16)) > 1
     assert image.tobytes() == drawn(plain)[0].tobytes()
     assert told == []
+
+
+def test_a_code_point_of_an_icon_font_that_is_not_there_is_told(engine) -> None:
+    css = "<style>i::before{content:'\\f101';font-family:Icons}</style>"
+    parameters = Parameters(html=f"{css}<i></i> icon", width=99, height=40)
+    found = page(parameters, EmbeddedImages(100), engine)
+
+    assert engine.draw(found, (99, 40), 1).facts["missing_glyphs"] == ["U+F101"]

@@ -1,11 +1,12 @@
 """Documents that were made to hurt end in a picture or a refusal, at bounded memory."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from app.renderer.catalogue import Catalogue
 from benchmarks.hostile import GROWTH_BYTES, READY_BYTES, SETTINGS, Outcome, draw_all
-from tests.hostile_documents import KINDS, hostile
+from tests.hostile_documents import KINDS, Hostile, hostile
 
 
 def test_a_few_hundred_hostile_documents_end_in_pictures_or_refusals() -> None:
@@ -40,3 +41,13 @@ def test_results_of_slices_add_up() -> None:
     assert total.wrong == ["SVG 3: died"]
     assert total.slow == [(2.0, "tags 5"), (0.1, "SVG 1")]
     assert "| all | 4 | 2 |" in total.table()
+
+
+def test_what_was_done_before_ctrl_c_counts() -> None:
+    def stopped() -> Iterator[Hostile]:
+        yield from hostile(2, seed=1)
+        raise KeyboardInterrupt
+
+    outcome = draw_all(stopped(), Catalogue(SETTINGS))
+
+    assert (outcome.documents, outcome.first, outcome.wrong) == (2, 0, [])
