@@ -8,7 +8,7 @@ from app.renderer.builtin.html import Parameters, page
 from app.renderer.document import media, stylesheet
 from app.renderer.document.generated import number
 from app.renderer.document.properties import Ignored
-from app.renderer.document.translation import translate
+from app.renderer.document.translation import _Walker, translate
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import Undrawable
 from tests.growth import assert_linear
@@ -696,3 +696,56 @@ def test_words_that_are_no_colors_stay_what_they_are() -> None:
     )
 
     assert "Menu, window, mark0" in said.body
+
+
+def body(document: str) -> str:
+    return translate(document, SIZE, EmbeddedImages(1_000_000), 200, fonts()).body
+
+
+DOT = "data:image/svg+xml,<svg xmlns=%27http://www.w3.org/2000/svg%27 width=%279%27/>"
+
+
+def test_equal_styles_compute_by_what_is_around_them() -> None:
+    inner = "<p style='font-size:2em'>x</p>"
+
+    found = body(f"<div style='font-size:9px'>{inner}</div>{inner}")
+
+    assert "font-size:18px" in found and "font-size:32px" in found
+
+
+def test_equal_rows_of_a_table_are_computed_once(monkeypatch) -> None:
+    computed = []
+    compute = _Walker._compute
+
+    def counting(self, style, context):
+        computed.append(style)
+        return compute(self, style, context)
+
+    monkeypatch.setattr(_Walker, "_compute", counting)
+
+    found = body(f"<table>{'<tr><td>a<td><b>b</b>' * 200}</table>")
+
+    assert found.count(">b<") == 200
+    assert len(computed) < 20
+
+
+def test_more_styles_than_are_kept_are_all_computed() -> None:
+    rows = "".join(f"<p style='width:{each}px'>x</p>" for each in range(3_000))
+
+    found = body(rows * 2)
+
+    assert all(found.count(f"width:{each}px;") == 2 for each in range(3_000))
+
+
+def test_the_time_of_a_table_grows_as_its_rows_do() -> None:
+    piece = "<tr><td style='padding:1px 2px;border:1px solid red'>a word<td>b</td></tr>"
+
+    assert_linear(lambda rows: body(f"<table>{rows}</table>"), piece, 120_000)
+
+
+def test_what_the_engine_does_by_itself_is_not_said() -> None:
+    found = body(f"<div>a</div><div style='height:9px'>b</div><img src='{DOT}'>")
+
+    assert "<div>a</div>" in found
+    assert '<div style="height:9px;box-sizing:content-box">b</div>' in found
+    assert re.search("<img [^>]*display:inline-block;[^>]*box-sizing", found)
