@@ -31,6 +31,7 @@ OF_THE_PROGRAM = {
     *("reference.page", "reference.file", "health.live"),
     *("catalogue.index", "catalogue.show", "catalogue.fonts", "catalogue.problems"),
     *("catalogue.problem_type", "openai.models", "openai.model"),
+    *("webui.models", "webui.samplers", "webui.options"),
     *("templates.index", "templates.show", "manual.page", "manual.file"),
 }
 # What each machine says of itself.
