@@ -65,6 +65,8 @@ _SURELY = 0.85
 # such box around it (`benchmarks/hostile.py`); a text beside an empty box; what all
 # may come to, about a microsecond each; and what text is given boxes up to.
 _AGAIN, _TEXT_COST, _MOST_COST, _MOST_GIVEN = 7, 10, 20e6, 5e5
+# A marker that the engine draws takes a third of a millisecond.
+_MARKER_COST = 500
 # And such that does not wrap in a browser either, but for the end of a line.
 _MOST_UNBROKEN = 40
 # What the engine leaves out of text in a line, and draws of a box in one.
@@ -1190,6 +1192,7 @@ class _Walker:
         is_own = inside or is_rtl or image or self._begins(element, style)
         if found is None and not is_own:
             # The engine alone knows where the first line is.
+            self._cost += _MARKER_COST
             return _engine_marker(kind, text)
         own, inner = self._computed(found or {}, context)
         value = own.pop("content", "normal")

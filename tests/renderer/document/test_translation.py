@@ -399,6 +399,16 @@ def test_inline_blocks_that_nest_deep_are_refused_before_they_are_laid_out() -> 
         ignored(box * 9)
 
 
+def test_markers_that_take_the_engine_long_are_refused_in_thousands_of_boxes() -> None:
+    """Nine thousand of them took it over a minute."""
+    item = "<li style='list-style:square'><p>x</p></li>"
+    box = f"<span style='display:inline-block'>{item}</span>"
+
+    assert ignored(box * 9) == ()
+    with pytest.raises(Undrawable, match="inline blocks nest too deep"):
+        ignored(box * 9_000)
+
+
 def test_text_in_a_line_has_no_boxes_where_they_would_nest_deep(shown) -> None:
     """Forty `<b>` in each other with a shadow were stopped after ten seconds."""
     document = "<style>b{box-shadow:0 0 1px red}</style>" + "<b>x" * 40
