@@ -927,6 +927,13 @@ class _Walker:
             style["grid-template-columns"] = table_grid.tracks(
                 columns, widths, said, fixed
             )
+            if said in ("auto", "fit-content"):
+                # The engine would make it as wide as its content, room or not.
+                if widths is None:
+                    style.setdefault("max-width", "100%")
+                elif sum(widths) < sum(each.wanted for each in columns):
+                    is_whole = style.get("box-sizing") == "border-box"
+                    style["width"] = f"{sum(widths) + gaps + is_whole * edges:.6g}px"
             self._open(place, "div", style, element, "", mark)
 
         self._unfinished.append((place, finish))
@@ -1549,7 +1556,8 @@ class _Walker:
                 given = [each for each in given if each not in _BY_KIND]
             for name in ("lang", "dir", "tw"):
                 if spoken := element.attr(name):
-                    more += f' {name}="{escape(spoken)}"'
+                    # Before the mark, which pages seek beside the style.
+                    more = f' {name}="{escape(spoken)}"{more}'
         css = ";".join(given)
         if "url(" in css.lower():
             css = ";".join(map(self._images.in_css, given))

@@ -472,3 +472,10 @@ def test_a_body_that_scrolls_on_a_screen_is_cut_nowhere() -> None:
     css = f"{MARGIN}html,body{{height:100%;overflow:hidden}}"
 
     assert texts(f"<style>{css}</style>{lines(12)}")[1].split()[-1] == "line12"
+
+
+@pytest.mark.parametrize("given", ["lang=de", "dir=ltr", "lang=de dir=ltr tw=p-0"])
+def test_breaks_of_elements_with_a_language_count(given: str) -> None:
+    second = f"<p {given} style='break-before:page'>two</p>"
+
+    assert texts(f"<style>{MARGIN}</style><p>one</p>{second}") == ["one", "two"]

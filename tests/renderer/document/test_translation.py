@@ -759,3 +759,30 @@ def test_what_the_engine_does_by_itself_is_not_said() -> None:
     assert "<div>a</div>" in found
     assert '<div style="height:9px;box-sizing:content-box">b</div>' in found
     assert re.search("<img [^>]*display:inline-block;[^>]*box-sizing", found)
+
+
+# The engine makes a box that fits its content as wide as all of it in one line.
+@pytest.mark.parametrize(
+    "around", ["{}", "<center>{}</center>", "<div style='padding:0 10px'>{}</div>"]
+)
+@pytest.mark.parametrize(
+    "table",
+    [
+        "<table border=1><tr><td>{}</td></tr></table>",
+        "<table border=1 style='border-collapse:collapse'><tr><td>{}<td>b</table>",
+        "<table border=1><tr><td><table border=1><tr><td>{}</table><td>b</table>",
+        "<table border=1 style='box-sizing:border-box;padding:9px'><tr><td>{}</table>",
+    ],
+)
+def test_a_long_cell_of_a_table_without_a_width_wraps(
+    shown, around: str, table: str
+) -> None:
+    image = shown(around.format(table.format("some words " * 9)), (200, 200))
+
+    # The right border is in the picture: nothing reaches out of it.
+    assert ink(image, (0, 60, 200, 61)) >= 2
+    assert ink(image, (100, 60, 200, 80)) > 0
+    edge = max(x for x in range(200) if image.getpixel((x, 30)) != WHITE)
+    assert edge > 150
+    assert {image.getpixel((edge, y)) for y in range(20, 40)} != {WHITE}
+    assert ink(image, (0, 40, 200, 120)) > 100
