@@ -4,7 +4,7 @@ Its clients send some forty fields whatever is wanted, most of them as they are 
 default, so only what would change the picture is said to have no effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,19 +18,27 @@ _MODEL = "sd_model_checkpoint"
 _SIDES = ("width", "height")
 # Fields that count where the renderer knows them, by the names of its parameters.
 _WISHES = ("negative_prompt", "steps", "cfg_scale", "sampler_name", "scheduler")
-# Fields that are the same as leaving them out, or count beside another one alone.
+# Fields that count beside another one alone, which is said, or for no picture.
 _SILENT = frozenset(
     (
-        *("sampler_index", "denoising_strength", "eta", "subseed", "subseed_strength"),
-        *("seed_resize_from_h", "seed_resize_from_w", "send_images", "save_images"),
-        *("override_settings_restore_afterwards", "script_args", "refiner_switch_at"),
-        *("do_not_save_samples", "do_not_save_grid", "s_churn", "s_tmax", "s_tmin"),
-        *("s_noise", "s_min_uncond", "hr_scale", "hr_upscaler", "hr_resize_x"),
-        *("hr_resize_y", "hr_prompt", "hr_negative_prompt", "hr_second_pass_steps"),
-        *("hr_checkpoint_name", "hr_sampler_name", "hr_scheduler"),
-        *("hr_additional_modules", "firstphase_width", "firstphase_height"),
-        *("force_task_id", "infotext"),
+        *("denoising_strength", "subseed", "refiner_switch_at", "script_args"),
+        *("override_settings_restore_afterwards", "force_task_id"),
+        *("do_not_save_samples", "do_not_save_grid", "hr_scale", "hr_upscaler"),
+        *("hr_resize_x", "hr_resize_y", "hr_prompt", "hr_negative_prompt"),
+        *("hr_second_pass_steps", "hr_checkpoint_name", "hr_sampler_name"),
+        *("hr_scheduler", "hr_additional_modules", "firstphase_width"),
+        "firstphase_height",
     )
+)
+# What clients send that is as if they did not, beside what is nothing at all.
+_USUAL = MappingProxyType(
+    {
+        "eta": 1,
+        "s_noise": 1,
+        "s_tmax": float("inf"),
+        "seed_resize_from_h": -1,
+        "seed_resize_from_w": -1,
+    }
 )
 _PICTURES = ("init_images", "mask")
 _READ = frozenset(
@@ -70,6 +78,8 @@ def read(
     counts = [_count(values, name) for name in ("batch_size", "n_iter")]
     parameters = {"prompt": values.get("prompt", "")}
     parameters |= {side: values.get(side, 512) for side in _SIDES}
+    _check_written(values)
+    values.setdefault("sampler_name", values.pop("sampler_index", None))
     wishes = {name: values[name] for name in _WISHES if values.get(name)}
     if values.get("seed", -1) != -1:
         wishes["seed"] = values["seed"]
@@ -82,9 +92,27 @@ def read(
         "first",
         wishes,
     )
-    known = _READ | _SILENT
-    others = [name for name, value in values.items() if value and name not in known]
-    return generation, tuple(f"{name}: {_NO_EFFECT}" for name in others)
+    return generation, tuple(f"{name}: {_NO_EFFECT}" for name in _others(values))
+
+
+def _others(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what would change the answer elsewhere, and changes none here."""
+    for name, value in values.items():
+        is_usual = not value or value == _USUAL.get(name)
+        if name == "send_images":
+            is_usual = bool(value)
+        if not is_usual and name not in _READ and name not in _SILENT:
+            yield name
+
+
+def _check_written(values: Mapping[str, Any]) -> None:
+    """Refuse what the answer, which repeats all that was asked, could not hold."""
+    for name, value in values.items():
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            reason = "has a number of more than 64 bits, or nests too deep"
+            raise BadParameter(Fault(name, reason)) from error
 
 
 def _count(values: Mapping[str, Any], name: str) -> int:

@@ -1,7 +1,10 @@
 """Which charset a text was sent in: by its mark, by what is declared, or UTF-8."""
 
 import codecs
+import encodings
+import pkgutil
 import re
+from encodings.aliases import aliases
 
 from app.renderer.errors import shorten
 
@@ -15,8 +18,16 @@ MARKS = (
 )
 # What Python counts as text encodings, and no file is written in.
 _NO_CHARSETS = (
-    *("punycode", "idna", "undefined", "utf-7"),
+    *("punycode", "idna", "undefined", "utf-7", "charmap"),
     *("unicode-escape", "raw-unicode-escape"),
+)
+# Python remembers each name that it was asked for and does not know.
+_KNOWN = frozenset(
+    (
+        *aliases,
+        *aliases.values(),
+        *(each.name for each in pkgutil.iter_modules(encodings.__path__)),
+    )
 )
 _COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 _META = re.compile(rb"<meta\s[^>]*?\bcharset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
@@ -29,10 +40,14 @@ def codec_of(label: str) -> str:
     # As browsers read the label (WHATWG Encoding, section 4.2).
     known = {"iso-8859-1": "cp1252", "latin1": "cp1252", "iso8859-1": "cp1252"}
     name = label.strip().lower()
+    name = encodings.normalize_encoding(known.get(name, name))
+    if name not in _KNOWN:
+        raise LookupError(f"The charset {shorten(label)!r} is not known.")
     try:
-        found = codecs.lookup(known.get(name, name))
-    except (LookupError, ValueError) as error:
-        raise LookupError(f"The charset {shorten(label)!r} is not known.") from error
+        found = codecs.lookup(name)
+    except LookupError as error:
+        # A module beside the charsets, such as the one of their aliases.
+        raise LookupError(f"{shorten(label)!r} is no charset.") from error
     if not found._is_text_encoding or found.name in _NO_CHARSETS:
         raise LookupError(f"{shorten(label)!r} is no charset.")
     return found.name

@@ -129,7 +129,9 @@ def is_address(value: Any) -> bool:
 
 # What programs put around base64: Python's repr(), JSON's or a shell's quotes, CSS.
 _WRAPPED = re.compile(
-    r"""\s*(?:[bB]?'([^']*)'|[bB]?"([^"]*)"|url\(\s*["']?([^"'()]*)["']?\s*\))\s*"""
+    r"""\s*+(?:[bB]?'([^']*+)'|[bB]?"([^"]*+)"
+    |url\(\s*+(?:'([^']*+)'|"([^"]*+)"|([^"'()\s]*+))\s*+\))\s*+""",
+    re.VERBOSE,
 )
 # What is sent in place of an image, by mistake, and what it is.
 _NO_IMAGES = (

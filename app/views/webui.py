@@ -3,7 +3,8 @@
 from flask import Blueprint, Response, request
 
 from app.delivery.album import embed, pairs_of
-from app.delivery.answer import delivered, list_of, send_json, send_whole
+from app.delivery.answer import delivered, send_json, send_whole
+from app.delivery.image import warn
 from app.dialects import webui
 from app.parsing.accept import JSON
 from app.pipeline.generation import Generations
@@ -27,9 +28,10 @@ def blueprint(generations: Generations) -> Blueprint:
             raise webui.renamed(error) from error
         told = tuple(f"{name}: {why}" for name, why in album.unfulfilled)
         warnings = ignored + told
-        pairs = pairs_of(CACHE_STATUS[album.source], album.absent)
-        if warnings:
-            pairs.append(("X-Media-Warnings", list_of(warnings)))
+        pairs = [
+            *pairs_of(CACHE_STATUS[album.source], album.absent),
+            *warn(warnings),
+        ]
         body = embed(webui.write(album, document, warnings))
         answer = send_whole(body, [*pairs, ("Content-Type", JSON)])
         connection = request.environ.get("gunicorn.socket")

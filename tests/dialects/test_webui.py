@@ -48,6 +48,47 @@ def test_what_would_change_the_picture_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"subseed_strength": 0.9},
+        {"eta": 0.3},
+        {"s_churn": 40},
+        {"seed_resize_from_h": 512},
+        {"send_images": False},
+        {"save_images": True},
+        {"infotext": "a quiet sea, Steps: 20"},
+    ],
+)
+def test_what_counts_elsewhere_and_is_not_as_usual_is_named(given) -> None:
+    _, warnings = read({**SENT, **given}, None)
+
+    assert warnings == tuple(f"{name}: has no effect here" for name in given)
+
+
+def test_the_old_name_of_the_sampler_is_read() -> None:
+    asked, warnings = read({"prompt": "a", "sampler_index": "DDIM"}, None)
+
+    assert (asked.wishes, warnings) == ({"sampler_name": "DDIM"}, ())
+
+
+# The answer repeats them, and was a 500 once the images were made.
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": 10**30},
+        {"negative_prompt": 10**30},
+        {"alwayson_scripts": json.loads("[" * 300 + "]" * 300)},
+    ],
+)
+def test_what_no_answer_can_repeat_is_refused(client: FlaskClient, given) -> None:
+    sent = {"prompt": "a", "width": 64, "height": 64, **given}
+
+    answer = client.post(TXT2IMG, json=sent)
+
+    assert (answer.status_code, answer.json["field"]) == (422, next(iter(given)))
+
+
+@pytest.mark.parametrize(
     ("given", "field"),
     [
         ({"batch_size": 0}, "batch_size"),

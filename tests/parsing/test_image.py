@@ -1,5 +1,6 @@
 """Requests are read strictly: what is wrong is named, nothing is dropped."""
 
+import encodings
 import io
 import tracemalloc
 from typing import Any
@@ -359,6 +360,7 @@ def test_html_is_read_in_the_charset_that_it_was_written_in(
         (b"<meta charset=nonesuch>\xff", "text/html", 415, "'nonesuch' is not known"),
         (b"<p>", "text/html; charset=nonesuch", 415, "'nonesuch' is not known"),
         (b"<p>", "text/html; charset=utf-7", 415, "'utf-7' is no charset"),
+        (b"<p>", "text/html; charset=charmap", 415, "'charmap' is no charset"),
         (b"\x81", "text/html; charset=cp1252", 400, "The body is not cp1252"),
     ],
 )
@@ -368,6 +370,16 @@ def test_html_that_cannot_be_decoded_is_a_4xx(
     answer = client.post("/images/html.png", data=page, content_type=kind)
 
     assert (answer.status_code, says in answer.json["detail"]) == (status, True)
+
+
+def test_charsets_that_are_not_known_are_not_remembered(client: FlaskClient) -> None:
+    kinds = [f"text/html; charset=made-up-{number}" for number in range(9)]
+
+    for kind in kinds:
+        assert client.post("/images/html.png", data=b"<p>", content_type=kind)
+
+    # What Python looks up it keeps for ever, found or not.
+    assert not [name for name in encodings._cache if name.startswith("made")]
 
 
 def test_a_page_may_be_a_file_of_notepad(client: FlaskClient) -> None:

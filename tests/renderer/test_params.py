@@ -1,14 +1,16 @@
 """What a text may hold, whatever takes it."""
 
+import contextlib
 import sys
 import unicodedata
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from app.renderer.errors import BadParameter
-from app.renderer.params import Color, Text, parse_color, validate
+from app.renderer.params import Color, ImageBytes, Text, parse_color, validate
+from tests.growth import assert_linear
 
 # As Chromium 156 computes them; without `#` they are ours.
 CSS_COLORS = (
@@ -128,3 +130,18 @@ def test_null_is_a_parameter_that_was_left_out() -> None:
 def test_null_of_an_unknown_name_is_refused() -> None:
     with pytest.raises(BadParameter, match="thema"):
         validate(Choice, {"thema": None}, strict=True)
+
+
+# Three neighbours of a pattern could each have all of the blanks.
+@pytest.mark.parametrize("piece", [" ", "url(", "url(' ", "b'", '\t"'])
+@pytest.mark.parametrize("head", ["url(", "url('", "b'", ""])
+def test_an_image_in_wrappers_is_read_in_time_by_its_length(
+    head: str, piece: str
+) -> None:
+    field = TypeAdapter(ImageBytes)
+
+    def read(text: str) -> None:
+        with contextlib.suppress(ValidationError):
+            field.validate_python(head + text)
+
+    assert_linear(read, piece, 40_000)

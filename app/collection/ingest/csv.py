@@ -28,7 +28,8 @@ _SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t]*\s*\Z')
 # A text that Excel is not to take for a number: `="007"`.
 _PROOF = re.compile(r'\A="([^"]*)"\Z')
 # What is drawn around a table in Markdown, and by the terminals of databases.
-_RULE = re.compile(r"[\s|+:=-]*--[\s|+:=-]*\Z|\s*\(\d+ rows?\)\s*\Z")
+_RULE = re.compile(r"[\s|+:=-]++")
+_ROW_COUNT = re.compile(r"\s*+\(\d++ rows?\)\s*+")
 _MOST_HEADER = 64 << 10
 # Lines that decide what separates cells.
 _SAMPLE = 20
@@ -222,7 +223,7 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
             raise _broken(error, start, line) from error
         quoted, tidy.has_quote = tidy.has_quote, False
         if delimiter == "|" and not quoted:
-            if _RULE.match("|".join(row)):
+            if _is_rule("|".join(row)):
                 rules += 1
                 lines.pass_over()
                 continue
@@ -239,6 +240,12 @@ def _records(lines: Lines, columns: Columns, warned: Warnings) -> Iterator[Recor
         else:
             blank += len(row) > 1
             lines.pass_over()
+
+
+def _is_rule(text: str) -> bool:
+    return ("--" in text and _RULE.fullmatch(text) is not None) or (
+        _ROW_COUNT.fullmatch(text) is not None
+    )
 
 
 def _other_delimiter(row: Sequence[str], width: int) -> str:

@@ -1578,7 +1578,7 @@ class _Walker:
             raise Undrawable("The page is too large with its styles applied.")
 
 
-_PERCENT = re.compile(r"(-?\d*\.?\d+)%")
+_PERCENT = re.compile(r"(?<![\d.])(-?(?:\d+\.?\d*|\.\d+))%")
 _OF_WIDTH = re.compile(r"(?:min-|max-)?width$|(?:margin|padding)(?:-[a-z]+)?$")
 
 

@@ -1,5 +1,6 @@
 """Tables as they leave the programs of people: read, and what was assumed is said."""
 
+import contextlib
 import io
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from app.parsing.image import UnsupportedBody, read_pairs
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter
 from tests.collection.uploads import JSON, MULTIPART, NDJSON, Limits, form, json_of
+from tests.growth import assert_linear
 
 BADGE = "renderer=badge"
 
@@ -562,3 +564,15 @@ def test_what_a_program_exports_gives_the_right_badge(
     values = made(catalogue, body, f"{BADGE}&{pairs}", kind)[0]
 
     assert values == [wanted]
+
+
+# Rules of Markdown and of databases were sought with two neighbours for the same marks.
+@pytest.mark.parametrize("piece", ["-", "--", "+", " ", "(1", "| "])
+def test_a_row_of_marks_is_read_in_time_by_its_length(
+    piece: str, catalogue: Catalogue
+) -> None:
+    def read(text: str) -> None:
+        with contextlib.suppress(BadRows):
+            made(catalogue, f"data|label\nx|y\nx|y\n{text}x|y\n", "renderer=qr")
+
+    assert_linear(read, piece, 40_000)
