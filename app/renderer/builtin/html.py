@@ -101,29 +101,25 @@ def printed(
         ),
         images,
         engine,
+        lambda size: _check_page(size, limits, scale),
     )
     if found is None:
         return None
     facts = _told(found.ignored, parameters)
-    return _bounded(found.pages, facts, limits, scale)
+    return (
+        each._replace(vector=replace(each.vector, facts={**facts, **each.vector.facts}))
+        for each in found.pages
+    )
 
 
-def _bounded(
-    pages: Iterator[PrintedPage],
-    facts: Mapping[str, Any],
-    limits: Settings,
-    scale: float,
-) -> Iterator[PrintedPage]:
-    for each in pages:
-        width, height = scaled(each.size, scale)
-        if max(width, height) > limits.max_side:
-            side = max(width, height)
-            raise LimitExceeded("html", "MIMEO_MAX_SIDE", limits.max_side, side)
-        if width * height > limits.max_pixels:
-            pixels = width * height
-            raise LimitExceeded("html", "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
-        vector = replace(each.vector, facts={**facts, **each.vector.facts})
-        yield each._replace(vector=vector)
+def _check_page(size: tuple[int, int], limits: Settings, scale: float) -> None:
+    """Raise LimitExceeded where a page of so many CSS pixels is too large."""
+    width, height = scaled(size, scale)
+    side, pixels = max(width, height), width * height
+    if side > limits.max_side:
+        raise LimitExceeded("html", "MIMEO_MAX_SIDE", limits.max_side, side)
+    if pixels > limits.max_pixels:
+        raise LimitExceeded("html", "MIMEO_MAX_PIXELS", limits.max_pixels, pixels)
 
 
 def _told(ignored: tuple[str, ...], parameters: Parameters) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _ON_PAGE = "position:absolute"
 _AVOID = frozenset({"avoid", "avoid-page"})
 # Lines that may be asked to stay together.
 _MOST_LINES = 1_000
+_NUMBER = re.compile(r"0*([1-9][0-9]*)")
 # What an element that is taken out of those around it has of them.
 _FONT = ("color", "text-align", "letter-spacing", "text-transform", "white-space")
 
@@ -216,8 +217,9 @@ def _break(value: str) -> str:
 
 
 def _lines(value: str | None) -> int:
-    word = (value or "2").strip()
-    return min(max(1, int(word)), _MOST_LINES) if word.isdecimal() else 2
+    found = _NUMBER.fullmatch((value or "").strip())
+    # Python converts no number of more than 4300 digits.
+    return min(int(found[1][:4]), _MOST_LINES) if found else 2
 
 
 def _edge(

@@ -32,6 +32,8 @@ _MARGINS = re.compile(r"margin(-(top|right|bottom|left))?")
 _PAINTED = re.compile(r"background(-|$)|color$|font|line-height$")
 # A page with less room than this has none, in CSS pixels.
 _LEAST_AREA = 8.0
+# No page is larger, whatever an operator allows: CSS pixels.
+_MOST_SIDE = 1e6
 
 
 class _MarginPlace(NamedTuple):
@@ -186,6 +188,8 @@ def _size(
     rest = [word for word in words if word not in turned]
     sides: Sides | None = None
     try:
+        if len(turned) > 1:
+            raise ValueError(text)
         if rest == ["auto"] or not rest:
             low, high = sorted(canvas)
             size = canvas
@@ -195,7 +199,8 @@ def _size(
         if rest[0][0].isdigit() or rest[0][0] == ".":
             lengths = [units.length(each, ComputedFont()) for each in rest]
             if len(lengths) > 2 or any(
-                each.share or each.is_number or each.pixels < 1 for each in lengths
+                each.share or each.is_number or not 1 <= each.pixels <= _MOST_SIDE
+                for each in lengths
             ):
                 raise ValueError(text)
             sides = lengths[0].pixels / CSS_DPI, lengths[-1].pixels / CSS_DPI

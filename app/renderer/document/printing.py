@@ -1,7 +1,7 @@
 """A document as pages of paper: laid out once, cut, and each part drawn on its page."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -49,12 +49,16 @@ class PrintedDocument:
 
 
 def printed(
-    source: Source, images: EmbeddedImages, engine: Engine
+    source: Source,
+    images: EmbeddedImages,
+    engine: Engine,
+    check: Callable[[tuple[int, int]], None],
 ) -> PrintedDocument | None:
     """Return a document as pages; None where it says nothing of them.
 
-    It does by `@page`, and by a break before or after an element. Raises as
-    `translate`, and BadParameter beyond 100 pages.
+    It does by `@page`, and by a break before or after an element. `check` is called
+    with each size of a page in CSS pixels before anything is laid out for it. Raises as
+    that and `translate`, and BadParameter beyond 100 pages.
     """
     if not SPEAKS_OF_PAGES.search(source.html):
         return None
@@ -63,7 +67,7 @@ def printed(
     rules = page_rules_of(source.html, whole, ignored)
     fonts = EmbeddedFonts(engine)
     units = Units(source.canvas, fonts.typeface)
-    styles = _PageStyles(rules or (), source.canvas, units, ignored)
+    styles = _PageStyles(rules or (), source.canvas, units, ignored, check)
     layouts = _Layouts(source, engine, images, fonts, styles, ignored)
     # Lines are as wide as most pages have them; but for a first page by itself.
     laid = [layouts.lay(styles.of(3 if rules else 1), 0)]
@@ -157,20 +161,24 @@ class _PageStyles:
         canvas: tuple[int, int],
         units: Units,
         ignored: Ignored,
+        check: Callable[[tuple[int, int]], None],
     ) -> None:
         self._rules = rules
         self._canvas = canvas
         self._units = units
         self._ignored = ignored
+        self._check = check
         self._known: dict[tuple[bool, int, bool], PageStyle] = {}
 
     def of(self, number: int, blank: bool = False) -> PageStyle:
         """Return how a page looks; those of one side are alike but for the first."""
         key = (number == 1, number % 2, blank)
         if key not in self._known:
-            self._known[key] = page_rules.page_style(
+            style = page_rules.page_style(
                 *(self._rules, number, blank, self._canvas, self._units, self._ignored)
             )
+            self._check(style.size)
+            self._known[key] = style
         return self._known[key]
 
 

@@ -141,6 +141,35 @@ def test_a_page_that_is_too_large_is_refused() -> None:
         drawn("<style>@page{size:6000px 10px}</style>x")
 
 
+@pytest.mark.parametrize("side", ["1e999px", "1e20px", "5000000000px", "1e39px"])
+def test_a_side_without_bounds_is_no_size(side: str) -> None:
+    document = f"<style>@page{{size:{side}}}</style>x"
+
+    assert sizes(document) == [(150, 75)]
+    assert drawn(document).facts["ignored"] == [f"@page size: {side}"]
+
+
+def test_a_page_that_is_too_large_is_refused_before_it_is_laid_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    laid: list[object] = []
+    monkeypatch.setattr(
+        type(load_engine(None, False)), "layout", lambda *given: laid.append(given)
+    )
+
+    with pytest.raises(LimitExceeded, match="MIMEO_MAX_SIDE"):
+        drawn("<style>@page{size:900000px 10px}</style>x")
+
+    assert not laid
+
+
+@pytest.mark.parametrize("size", ["A4 portrait landscape", "landscape landscape"])
+def test_a_page_that_is_turned_twice_is_named(size: str) -> None:
+    document = f"<style>@page{{size:{size}}}</style>x"
+
+    assert drawn(document).facts["ignored"] == [f"@page size: {size}"]
+
+
 def test_more_pages_than_there_may_be_are_refused() -> None:
     document = f"<style>@page{{size:100px 40px}}</style>{lines(300)}"
 
@@ -247,6 +276,18 @@ def test_lines_of_a_paragraph_stay_together(css: str, first: int) -> None:
     made = texts(f"{document}{lines(4)}<i>{five}</i>")
 
     assert [len(text.split()) for text in made] == [first, 9 - first]
+
+
+@pytest.mark.parametrize(
+    ("orphans", "first"), [("9" * 5_000, 4), ("0" * 5_000 + "3", 4), ("0", 6)]
+)
+def test_orphans_are_a_number_however_long(orphans: str, first: int) -> None:
+    five = "<br>".join(["word"] * 5)
+    css = f"@page{{size:200px 120px}}{FONT}i{{display:block;orphans:{orphans}}}"
+
+    made = texts(f"<style>{css}</style>{lines(4)}<i>{five}</i>")
+
+    assert len(made[0].split()) == first
 
 
 def test_a_heading_stays_with_what_follows() -> None:
