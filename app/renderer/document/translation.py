@@ -4,6 +4,7 @@ It is parsed by the HTML standard, each element gets the style that the cascade 
 it, and what the engine does not know is said in terms of what it does.
 """
 
+import copy
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -1409,7 +1410,7 @@ class _Walker:
             part.decompose()
         for part in svg.select("foreignObject,image,use,feImage"):
             _look_at_part(part, self._ignored)
-        self._paint_all(svg, context.variables)
+        svg = self._painted(svg, context.variables)
         if style.get("display") not in _IN_LINE:
             self._line()
         given = {name: value for name, value in style.items() if name not in _OWN}
@@ -1459,26 +1460,35 @@ class _Walker:
         while wanted:
             name = wanted.pop()
             if name not in known and (part := self._parts.get(name)):
-                self._paint_all(part, variables)
-                found.append(part.html)
+                found.append(self._painted(part, variables).html)
                 wanted += _REFERRED.findall(found[-1])
             known.add(name)
         return "".join(found)
 
-    def _paint_all(self, drawing: Element, variables: Mapping[str, str]) -> None:
-        within = {drawing: self._paint(drawing, variables)}
-        for part in drawing.select("*"):
-            around = part.parent
-            assert isinstance(around, Element)
-            within[part] = self._paint(part, within[around])
+    def _painted(self, drawing: Element, variables: Mapping[str, str]) -> Element:
+        """Return a copy with the variables of where it is used.
 
-    def _paint(self, part: Element, variables: Mapping[str, str]) -> Mapping[str, str]:
+        The drawing stays as it is: a symbol has other colours at its next use.
+        """
+        made = copy.copy(drawing)
+        within = {drawing: self._paint(made, drawing, variables)}
+        parts = zip(made.select("*"), drawing.select("*"), strict=True)
+        for part, origin in parts:
+            around = origin.parent
+            assert isinstance(around, Element)
+            within[origin] = self._paint(part, origin, within[around])
+        return made
+
+    def _paint(
+        self, part: Element, origin: Element, variables: Mapping[str, str]
+    ) -> Mapping[str, str]:
         """Put variables into the style of a part, and into its attributes.
 
-        Attributes that present are values of properties (SVG 2, 6.6). Returns the
-        variables within.
+        The style is that of the element in the page that it is a copy of. Attributes
+        that present are values of properties (SVG 2, 6.6). Returns the variables
+        within.
         """
-        style = self._styles.elements.get(part, {})
+        style = self._styles.elements.get(origin, {})
         if own := {n: value for n, value in style.items() if n[:2] == "--"}:
             variables = {**variables, **own}
             variables |= {k: self._put_in(v, variables) or "" for k, v in own.items()}

@@ -5,6 +5,7 @@ import pytest
 from app.renderer.document.translation import translate
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.engine.engine import Engine, Page
+from app.renderer.errors import Undrawable
 from tests.renderer.document.fonts import fonts
 
 SIZE = (120, 80)
@@ -92,6 +93,46 @@ def test_drawings_use_what_others_of_the_page_define(engine: Engine, used: str) 
 
     assert pixel(engine, ROOT + sprite + drawing) == BLUE
     assert pixel(engine, ROOT + drawing + sprite) == BLUE
+
+
+USES = "".join(
+    f"<div style='--c:{color};height:30px;line-height:0'>"
+    "<svg width=40 height=30 style='display:block'><use href=#s /></svg></div>"
+    for color in ("#06c", "#fff", "#06c")
+)
+SYMBOL = f"<symbol id=s>{RECT.format('fill=var(--c)')}</symbol>"
+
+
+@pytest.mark.parametrize(
+    "shown", ["display:none", "position:absolute;width:0;height:0"]
+)
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("inside", [SYMBOL, f"<defs>{SYMBOL}</defs>"])
+def test_a_symbol_has_the_colour_of_each_place_that_uses_it(
+    engine: Engine, shown: str, place: str, inside: str
+) -> None:
+    sprite = f"<svg style='{shown}'>{inside}</svg>"
+    document = sprite + USES if place == "before" else USES + sprite
+
+    colors = [pixel(engine, document, (10, at)) for at in (15, 45, 75)]
+
+    assert colors == [BLUE, WHITE, BLUE]
+
+
+def test_a_symbol_in_a_style_has_the_colour_of_each_place(engine: Engine) -> None:
+    sprite = SYMBOL.replace("fill=var(--c)", "style=fill:var(--c)")
+
+    document = f"<svg style='position:absolute;width:0'>{sprite}</svg>{USES}"
+
+    assert [pixel(engine, document, (10, at)) for at in (15, 45)] == [BLUE, WHITE]
+
+
+def test_variables_of_a_symbol_are_counted_at_each_use() -> None:
+    many = RECT.format("fill=var(--c)") * 1_000
+    uses = svg("<use href=#s />") * 10_000
+
+    with pytest.raises(Undrawable):
+        markup(f"<svg style='display:none'><symbol id=s>{many}</symbol></svg>{uses}")
 
 
 def test_drawings_that_use_each_other_end(engine: Engine) -> None:
