@@ -243,9 +243,12 @@ class EmbeddedFonts:
         points = hb.Set()
         for low, high in spans:
             points.add_range(low, high)
-        if font.face.unicodes.issubset(points):
+        known = font.face.unicodes
+        if known.issubset(points):
             return font
-        self._left -= len(font.data)
+        points &= known
+        # A few bytes of a font may map all the characters there are.
+        self._left -= font.size + web_font.CHARACTER_BYTES * len(points)
         if self._left < 0:
             raise Undrawable("The page's fonts are too large.")
         return font.limited(points)
@@ -285,7 +288,7 @@ class EmbeddedFonts:
             return Unusable(f"the font {error}")
         if not self._engine.reads_font(font.data):
             return Unusable("the font is damaged")
-        self._left -= sum(map(len, font.tables.values()))
+        self._left -= font.size
         return font
 
     def _warn(self, rule: FaceRule, text: str) -> None:

@@ -27,6 +27,8 @@ _TAGS = tuple(_KNOWN_TAGS[at : at + 4] for at in range(0, len(_KNOWN_TAGS), 5))
 _ANY_TAG = 63
 # Of the versions of a table in WOFF 2.0: `glyf` and `loca` that stand as they are.
 _PLAIN_OUTLINES = 3
+# Of a character in a table that maps it by itself.
+CHARACTER_BYTES = 12
 _HEAD = struct.Struct(">4s4sLHHLLHH LLLLL")
 
 
@@ -58,8 +60,16 @@ class WebFont:
             known["hmtx"] = _advances(self.tables)
         return hb.Face.create_for_tables(lambda _, tag, __: known.get(tag), None)
 
+    @property
+    def size(self) -> int:
+        """How many bytes its tables have, unpacked."""
+        return sum(map(len, self.tables.values()))
+
     def limited(self, points: hb.Set) -> "WebFont":
-        """Return the font with these of its characters alone."""
+        """Return the font with these of its characters alone.
+
+        That takes time for each of them, and up to CHARACTER_BYTES.
+        """
         font = hb.Font(self.face)
         kept = points.copy()
         kept &= self.face.unicodes
@@ -85,7 +95,7 @@ def read(data: bytes, most: int) -> WebFont:
         elif kind == _WOFF2:
             font = _read_woff2(data, most)
         elif kind in _SFNT or kind == _COLLECTION:
-            font = _read_sfnt(data)
+            font = _read_sfnt(data, most)
         else:
             raise BrokenWebFont("is none of TTF, OTF, WOFF and WOFF2")
     except (struct.error, zlib.error, brotli.error, LookupError) as error:
@@ -95,16 +105,22 @@ def read(data: bytes, most: int) -> WebFont:
     return font
 
 
-def _read_sfnt(data: bytes) -> WebFont:
+def _read_sfnt(data: bytes, most: int) -> WebFont:
     at = 0
     if data[:4] == _COLLECTION:
         (at,) = struct.unpack_from(">L", data, 12)
     flavor, count = struct.unpack_from(">4sH", data, at)
     tables = {}
+    left = most
     for tag, _, offset, length in struct.iter_unpack(
         ">4sLLL", data[at + 12 : at + 12 + 16 * count]
     ):
-        tables[tag.decode("latin-1")] = data[offset : offset + length]
+        table = data[offset : offset + length]
+        # Tables may overlap, so that all of them are more than the file.
+        left -= len(table)
+        if left < 0:
+            raise BrokenWebFont("is too large")
+        tables[tag.decode("latin-1")] = table
     return WebFont(_as_sfnt(flavor, tables) if at else data, flavor, tables)
 
 

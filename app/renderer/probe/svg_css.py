@@ -34,7 +34,7 @@ _UNKNOWN = re.compile(
 )
 _SELECTOR = re.compile(
     r":(not|is|where|has|nth-[a-z-]+|last-[a-z-]+|only-[a-z-]+|first-of-type)\b"
-    r"|@(supports|layer|container|media(?![^{]*(?:prefers-|print|hover)))\b",
+    r"|@(supports|layer|container|media(?![^{@]*(?:prefers-|print|hover)))\b",
     re.IGNORECASE,
 )
 

@@ -13,6 +13,7 @@ import brotli
 import pytest
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.tables._g_l_y_f import Glyph, GlyphComponent
+from fontTools.ttLib.tables.DefaultTable import DefaultTable
 from PIL import Image
 
 from app.config import Settings
@@ -374,10 +375,21 @@ def brotli_bomb(told: int) -> bytes:
     return struct.pack(">4s4sLHHLLHHLLLLL", *head) + row + packed
 
 
+def overlapping() -> bytes:
+    """A TTF of 64 KB of which each of 4,096 tables is nearly the whole file."""
+    count = 4_096
+    size = 12 + 16 * count
+    rows = (
+        struct.pack(">4sLLL", f"{number:04x}".encode(), 0, 1, size)
+        for number in range(count)
+    )
+    return struct.pack(">4sHHHH", b"\0\1\0\0", count, 0, 0, 0) + b"".join(rows)
+
+
 @pytest.mark.parametrize(
     "data",
-    [zlib_bomb(), brotli_bomb(60_000_000), brotli_bomb(1_000)],
-    ids=["WOFF", "WOFF2", "WOFF2 that says less"],
+    [zlib_bomb(), brotli_bomb(60_000_000), brotli_bomb(1_000), overlapping()],
+    ids=["WOFF", "WOFF2", "WOFF2 that says less", "TTF of tables that overlap"],
 )
 def test_a_font_that_unpacks_to_too_much_is_told(html: Renderer, data: bytes) -> None:
     assert len(data) < 100_000
@@ -385,6 +397,12 @@ def test_a_font_that_unpacks_to_too_much_is_told(html: Renderer, data: bytes) ->
     _, facts = picture(html, page(face(source(data))))
 
     assert facts["ignored"][0].startswith("@font-face Brand: the font is ")
+
+
+def test_tables_that_overlap_are_counted_each(html: Renderer) -> None:
+    _, facts = picture(html, page(face(source(overlapping()))))
+
+    assert facts["ignored"] == ["@font-face Brand: the font is too large"]
 
 
 def looped() -> bytes:
@@ -414,6 +432,36 @@ def patched(data: bytes, tag: str, at: int, value: bytes) -> bytes:
             start = int.from_bytes(data[row + 8 : row + 12]) + at
             return data[:start] + value + data[start + len(value) :]
     raise KeyError(tag)
+
+
+def all_characters() -> bytes:
+    """A font of a kilobyte that has each character there is."""
+    font = TTFont(io.BytesIO(BLOCK), recalcTimestamp=False)
+    groups = [
+        struct.pack(">LLL", first, min(first + 0xFFF0, 0x10FFFF), 1)
+        for first in range(0, 0x110000, 0xFFF1)
+    ]
+    cmap = font["cmap"] = DefaultTable("cmap")
+    cmap.data = struct.pack(">HHHHL", 0, 1, 3, 10, 12)
+    size = 16 + 12 * len(groups)
+    cmap.data += struct.pack(">HHLLL", 13, 0, size, 0, len(groups))
+    cmap.data += b"".join(groups)
+    file = io.BytesIO()
+    font.save(file)
+    return patched(file.getvalue(), "maxp", 4, b"\xff\xff")
+
+
+def test_characters_that_ranges_keep_are_of_the_pages_bound(html: Renderer) -> None:
+    font = all_characters()
+    few = "".join(face(source(font), f"unicode-range:U+{n:x}") for n in range(32, 99))
+    all_but = "".join(
+        face(source(font), f"unicode-range:U+{n:x}-10FFFF") for n in range(1, 20)
+    )
+    assert len(font) < 2_000
+
+    assert picture(html, page(few))[1] == {}
+    with pytest.raises(RendererError, match="The page's fonts are too large"):
+        picture(html, page(all_but))
 
 
 def itself() -> bytes:

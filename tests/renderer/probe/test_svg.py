@@ -10,6 +10,7 @@ from app.renderer.probe.byte_range import whole
 from app.renderer.probe.raster import Damaged
 from app.renderer.probe.sniff import sniff
 from app.renderer.probe.svg import Outside, as_utf8, complete, examine, measure_svg
+from app.renderer.probe.svg_css import undrawn
 from tests.growth import assert_linear
 from tests.ugly_pictures import NS, SVG, SVGS
 
@@ -109,6 +110,13 @@ def test_reading_takes_linear_time_whatever_is_left_open(piece):
             read(text.encode())
 
     assert_linear(attempt, piece, 200_000)
+
+
+@pytest.mark.parametrize(
+    "piece", ["@media ", "@media (", "@media print", ":nth-", "var(", ":not"]
+)
+def test_looking_for_what_is_not_drawn_takes_linear_time(piece: str) -> None:
+    assert_linear(lambda sheet: list(undrawn(sheet)), piece, 50_000)
 
 
 def spelt(inner: str) -> bytes:
