@@ -1,7 +1,7 @@
 """What a document says about breaks between pages, gathered while it is written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
 from app.renderer.document import box_model
@@ -14,8 +14,6 @@ _VIEWPORT = re.compile(
     r"(?<![\w.#-])(-?(?:\d+\.?\d*|\.\d+))([sld]?v(?:h|w|i|b|min|max))(?![\w-])", re.I
 )
 _NO_GROUND = frozenset({"transparent", "none", "initial", "unset", ""})
-# Of the area of the page, which is what it is placed in.
-_ON_PAGE = "position:absolute"
 _AVOID = frozenset({"avoid", "avoid-page"})
 # Lines that may be asked to stay together.
 _MOST_LINES = 1_000
@@ -117,8 +115,13 @@ class PageBreaks:
             self.marks.append(mark)
         return f' mark="{number}"' if number else ""
 
-    def take_ground(self, style: dict[str, str], is_root: bool) -> None:
-        """Take the background of the root, or else of the body: it is the page's."""
+    def take_ground(
+        self, style: dict[str, str], is_root: bool, in_css: Callable[[str], str]
+    ) -> None:
+        """Take the background of the root, or else of the body: it is the page's.
+
+        `in_css` takes the images out of a value.
+        """
         # What scrolls on a screen is cut by nothing on paper (CSS Overflow 3, 3.3).
         for name in ("overflow", "overflow-x", "overflow-y"):
             style.pop(name, None)
@@ -126,9 +129,9 @@ class PageBreaks:
             # What is placed in no other box is placed in the first page.
             style["height"] = f"{self._area.height}px"
         if is_root or not self.root_has_ground:
-            self.ground = _ground(style) or self.ground
-            for name in self.ground:
-                style.pop(name, None)
+            own = _ground(style)
+            for name in own:
+                self.ground[name] = in_css(style.pop(name))
 
     def enter(self, style: Mapping[str, str]) -> None:
         """Note a box before what is in it is written."""
@@ -187,6 +190,13 @@ class PageBreaks:
         high = self._area.height
         return 0 <= length.pixels + length.share / 100 * high < high
 
+    @staticmethod
+    def on_page(style: dict[str, str]) -> dict[str, str]:
+        """Return a style by which what is fixed is placed in the area of a page."""
+        if style.get("position") == "fixed":
+            return {**style, "position": "absolute"}
+        return style
+
     def take_out(self, out: list[str]) -> None:
         """Take what stands on pages by itself out of what is written."""
         last = 0
@@ -195,7 +205,7 @@ class PageBreaks:
                 # In another one, which is taken as a whole.
                 continue
             last = ended
-            markup = "".join(out[begun:ended]).replace("position:fixed", _ON_PAGE)
+            markup = "".join(out[begun:ended])
             to.append(f'<div style="{css}">{markup}</div>')
             out[begun:ended] = [""] * (ended - begun)
 

@@ -8,7 +8,7 @@ from html import escape
 from itertools import chain
 from typing import Any, NamedTuple
 
-from app.renderer.base import Lettering, PrintedPage, TextRun, Vector
+from app.renderer.base import Lettering, Picture, PrintedPage, TextRun, Vector
 from app.renderer.document import page_rules
 from app.renderer.document.fragmentation import Fragment, fragments, placed
 from app.renderer.document.media import PageArea
@@ -27,7 +27,11 @@ from app.renderer.params import EmojiStyle
 # What a document that says anything of pages has in it.
 SPEAKS_OF_PAGES = re.compile(r"@page|break-(?:before|after)\s*:", re.IGNORECASE)
 _ROOTS = re.compile(r"<(/?)(?:html|body)(?=[ >])")
-_MARK = re.compile(r' mark="([0-9]+)" style="([^"]*)"')
+# In a tag: text may read so too.
+_MARK = re.compile(
+    r'(<(?:html|body|div|span)(?: (?:lang|dir|tw)="[^"]*")*)'
+    r' mark="([0-9]{1,7})" style="([^"]*)"'
+)
 
 
 class Source(NamedTuple):
@@ -90,8 +94,16 @@ def printed(
     number = 1
     for each in laid:
         own = sheets[number - 1 :][: len(each.parts)]
+        # Before any is drawn, for what of them is not.
         overs = [printer.over(page, n, each) for n, page in enumerate(own, number)]
-        drawn.append(printer.pages(each, own, overs))
+        # Pages of a kind have one ground.
+        kinds = {id(page): page for page in own}
+        grounds = {
+            kind: printer.under(page, each.breaks.ground)
+            for kind, page in kinds.items()
+        }
+        unders = [grounds[id(page)] for page in own]
+        drawn.append(printer.pages(each, own, unders, overs))
         number += len(own)
     return PrintedDocument(ignored.found, chain.from_iterable(drawn))
 
@@ -126,7 +138,7 @@ class _Layouts(NamedTuple):
         breaks = found.pages
         assert breaks is not None
         flow = Page(
-            _MARK.sub(r' style="\2"', found.body),
+            _MARK.sub(r'\1 style="\3"', found.body),
             images=self.images.images,
             lang=source.lang,
             emoji=source.emoji,
@@ -135,7 +147,8 @@ class _Layouts(NamedTuple):
         marked = replace(
             flow,
             body=_MARK.sub(
-                lambda tag: f' style="{tag[2]};{placed(int(tag[1]))}"', found.body
+                lambda tag: f'{tag[1]} style="{tag[3]};{placed(int(tag[2]))}"',
+                found.body,
             ),
         )
         try:
@@ -238,7 +251,7 @@ class _Printer:
             self._ignored.add(f"@page {each}")
         return found.body
 
-    def _under(self, page: PageStyle, ground: dict[str, str]) -> str:
+    def under(self, page: PageStyle, ground: dict[str, str]) -> str:
         """Return the grounds of a page, as markup."""
         own = {n: v for n, v in page.style.items() if n.startswith("background")}
         markup = ""
@@ -250,7 +263,11 @@ class _Printer:
         return markup
 
     def pages(
-        self, laid: _Laid, sheets: Sequence[PageStyle], overs: Sequence[str]
+        self,
+        laid: _Laid,
+        sheets: Sequence[PageStyle],
+        unders: Sequence[str],
+        overs: Sequence[str],
     ) -> Iterator[PrintedPage]:
         """Yield the pages as they are drawn."""
         drawing = self._engine.draw_svg(laid.flow, (laid.canvas.width, None))
@@ -258,9 +275,10 @@ class _Printer:
         assert drawing.texts is not None
         texts = drawing.texts()
         found = [(*_middle(run), run) for run in texts.runs]
-        # Pages of a kind have one ground.
-        unders: dict[int, tuple[str, Vector | None]] = {}
-        for part, page, over in zip(laid.parts, sheets, overs, strict=True):
+        grounds: dict[str, Vector | None] = {}
+        for part, page, below, over in zip(
+            laid.parts, sheets, unders, overs, strict=True
+        ):
             top, _, _, left = page.margins
             strips = [
                 PlacedStrip(
@@ -269,10 +287,9 @@ class _Printer:
                 )
                 for each in part.strips
             ]
-            if id(page) not in unders:
-                markup = self._under(page, laid.breaks.ground)
-                unders[id(page)] = markup, self._beside(markup, page.size)
-            below, under = unders[id(page)]
+            if below not in grounds:
+                grounds[below] = self._beside(below, page.size)
+            under = grounds[below]
             above = self._beside(over, page.size)
             vector = drawing
             runs = [*_runs_in(found, strips)]
@@ -282,7 +299,7 @@ class _Printer:
                     more = each.texts()
                     pictures |= more.pictures
                     runs += [run._replace(box=-run.box) for run in more.runs]
-                    facts = _both(vector.facts, each.facts)
+                    facts = _with_facts(vector.facts, each.facts)
                     vector = replace(
                         vector, facts=facts, exact=vector.exact and each.exact
                     )
@@ -297,11 +314,22 @@ class _Printer:
                 vector,
                 svg=svg,
                 facts={**vector.facts, "pages": self._count},
-                texts=partial(_known, lettering),
+                texts=partial(_measured, lettering),
             )
-            whole = self._page(below + _cut_out(laid, strips) + over)
-            draw = partial(self._engine.draw, whole, page.size)
+            draw = partial(self._painted, laid, strips, (below, over), page.size)
             yield PrintedPage(vector, page.size, page.paper, draw)
+
+    def _painted(
+        self,
+        laid: _Laid,
+        strips: Sequence[PlacedStrip],
+        around: tuple[str, str],
+        size: tuple[int, int],
+        scale: float,
+    ) -> Picture:
+        under, over = around
+        whole = self._page(under + _cut_out(laid, strips) + over)
+        return self._engine.draw(whole, size, scale)
 
     def _beside(self, body: str, size: tuple[int, int]) -> Vector | None:
         if not body:
@@ -336,7 +364,7 @@ def _cut_out(laid: _Laid, strips: Sequence[PlacedStrip]) -> str:
     return "".join(found)
 
 
-def _both(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_facts(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the facts of a drawing with those of another one on the same page."""
     return {
         **facts,
@@ -348,7 +376,8 @@ def _both(facts: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any
     }
 
 
-def _known(found: Lettering) -> Lettering:
+def _measured(found: Lettering) -> Lettering:
+    """Return the text of a page, which is measured with the whole document."""
     return found
 
 

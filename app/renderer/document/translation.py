@@ -1414,6 +1414,8 @@ class _Walker:
         if style.get("display") not in _IN_LINE:
             self._line()
         given = {name: value for name, value in style.items() if name not in _OWN}
+        if self._printed is not None:
+            given = self._printed.on_page(given)
         if not _has_size(style) and not svg.attr("viewBox"):
             svg.attrs["width"] = svg.attr("width") or "300"
             svg.attrs["height"] = svg.attr("height") or "150"
@@ -1549,8 +1551,10 @@ class _Walker:
         more: str = "",
     ) -> None:
         """Write a tag where `_begin` left a place for it."""
-        if self._printed is not None and tag in ("html", "body"):
-            self._printed.take_ground(style, tag == "html")
+        if self._printed is not None:
+            if tag in ("html", "body"):
+                self._printed.take_ground(style, tag == "html", self._images.in_css)
+            style = self._printed.on_page(style)
         if style.get("text-align", "").startswith("-webkit-"):
             style["text-align"] = style["text-align"].removeprefix("-webkit-")
         if style.get("display") == _DISPLAYS.get(tag, ""):

@@ -1,6 +1,8 @@
 """A document as pages: how many, how large, and what is on each."""
 
+import base64
 import io
+import re
 from functools import cache
 from typing import Any
 
@@ -438,6 +440,49 @@ def test_the_ground_of_a_page_fills_its_margins() -> None:
     assert page.getpixel((5, 5)) == page.getpixel((90, 90)) == (255, 255, 0)
 
 
+def data_uri(image: Image.Image, format: str) -> str:
+    data = io.BytesIO()
+    image.save(data, format)
+    encoded = base64.b64encode(data.getvalue()).decode()
+    return f"data:image/{format.lower()};base64,{encoded}"
+
+
+@pytest.mark.parametrize("rule", ["html", "body", "@page"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "BMP", "AVIF"])
+def test_the_ground_of_a_page_is_in_any_format(rule: str, format: str) -> None:
+    image = data_uri(Image.new("RGB", (300, 200), "#00f"), format)
+    css = f"@page{{size:300px 200px}}{rule}{{background:url({image})}}"
+    document = f"<style>{css}</style>x"
+
+    red, green, blue = pictures(document)[0].getpixel((200, 100))
+
+    assert red < 9 and green < 9 and blue > 246
+    assert "ignored" not in drawn(document).facts
+
+
+@pytest.mark.parametrize("rule", ["html", "body", "@page"])
+def test_the_ground_of_a_page_has_no_more_pixels_than_other_images(rule: str) -> None:
+    image = data_uri(Image.new("1", (12_000, 12_000)), "PNG")
+    document = f"<style>@page{{size:300px}}{rule}{{background:url({image})}}</style>x"
+
+    (told,) = drawn(document).facts["ignored"]
+
+    assert "MIMEO_MAX_IMAGE_PIXELS" in told
+    assert pictures(document)[0].getpixel((200, 100)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("rule", ["html", "body", "@page"])
+def test_the_ground_of_a_page_that_is_not_fetched_is_named(rule: str) -> None:
+    css = f"@page{{size:300px}}{rule}{{background:url(http://x/y.png)}}"
+    document = f"<style>{css}</style>x"
+
+    (told,) = drawn(document).facts["ignored"]
+
+    assert told.endswith("http://x/y.png is not fetched")
+    with pytest.raises(BadParameter, match="is not fetched"):
+        drawn(document, strict=True)
+
+
 @pytest.mark.parametrize("ground", ["", "background:conic-gradient(#f00,#00f)"])
 def test_a_page_whose_outlines_will_not_do_is_the_same_as_a_picture(
     ground: str,
@@ -458,6 +503,32 @@ def test_rows_beside_each_other_are_cut_between_lines() -> None:
     document = f"<style>{css}</style><div class=row>{both}</div>"
 
     assert [len(text.split()) for text in texts(document)] == [16, 8]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("use position:fixed in CSS", 'use mark="3" style="color:red" here'),
+        '<i lang="de">&lt;i mark="3" style="color:red"></i>',
+    ],
+)
+def test_texts_about_styles_stay_as_they_are(text: str) -> None:
+    fixed = f"<i style='position:fixed;bottom:0'>{text}</i>"
+    document = f"<style>{MARGIN}</style><p style='margin:3px'>{text}{fixed}"
+    seen = re.sub("<.*?>", "", text).replace("&lt;", "<")
+
+    assert texts(document) == [f"{seen} {seen}"]
+
+
+def test_a_drawing_that_is_fixed_is_on_each_page() -> None:
+    svg = (
+        "<svg width=40 height=40 style='position:fixed;right:0;bottom:0'>"
+        "<rect width=40 height=40 fill=red /></svg>"
+    )
+
+    made = pictures(f"<style>{MARGIN}</style>{svg}{lines(12)}")
+
+    assert [page.getpixel((260, 160)) for page in made] == [(255, 0, 0)] * 2
 
 
 def test_equal_documents_give_equal_bytes() -> None:
