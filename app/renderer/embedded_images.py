@@ -6,8 +6,9 @@ from app.renderer import input_image
 from app.renderer.errors import BadParameter, LimitExceeded, shorten
 from app.renderer.probe import svg
 from app.renderer.probe.base64_stream import NotBase64, decode_text
+from app.renderer.probe.byte_range import whole
 from app.renderer.probe.raster import Damaged
-from app.renderer.probe.sniff import HEAD, sniff
+from app.renderer.probe.sniff import HEAD, measure, sniff
 
 # An image keeps its size, by which a page without one of its own is laid out.
 _COVER = (8192, 8192)
@@ -50,6 +51,10 @@ class EmbeddedImages:
         if reference not in self._names:
             self._names[reference] = self._keep(reference)
         return self._names[reference]
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Return the sides of an image that is drawn, in its pixels or CSS pixels."""
+        return measure(whole(self.images[name]))[1:]
 
     def _keep(self, reference: str) -> str | None:
         if not reference or reference.startswith("#"):

@@ -1,8 +1,9 @@
 """How wide boxes are, as far as style sheets alone tell (CSS 2.2, 10.3)."""
 
+import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from app.renderer.document.values import ComputedFont, Units, Unresolved
@@ -86,6 +87,35 @@ _BORDERS: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType(
         for what in ("", "-width", "-style")
     }
 )
+
+
+def bounded_size(
+    natural: tuple[float, float], said: Callable[[str], float | None]
+) -> tuple[float, float] | None:
+    """Return the size of an image in CSS pixels, in proportion (CSS 2.2, 10.4).
+
+    `said` tells a length by its property, None where there is none. None where both
+    sides are said, or nothing bounds them.
+    """
+    width, height = said("width"), said("height")
+    least = said("min-width") or 0.0, said("min-height") or 0.0
+    most = said("max-width"), said("max-height")
+    if (width is not None and height is not None) or (least, most) == _NO_BOUNDS:
+        return None
+    across, down = natural
+    top = tuple(math.inf if each is None else each for each in most)
+    if width is None and height is None:
+        scale = min(1.0, top[0] / across, top[1] / down)
+        scale = max(scale, least[0] / across, least[1] / down)
+        return across * scale, down * scale
+    if height is None:
+        width = max(least[0], min(width or 0.0, top[0]))
+        return width, max(least[1], min(width * down / across, top[1]))
+    height = max(least[1], min(height, top[1]))
+    return max(least[0], min(height * across / down, top[0])), height
+
+
+_NO_BOUNDS = ((0.0, 0.0), (None, None))
 
 
 class LayoutBox:

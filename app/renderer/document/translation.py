@@ -644,22 +644,26 @@ class _Walker:
         room: Callable[[], float | None],
         element: Element | None,
         write: Callable[[], None],
+        late: bool = False,
     ) -> None:
         """Write a tag; of a box in a line, as soon as the `room` around it is known.
 
         What it says in shares of that, the engine would take of what is in the box.
+        `late` is for what hangs on it in whatever box.
         """
-        if style.get("display") not in _BOXES_IN_LINE or not _shares(style):
+        is_in_line = style.get("display") in _BOXES_IN_LINE
+        if not late and not (is_in_line and _shares(style)):
             write()
             return
         align = context.inherited.get("text-align", "")
 
         def finish() -> None:
             wide = room()
-            if wide is None and element is not None and _is_alone(element):
-                _set_apart(style, align)
-            else:
-                self._share(style, wide)
+            if wide is not None or is_in_line:
+                if wide is None and element is not None and _is_alone(element):
+                    _set_apart(style, align)
+                else:
+                    self._share(style, wide)
             write()
 
         self._unfinished.append((place, finish))
@@ -1347,7 +1351,9 @@ class _Walker:
         if name is None or name in self._images.absent:
             self._alternative(element, style, context, room, place)
         else:
-            style.setdefault("object-fit", "fill")
+            natural = None if _is_unbounded(style) else self._images.size(name)
+            if natural is None:
+                style.setdefault("object-fit", "fill")
             if style.pop("visibility", "visible") != "visible":
                 # The engine paints images whatever they are.
                 style["opacity"] = "0"
@@ -1355,14 +1361,60 @@ class _Walker:
             around = f'<span style="{escape(_css(outer))}">' if outer else ""
 
             def write() -> None:
+                shrinks = natural is not None and self._bound(
+                    style, natural, context.font, room()
+                )
                 self._open(place, "img", style, None, "", f' src="{name}"')
+                if shrinks and natural is not None:
+                    begin = _SHRINKING.format(natural[0])
+                    self.out[place] = f"{begin}{self.out[place]}</div>"
                 self.out[place] = around + self.out[place]
 
-            self._settle(place, style, context, room, element, write)
+            late = natural is not None
+            self._settle(place, style, context, room, element, write, late)
             if outer:
                 self.put("</span>")
         self._at_start, self._blank = not is_inline, -1
         return not is_inline
+
+    def _bound(
+        self,
+        style: Style,
+        natural: tuple[float, float],
+        font: ComputedFont,
+        room: float | None,
+    ) -> bool:
+        """Let an image keep its proportions within bounds; the engine cuts sides.
+
+        Tells whether it may be smaller than it asks to be.
+        """
+
+        def said(name: str) -> float | None:
+            value = style.get(name, "auto")
+            try:
+                length = self._units.length("" if value in _UNSAID else value, font)
+            except Unresolved:
+                return None
+            whole = room if name.endswith("width") else None
+            if length.share and whole is None:
+                return None
+            return length.pixels + length.share / 100 * (whole or 0.0)
+
+        size = box_model.bounded_size(natural, said)
+        if _shares(style) and room is None:
+            # How much room there is the engine alone knows.
+            style.setdefault("object-fit", "contain")
+            style.setdefault("object-position", "0 0")
+            if (
+                style.get("width", "auto") == "auto"
+                and style.get("max-width") == "100%"
+            ):
+                style |= {"width": "100%", "max-width": f"{natural[0]:g}px"}
+                return style.get("display") == "block"
+        elif size is not None:
+            style["width"], style["height"] = (f"{side:.6g}px" for side in size)
+        style.setdefault("object-fit", "fill")
+        return False
 
     def _chosen(self, element: Element) -> str:
         """Return the image that `<picture>` has for the canvas (HTML, 4.8.4.3)."""
@@ -1590,6 +1642,15 @@ class _Walker:
         self._size += len(text)
         if self._size > _MOST_OUTPUT:
             raise Undrawable("The page is too large with its styles applied.")
+
+
+_BOUNDS = ("min-width", "max-width", "min-height", "max-height")
+_SHRINKING = '<div style="display:grid;grid-template-columns:minmax(0,{:g}px)">'
+_UNSAID = ("auto", "none", "0", "")
+
+
+def _is_unbounded(style: Style) -> bool:
+    return all(style.get(name, "") in _UNSAID for name in _BOUNDS)
 
 
 _PERCENT = re.compile(r"(?<![\d.])(-?(?:\d+\.?\d*|\.\d+))%")

@@ -1,5 +1,6 @@
 """A caller's HTML looks as browsers show it; what does not is named."""
 
+import base64
 import re
 
 import pytest
@@ -786,3 +787,62 @@ def test_a_long_cell_of_a_table_without_a_width_wraps(
     assert edge > 150
     assert {image.getpixel((edge, y)) for y in range(20, 40)} != {WHITE}
     assert ink(image, (0, 40, 200, 120)) > 100
+
+
+FLAG = (
+    "<svg xmlns='http://www.w3.org/2000/svg' width='400' height='200'>"
+    "<rect width='400' height='200' fill='red'/></svg>"
+)
+
+
+# `img{max-width:100%}` is in most style sheets; the engine kept the height.
+@pytest.mark.parametrize(
+    ("css", "around", "size"),
+    [
+        ("max-width:100%", "{}", (200, 100)),
+        ("max-width:100%;height:auto;display:block", "{}", (200, 100)),
+        ("max-width:50%", "{}", (100, 50)),
+        ("max-width:80px", "{}", (80, 40)),
+        ("max-height:40px", "{}", (80, 40)),
+        ("max-width:100px;max-height:20px", "{}", (40, 20)),
+        ("max-width:100px;min-height:60px", "{}", (100, 60)),
+        ("width:100px;max-height:20px", "{}", (100, 20)),
+        ("height:80px;max-width:100%", "<div style='width:90px'>{}</div>", (90, 80)),
+        ("max-width:100%", "<div style='display:flex;width:60px'>{}</div>", (60, 30)),
+        (
+            "max-width:100%",
+            "<table width=80 cellpadding=0 cellspacing=0><td>{}",
+            (80, 40),
+        ),
+        ("max-width:100%", "<a style='display:block;padding:0 20px'>{}</a>", (160, 80)),
+    ],
+)
+def test_an_image_keeps_its_proportions_within_bounds(
+    shown, css: str, around: str, size: tuple[int, int]
+) -> None:
+    source = f"data:image/svg+xml;base64,{base64.b64encode(FLAG.encode()).decode()}"
+
+    image = shown(around.format(f"<img style='{css}' src='{source}'>"), (200, 120))
+
+    left, top, right, bottom = image.point(lambda value: 255 - value).getbbox()
+    assert (right - left, bottom - top) == size
+
+
+@pytest.mark.parametrize(
+    ("row", "item", "size"),
+    [
+        ("width:120px", "flex:1", (120, 60)),
+        ("width:120px", "", (120, 60)),
+        ("width:180px", "flex:none;width:50%", (90, 45)),
+        ("display:grid;grid-template-columns:1fr 1fr;width:120px", "", (60, 30)),
+    ],
+)
+def test_an_image_in_a_room_that_the_engine_knows_keeps_its_proportions(
+    shown, row: str, item: str, size: tuple[int, int]
+) -> None:
+    source = f"data:image/svg+xml;base64,{base64.b64encode(FLAG.encode()).decode()}"
+    image = f"<div style='{item}'><img style='max-width:100%' src='{source}'></div>"
+
+    found = shown(f"<div style='display:flex;{row}'>{image}</div>", (200, 250))
+
+    assert found.point(lambda value: 255 - value).getbbox() == (0, 0, *size)
