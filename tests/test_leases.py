@@ -1,10 +1,12 @@
 """Locks in a bucket: one holder at a time, none that is dead for long."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,17 @@ def text(store: BucketStore) -> bytes | None:
         return obstore.get(store._open(), ENTRY).bytes().to_bytes()
     except FileNotFoundError:
         return None
+
+
+def token(entry: bytes | None) -> bytes:
+    """Return what says whose an entry is; behind it renewals are counted."""
+    assert entry is not None
+    return entry.split()[0]
+
+
+def wait_for_a_renewal(store: BucketStore) -> None:
+    before = text(store)
+    wait_until(lambda: text(store) != before)
 
 
 def test_a_key_is_held_once_at_a_time_and_is_free_at_once(url: str) -> None:
@@ -128,7 +141,7 @@ def test_who_was_taken_for_dead_leaves_the_key_to_whoever_has_it(
             monkeypatch.undo()
             held = text(other)
             wait_until(lambda: "was taken over by another" in caplog.text)
-            assert text(other) == held
+            assert token(text(other)) == token(held)
 
     assert "its holder is silent" in caplog.text
 
@@ -185,3 +198,146 @@ def test_pauses_are_closed_by_whoever_gains_a_key(url: str) -> None:
 
     with closing(waiting), machine(url).lock(KEY, waiting):
         assert list(waiting) == []
+
+
+def test_a_slow_renewal_costs_no_other_lease(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, renew = machine(url), lease.Leases._renew
+    slow = [f"{number:064x}" for number in range(20)]
+    begun: set[str] = set()
+    free = threading.Event()
+
+    def stall(leases: lease.Leases, held: Any) -> bool:
+        if held.path != ENTRY:
+            begun.add(held.path)
+            free.wait(60)
+        return renew(leases, held)
+
+    monkeypatch.setattr(lease.Leases, "_renew", stall)
+    with ExitStack() as stack:
+        for key in slow:
+            stack.enter_context(store.lock(key, pauses()))
+        stack.callback(free.set)
+        wait_until(lambda: bool(begun))
+        with store.lock(KEY, pauses()):
+            wait_for_a_renewal(store)
+            wait_for_a_renewal(store)
+        wait_until(lambda: len(begun) == len(slow))
+
+
+def test_who_lost_its_key_leaves_it_to_the_next_of_its_own_process(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine(url)
+
+    with ExitStack() as following, ExitStack() as losing:
+        with monkeypatch.context() as cut_off:
+            cut_off.setattr(lease.Leases, "_renew", _never)
+            losing.enter_context(store.lock(KEY, pauses()))
+            following.enter_context(store.lock(KEY, patient()))
+        losing.close()
+        wait_for_a_renewal(store)
+        wait_for_a_renewal(store)
+
+    assert text(store) is None
+
+
+def test_a_renewal_that_fails_as_nobody_thought_of_is_tried_again(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, renew = machine(url), lease.Leases._renew
+    faults = [ZeroDivisionError("nobody thought of it")]
+
+    def fail_once(leases: lease.Leases, held: Any) -> bool:
+        if faults:
+            raise faults.pop()
+        return renew(leases, held)
+
+    monkeypatch.setattr(lease.Leases, "_renew", fail_once)
+    with store.lock(KEY, pauses()):
+        wait_for_a_renewal(store)
+
+    assert f"{ENTRY} is not renewed yet" in caplog.text
+    assert "nobody thought of it" in caplog.text
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, start = machine(url), threading.Thread.start
+    faults = [RuntimeError("can't start new thread")]
+
+    def fail_once(thread: threading.Thread) -> None:
+        if thread.name == "mimeo-lease" and faults:
+            raise faults.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_once)
+    with store.lock(KEY, pauses()):
+        wait_for_a_renewal(store)
+
+    assert not faults
+    assert "can't start new thread" in caplog.text
+
+
+def test_who_gives_a_key_back_waits_for_its_renewal(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, renew = machine(url), lease.Leases._renew
+    begun = threading.Event()
+
+    def linger(leases: lease.Leases, held: Any) -> bool:
+        begun.set()
+        time.sleep(0.2)
+        # As a server writes that has looked at the condition before the deletion.
+        held.mark = None
+        obstore.put(store._open(), held.path, held.token, use_multipart=False)
+        return renew(leases, held)
+
+    monkeypatch.setattr(lease.Leases, "_renew", linger)
+    with store.lock(KEY, pauses()):
+        begun.wait(10)
+
+    time.sleep(0.5)
+    assert text(store) is None
+
+
+def test_a_fork_renews_its_own_leases_and_none_of_its_parent() -> None:
+    program = """
+import os
+import signal
+import time
+from contextlib import nullcontext
+from app.store import lease
+
+class Told(lease.Leases):
+    def _renew(self, held):
+        renewed.append(held.path)
+        return True
+
+def wait(path):
+    while renewed.count(path) < 3:
+        time.sleep(0.001)
+
+lease.RENEW_S = 0.05
+renewed = []
+leases = Told(lambda: None, nullcontext)
+with leases.kept(lease._Hold("parent")), leases.kept(lease._Hold("other")):
+    wait("parent")
+    # As another thread may have it at that moment.
+    with leases._guard:
+        child = os.fork()
+        if not child:
+            signal.alarm(50)
+            renewed.clear()
+            with leases.kept(lease._Hold("child")):
+                wait("child")
+            os._exit(set(renewed) != {"child"})
+    renewed.clear()
+    wait("parent")
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=60)
+
+    assert done.returncode == 0

@@ -8,6 +8,7 @@ all who take a lease at one moment one gets it.
 
 import logging
 import math
+import os
 import secrets
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -30,15 +32,16 @@ _LOG = logging.getLogger("mimeo.store")
 # So often a holder writes, and after so long without that it is dead: one that is slow,
 # or whose bucket is away for a while, has several tries.
 RENEW_S, LEASE_S = 5.0, 30.0
-# After a write that failed.
+# After a write that failed; and as long whoever gives back waits for one that runs.
 _AGAIN_S = 1.0
 # Between two looks, each of which is a request.
 _LOOK_S = 0.5
 _WATCHED = 4096
 _LOST = (AlreadyExistsError, PreconditionError, FileNotFoundError)
+_ALL: "WeakSet[Leases]" = WeakSet()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Hold:
     """A lease as its holder knows it; `mark` is what the bucket calls its version."""
 
@@ -47,13 +50,18 @@ class _Hold:
     count: int = 0
     mark: "UpdateVersion | None" = None
     written_s: float = 0.0
+    # When it is to be renewed for the first time.
     due_s: float = 0.0
+    ended: threading.Event = field(default_factory=threading.Event)
+    renewing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Leases:
     """The leases of one room of a bucket, for all threads of a process.
 
-    `call` lets one call of the bucket run; what the bucket raises is raised.
+    `call` lets one call of the bucket run; what the bucket raises is raised. A lease
+    that lasts gets a thread at its first renewal, so that none waits for another's, and
+    there are as many as holders; a short one costs none.
     """
 
     def __init__(
@@ -63,11 +71,16 @@ class Leases:
     ) -> None:
         self._connect = connect
         self._call = call
-        # By path, and the thread that renews them, if there were any of late.
-        self._held: dict[str, _Hold] = {}
-        self._renewer: threading.Thread | None = None
         # What an entry held when it was seen to change, and when that was.
         self._watched: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._begin()
+        _ALL.add(self)
+
+    def _begin(self) -> None:
+        # Those without a thread yet, and the thread that starts theirs, if there were
+        # any of late.
+        self._short: set[_Hold] = set()
+        self._starter: threading.Thread | None = None
         self._guard = threading.Lock()
 
     def gain(self, path: str, pauses: Pauses) -> _Hold:
@@ -85,19 +98,21 @@ class Leases:
     @contextmanager
     def kept(self, lease: _Hold) -> Iterator[None]:
         """Renew a lease while the body runs, and give it back at the end."""
-        with self._guard:
-            self._held[lease.path] = lease
-            # One for all: to begin a thread takes as long as to write two leases.
-            if self._renewer is None or not self._renewer.is_alive():
-                self._renewer = threading.Thread(
-                    target=self._keep, name="mimeo-lease", daemon=True
-                )
-                self._renewer.start()
+        lease.due_s = time.monotonic() + RENEW_S
         try:
+            with self._guard:
+                self._short.add(lease)
+                # One for all: to begin a thread takes as long as to write two leases.
+                if self._starter is None or not self._starter.is_alive():
+                    self._starter = threading.Thread(
+                        target=self._start, name="mimeo-leases", daemon=True
+                    )
+                    self._starter.start()
             yield
         finally:
+            lease.ended.set()
             with self._guard:
-                del self._held[lease.path]
+                self._short.discard(lease)
             self._give_back(lease)
 
     def _take(self, lease: _Hold) -> bool:
@@ -112,7 +127,6 @@ class Leases:
         if data.startswith(lease.token):
             # It is ours, though the bucket's answer to the write was lost.
             lease.mark = mark
-            lease.due_s = time.monotonic() + RENEW_S
             return True
         now_s = time.monotonic()
         if seen is None or seen[0] != data:
@@ -129,34 +143,53 @@ class Leases:
             while len(self._watched) > _WATCHED:
                 self._watched.popitem(last=False)
 
-    def _keep(self) -> None:
-        """Renew what is held; end where nothing is for a while."""
+    def _start(self) -> None:
+        """Start a thread for each that lasts; end where nothing is held for a while."""
         while True:
             with self._guard:
-                held = list(self._held.values())
+                due_s = min((lease.due_s for lease in self._short), default=math.inf)
             # A lease that is taken meanwhile is due later than this.
-            time.sleep(_until_due(held))
+            time.sleep(max(0.0, min(RENEW_S, due_s - time.monotonic())))
+            now_s = time.monotonic()
             with self._guard:
-                if not self._held:
-                    self._renewer = None
+                if not self._short:
+                    self._starter = None
                     return
-                held = list(self._held.values())
-            for lease in held:
-                if lease.due_s <= time.monotonic():
-                    self._see_to(lease)
+                due = [lease for lease in self._short if lease.due_s <= now_s]
+            for lease in due:
+                renewer = threading.Thread(
+                    target=self._keep, args=(lease,), name="mimeo-lease", daemon=True
+                )
+                try:
+                    renewer.start()
+                except RuntimeError as error:
+                    _LOG.error("store: %s is not renewed yet: %s", lease.path, error)
+                    lease.due_s = now_s + _AGAIN_S
+                    continue
+                with self._guard:
+                    self._short.discard(lease)
 
-    def _see_to(self, lease: _Hold) -> None:
-        try:
-            kept = self._renew(lease)
-        except (BaseError, OSError) as error:
-            _LOG.info("store: %s is not renewed yet: %s", lease.path, reason(error))
-            lease.due_s = time.monotonic() + _AGAIN_S
-            return
-        if not kept:
-            # Given back, it is nobody's.
-            if self._held.get(lease.path) is lease:
-                _LOG.warning("store: %s was taken over by another", lease.path)
-            lease.due_s = math.inf
+    def _keep(self, lease: _Hold) -> None:
+        """Renew a lease until it is given back or another's."""
+        pause_s = 0.0
+        while not lease.ended.wait(pause_s):
+            try:
+                with lease.renewing:
+                    kept = lease.ended.is_set() or self._renew(lease)
+            except (BaseError, OSError) as error:
+                _LOG.info("store: %s is not renewed yet: %s", lease.path, reason(error))
+                pause_s = _AGAIN_S
+                continue
+            except Exception:
+                _LOG.exception("store: %s is not renewed yet", lease.path)
+                pause_s = _AGAIN_S
+                continue
+            if not kept:
+                # Given back, it is nobody's.
+                if not lease.ended.is_set():
+                    _LOG.warning("store: %s was taken over by another", lease.path)
+                return
+            pause_s = RENEW_S
 
     def _renew(self, lease: _Hold) -> bool:
         if lease.mark is not None and self._write(lease, lease.mark):
@@ -168,6 +201,10 @@ class Leases:
         return self._write(lease, found[1])
 
     def _give_back(self, lease: _Hold) -> None:
+        # A renewal that has begun might write the entry after it is deleted: not every
+        # server does a conditional write as one step.
+        if lease.renewing.acquire(timeout=_AGAIN_S):
+            lease.renewing.release()
         # Later than that another may have it, and a deletion cannot be conditional.
         if time.monotonic() > lease.written_s + LEASE_S / 2:
             return
@@ -191,7 +228,6 @@ class Leases:
             return False
         lease.mark = _mark(made["e_tag"], made["version"])
         lease.written_s = begun_s
-        lease.due_s = time.monotonic() + RENEW_S
         return True
 
     def _read(self, path: str) -> "tuple[bytes, UpdateVersion] | None":
@@ -204,12 +240,6 @@ class Leases:
         return data, _mark(meta["e_tag"], meta["version"])
 
 
-def _until_due(held: list[_Hold]) -> float:
-    """Return how many seconds to sleep before one of some leases is to be renewed."""
-    due_s = min((lease.due_s for lease in held), default=math.inf)
-    return max(0.0, min(RENEW_S, due_s - time.monotonic()))
-
-
 def _mark(e_tag: str | None, version: str | None) -> "UpdateVersion":
     # obstore takes no None there.
     mark: UpdateVersion = {}
@@ -218,3 +248,12 @@ def _mark(e_tag: str | None, version: str | None) -> "UpdateVersion":
     if version is not None:
         mark["version"] = version
     return mark
+
+
+def _begin_anew() -> None:
+    # A fork has neither the threads nor a right to the leases of its parent.
+    for leases in _ALL:
+        leases._begin()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
