@@ -5,7 +5,7 @@ line, image or box that is to be kept whole, if there are such.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.renderer.errors import BadParameter, Fault
@@ -16,7 +16,8 @@ MOST_PAGES = 100
 _NEAR = 0.75
 # How far apart marks are, in CSS pixels: no page is as wide.
 _STEP = 131_072
-# A head of a table that is higher than this part of a page is not repeated.
+# Heads of tables that are together higher than this part of a page are not repeated,
+# and no more are feet.
 _MOST_REPEATED = 0.25
 # Space below the last line of a box that is its padding, and not room for more.
 _PADDING = 64.0
@@ -109,6 +110,15 @@ class _FlowTable(NamedTuple):
     head: tuple[float, float] | None
     foot: tuple[float, float] | None
     top: float
+    bottom: float
+
+
+class _Repeated(NamedTuple):
+    """A head or a foot of a table, between two corners."""
+
+    left: float
+    top: float
+    right: float
     bottom: float
 
 
@@ -217,6 +227,8 @@ class _Flow:
         self._seams: dict[int, float] = {}
         self._end = 0.0
         self._visit(root, 2, float("inf"))
+        # A table before those within it.
+        self._tables.reverse()
         self._atoms.sort()
         self._forced.sort(key=lambda each: each.end)
         self._tops.sort()
@@ -264,32 +276,37 @@ class _Flow:
 
         `at` is how far down it the first thing stands.
         """
-        strips = []
-        for table in self._tables:
-            if table.head and table.top + _NEAR < start < table.bottom - _NEAR:
-                top, bottom = table.head
-                if bottom - top <= _MOST_REPEATED * height:
-                    strips.append(Strip(table.left, top, table.right, bottom, at))
-                    at += bottom - top
-        limit = start + height - at
+        most = _MOST_REPEATED * height
+        heads = [
+            _Repeated(each.left, each.head[0], each.right, each.head[1])
+            for each in self._tables
+            if each.head and each.top + _NEAR < start < each.bottom - _NEAR
+        ]
+        above = _stacked(heads, most)
+        at += max((far for _, far in above), default=0.0)
+        strips = _in_order(Strip(*head, at - far) for head, far in above)
+        # A margin after a break may be more than a page.
+        limit = max(start, start + height - at)
         if end <= limit + 1:
             strips.append(Strip(0.0, start, self._width, end, at))
             return tuple(strips), end
-        foot = None
-        for table in self._tables:
-            if table.foot and table.top < limit < table.bottom:
-                high = table.foot[1] - table.foot[0]
-                if high <= _MOST_REPEATED * height:
-                    foot, limit = table, limit - high
-                    break
+        feet = [
+            (each.top, _Repeated(each.left, each.foot[0], each.right, each.foot[1]))
+            for each in self._tables
+            if each.foot and each.top < limit < each.bottom
+        ]
+        below = _stacked([foot for _, foot in feet], most)
+        limit -= max((far for _, far in below), default=0.0)
         cut = self._cut(start, limit)
         over = self._seams.get(round(cut), 0.0)
         strips.append(Strip(0.0, start, self._width, cut, at, over))
-        if foot is not None and foot.foot and foot.top < cut < foot.foot[0] - _NEAR:
-            place = at + cut - start
-            strips.append(
-                Strip(foot.left, foot.foot[0], foot.right, foot.foot[1], place)
-            )
+        # A table that ends above the cut, or begins below it, needs no foot there.
+        low = at + cut - start
+        kept = [foot for top, foot in feet if top < cut < foot.top - _NEAR]
+        strips += _in_order(
+            Strip(*foot, low + far - (foot.bottom - foot.top))
+            for foot, far in _stacked(kept, most)
+        )
         return tuple(strips), self._after(cut)
 
     def _cut(self, start: float, limit: float) -> float:
@@ -435,6 +452,36 @@ class _Flow:
         self._tables.append(
             _FlowTable(box.left, box.right, head, foot, body[0].top, end)
         )
+
+
+def _stacked(parts: Sequence[_Repeated], room: float) -> list[tuple[_Repeated, float]]:
+    """Return which of the heads or feet have room, and how far out they reach.
+
+    `parts` are outer ones first. Such that stand beside each other share the room;
+    those of a table within another are nearer to its rows.
+    """
+    kept = [part for part, _ in _piled(parts, room)]
+    return _piled(kept[::-1], float("inf"))
+
+
+def _in_order(strips: Iterable[Strip]) -> list[Strip]:
+    """Return strips as they are read."""
+    return sorted(strips, key=lambda each: (each.at, each.left))
+
+
+def _piled(parts: Sequence[_Repeated], room: float) -> list[tuple[_Repeated, float]]:
+    """Put each on those before that it would lie on, as long as there is room."""
+    found: list[tuple[_Repeated, float]] = []
+    for part in parts:
+        under = [
+            far
+            for each, far in found
+            if part.left < each.right - _NEAR and part.right > each.left + _NEAR
+        ]
+        far = max(under, default=0.0) + part.bottom - part.top
+        if far <= room:
+            found.append((part, far))
+    return found
 
 
 def _rows(box: _FlowBox) -> list[_FlowRow]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pypdfium2
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 from pypdf import PdfReader
 
 from app.config import Settings
 from app.renderer.base import Encoded, Output, Renderer
 from app.renderer.builtin import html
+from app.renderer.document import printing
 from app.renderer.engine.engine import load_engine
 from app.renderer.errors import BadParameter, LimitExceeded
 from app.renderer.produce import produce
@@ -366,6 +367,61 @@ def test_a_head_that_fills_a_page_is_there_once() -> None:
     assert " ".join(made).split().count("head") == 1
 
 
+def headed(name: str, within: str = ROWS) -> str:
+    return (
+        f"<table><thead><tr><th>head{name}</thead><tfoot><tr><td>foot{name}</tfoot>"
+        f"{within}</table>"
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_heads_and_feet_of_tables_beside_each_other_share_their_room(
+    count: int,
+) -> None:
+    css = f"{MARGIN}{TABLE}.beside{{display:flex}}table{{font:10px/18px Inter}}"
+    tables = "".join(headed(str(n)) for n in range(count))
+
+    made = texts(f"<style>{css}</style><div class=beside>{tables}</div>")
+
+    assert len(made) == 2
+    for text in made:
+        words = text.split()
+        for number in range(count):
+            assert words.count(f"head{number}") == 1
+            assert words.count(f"foot{number}") == 1
+    rows = [word for text in made for word in text.split() if word[:3] == "row"]
+    assert sorted(rows) == sorted(f"row{n}" for n in range(1, 13) for _ in range(count))
+
+
+def test_heads_beside_each_other_stand_above_their_rows() -> None:
+    css = f"{MARGIN}{TABLE}.beside{{display:flex;align-items:end}}"
+    css += "table{font:10px/14px Inter}"
+    css += "th{background:#f00;color:#f00}table{width:100px}"
+    tables = headed("a") + headed("b").replace("headb", "head<br>b")
+
+    made = pictures(f"<style>{css}</style><div class=beside>{tables}</div>")
+
+    for page in made[1:]:
+        red = ImageChops.subtract(*page.split()[:2])
+        one, two = (red.crop((x, 0, x + 80, 200)).getbbox() for x in (30, 130))
+        assert one and two and one[3] == two[3] and one[1] > two[1] + 5
+
+
+def test_heads_of_tables_within_each_other_take_a_part_of_the_page() -> None:
+    document = headed("0")
+    for number in range(1, 8):
+        document = headed(str(number), f"<tr><td>{document}")
+
+    css = f"{MARGIN}{TABLE}table{{font:12px/18px Inter}}table *{{border:0}}"
+    made = texts(f"<style>{css}</style>{document}")
+
+    # Of 160 px a quarter is for heads, two of them, and another for feet.
+    assert len(made) < 10
+    middle = made[len(made) // 2].split()
+    assert [word for word in middle if word[:4] == "head"] == ["head7", "head6"]
+    assert any(word[:3] == "row" for word in middle)
+
+
 def test_rows_are_whole_and_keep_their_lower_border() -> None:
     css = f"{MARGIN}{TABLE}tr{{break-inside:avoid}}"
     first, second = pictures(f"<style>{css}</style><table>{ROWS}</table>")
@@ -494,6 +550,26 @@ def test_a_page_whose_outlines_will_not_do_is_the_same_as_a_picture(
     _, second = pictures(document)
     box = Image.eval(second.convert("L"), lambda value: 255 - value).getbbox()
     assert box is not None and box[0] >= 20 and 20 <= box[1] < 30
+
+
+def test_a_page_is_no_markup_where_outlines_will_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cut: list[object] = []
+    whole = printing._cut_out
+
+    def cut_out(*given: Any) -> str:
+        cut.append(given)
+        return whole(*given)
+
+    monkeypatch.setattr(printing, "_cut_out", cut_out)
+    document = f"<style>{MARGIN}div{{height:9px}}</style><div></div>{lines(12)}"
+
+    drawn(document)
+    assert not cut
+
+    drawn(document.replace("height", "background-blend-mode:multiply;height"))
+    assert len(cut) == 2
 
 
 def test_rows_beside_each_other_are_cut_between_lines() -> None:
