@@ -78,7 +78,7 @@ _DRAWN = _words(
     " clip-rule cx cy r rx ry x y d paint-order marker marker-start marker-mid"
     " marker-end color-interpolation color-interpolation-filters flood-color"
     " flood-opacity lighting-color vector-effect shape-rendering text-rendering"
-    " break-before break-after break-inside orphans widows"
+    " break-before break-after break-inside orphans widows page"
 ) | {f"border-{side}-{what}" for side in _SIDES for what in ("color", "style", "width")}
 _DRAWN |= {
     f"border-{y}-{x}-radius" for y in ("top", "bottom") for x in ("left", "right")
@@ -93,7 +93,7 @@ _UNSEEN = re.compile(
     r"|font-display|font-smooth|font-synthesis|font-optical-sizing|font-language"
     r"|text-size-adjust|text-rendering|text-decoration-skip|hanging-punctuation"
     r"|image-orientation|interpolate-size|interactivity|view-transition|anchor-name"
-    r"|accent-color|backface-visibility|\*|_|unicode-bidi|page$|line-break|hyphens"
+    r"|accent-color|backface-visibility|\*|_|unicode-bidi|line-break|hyphens"
     r"|overflow-anchor|overflow-clip-margin|text-justify|perspective-origin|filter$"
 )
 # Where the first is set, the second is what the engine knows (for text that runs from

@@ -119,9 +119,10 @@ _OWN = frozenset(
     {"content", "counter-reset", "counter-increment", "counter-set", "quotes"}
     | {"border-collapse", "border-spacing", "caption-side", "empty-cells"}
     | {"table-layout", "break-before", "break-after", "break-inside"}
-    | {"orphans", "widows"}
+    | {"orphans", "widows", "page"}
     | {"list-style-type", "list-style-position", "list-style-image", "unicode-bidi"}
 )
+_ANY_PAGE = frozenset({"auto", "initial", "unset", "inherit", "revert", "revert-layer"})
 # What a drawing uses by its name.
 _REFERRED = re.compile(r"""(?:href="|url\((?:"|'|&quot;)?)#([^"'()&\s]+)""")
 # As the engine has tags without a style.
@@ -680,6 +681,8 @@ class _Walker:
         """Return an attribute by which pages know what breaks a box allows."""
         if self._printed is None:
             return ""
+        if (page := style.get("page", "auto")) not in _ANY_PAGE:
+            self._ignored.add(f"page: {page}")
         return self._printed.attribute(
             style, context.inherited, context.font, self._units
         )

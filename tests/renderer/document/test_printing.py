@@ -238,6 +238,14 @@ def test_what_is_not_known_of_pages_is_named() -> None:
         drawn(f"<style>{css}</style>x", strict=True)
 
 
+def test_a_named_page_is_named_in_print_alone() -> None:
+    css = "@page{size:300px}h1{page:cover}p{page:auto}b{page:initial}"
+    document = f"<style>{css}</style><h1>x</h1><p>y</p><b>z</b>"
+
+    assert drawn(document).facts["ignored"] == ["page: cover"]
+    assert not drawn(document, "png", strict=True).facts
+
+
 def test_a_picture_of_a_document_with_pages_is_one_and_complete() -> None:
     document = f"<style>{MARGIN}</style>{lines(12)}"
 
