@@ -385,11 +385,34 @@ def _grid_template(name: str, value: str, word: str) -> Iterator[tuple[str, str]
         yield "grid-template-areas", " ".join(areas)
         sizes = re.split(r"\"[^\"]*\"|'[^']*'", rows)[1:]
         rows = " ".join(size.strip() or "auto" for size in sizes)
-    yield "grid-template-rows", rows.strip()
-    yield "grid-template-columns", columns.strip() or "none"
+    yield from _tracks("grid-template-rows", rows.strip(), "")
+    yield from _tracks("grid-template-columns", columns.strip() or "none", "")
 
 
 _Special = Callable[[str, str, str], Iterator[tuple[str, str]]]
+
+
+def _tracks(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
+    """Say tracks as wide as their content by what the engine knows.
+
+    `auto` is that, too, where another track takes what is left over.
+    """
+    if not _BY_CONTENT.search(value):
+        yield name, value
+        return
+    # What is within `minmax()` and `repeat()` stays where it is.
+    filled = _AUTO.sub("minmax(auto,1fr)", value)
+    yield name, _BY_CONTENT.sub(_track, filled)
+
+
+def _track(found: re.Match[str]) -> str:
+    return "auto" if found[1] is None else f"minmax(auto,{found[1]})"
+
+
+_BY_CONTENT = re.compile(
+    r"(?<![\w-])(?:(?:max|min)-content|fit-content\(([^()]*)\))(?![\w-])", re.IGNORECASE
+)
+_AUTO = re.compile(r"(?<![\w(,-])auto(?![\w),-])", re.IGNORECASE)
 _SPECIAL: Mapping[str, _Special] = MappingProxyType(
     {
         "font": _font,
@@ -404,5 +427,7 @@ _SPECIAL: Mapping[str, _Special] = MappingProxyType(
         "display": _display,
         "grid-template": _grid_template,
         "grid": _grid_template,
+        **dict.fromkeys(("grid-template-columns", "grid-auto-columns"), _tracks),
+        **dict.fromkeys(("grid-template-rows", "grid-auto-rows"), _tracks),
     }
 )

@@ -318,6 +318,8 @@ class _Walker:
         self._first_letter: Style | None = None
         # Parts of drawings, by their names.
         self._parts: dict[str, Element] | None = None
+        # Whether what is in an element has boxes in its lines.
+        self._with_boxes: dict[Element, bool] = {}
         # What laying out takes so far, in the innermost box.
         self._cost = 0.0
 
@@ -609,7 +611,9 @@ class _Walker:
         if display in _INLINE:
             if has_block:
                 style["display"] = display = "block"
-            elif _needs_box(style):
+            elif _needs_box(style) or (
+                _is_padded(style) and self._is_beside_box(element)
+            ):
                 self._in_box(len(element.text), style, context)
         is_spaced = self._place(style, context.font)
         self._nest(cost, style.get("display") in _BOXES_IN_LINE)
@@ -796,6 +800,35 @@ class _Walker:
         for name in _BOXED:
             if style.get(name, "") not in _NOTHING:
                 self._ignored.add(f"{name} of text in a line")
+
+    def _is_beside_box(self, element: Element) -> bool:
+        """Tell whether boxes are in the line of text with padding on its sides.
+
+        The engine would put those behind it elsewhere.
+        """
+        around = element.parent
+        for _ in range(_MOST_AROUND):
+            if not isinstance(around, Element):
+                return False
+            known = self._with_boxes.get(around)
+            if known is None:
+                styles = (
+                    self._styles.elements[each]
+                    for each in around.children
+                    if isinstance(each, Element)
+                )
+                known = any(
+                    style.get("display", "inline") in _BOXES_IN_LINE
+                    or (style.get("display", "inline") in _INLINE and _needs_box(style))
+                    for style in styles
+                )
+                self._with_boxes[around] = known
+            if known:
+                return True
+            if self._styles.elements[around].get("display", "inline") not in _INLINE:
+                return False
+            around = around.parent
+        return False
 
     def _place(self, style: Style, font: ComputedFont) -> bool:
         """Say in terms of the engine where a box in a line stands.
@@ -1656,6 +1689,8 @@ def _is_unbounded(style: Style) -> bool:
     return all(style.get(name, "") in _UNSAID for name in _BOUNDS)
 
 
+# So many elements in a line are looked through for boxes.
+_MOST_AROUND = 4
 _PERCENT = re.compile(r"(?<![\d.])(-?(?:\d+\.?\d*|\.\d+))%")
 _OF_WIDTH = re.compile(r"(?:min-|max-)?width$|(?:margin|padding)(?:-[a-z]+)?$")
 
@@ -1809,6 +1844,13 @@ def _needs_box(style: Style) -> bool:
     ):
         return True
     return any(style.get(name, "") not in _NOTHING for name in _BOXED)
+
+
+def _is_padded(style: Style) -> bool:
+    return any(
+        box_model.side(style, "padding", which) not in _NOTHING
+        for which in ("left", "right")
+    )
 
 
 def _has_size(style: Style) -> bool:

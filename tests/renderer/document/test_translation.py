@@ -846,3 +846,52 @@ def test_an_image_in_a_room_that_the_engine_knows_keeps_its_proportions(
     found = shown(f"<div style='display:flex;{row}'>{image}</div>", (200, 250))
 
     assert found.point(lambda value: 255 - value).getbbox() == (0, 0, *size)
+
+
+PRESS = "<span style='display:inline-block;background:red'>press</span>"
+
+
+# The engine put a box behind padded text at the left of the line below.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a style='padding:6px 12px'>go</a>",
+        "<b><code style='padding:0 4px'>go</code></b>",
+        "<i>so</i> <a style='padding-left:9px;background:#ddf'>go</a>",
+    ],
+)
+@pytest.mark.parametrize("box", [PRESS, "<kbd style='border:2px solid red'>k</kbd>"])
+def test_a_box_behind_padded_text_stands_in_its_line(
+    shown, text: str, box: str
+) -> None:
+    document = f"<p style='margin:10px 0;line-height:20px'>{text} or {box}</p>"
+
+    image = shown(document, (200, 60))
+
+    red = [
+        (x, y) for x in range(200) for y in range(60) if image.getpixel((x, y)) == RED
+    ]
+    assert min(x for x, _ in red) > 30
+    assert max(y for _, y in red) < 40
+
+
+@pytest.mark.parametrize(
+    ("tracks", "left"),
+    [
+        ("max-content auto", 60),
+        ("max-content 1fr", 60),
+        ("auto min-content", 180),
+        ("minmax(max-content,1fr) 20px", 180),
+        ("fit-content(90px) 1fr", 90),
+        ("20px max-content auto", 20),
+    ],
+)
+def test_tracks_as_wide_as_their_content_are_beside_each_other(
+    shown, tracks: str, left: int
+) -> None:
+    cells = "<b style='width:60px'></b><u style='width:20px;background:red'></u>"
+    style = f"display:grid;grid-template-columns:{tracks};grid-auto-rows:20px"
+
+    image = shown(f"<div style='{style}'>{cells}</div>", (200, 60))
+
+    assert image.point(lambda value: 255 - value).getbbox() == (left, 0, left + 20, 20)
