@@ -1015,7 +1015,8 @@ class _Walker:
         top, right, _, left = box_model.borders(style)
         if collapsed:
             table_grid.collapse(style, cell, left, top)
-        place = style.pop("vertical-align", "middle")
+        usual = "middle" if cell.element.tag in ("td", "th") else "baseline"
+        place = style.pop("vertical-align", usual)
         self._counters.enter(style, inner.depth)
         box = LayoutBox(style, inner.font, table, self._units)
         self._extent = extent = Extent()

@@ -895,3 +895,14 @@ def test_tracks_as_wide_as_their_content_are_beside_each_other(
     image = shown(f"<div style='{style}'>{cells}</div>", (200, 60))
 
     assert image.point(lambda value: 255 - value).getbbox() == (left, 0, left + 20, 20)
+
+
+# `vertical-align: middle` is what HTML says of `<td>`, not CSS of cells.
+def test_a_box_that_is_called_a_cell_begins_at_the_top(shown) -> None:
+    cell = "<b style='display:table-cell{}'>{}</b>"
+    ink_of = "<i style='display:block;width:20px;height:10px;background:red'></i>"
+    tall = "<i style='display:block;height:50px'></i>"
+
+    image = shown(cell.format("", ink_of) + cell.format("", tall), (200, 60))
+
+    assert image.point(lambda value: 255 - value).getbbox() == (0, 0, 20, 10)
