@@ -47,7 +47,7 @@ FIELDS = [
     *("heading", "presented", "completed", "prompt", "font", "lang", "emoji"),
     *("format", "quality", "scale", "compression", "v", "download"),
     *("dpi", "sizes", "bleed"),
-    *("markdown", "accent", "strict"),
+    *("markdown", "accent", "strict", "paper"),
 ]
 VALUES = st.one_of(
     st.text(max_size=60),
