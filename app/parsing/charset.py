@@ -9,7 +9,7 @@ from encodings.aliases import aliases
 from app.renderer.errors import shorten
 
 # The longest first: UTF-16's mark begins UTF-32's.
-MARKS = (
+_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -55,7 +55,7 @@ def codec_of(label: str) -> str:
 
 def mark_of(data: bytes) -> tuple[bytes, str] | None:
     """Return the byte order mark that bytes begin with, and the charset it tells."""
-    return next((each for each in MARKS if data.startswith(each[0])), None)
+    return next((each for each in _MARKS if data.startswith(each[0])), None)
 
 
 def decode_text(data: bytes, declared: str | None) -> str:

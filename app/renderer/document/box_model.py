@@ -3,12 +3,12 @@
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from app.renderer.document.values import ComputedFont, Units, Unresolved
 
-_SIDES = ("top", "right", "bottom", "left")
+SIDES = ("top", "right", "bottom", "left")
 _PARTS = re.compile(r"(?:[^\s()]|\((?:[^()]|\([^()]*\))*\))+")
 _NAMED = {"thin": 1.0, "medium": 3.0, "thick": 5.0}
 _LENGTH = re.compile(r"(?:^|\s)(?:([\d.]+)px|(thin|medium|thick))(?=\s|$)")
@@ -28,7 +28,7 @@ def side(style: Mapping[str, str], name: str, which: str) -> str:
         if key == name:
             parts = _PARTS.findall(value)
             if parts:
-                found = _of_four(parts)[_SIDES.index(which)]
+                found = _of_four(parts)[SIDES.index(which)]
         elif key == own:
             found = value
     return found
@@ -82,40 +82,11 @@ _BORDERS: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType(
         f"border{side}{what}": (where, what[1:])
         for side, where in (
             ("", (0, 1, 2, 3)),
-            *((f"-{side}", (at,)) for at, side in enumerate(_SIDES)),
+            *((f"-{side}", (at,)) for at, side in enumerate(SIDES)),
         )
         for what in ("", "-width", "-style")
     }
 )
-
-
-def bounded_size(
-    natural: tuple[float, float], said: Callable[[str], float | None]
-) -> tuple[float, float] | None:
-    """Return the size of an image in CSS pixels, in proportion (CSS 2.2, 10.4).
-
-    `said` tells a length by its property, None where there is none. None where both
-    sides are said, or nothing bounds them.
-    """
-    width, height = said("width"), said("height")
-    least = said("min-width") or 0.0, said("min-height") or 0.0
-    most = said("max-width"), said("max-height")
-    if (width is not None and height is not None) or (least, most) == _NO_BOUNDS:
-        return None
-    across, down = natural
-    top = tuple(math.inf if each is None else each for each in most)
-    if width is None and height is None:
-        scale = min(1.0, top[0] / across, top[1] / down)
-        scale = max(scale, least[0] / across, least[1] / down)
-        return across * scale, down * scale
-    if height is None:
-        width = max(least[0], min(width or 0.0, top[0]))
-        return width, max(least[1], min(width * down / across, top[1]))
-    height = max(least[1], min(height, top[1]))
-    return max(least[0], min(height * across / down, top[0])), height
-
-
-_NO_BOUNDS = ((0.0, 0.0), (None, None))
 
 
 class LayoutBox:
@@ -130,7 +101,7 @@ class LayoutBox:
         self,
         style: Mapping[str, str],
         font: ComputedFont,
-        parent: "LayoutBox | float",
+        parent: "LayoutBox | float | None",
         units: Units,
         fills: bool = True,
     ) -> None:
@@ -202,3 +173,32 @@ class LayoutBox:
         if length.share and outer is None:
             return None
         return length.pixels + length.share / 100 * (outer or 0.0)
+
+
+def bounded_size(
+    natural: tuple[float, float], box: LayoutBox, room: float | None
+) -> tuple[float, float] | None:
+    """Return the size of an image in CSS pixels, in proportion (CSS 2.2, 10.4).
+
+    `room` is how wide what it is in is, None where that is not known. None where both
+    sides are said, or nothing bounds them.
+    """
+    width, height = box.said("width", room), box.said("height", None)
+    least = box.said("min-width", room) or 0.0, box.said("min-height", None) or 0.0
+    most = box.said("max-width", room), box.said("max-height", None)
+    if (width is not None and height is not None) or (least, most) == _NO_BOUNDS:
+        return None
+    across, down = natural
+    top = tuple(math.inf if each is None else each for each in most)
+    if width is None and height is None:
+        scale = min(1.0, top[0] / across, top[1] / down)
+        scale = max(scale, least[0] / across, least[1] / down)
+        return across * scale, down * scale
+    if height is None:
+        width = max(least[0], min(width or 0.0, top[0]))
+        return width, max(least[1], min(width * down / across, top[1]))
+    height = max(least[1], min(height, top[1]))
+    return max(least[0], min(height * across / down, top[0])), height
+
+
+_NO_BOUNDS = ((0.0, 0.0), (None, None))

@@ -7,7 +7,7 @@ it, and what the engine does not know is said in terms of what it does.
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -83,6 +83,7 @@ _INLINE = frozenset({"inline", "ruby", "ruby-text", "ruby-base"})
 _FLEXES = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
 _IN_LINE = _INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-table"}
 _BOXES_IN_LINE = _IN_LINE - _INLINE
+_SIDEWAYS = ("left", "right")
 # What is in a box in a line that has margins.
 _SPACED = '<div style="flex:auto">'
 # What is set in at the beginning of its lines.
@@ -96,9 +97,8 @@ _IMAGE = re.compile(
 )
 _OUT_OF_FLOW = frozenset({"absolute", "fixed"})
 _DECORATIONS = ("underline", "overline", "line-through")
-# Boxes in which the first letter of what they are in may be, and such as are elsewhere.
+# Boxes in which the first letter of what they are in may be.
 _FLOWS = frozenset({"block", "list-item", "flow-root"})
-_OUT = frozenset({"absolute", "fixed"})
 # Where a first letter is punctuation alone.
 _OPENING = 2
 # What stands in a line before its first letter, and leaves it none.
@@ -612,7 +612,7 @@ class _Walker:
             if has_block:
                 style["display"] = display = "block"
             elif _needs_box(style) or (
-                _is_padded(style) and self._is_beside_box(element)
+                _has_edges(style, "padding", _SIDEWAYS) and self._is_beside_box(element)
             ):
                 self._in_box(len(element.text), style, context)
         is_spaced = self._place(style, context.font)
@@ -740,7 +740,7 @@ class _Walker:
 
     def _enter_initial(self, element: Element, style: Style, display: str) -> None:
         """Look for a first letter in a box where it, or what it is in, styles one."""
-        is_out = style.get("position") in _OUT
+        is_out = style.get("position") in _OUT_OF_FLOW
         if not is_out and (display in _INLINE or display == "contents"):
             return
         if is_out or display not in _FLOWS:
@@ -751,7 +751,8 @@ class _Walker:
 
     def _leave_initial(self, around: Style | None, style: Style, display: str) -> None:
         """Look for the letter behind a box where none was in it."""
-        if style.get("position") in _OUT or (display in _FLOWS and self._first_letter):
+        is_flow = display in _FLOWS and self._first_letter
+        if style.get("position") in _OUT_OF_FLOW or is_flow:
             self._first_letter = around
         elif display not in _INLINE and display != "contents":
             self._first_letter = None
@@ -855,10 +856,7 @@ class _Walker:
                     style["translate"] = f"{across:g}px {down:g}px"
         if style["display"] != "inline-block" or style.get("width", "auto") != "auto":
             return False
-        if all(
-            box_model.side(style, "margin", each) in _NOTHING
-            for each in ("left", "right")
-        ):
+        if not _has_edges(style, "margin", _SIDEWAYS):
             return False
         style["display"] = "inline-flex"
         return True
@@ -1425,19 +1423,8 @@ class _Walker:
 
         Tells whether it may be smaller than it asks to be.
         """
-
-        def said(name: str) -> float | None:
-            value = style.get(name, "auto")
-            try:
-                length = self._units.length("" if value in _UNSAID else value, font)
-            except Unresolved:
-                return None
-            whole = room if name.endswith("width") else None
-            if length.share and whole is None:
-                return None
-            return length.pixels + length.share / 100 * (whole or 0.0)
-
-        size = box_model.bounded_size(natural, said)
+        box = LayoutBox(style, font, room, self._units)
+        size = box_model.bounded_size(natural, box, room)
         if _shares(style) and room is None:
             # How much room there is the engine alone knows.
             style.setdefault("object-fit", "contain")
@@ -1743,13 +1730,10 @@ def _around_image(style: Style) -> Style:
     """
     if style.get("display") != "inline-block" or _has_size(style):
         return {}
-    if all(box_model.side(style, "margin", each) in _NOTHING for each in _EDGES):
+    if not _has_edges(style, "margin", box_model.SIDES):
         return {}
     moved = [n for n in style if n.startswith("margin") or n == "vertical-align"]
     return {"display": "inline-flex", **{name: style.pop(name) for name in moved}}
-
-
-_EDGES = ("top", "right", "bottom", "left")
 
 
 def _shade(style: Style) -> None:
@@ -1802,7 +1786,7 @@ def _is_row(style: Mapping[str, str]) -> bool:
 
 
 def _is_in_flow(style: Style) -> bool:
-    return style.get("position") not in ("absolute", "fixed")
+    return style.get("position") not in _OUT_OF_FLOW
 
 
 def _decoration(kept: Style, color: str, around: str) -> str:
@@ -1847,11 +1831,9 @@ def _needs_box(style: Style) -> bool:
     return any(style.get(name, "") not in _NOTHING for name in _BOXED)
 
 
-def _is_padded(style: Style) -> bool:
-    return any(
-        box_model.side(style, "padding", which) not in _NOTHING
-        for which in ("left", "right")
-    )
+def _has_edges(style: Style, name: str, sides: Iterable[str]) -> bool:
+    """Tell whether there is `margin` or `padding` on one of the sides."""
+    return any(box_model.side(style, name, each) not in _NOTHING for each in sides)
 
 
 def _has_size(style: Style) -> bool:
