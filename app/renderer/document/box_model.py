@@ -1,14 +1,26 @@
-"""How wide boxes are, as far as style sheets alone tell (CSS 2.2, 10.3)."""
+"""Kinds of boxes, and how wide they are as far as style sheets alone tell.
+
+CSS Display 3, 2; CSS 2.2, 10.3.
+"""
 
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from app.renderer.document.values import ComputedFont, Units, Unresolved
 
 SIDES = ("top", "right", "bottom", "left")
+SIDEWAYS = ("left", "right")
+INSETS = (*SIDES, "inset")
+# Values of properties that change nothing.
+NOTHING = frozenset({"", "0", "0px", "none", "baseline", "visible", "normal", "auto"})
+# By their `display`: text in its line, what stands in lines, what does so as one box.
+INLINE = frozenset({"inline", "ruby", "ruby-text", "ruby-base"})
+INLINE_LEVEL = INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-table"}
+ATOMIC_INLINES = INLINE_LEVEL - INLINE
+OUT_OF_FLOW = frozenset({"absolute", "fixed"})
 _PARTS = re.compile(r"(?:[^\s()]|\((?:[^()]|\([^()]*\))*\))+")
 _NAMED = {"thin": 1.0, "medium": 3.0, "thick": 5.0}
 _LENGTH = re.compile(r"(?:^|\s)(?:([\d.]+)px|(thin|medium|thick))(?=\s|$)")
@@ -87,6 +99,31 @@ _BORDERS: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType(
         for what in ("", "-width", "-style")
     }
 )
+
+
+def is_row(style: Mapping[str, str]) -> bool:
+    """Tell whether children are laid out beside each other by `flex`."""
+    return style.get("display") in (
+        "flex",
+        "inline-flex",
+    ) and "column" not in style.get("flex-direction", style.get("flex-flow", ""))
+
+
+def is_in_flow(style: Mapping[str, str]) -> bool:
+    """Tell whether a box has a place among those around it (CSS 2.2, 9.3.1)."""
+    return style.get("position") not in OUT_OF_FLOW
+
+
+def has_edges(style: Mapping[str, str], name: str, sides: Iterable[str]) -> bool:
+    """Tell whether there is `margin` or `padding` on one of the sides."""
+    return any(side(style, name, each) not in NOTHING for each in sides)
+
+
+def has_size(style: Mapping[str, str]) -> bool:
+    """Tell whether both sides are set."""
+    return (
+        style.get("width", "auto") != "auto" and style.get("height", "auto") != "auto"
+    )
 
 
 class LayoutBox:

@@ -102,7 +102,7 @@ class PageBreaks:
             row=row,
             part=part or "",
             whole=style.get("display", "").startswith("inline-"),
-            out=style.get("position") in ("absolute", "fixed"),
+            out=not box_model.is_in_flow(style),
         )
         margin = _edge(style, "margin", font, units)
         inset = _edge(style, "padding", font, units)

@@ -7,7 +7,7 @@ it, and what the engine does not know is said in terms of what it does.
 import copy
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
@@ -27,8 +27,22 @@ from app.renderer.document import (
     table_columns,
     table_grid,
 )
-from app.renderer.document.box_model import LayoutBox
+from app.renderer.document.box_model import (
+    ATOMIC_INLINES,
+    INLINE,
+    INLINE_LEVEL,
+    INSETS,
+    NOTHING,
+    OUT_OF_FLOW,
+    SIDEWAYS,
+    LayoutBox,
+    has_edges,
+    has_size,
+    is_in_flow,
+    is_row,
+)
 from app.renderer.document.cascade import Style, Styles, cascade
+from app.renderer.document.computed_style import ComputedStyles, Context, whole_line
 from app.renderer.document.generated import Counters
 from app.renderer.document.page_breaks import PageBreaks
 from app.renderer.document.page_rules import PageRule
@@ -41,23 +55,10 @@ from app.renderer.errors import LimitExceeded, Undrawable
 _BLANKS = re.compile(r"[ \t\n\r\f]+")
 # Characters of what goes to the engine: a megabyte of style for every letter is none.
 _MOST_OUTPUT = 16 << 20
-_MOST_VARIABLE = 65_536
-# Styles of which it is kept how they compute.
-_MOST_KNOWN = 2_048
-# CSS pixels: lower lines are meant to lie on each other.
-_LOW = 8.0
-_OF_FONTS = frozenset(
-    {"font-family", "font-size", "font-style", "font-weight", "line-height"}
-)
 _CARRIED = re.compile(
     r"color$|font|line-height|text-(?!overflow|decoration)|letter-|word-|white-space"
     r"|visibility|direction|list-style|overflow-wrap"
 )
-_INSETS = ("top", "right", "bottom", "left", "inset")
-_FUNCTION = re.compile(r"\b(?:calc|min|max|clamp)\(", re.IGNORECASE)
-_COMPUTED = re.compile(r"\(|\d(?:ch|ex)(?![\w-])", re.IGNORECASE)
-# Variables that are put in, and 64 characters each that they were looked for in.
-_MOST_PUT_IN = 1_000_000
 # Letters of inline text that has a box of its own, and so does not wrap.
 _MOST_BOXED = 120
 # Of a block's width: a text that is less has one line.
@@ -78,12 +79,6 @@ _BOXED = (
     *("mask", "clip-path", "rotate", "scale", "translate", "text-shadow"),
     *("backdrop-filter", "mix-blend-mode", "border-left-width", "border-bottom-width"),
 )
-_NOTHING = frozenset({"", "0", "0px", "none", "baseline", "visible", "normal", "auto"})
-_INLINE = frozenset({"inline", "ruby", "ruby-text", "ruby-base"})
-_FLEXES = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
-_IN_LINE = _INLINE | {"inline-block", "inline-flex", "inline-grid", "inline-table"}
-_BOXES_IN_LINE = _IN_LINE - _INLINE
-_SIDEWAYS = ("left", "right")
 # What is in a box in a line that has margins.
 _SPACED = '<div style="flex:auto">'
 # What is set in at the beginning of its lines.
@@ -95,8 +90,6 @@ _UNWRITTEN = frozenset({"br", "wbr", "img", "svg", "ruby", "video"})
 _IMAGE = re.compile(
     r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)]*))\s*\)""", re.IGNORECASE | re.DOTALL
 )
-_OUT_OF_FLOW = frozenset({"absolute", "fixed"})
-_DECORATIONS = ("underline", "overline", "line-through")
 # Boxes in which the first letter of what they are in may be.
 _FLOWS = frozenset({"block", "list-item", "flow-root"})
 # Where a first letter is punctuation alone.
@@ -106,13 +99,6 @@ _NO_LETTERS = frozenset({"br", "img", "svg", "video", "input"})
 # Elements that browsers draw by other means, or with content from elsewhere.
 _UNDRAWN_ELEMENTS = frozenset(
     {"iframe", "canvas", "object", "embed", "applet", "frame", "math", "marquee"}
-)
-_INHERITED = frozenset(
-    {"white-space", "list-style-type", "list-style-position", "quotes"}
-    | {"list-style-image"}
-    | {"text-align", "color", "border-collapse", "border-spacing", "caption-side"}
-    | {"empty-cells", "visibility", "letter-spacing", "text-transform"}
-    | {"orphans", "widows", "direction"}
 )
 # Read here, and nothing to the engine.
 _OWN = frozenset(
@@ -134,34 +120,6 @@ _SIZES = frozenset(
     {"width", "min-width", "max-width", "height", "min-height", "max-height"}
     | {"flex", "flex-basis", "aspect-ratio"}
 )
-_VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
-
-
-@dataclass(slots=True, eq=False)
-class Context:
-    """What an element hands on to those within, wherever it stands; never changed.
-
-    Two are one where they are the same object.
-    """
-
-    inherited: Mapping[str, str]
-    variables: Mapping[str, str]
-    depth: int
-    font: ComputedFont
-    # How high lines are at least, in CSS pixels, and what the engine takes them for.
-    strut: float = 0.0
-    line: str = "normal"
-    # Whether children are laid out by `flex` or `grid`, each as a block.
-    is_flex: bool = False
-    is_row: bool = False
-    # Whether classes say what is not known here.
-    is_classed: bool = False
-    # What is inherited of an element without a box.
-    carried: Mapping[str, str] | None = None
-    # Rows and columns of the areas of a grid, by their names.
-    areas: Mapping[str, tuple[str, str]] | None = None
-    # Lines under, over and through all text within, as a style of it.
-    decoration: str = ""
 
 
 @dataclass(slots=True)
@@ -305,12 +263,10 @@ class _Walker:
         # How wide what stands in a cell is, and what is written when that is known.
         self._extent: Extent | None = None
         self._unfinished: list[tuple[int, Callable[[], None]]] = []
-        self._left = _MOST_PUT_IN
         # Whether a blank here would be the first of its line, and where the last is.
         self._at_start = True
         self._blank = -1
-        # Styles as they compute in a context, and the context within.
-        self._known: dict[tuple[object, ...], tuple[Style, Context]] = {}
+        self._computed = ComputedStyles(fonts, ignored, units, printed)
         # Lines so far of a listing.
         self._lines = 0
         # The style of a first letter that has not come yet: as in Chromium that of the
@@ -330,7 +286,7 @@ class _Walker:
             return False
         if around.carried:
             style = {**around.carried, **style}
-        style, context = self._computed(style, around)
+        style, context = self._computed.compute(style, around)
         display = style.get("display", "inline")
         if display == "none":
             return False
@@ -345,9 +301,9 @@ class _Walker:
                 depth=context.depth,
                 carried={n: v for n, v in style.items() if _CARRIED.match(n)},
             )
-        elif display not in _INLINE:
+        elif display not in INLINE:
             is_item = around.is_flex and around.is_row
-            fills = not is_item and display not in _IN_LINE and _is_in_flow(style)
+            fills = not is_item and display not in INLINE_LEVEL and is_in_flow(style)
             box = LayoutBox(style, context.font, box, self._units, fills)
         if "tw" in element.attrs:
             context = replace(context, is_classed=True)
@@ -379,7 +335,7 @@ class _Walker:
             self._first_letter = None
         if element.namespace is Namespace.SVG:
             self._svg(element, style, context)
-            return style.get("display") not in _IN_LINE
+            return style.get("display") not in INLINE_LEVEL
         if tag == "br":
             self._break()
             return False
@@ -404,192 +360,14 @@ class _Walker:
             return has_block | self._pseudo(element, "after", context, box)
         return self._box(element, style, context, box)
 
-    def _computed(self, style: Style, context: Context) -> tuple[Style, Context]:
-        """Return a style as it computes in a context, and the context within it.
-
-        The style is the caller's to change. Equal ones in one context are computed
-        once: rows of a table, and items of a list, with all that is in them.
-        """
-        key = (context, *style.items())
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) == _MOST_KNOWN:
-                self._known.clear()
-            found = self._known[key] = self._compute(style, context)
-        return found[0].copy(), found[1]
-
-    def _compute(self, style: Style, context: Context) -> tuple[Style, Context]:
-        """Return a style with variables and what is inherited in it, and the context.
-
-        Of `currentcolor` and lengths the engine knows itself.
-        """
-        variables = context.variables
-        if own := {k: v for k, v in style.items() if k[:2] == "--"}:
-            variables = {**variables, **own}
-            variables |= {k: self._put_in(v, variables) or "" for k, v in own.items()}
-        kept: Style = {}
-        for name, value in self._with_variables(style, variables):
-            kept.pop(name, None)
-            if value[:1] == UNDRAWN:
-                self._ignored.add(value[1:])
-            elif value:
-                kept[name] = value
-        if self._printed is not None:
-            self._printed.resolve(kept, self._units)
-        font = context.font
-        if "font-family" in kept:
-            kept["font-family"] = self._fonts.families(kept["font-family"])
-        if not kept.keys().isdisjoint(_OF_FONTS):
-            font = self._units.font(kept, font)
-            if not context.depth:
-                self._units.root = font.size
-        if _COMPUTED.search(" ".join(kept.values())):
-            for name, value in [*kept.items()]:
-                if _COMPUTED.search(value):
-                    self._resolve(kept, name, value, font)
-        if kept.get("position") == "sticky":
-            # Where nothing scrolls, what sticks stands where it is.
-            kept["position"] = "relative"
-            for name in _INSETS:
-                if kept.pop(name, "") not in _NOTHING:
-                    self._ignored.add("position: sticky")
-        inherited = context.inherited
-        if not _INHERITED.isdisjoint(kept):
-            passed = {n: v for n, v in kept.items() if n in _INHERITED}
-            inherited = {
-                **inherited,
-                **{name: value for name, value in passed.items() if value != "inherit"},
-            }
-        display = kept.get("display", "inline")
-        if context.is_flex and display in _IN_LINE:
-            display = display.removeprefix("inline-").replace("inline", "block")
-            kept["display"] = display
-        self._align(kept, display, context)
-        areas = _areas(kept.pop("grid-template-areas", ""))
-        if context.areas and kept.get("grid-area", "").strip() in context.areas:
-            area = kept.pop("grid-area").strip()
-            kept["grid-row"], kept["grid-column"] = context.areas[area]
-        strut, line = self._set_lines(kept, font, context, display in _INLINE)
-        is_apart = display in _BOXES_IN_LINE or kept.get("position") in _OUT_OF_FLOW
-        around = "" if is_apart else context.decoration
-        return kept, Context(
-            *(inherited, variables, context.depth + 1, font, strut, line),
-            display in _FLEXES,
-            _is_row(kept) or display == "grid",
-            context.is_classed,
-            areas=areas,
-            decoration=_decoration(kept, inherited.get("color", "#000"), around),
-        )
-
-    def _with_variables(
-        self, style: Style, variables: Mapping[str, str]
-    ) -> Iterator[tuple[str, str]]:
-        """Yield declarations with their variables; none where one is not set."""
-        for name, value in style.items():
-            if name[:2] == "--":
-                continue
-            if "var(" not in value:
-                yield name, value
-            elif (found := self._put_in(value, variables)) is not None:
-                for known, each, _ in stylesheet.inline(f"{name}:{found}"):
-                    yield known, each
-
-    def _resolve(self, kept: Style, name: str, value: str, font: ComputedFont) -> None:
-        """Put what the engine knows in place of functions and units."""
-        if name in ("content", "font-family", "font-size", "line-height"):
-            return
-        found = self._units.computed(name, value, font)
-        if found is None:
-            function = _FUNCTION.search(value)
-            self._ignored.add(f"{name}: {function[0] if function else value})")
-            del kept[name]
-        elif name not in found or found[name] != value or len(found) > 1:
-            for bound in found:
-                if bound != name and bound in kept:
-                    self._ignored.add(f"{name}: {value}")
-            kept.update(found)
-
-    def _set_lines(
-        self, kept: Style, font: ComputedFont, context: Context, is_inline: bool
-    ) -> tuple[float, str]:
-        """Write a font's size and lines as they compute, lines in whole pixels.
-
-        Returns how high lines within are at least, and what the engine takes them for.
-
-        A line is at least as high as its block says, which the engine knows of the
-        text in it alone; and of a block it rounds what all lines take together up.
-        """
-        strut, line = context.strut, context.line
-        if context.is_classed:
-            return strut, line
-        if font.size != context.font.size:
-            kept["font-size"] = f"{font.size:.6g}px"
-        else:
-            kept.pop("font-size", None)
-        if is_inline and font is context.font:
-            kept.pop("line-height", None)
-            return strut, line
-        high = self._units.line(font)
-        line = "normal" if font.line == "normal" else f"{_whole(high):g}px"
-        if not is_inline:
-            strut = high
-        elif any(name.startswith("background") for name in kept):
-            # The ground of text in a line is as high as its letters.
-            line = "normal"
-        elif high < strut and kept.get("vertical-align", "baseline") == "baseline":
-            line = f"{_whole(strut):g}px"
-        if line != context.line:
-            kept["line-height"] = line
-        else:
-            kept.pop("line-height", None)
-        return strut, line
-
-    def _align(self, kept: Style, display: str, context: Context) -> None:
-        """Place a block as `align` around it says (HTML, 15.3.3)."""
-        align = context.inherited.get("text-align", "")
-        if not align.startswith("-webkit-") or display in _IN_LINE or context.is_flex:
-            return
-        is_table = display in table_grid.TABLES
-        if is_table:
-            kept.setdefault("text-align", "start")
-        if not is_table and kept.get("width", "auto") == "auto":
-            return
-        if align != "-webkit-left":
-            kept["margin-left"] = "auto"
-        if align == "-webkit-center":
-            kept["margin-right"] = "auto"
-
-    def _put_in(self, value: str, variables: Mapping[str, str]) -> str | None:
-        """Return a value with its variables; None where one is not set, or too long."""
-        for _ in range(8):
-            if "var(" not in value:
-                return value
-            missing = False
-            self._left -= value.count("var(") + len(value) // 64
-            if self._left < 0:
-                raise Undrawable("The page's variables make too much of it.")
-
-            def known(found: re.Match[str]) -> str:
-                nonlocal missing
-                given = variables.get(found[1], "initial")
-                if given != "initial":
-                    return given.strip()
-                missing = missing or found[2] is None
-                return (found[2] or "").strip()
-
-            value = _VARIABLE.sub(known, value)
-            if missing or len(value) > _MOST_VARIABLE:
-                return None
-        return None
-
     def _box(
         self, element: Element, style: Style, context: Context, box: LayoutBox
     ) -> bool:
         """Write an element with its content."""
         display = style.get("display", "inline")
-        is_inline = display in _IN_LINE
+        is_inline = display in INLINE_LEVEL
         contents = display == "contents"
-        room = box.room if display in _INLINE else box.outside
+        room = box.room if display in INLINE else box.outside
         if not is_inline:
             self._line()
         place = self._begin()
@@ -597,7 +375,7 @@ class _Walker:
         cost, self._cost = self._cost, 1.0
         initial = self._first_letter
         self._enter_initial(element, style, display)
-        if display not in _INLINE and not contents:
+        if display not in INLINE and not contents:
             self._at_start, self._blank = True, -1
             self._extent = outer and Extent()
             self._lines = 0
@@ -608,25 +386,25 @@ class _Walker:
         self._leave_initial(initial, style, display)
         if element.tag == "ruby":
             self._ignored.add("<ruby>")
-        if display in _INLINE:
+        if display in INLINE:
             if has_block:
                 style["display"] = display = "block"
             elif _needs_box(style) or (
-                _has_edges(style, "padding", _SIDEWAYS) and self._is_beside_box(element)
+                has_edges(style, "padding", SIDEWAYS) and self._is_beside_box(element)
             ):
                 self._in_box(len(element.text), style, context)
         is_spaced = self._place(style, context.font)
-        self._nest(cost, style.get("display") in _BOXES_IN_LINE)
-        if display not in _INLINE and not contents:
+        self._nest(cost, style.get("display") in ATOMIC_INLINES)
+        if display not in INLINE and not contents:
             self._trim()
             self._at_start, self._blank = not is_inline, -1
             if outer is not None:
                 self._widen(outer, box, is_inline)
-            elif display not in _IN_LINE and not has_block:
+            elif display not in INLINE_LEVEL and not has_block:
                 self._fill(element, style, context, box)
             self._extent = outer
         tag = element.tag if element.tag in ("html", "body") else "div"
-        if display in _INLINE:
+        if display in INLINE:
             tag = "span"
         mark = self._mark(style, context)
 
@@ -639,7 +417,7 @@ class _Walker:
         if is_spaced:
             self.put("</div>")
         self.put(f"</{tag}>")
-        return display not in _IN_LINE
+        return display not in INLINE_LEVEL
 
     def _settle(
         self,
@@ -656,7 +434,7 @@ class _Walker:
         What it says in shares of that, the engine would take of what is in the box.
         `late` is for what hangs on it in whatever box.
         """
-        is_in_line = style.get("display") in _BOXES_IN_LINE
+        is_in_line = style.get("display") in ATOMIC_INLINES
         if not late and not (is_in_line and _shares(style)):
             write()
             return
@@ -696,8 +474,8 @@ class _Walker:
     ) -> None:
         """Give a block the part of a pixel by which its line is higher than drawn."""
         high, text = context.strut, element.text.strip()
-        rest = high - _whole(high)
-        if not rest or not text or context.is_classed or high < _LOW:
+        rest = high - whole_line(high)
+        if not rest or not text or context.is_classed:
             return
         if rest < 0 and len(text) <= _MOST_BOXED:
             wide = self._units.typeface(context.font).width(text) * context.font.size
@@ -724,7 +502,7 @@ class _Walker:
             is_whole = box.style.get("box-sizing") == "border-box"
             least = most = width + edges - is_whole * box.edges("padding", None)
         if is_inline or (
-            isinstance(box.parent, LayoutBox) and _is_row(box.parent.style)
+            isinstance(box.parent, LayoutBox) and is_row(box.parent.style)
         ):
             outer.line += most
         else:
@@ -740,8 +518,8 @@ class _Walker:
 
     def _enter_initial(self, element: Element, style: Style, display: str) -> None:
         """Look for a first letter in a box where it, or what it is in, styles one."""
-        is_out = style.get("position") in _OUT_OF_FLOW
-        if not is_out and (display in _INLINE or display == "contents"):
+        is_out = style.get("position") in OUT_OF_FLOW
+        if not is_out and (display in INLINE or display == "contents"):
             return
         if is_out or display not in _FLOWS:
             self._first_letter = None
@@ -752,9 +530,9 @@ class _Walker:
     def _leave_initial(self, around: Style | None, style: Style, display: str) -> None:
         """Look for the letter behind a box where none was in it."""
         is_flow = display in _FLOWS and self._first_letter
-        if style.get("position") in _OUT_OF_FLOW or is_flow:
+        if style.get("position") in OUT_OF_FLOW or is_flow:
             self._first_letter = around
-        elif display not in _INLINE and display != "contents":
+        elif display not in INLINE and display != "contents":
             self._first_letter = None
 
     def _initial(self, text: str, context: Context) -> bool:
@@ -771,7 +549,7 @@ class _Walker:
             return False
         start, end = found.span(found.lastindex)
         letter = text[start:end]
-        style, inner = self._computed({**given, "display": "inline"}, context)
+        style, inner = self._computed.compute({**given, "display": "inline"}, context)
         self._write_text(text[:start], context)
         place = self._begin()
         if _needs_box(style):
@@ -799,7 +577,7 @@ class _Walker:
         if style.get("visibility", "visible") != "visible":
             style["color"] = "transparent"
         for name in _BOXED:
-            if style.get(name, "") not in _NOTHING:
+            if style.get(name, "") not in NOTHING:
                 self._ignored.add(f"{name} of text in a line")
 
     def _is_beside_box(self, element: Element) -> bool:
@@ -819,14 +597,14 @@ class _Walker:
                     if isinstance(each, Element)
                 )
                 known = any(
-                    style.get("display", "inline") in _BOXES_IN_LINE
-                    or (style.get("display", "inline") in _INLINE and _needs_box(style))
+                    style.get("display", "inline") in ATOMIC_INLINES
+                    or (style.get("display", "inline") in INLINE and _needs_box(style))
                     for style in styles
                 )
                 self._with_boxes[around] = known
             if known:
                 return True
-            if self._styles.elements[around].get("display", "inline") not in _INLINE:
+            if self._styles.elements[around].get("display", "inline") not in INLINE:
                 return False
             around = around.parent
         return False
@@ -837,7 +615,7 @@ class _Walker:
         It moves none by `position`, and makes no room for margins of those as wide as
         their content. Tells whether the content has to be in a block for that.
         """
-        if style.get("display") not in _BOXES_IN_LINE:
+        if style.get("display") not in ATOMIC_INLINES:
             return False
         if style.get("position") == "relative":
             try:
@@ -856,7 +634,7 @@ class _Walker:
                     style["translate"] = f"{across:g}px {down:g}px"
         if style["display"] != "inline-block" or style.get("width", "auto") != "auto":
             return False
-        if not _has_edges(style, "margin", _SIDEWAYS):
+        if not has_edges(style, "margin", SIDEWAYS):
             return False
         style["display"] = "inline-flex"
         return True
@@ -864,7 +642,7 @@ class _Walker:
     def _inset(self, style: Style, name: str, font: ComputedFont) -> float:
         """Return a distance in CSS pixels; raise Unresolved for shares of a height."""
         value = style.get(name, "auto")
-        length = self._units.length("0" if value in _NOTHING else value, font)
+        length = self._units.length("0" if value in NOTHING else value, font)
         if length.share:
             raise Unresolved(value)
         return length.pixels
@@ -990,9 +768,9 @@ class _Walker:
     def _caption(
         self, caption: Element, row: int, context: Context, table: LayoutBox
     ) -> None:
-        style, inner = self._computed(self._styles.elements[caption], context)
+        style, inner = self._computed.compute(self._styles.elements[caption], context)
         style |= {"display": "block", "grid-column": "1 / -1", "grid-row": f"{row}"}
-        box = LayoutBox(style, inner.font, table, self._units, _is_in_flow(style))
+        box = LayoutBox(style, inner.font, table, self._units, is_in_flow(style))
         self._box(caption, style, inner, box)
 
     def _cell(
@@ -1007,8 +785,8 @@ class _Walker:
     ) -> tuple[LayoutBox, bool]:
         """Write a cell, and tell its box, and whether it has a border above."""
         given = {**row, **self._styles.elements[cell.element]}
-        own, inner = self._computed(given, context)
-        across, _ = self._computed(row, context)
+        own, inner = self._computed.compute(given, context)
+        across, _ = self._computed.compute(row, context)
         style = table_grid.cell_style(own, across, cell, first)
         top, right, _, left = box_model.borders(style)
         if collapsed:
@@ -1111,7 +889,7 @@ class _Walker:
 
         Tells whether there is any fraction.
         """
-        whole = _whole(context.strut)
+        whole = whole_line(context.strut)
         rest = context.strut - whole
         if (
             context.is_flex
@@ -1172,7 +950,7 @@ class _Walker:
         style = found.get(element) if found else None
         if style is None or style.get("display") == "none":
             return False
-        style, inner = self._computed(style, context)
+        style, inner = self._computed.compute(style, context)
         value = style.get("content", "none")
         if value in ("none", "normal"):
             return False
@@ -1180,11 +958,11 @@ class _Walker:
         quotes = self._quotes(inner)
         pieces = generated.content(value, element, self._counters, quotes)
         display = style.setdefault("display", "inline")
-        if display == "inline" and (_needs_box(style) or _has_size(style)):
+        if display == "inline" and (_needs_box(style) or has_size(style)):
             style["display"] = display = (
                 "inline-block" if _needs_box(style) else display
             )
-        is_inline = display in _IN_LINE
+        is_inline = display in INLINE_LEVEL
         if not is_inline:
             self._line()
         place = self._begin()
@@ -1241,7 +1019,7 @@ class _Walker:
             # The engine alone knows where the first line is.
             self._cost += _MARKER_COST
             return _engine_marker(kind, text)
-        own, inner = self._computed(found or {}, context)
+        own, inner = self._computed.compute(found or {}, context)
         value = own.pop("content", "normal")
         shape = ""
         if value not in ("none", "normal"):
@@ -1263,7 +1041,7 @@ class _Walker:
         if inside:
             self._mark_inside(own, text, drawn, face, font)
             return "none"
-        high = _whole(context.strut)
+        high = whole_line(context.strut)
         stands = list_markers.baseline(
             self._units.typeface(context.font), context.font.size, high
         )
@@ -1307,7 +1085,7 @@ class _Walker:
             self.put(f'<img src="{name}" style="display:inline-block">')
             self.put(f'<span style="display:inline-block;width:{gap}px"></span>')
             return
-        face, high = self._units.typeface(context.font), _whole(context.strut)
+        face, high = self._units.typeface(context.font), whole_line(context.strut)
         down = list_markers.baseline(face, context.font.size, high)
         side = "left" if is_rtl else "right"
         style = (
@@ -1351,11 +1129,11 @@ class _Walker:
             if isinstance(child, Element):
                 its = self._styles.elements[child]
                 display = its.get("display", "inline")
-                if display == "none" or its.get("position") in _OUT_OF_FLOW:
+                if display == "none" or its.get("position") in OUT_OF_FLOW:
                     continue
                 if display == "table":
                     return True
-                known = display in _INLINE and child.tag not in _UNWRITTEN
+                known = display in INLINE and child.tag not in _UNWRITTEN
                 return known and self._begins(child)
         return False
 
@@ -1377,8 +1155,8 @@ class _Walker:
         if not source and (several := element.attr("srcset")):
             source = several.strip().split()[0] if several.strip() else ""
         display = style.get("display", "inline")
-        is_inline = display in _IN_LINE
-        room = box.room if display in _INLINE else box.outside
+        is_inline = display in INLINE_LEVEL
+        room = box.room if display in INLINE else box.outside
         if not is_inline:
             self._line()
         name = self._images.source(source) if source.strip() else None
@@ -1464,7 +1242,7 @@ class _Walker:
     ) -> None:
         """Write the text in place of an image that cannot be had (HTML, 15.4.2)."""
         text = element.attr("alt")
-        sized = _has_size(style)
+        sized = has_size(style)
         if text is None and not sized:
             self.out[place] = ""
             return
@@ -1487,15 +1265,15 @@ class _Walker:
         for part in svg.select("foreignObject,image,use,feImage"):
             _look_at_part(part, self._ignored)
         svg = self._painted(svg, context.variables)
-        if style.get("display") not in _IN_LINE:
+        if style.get("display") not in INLINE_LEVEL:
             self._line()
         given = {name: value for name, value in style.items() if name not in _OWN}
         if self._printed is not None:
             given = self._printed.on_page(given)
-        if not _has_size(style) and not svg.attr("viewBox"):
+        if not has_size(style) and not svg.attr("viewBox"):
             svg.attrs["width"] = svg.attr("width") or "300"
             svg.attrs["height"] = svg.attr("height") or "150"
-        if given.get("display") in _IN_LINE:
+        if given.get("display") in INLINE_LEVEL:
             # As it is by itself; a PDF would have to take it for a picture otherwise.
             del given["display"]
         if svg.select("text"):
@@ -1567,9 +1345,7 @@ class _Walker:
         within.
         """
         style = self._styles.elements.get(origin, {})
-        if own := {n: value for n, value in style.items() if n[:2] == "--"}:
-            variables = {**variables, **own}
-            variables |= {k: self._put_in(v, variables) or "" for k, v in own.items()}
+        variables = self._computed.custom_properties(style, variables)
         if reference := part.attrs.pop("xlink:href", None):
             # The engine knows its prefix only where it is declared.
             part.attrs.setdefault("href", reference)
@@ -1577,13 +1353,13 @@ class _Walker:
             if name == "font-family" and isinstance(value, str):
                 value = part.attrs[name] = self._fonts.families(value)
             if name != "style" and isinstance(value, str) and "var(" in value:
-                known = self._put_in(value, variables)
+                known = self._computed.substitute(value, variables)
                 if known is None:
                     del part.attrs[name]
                 else:
                     part.attrs[name] = known
         kept = {}
-        for name, value in self._with_variables(style, variables):
+        for name, value in self._computed.with_variables(style, variables):
             if value[:1] == UNDRAWN:
                 self._ignored.add(value[1:])
             elif name == "font-family":
@@ -1728,9 +1504,9 @@ def _around_image(style: Style) -> Style:
 
     The engine makes no room for them where it has to find out how large an image is.
     """
-    if style.get("display") != "inline-block" or _has_size(style):
+    if style.get("display") != "inline-block" or has_size(style):
         return {}
-    if not _has_edges(style, "margin", box_model.SIDES):
+    if not has_edges(style, "margin", box_model.SIDES):
         return {}
     moved = [n for n in style if n.startswith("margin") or n == "vertical-align"]
     return {"display": "inline-flex", **{name: style.pop(name) for name in moved}}
@@ -1757,89 +1533,16 @@ def _css(style: Mapping[str, str]) -> str:
     return ";".join([f"{name}:{value}" for name, value in style.items()])
 
 
-def _areas(text: str) -> Mapping[str, tuple[str, str]] | None:
-    """Return where the areas of a grid lie, None without (CSS Grid 1, 7.3)."""
-    if not text:
-        return None
-    found: dict[str, list[int]] = {}
-    for row, line in enumerate(re.findall(r"\"([^\"]*)\"|'([^']*)'", text), 1):
-        for column, name in enumerate("".join(line).split(), 1):
-            place = found.setdefault(name, [row, row, column, column])
-            place[1], place[3] = max(row, place[1]), max(column, place[3])
-    return {
-        name: (f"{top} / {bottom + 1}", f"{left} / {right + 1}")
-        for name, (top, bottom, left, right) in found.items()
-        if name.strip(".")
-    }
-
-
-def _whole(high: float) -> float:
-    """Return how high a line is in whole pixels, where it is not very low."""
-    return float(math.ceil(high - 0.5)) if high >= _LOW else high
-
-
-def _is_row(style: Mapping[str, str]) -> bool:
-    return style.get("display") in (
-        "flex",
-        "inline-flex",
-    ) and "column" not in style.get("flex-direction", style.get("flex-flow", ""))
-
-
-def _is_in_flow(style: Style) -> bool:
-    return style.get("position") not in _OUT_OF_FLOW
-
-
-def _decoration(kept: Style, color: str, around: str) -> str:
-    """Take the lines of text out of a style; return them as one of the text within.
-
-    To them come those `around`, in one colour. The engine draws them where an element
-    has a single text in it, and nowhere else.
-    """
-    if _OF_DECORATION.isdisjoint(kept):
-        return around
-    words: list[str] = []
-    for name in [name for name in kept if name in _OF_DECORATION]:
-        value = kept.pop(name)
-        if name == "text-decoration-color":
-            color = value
-        else:
-            words = value.split()
-    lines = [word for word in words if word.lower() in _DECORATIONS]
-    if not lines:
-        return around
-    lines += [word for word in _DECORATIONS if word in around and word not in lines]
-    named = " ".join(word for word in words if word.lower() not in _DECORATIONS)
-    if named and named.lower() not in ("none", "currentcolor"):
-        color = named
-    return f"text-decoration:{' '.join(lines)};text-decoration-color:{color}"
-
-
-_OF_DECORATION = frozenset(
-    {"text-decoration", "text-decoration-line", "text-decoration-color"}
-)
-
-
 def _needs_box(style: Style) -> bool:
-    if style.get("vertical-align", "baseline") not in _NOTHING:
+    if style.get("vertical-align", "baseline") not in NOTHING:
         return True
     if style.get("visibility") == "hidden":
         return True
     if style.get("position") == "relative" and any(
-        style.get(name, "auto") not in _NOTHING for name in _INSETS
+        style.get(name, "auto") not in NOTHING for name in INSETS
     ):
         return True
-    return any(style.get(name, "") not in _NOTHING for name in _BOXED)
-
-
-def _has_edges(style: Style, name: str, sides: Iterable[str]) -> bool:
-    """Tell whether there is `margin` or `padding` on one of the sides."""
-    return any(box_model.side(style, name, each) not in _NOTHING for each in sides)
-
-
-def _has_size(style: Style) -> bool:
-    return (
-        style.get("width", "auto") != "auto" and style.get("height", "auto") != "auto"
-    )
+    return any(style.get(name, "") not in NOTHING for name in _BOXED)
 
 
 def _engine_marker(kind: str, text: str) -> str:

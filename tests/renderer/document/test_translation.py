@@ -7,9 +7,10 @@ import pytest
 
 from app.renderer.builtin.html import Parameters, page
 from app.renderer.document import media, stylesheet
+from app.renderer.document.computed_style import ComputedStyles
 from app.renderer.document.generated import number
 from app.renderer.document.properties import Ignored
-from app.renderer.document.translation import _Walker, translate
+from app.renderer.document.translation import translate
 from app.renderer.embedded_images import EmbeddedImages
 from app.renderer.errors import Undrawable
 from tests.growth import assert_linear
@@ -726,13 +727,13 @@ def test_equal_styles_compute_by_what_is_around_them() -> None:
 
 def test_equal_rows_of_a_table_are_computed_once(monkeypatch) -> None:
     computed = []
-    compute = _Walker._compute
+    compute = ComputedStyles._compute_anew
 
     def counting(self, style, context):
         computed.append(style)
         return compute(self, style, context)
 
-    monkeypatch.setattr(_Walker, "_compute", counting)
+    monkeypatch.setattr(ComputedStyles, "_compute_anew", counting)
 
     found = body(f"<table>{'<tr><td>a<td><b>b</b>' * 200}</table>")
 
