@@ -139,19 +139,19 @@ def send_page(
     data: bytes,
     media_type: str,
     kept: str = "no-cache",
-    packed: bytes | None = None,
+    packed: Callable[[], bytes] | None = None,
 ) -> Answer:
     """Return a page that may change; a cache that has it asks whether it still is.
 
-    The entity tag is the digest of the bytes, `kept` the Cache-Control. `packed` are
-    the bytes in gzip, for those who accept it. Raises PreconditionFailed.
+    The entity tag is the digest of the bytes, `kept` the Cache-Control. `packed`
+    returns the bytes in gzip, for those who accept it. Raises PreconditionFailed.
     """
     coding: tuple[Pair, ...] = ()
     if packed is not None:
         coding = (("Vary", "Accept-Encoding"),)
         if accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING")):
             # RFC 9110, 8.8.3: another coding is another representation, with its tag.
-            data, coding = packed, (*coding, ("Content-Encoding", "gzip"))
+            data, coding = packed(), (*coding, ("Content-Encoding", "gzip"))
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     validators = (("ETag", tag), ("Cache-Control", kept))
     decision = precondition(Conditions.from_environ(environ), Representation(tag))

@@ -1,6 +1,6 @@
 """`/openapi.json`: what this server answers, for programs; `/docs/api`: for people."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from flask import Blueprint, Response, request
 
@@ -21,7 +21,7 @@ def blueprint(documents: Documents) -> Blueprint:
     def document() -> Response:
         """Send the OpenAPI document of this server."""
         data = documents.read()
-        packed = _compress_once(data)
+        packed = partial(_compress_once, data)
         return send_page(request.environ, data, JSON, packed=packed)
 
     return bp

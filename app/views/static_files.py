@@ -1,7 +1,8 @@
 """Files of pages that run in a browser, read once, and the policy that binds them."""
 
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,11 +38,15 @@ _TEXTS = frozenset({*_TYPES, ".json", ".txt", ".csv", ".toml", ".yaml"})
 
 
 class StaticFile(NamedTuple):
-    """The bytes of a file, their media type, and the bytes in gzip where it helps."""
+    """The bytes of a file, their media type, and what packs them where it helps.
+
+    They are packed for the first who takes gzip: all at once, at each start of a
+    worker, would be a third of what it takes to build the app.
+    """
 
     data: bytes
     media_type: str
-    packed: bytes | None = None
+    packed: Callable[[], bytes] | None = None
 
 
 def read_files(folder: str) -> Mapping[str, StaticFile]:
@@ -93,7 +98,7 @@ def pages(name: str, url: str, folder: str, title: str) -> Blueprint:
 
 def _read(path: Path) -> StaticFile:
     data = path.read_bytes()
-    packed = compress(data) if path.suffix in _TEXTS else None
+    packed = cache(partial(compress, data)) if path.suffix in _TEXTS else None
     return StaticFile(data, _type(path), packed)
 
 

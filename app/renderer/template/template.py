@@ -320,8 +320,9 @@ class Template:
         self._files = files.pictures
         self._source = files.text(MARKUP)
         try:
-            self._refuse(_ENVIRONMENT.parse(self._source))
-            code = _ENVIRONMENT.compile(self._source, filename=_CODE_NAME)
+            tree = _ENVIRONMENT.parse(self._source)
+            self._refuse(tree)
+            code = _ENVIRONMENT.compile(tree, filename=_CODE_NAME)
         except TemplateSyntaxError as error:
             reason = error.message or "syntax error"
             if reason.startswith("expected token 'end of"):
