@@ -1,0 +1,202 @@
+"""Tables as grids of the engine, their columns as wide as browsers make them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from turbohtml import Element
+
+from app.renderer.document import box_model, table_columns, table_grid
+from app.renderer.document.box_model import LayoutBox, is_in_flow
+from app.renderer.document.cascade import Style
+from app.renderer.document.computed_style import Context
+from app.renderer.document.intrinsic_size import Extent
+from app.renderer.document.markup_writer import MarkupWriter
+from app.renderer.document.values import ComputedFont, Unresolved
+
+# Writes an element with its content; tells whether it, or something in it, is a block.
+WriteBox = Callable[[MarkupWriter, Element, Style, Context, LayoutBox], bool]
+
+
+def write(
+    writer: MarkupWriter,
+    write_box: WriteBox,
+    element: Element,
+    style: Style,
+    context: Context,
+    box: LayoutBox,
+) -> bool:
+    """Write a table as a grid; a box without cells as a block that fits.
+
+    Tells whether it is a block.
+    """
+    writer.first_letter = None
+    grid = table_grid.read(element, writer.styles)
+    is_inline = style["display"] == "inline-table"
+    said = style.get("width", "auto")
+    style.setdefault("width", "fit-content")
+    if not grid.cells:
+        style["display"] = "inline-block" if is_inline else "block"
+        return write_box(writer, element, style, context, box)
+    style["display"] = "inline-grid" if is_inline else "grid"
+    collapsed = context.inherited.get("border-collapse") == "collapse"
+    spacing = 0.0
+    if not collapsed:
+        spaces = context.inherited.get("border-spacing", "0").split()
+        style["gap"] = f"{spaces[-1]} {spaces[0]}"
+        style.setdefault("padding", style["gap"])
+        spacing = table_grid.pixels(spaces[0])
+    writer.end_line()
+    place = writer.begin()
+    # What a table itself is placed by is not its cells' (HTML, 15.3.11).
+    given = {**context.inherited}
+    given.pop("text-align", None)
+    inner = replace(context, inherited=given, is_flex=False)
+    below = context.inherited.get("caption-side") == "bottom"
+    above = 0 if below else len(grid.captions)
+    outer, writer.extent = writer.extent, Extent()
+    cost, writer.cost = writer.cost, 1.0
+    for number, caption in enumerate(grid.captions):
+        row = number + 1 + below * len(grid.rows)
+        _caption(writer, write_box, caption, row, inner, box)
+    columns = table_grid.columns(grid, element, writer.styles)
+    wide: list[tuple[table_grid.GridCell, LayoutBox, Extent]] = []
+    framed = False
+    for cell in grid.cells:
+        if writer.printed is not None:
+            writer.printed.enter_row(cell.row, grid)
+        each, border = _cell(
+            *(
+                writer,
+                write_box,
+                cell,
+                grid.rows[cell.row].style,
+                above + 1,
+                collapsed,
+                inner,
+                columns,
+                box,
+            )
+        )
+        wide.append((cell, each, writer.extent))
+        framed = framed or border
+    for cell, _, extent in wide:
+        if cell.columns > 1:
+            table_columns.span(
+                columns[cell.column : cell.column + cell.columns],
+                *(extent.least, extent.most),
+            )
+    if collapsed and framed:
+        for name in [name for name in style if name.startswith("border")]:
+            del style[name]
+    gaps = spacing * (len(columns) - 1)
+    edges = box.edges("padding", None)
+    writer.extent = outer
+    if outer is not None:
+        inner_extent = Extent(
+            0.0,
+            sum(each.wanted for each in columns) + gaps,
+            sum(each.least for each in columns) + gaps,
+        )
+        outer.add_box(inner_extent, box, is_inline)
+    writer.at_start, writer.blank = not is_inline, -1
+    writer.nest(cost, is_inline)
+    mark = writer.mark(style, context)
+
+    def finish() -> None:
+        fixed = style.get("table-layout") == "fixed" and said != "auto"
+        room = box.room()
+        if said in ("auto", "fit-content"):
+            room = box.outside()
+            if room is not None:
+                room -= edges + box.edges("margin", None)
+        widths = table_grid.widths(columns, room, gaps, said, fixed)
+        if widths is not None:
+            for cell, each, _ in wide:
+                part = widths[cell.column : cell.column + cell.columns]
+                inside = sum(part) + spacing * (len(part) - 1)
+                each.fix(max(0.0, inside - each.edges("padding", None)))
+        style["grid-template-columns"] = table_grid.tracks(columns, widths, said, fixed)
+        if said in ("auto", "fit-content"):
+            # The engine would make it as wide as its content, room or not.
+            if widths is None:
+                style.setdefault("max-width", "100%")
+            elif sum(widths) < sum(each.wanted for each in columns):
+                is_whole = style.get("box-sizing") == "border-box"
+                style["width"] = f"{sum(widths) + gaps + is_whole * edges:.6g}px"
+        writer.open(place, "div", style, element, "", mark)
+
+    writer.unfinished.append((place, finish))
+    writer.put("</div>")
+    return not is_inline
+
+
+def _caption(
+    writer: MarkupWriter,
+    write_box: WriteBox,
+    caption: Element,
+    row: int,
+    context: Context,
+    table: LayoutBox,
+) -> None:
+    style, inner = writer.computed.compute(writer.styles.elements[caption], context)
+    style |= {"display": "block", "grid-column": "1 / -1", "grid-row": f"{row}"}
+    box = LayoutBox(style, inner.font, table, writer.units, is_in_flow(style))
+    write_box(writer, caption, style, inner, box)
+
+
+def _cell(
+    writer: MarkupWriter,
+    write_box: WriteBox,
+    cell: table_grid.GridCell,
+    row: Style,
+    first: int,
+    collapsed: bool,
+    context: Context,
+    columns: list[table_columns.Column],
+    table: LayoutBox,
+) -> tuple[LayoutBox, bool]:
+    """Write a cell, and tell its box, and whether it has a border above."""
+    given = {**row, **writer.styles.elements[cell.element]}
+    own, inner = writer.computed.compute(given, context)
+    across, _ = writer.computed.compute(row, context)
+    style = table_grid.cell_style(own, across, cell, first)
+    top, right, _, left = box_model.borders(style)
+    if collapsed:
+        table_grid.collapse(style, cell, left, top)
+    usual = "middle" if cell.element.tag in ("td", "th") else "baseline"
+    place = style.pop("vertical-align", usual)
+    writer.counters.enter(style, inner.depth)
+    box = LayoutBox(style, inner.font, table, writer.units)
+    writer.extent = extent = Extent()
+    outer = writer.begin()
+    if place in ("middle", "bottom"):
+        style |= {"display": "flex", "flex-direction": "column"}
+        style["justify-content"] = "center" if place == "middle" else "end"
+    content = LayoutBox({}, inner.font, box, writer.units)
+    mark = writer.mark(style, inner)
+    write_box(writer, cell.element, {"display": "block"}, inner, content)
+    writer.open(outer, "div", style, None, "", mark)
+    writer.counters.leave(inner.depth)
+    writer.put("</div>")
+    extent.end()
+    edges = box.edges("padding", None)
+    if collapsed:
+        # Neighbours share their borders.
+        edges -= left / 2
+        edges -= right / 2
+    table_grid.note(
+        cell, own, columns, extent.least, extent.most, edges, partial(_said, writer)
+    )
+    extent.least, extent.most = extent.least + edges, extent.most + edges
+    writer.extent = extent
+    return box, not cell.row and top > 0
+
+
+def _said(writer: MarkupWriter, value: str) -> float | None:
+    """Return a width in CSS pixels, None for a share and what is none."""
+    try:
+        length = writer.units.length(value, ComputedFont())
+    except Unresolved:
+        return None
+    return None if length.share or length.is_number else length.pixels
