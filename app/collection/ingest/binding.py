@@ -59,6 +59,11 @@ def loose(name: str) -> str:
     return _BLANKS.sub("", name).casefold()
 
 
+def count_named(rows: Iterable[Sequence[str]], known: frozenset[str]) -> list[int]:
+    """Count in each row the names of `known`, which are loose ones."""
+    return [len(known & {loose(cell) for cell in row if cell.strip()}) for row in rows]
+
+
 def column_of(placeholder: str) -> str:
     """Return the column that a placeholder means, forced to be one or not."""
     return placeholder.removeprefix(_FORCED)

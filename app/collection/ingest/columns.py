@@ -17,6 +17,7 @@ from app.collection.ingest.binding import (
     ColumnNames,
     as_text,
     column_of,
+    count_named,
     loose,
 )
 from app.collection.ingest.preview import Preview
@@ -167,9 +168,8 @@ def _find_header(
     none does it is the first that has two cells: a title above it has one.
     """
     read: list[Record] = []
+    short: list[Sequence[str]] = []
     failed: Unreadable | None = None
-    best, place = (0, 0), 0
-    known = columns.names
     while len(read) <= _MOST_ABOVE:
         try:
             record = next(records, None)
@@ -185,14 +185,16 @@ def _find_header(
         # A title is short: what is longer is data, or no table at all.
         if sum(map(len, record.cells)) > _MOST_HEADER:
             break
-        named = matches(record.cells, known)
-        filled = 0 if named else min(2, sum(map(bool, map(str.strip, record.cells))))
-        if (named, filled) > best:
-            best, place = (named, filled), len(read) - 1
+        short.append(record.cells)
     # A file of nothing but blank lines has no record either.
     if not read:
         reason = "the file is empty: its first line names the columns"
         raise Unreadable(None, reason)
+    ranks = [
+        (named, 0 if named else min(2, sum(map(bool, map(str.strip, cells)))))
+        for named, cells in zip(count_named(short, columns.names), short, strict=True)
+    ]
+    place = ranks.index(max(ranks)) if ranks else 0
     return read[place], read[:place], _rest(read[place + 1 :], failed)
 
 
@@ -200,11 +202,6 @@ def _rest(read: Iterable[Record], failed: Unreadable | None) -> Iterator[Record]
     yield from read
     if failed is not None:
         raise failed
-
-
-def matches(cells: Sequence[str], known: frozenset[str]) -> int:
-    """Count the cells that name one of the `known`, which are `Columns.names`."""
-    return len(known & {loose(cell) for cell in cells if cell.strip()})
 
 
 def _plan(

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from charset_normalizer import from_bytes
 
 from app.collection.errors import Unreadable
-from app.collection.ingest.columns import Columns, Record, matches, read_table
+from app.collection.ingest.binding import count_named
+from app.collection.ingest.columns import Columns, Record, read_table
 from app.collection.ingest.preview import Preview
 from app.collection.ingest.table import ADVICE, Lines, Stream, TableRow, Warnings
 from app.parsing.charset import codec_of, mark_of
@@ -315,7 +316,7 @@ def _likelihood(
         rows = [row for row in reader if any(map(str.strip, row))]
     except csv.Error:
         return 0, 0, 0
-    found = max((matches(row, known) for row in rows), default=0)
+    found = max(count_named(rows, known), default=0)
     width, equal = Counter(map(len, rows)).most_common(1)[0] if rows else (0, 0)
     return found, equal if width > 1 else 0, max(map(len, rows), default=0)
 
