@@ -271,8 +271,7 @@ def build(
     ):
         app.register_blueprint(blueprint)
     errors.install(app)
-    renderers = map(catalogue.get, catalogue.names())
-    services = [each.name for each in renderers if each.remote is not None]
+    services = [each.name for each in catalogue.renderers() if each.remote is not None]
     metrics.begin(pipeline.slots, services)
     app.extensions["mimeo"] = pipeline
     # For servers, which call it before their first thread.

@@ -31,9 +31,8 @@ def add_render(commands: "Commands[CommandParser]", catalogue: Catalogue) -> Non
     """Add `mimeo render`, with a command for each renderer."""
     render = add_command(commands, "render", "make one image")
     renderers = render.add_subparsers(metavar="RENDERER")
-    for name in catalogue.names():
-        renderer = catalogue.get(name)
-        parser = add_command(renderers, name, renderer.title)
+    for renderer in catalogue.renderers():
+        parser = add_command(renderers, renderer.name, renderer.title)
         _add(parser, "--output", {})
         known = {**_properties(Output), **_properties(renderer.parameters)}
         known["format"] = {**known["format"], "enum": formats(renderer)}

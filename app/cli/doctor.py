@@ -287,7 +287,7 @@ def _drawing(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding
         yield Finding("fail", "templates", str(broken), f"edit {broken.file}{line}")
     if not catalogue.broken():
         yield Finding("ok", "templates", "none is broken")
-    renderers = [catalogue.get(name) for name in catalogue.names()]
+    renderers = catalogue.renderers()
     remote = ", ".join(each.name for each in renderers if each.remote)
     if remote:
         # An example of theirs may cost money.

@@ -77,9 +77,8 @@ class Documents:
 
     def read(self) -> bytes:
         """Return the document of the renderers that there are now, as JSON."""
-        names = self._catalogue.names()
         # Renderers are equal by identity: a template that is read anew is another.
-        renderers = tuple(map(self._catalogue.get, names))
+        renderers = self._catalogue.renderers()
         with self._guard:
             if self._made is None or self._made[0] != renderers:
                 data = orjson.dumps(build(self._catalogue, self._settings))
@@ -89,7 +88,7 @@ class Documents:
 
 def build(catalogue: Catalogue, settings: Settings) -> dict[str, Any]:
     """Return the document of a catalogue under some settings."""
-    found = paths_of(map(catalogue.get, catalogue.names()), settings)
+    found = paths_of(catalogue.renderers(), settings)
     rows = [*_drawing(found), *operations()]
     return {
         "openapi": "3.1.0",

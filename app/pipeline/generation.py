@@ -105,8 +105,10 @@ class Generations:
 
     def renderers(self) -> tuple[str, ...]:
         """Name the renderers that take a prompt, sorted."""
-        names = self._catalogue.names()
-        return tuple(name for name in names if _takes_prompt(self._catalogue.get(name)))
+        return tuple(each.name for each in self._of_prompts())
+
+    def _of_prompts(self) -> Iterator[Renderer]:
+        return filter(_takes_prompt, self._catalogue.renderers())
 
     def models(self) -> tuple[str, ...]:
         """Name all that a client can ask for as a model, aliases too, sorted."""
@@ -268,10 +270,10 @@ class Generations:
     def _default(self) -> str:
         if self._settings.default_renderer is not None:
             return self._settings.default_renderer
-        names = self.renderers()
-        if _SERVICE in names:
+        found = {each.name: each.remote for each in self._of_prompts()}
+        if _SERVICE in found:
             return _SERVICE
-        remote = [name for name in names if self._catalogue.get(name).remote]
+        remote = [name for name, service in found.items() if service]
         if len(remote) > 1:
             reason = f"is required, for there are several: {', '.join(remote)}"
             raise BadParameter(Fault("renderer", reason))

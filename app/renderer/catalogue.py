@@ -103,6 +103,11 @@ class Catalogue:
         self._refresh()
         return self._names
 
+    def renderers(self) -> tuple[Renderer, ...]:
+        """Return all renderers that can be used but saved templates, by name."""
+        self._refresh()
+        return tuple(self._renderers[name] for name in self._names)
+
     def listed(self) -> tuple[tuple[Renderer, ...], tuple[BrokenTemplate, ...]]:
         """Return all renderers that can be used, by name, and what is broken.
 
