@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -55,21 +56,34 @@ def room_of(module: str) -> str:
     return module.split(".")[1] if "." in module else "app"
 
 
-def imports_of(path: Path) -> Iterator[str]:
-    """Yield every module that a file imports, names taken from `app` included."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name_of(path)}: imports are absolute"
-            own = node.module == "app"
-            yield from (f"app.{a.name}" for a in node.names if own)
-            yield from () if own else (node.module or "",)
+def _imports(node: ast.AST, path: Path) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{name_of(path)}: imports are absolute"
+        own = node.module == "app"
+        yield from (f"app.{a.name}" for a in node.names if own)
+        yield from () if own else (node.module or "",)
 
 
-def classes_of(path: Path) -> list[str]:
-    nodes = ast.walk(ast.parse(path.read_text()))
-    return [node.name for node in nodes if isinstance(node, ast.ClassDef)]
+@cache
+def read(path: Path) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return every module that a file imports, names taken from `app` included.
+
+    And the names of its classes.
+    """
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    imports = chain.from_iterable(_imports(node, path) for node in nodes)
+    classes = (node.name for node in nodes if isinstance(node, ast.ClassDef))
+    return frozenset(imports), tuple(classes)
+
+
+def imports_of(path: Path) -> frozenset[str]:
+    return read(path)[0]
+
+
+def classes_of(path: Path) -> tuple[str, ...]:
+    return read(path)[1]
 
 
 def squeezed(text: str) -> str:

@@ -4,6 +4,7 @@ The numbers are those of the behaviours that a media server has to show: 11 to 1
 """
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -25,24 +26,41 @@ from tests.nginx_server import in_front
 APP = "tests.faulty:build()"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the drawings leave their traces."""
-    made = tmp_path / "traces"
-    made.mkdir()
-    return made
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the drawings of all tests leave their traces."""
+    return tmp_path_factory.mktemp("traces")
 
 
-@pytest.fixture
-def settings(tmp_path: Path, folder: Path) -> dict[str, str]:
-    """A store that outlives the server, and workers that leave traces."""
-    return {"MIMEO_STORE": str(tmp_path / "store"), "FAULTY_FOLDER": str(folder)}
-
-
-@pytest.fixture
-def server(settings: dict[str, str]) -> Iterator[Server]:
-    with serve(APP, settings) as running:
+@pytest.fixture(scope="module")
+def server(traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a store that outlives its workers, which leave traces."""
+    with serve(APP, _settings(tmp_path_factory.mktemp("store"), traces)) as running:
         yield running
+
+
+@pytest.fixture
+def folder(traces: Path) -> Iterator[Path]:
+    """The traces of one test; what it changed is changed no more for the next."""
+    clear(traces)
+    yield traces
+    clear(traces)
+
+
+@pytest.fixture
+def own_server(folder: Path, tmp_path: Path) -> Iterator[Server]:
+    """A server that is at work when its test ends."""
+    with serve(APP, _settings(tmp_path / "store", folder)) as running:
+        yield running
+
+
+def _settings(store: Path, folder: Path) -> dict[str, str]:
+    return {"MIMEO_STORE": str(store), "FAULTY_FOLDER": str(folder)}
+
+
+def clear(folder: Path) -> None:
+    for trace in folder.iterdir():
+        trace.unlink()
 
 
 def table(count: int, **columns) -> bytes:
@@ -56,8 +74,10 @@ def table(count: int, **columns) -> bytes:
 
 
 def create(server: Server, data: bytes, query: str = "width=64&height=48") -> str:
-    """Keep a collection and return its path."""
-    path = f"/collections?renderer=faulty&{query}"
+    """Keep a collection, of images that no other test has, and return its path."""
+    test = os.environ["PYTEST_CURRENT_TEST"].encode()
+    color = hashlib.sha256(test).hexdigest()[:6]
+    path = f"/collections?renderer=faulty&color={color}&{query}"
     reply = server.ask(path, "POST", data, {"Content-Type": "text/csv"})
     assert reply.status in (200, 201), reply.body
     return reply.headers["Location"]
@@ -80,8 +100,18 @@ def restart(server: Server) -> None:
     assert eventually(lambda: server.workers() and not before & server.workers())
 
 
+def kill_midway(server: Server, path: str, target: Path) -> int:
+    """Begin a download, kill it when some of it is there; return how much that is."""
+    url = server.url + path
+    client = subprocess.Popen(["curl", "-s", "--no-buffer", "-o", target, url])
+    assert eventually(lambda: target.exists() and target.stat().st_size)
+    client.kill()
+    client.wait()
+    return target.stat().st_size
+
+
 def eventually(condition) -> bool:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if condition():
             return True
@@ -100,8 +130,7 @@ def in_flight(server: Server, name: str) -> float:
 def test_a_killed_download_resumes_byte_exact_after_a_restart(server, tmp_path):
     path = create(server, table(40, wait_s=lambda n: 0.02))
     target = tmp_path / "a.zip"
-    server.curl(f"{path}.zip", "-m", "0.3", "-o", str(target))
-    part = target.stat().st_size
+    part = kill_midway(server, f"{path}.zip", target)
 
     restart(server)
     done = server.curl(f"{path}.zip", "-f", "-C", "-", "-o", str(target))
@@ -117,8 +146,7 @@ def test_a_killed_download_resumes_byte_exact_after_a_restart(server, tmp_path):
 def test_a_killed_download_of_any_form_resumes_byte_exact(server, tmp_path, form):
     path = create(server, table(60, wait_s=lambda n: 0.04 if n > 1 else 0))
     target = tmp_path / f"a.{form}"
-    server.curl(f"{path}.{form}", "-m", "0.6", "-o", str(target))
-    part = target.stat().st_size
+    part = kill_midway(server, f"{path}.{form}", target)
 
     done = server.curl(f"{path}.{form}", "-f", "-C", "-", "-o", str(target))
 
@@ -181,23 +209,19 @@ def test_an_archive_is_known_when_the_store_has_its_images(server):
     assert int(head.headers["Content-Length"]) == len(server.ask(f"{path}.zip").body)
 
 
-def test_a_range_draws_only_what_it_touches(settings, folder):
-    with serve(APP, settings) as server:
-        path = create(server, table(30))
-        whole = server.ask(f"{path}.zip").body
-        for trace in folder.iterdir():
-            trace.unlink()
-        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-            member = archive.infolist()[19]
-        start, stop = member.header_offset, member.header_offset + 60
+def test_a_range_draws_only_what_it_touches(server, folder):
+    path = create(server, table(30))
+    whole = server.ask(f"{path}.zip").body
+    clear(folder)
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        member = archive.infolist()[19]
+    start, stop = member.header_offset, member.header_offset + 60
 
-        reply = server.ask(
-            f"{path}.zip", headers={"Range": f"bytes={start}-{stop - 1}"}
-        )
+    reply = server.ask(f"{path}.zip", headers={"Range": f"bytes={start}-{stop - 1}"})
 
-        assert reply.status == 206
-        assert reply.body == whole[start:stop]
-        assert drawn(folder) == {20}
+    assert reply.status == 206
+    assert reply.body == whole[start:stop]
+    assert drawn(folder) == {20}
 
 
 @pytest.mark.parametrize(
@@ -352,7 +376,7 @@ def test_a_stalled_reader_stalls_the_drawing(server, folder):
         # A busy machine takes its time to fill the sockets between the two.
         for _ in range(20):
             seen = len(drawn(folder))
-            time.sleep(1)
+            time.sleep(2)
             if len(drawn(folder)) == seen:
                 break
 
@@ -374,11 +398,11 @@ def test_a_client_that_leaves_stops_the_work(server, folder):
     assert len(drawn(folder)) == seen < 500
 
 
-def test_a_client_that_leaves_a_slow_drawing_is_noticed(server, folder):
-    path = create(server, table(50, wait_s=at(2, "14")))
-    server.curl(f"{path}.ndjson", "-m", "1", "-o", os.devnull)
+def test_a_client_that_leaves_a_slow_drawing_is_noticed(own_server):
+    path = create(own_server, table(50, wait_s=at(2, "14")))
+    own_server.curl(f"{path}.ndjson", "-m", "1", "-o", os.devnull)
 
-    assert eventually(lambda: in_flight(server, "mimeo_streams_in_flight") == 0)
+    assert eventually(lambda: in_flight(own_server, "mimeo_streams_in_flight") == 0)
 
 
 def state(server: Server) -> tuple[int, int, float]:
@@ -414,10 +438,9 @@ def test_two_hundred_clients_that_leave_leave_nothing_behind(server):
 
     for _ in range(200):
         leave(server, path, chance)
-    time.sleep(2)
 
-    assert in_flight(server, "mimeo_renders_in_flight") == 0
-    assert in_flight(server, "mimeo_streams_in_flight") == 0
+    assert eventually(lambda: in_flight(server, "mimeo_renders_in_flight") == 0)
+    assert eventually(lambda: in_flight(server, "mimeo_streams_in_flight") == 0)
     after = state(server)
     # gunicorn starts its threads as they are needed, up to MIMEO_THREADS.
     assert after[0] <= threads + 8
