@@ -222,6 +222,31 @@ def test_what_is_left_out_of_an_image_is_said(kind, note, send):
     assert send(HALVES[kind]).headers.get("X-Media-Warnings") == note
 
 
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_its_end_mark_alone_is_drawn(lost, progressive, send):
+    whole = saved(halves(), "JPEG", quality=95, progressive=progressive)
+    assert whole.endswith(b"\xff\xd9")
+
+    answer = send(whole[:-lost])
+
+    assert answer.data == send(whole).data
+    note = "image: is cut off behind its last pixel: its end mark is missing"
+    assert answer.headers["X-Media-Warnings"] == note
+
+
+@pytest.mark.parametrize("lost", [3, 10, 300])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_lacks_pixels_is_refused(lost, progressive, send):
+    noise = np.random.default_rng(1).integers(0, 255, (64, 96, 3), np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG", progressive=progressive)
+
+    answer = send(whole[: -2 - lost])
+
+    assert answer.status_code == 422
+    assert "the JPEG is cut off" in answer.get_json()["detail"]
+
+
 JPEG = saved(halves(), "JPEG", quality=95)
 TEXT = base64.b64encode(JPEG).decode()
 SPELLINGS = {

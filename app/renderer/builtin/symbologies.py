@@ -112,11 +112,23 @@ def _digits_of(data: str, title: str) -> str:
     return digits
 
 
+def _say_added(digits: str, added: str) -> str:
+    """Say which check digit was added, and what else the digits may have been.
+
+    One of ten numbers ends in its check digit when a zero stands before it, as it did
+    before a spreadsheet read it as a number.
+    """
+    told = f"check digit {added} was added"
+    if check_digit(digits[:-1]) != digits[-1]:
+        return told
+    return f"{told}; if a leading 0 was lost, send 0{digits}"
+
+
 def _completed(digits: str, length: int, title: str) -> Content:
     """Check the last digit of `length`, or add it where it is left out."""
     if len(digits) == length - 1:
         added = check_digit(digits)
-        return Content(digits + added, (f"check digit {added} was added",))
+        return Content(digits + added, (_say_added(digits, added),))
     if len(digits) != length:
         reason = f"has {len(digits)} digits: {title} has {length}, or {length - 1}"
         raise _bad(f"{reason} and the check digit is added")

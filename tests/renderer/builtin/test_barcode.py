@@ -350,6 +350,9 @@ def test_check_digits_are_those_of_the_standard(digits: str, last: str) -> None:
     ("name", "data", "notes"),
     [
         ("ean13", "590123412345", ["data: check digit 7 was added"]),
+        # Either 036000291452, whose zero a spreadsheet dropped, or a number of its own.
+        ("upca", "36000291452", ["digit 2 was added; if a leading 0 was lost, send 0"]),
+        ("ean13", "036000291452", ["if a leading 0 was lost, send 0036000291452"]),
         ("ean13", "5 901234-123457", []),
         ("upce", "123456", ["number system 0", "check digit 5"]),
         ("isbn", "0306406152", ["ISBN-10 is written as ISBN-13"]),
