@@ -264,10 +264,10 @@ def build(
             catalogue, store, JobSurvey(ledger_of_jobs, room_of_jobs).gauges
         ),
         index.blueprint(catalogue),
-        reference.blueprint(Documents(catalogue, settings)),
+        reference.blueprint(Documents(catalogue, settings), tracking),
         static_files.pages("studio", "/studio", "studio", "The studio"),
         manual.blueprint(),
-        templates.blueprint(catalogue, pipeline),
+        templates.blueprint(catalogue, pipeline, tracking),
     ):
         app.register_blueprint(blueprint)
     errors.install(app)

@@ -262,3 +262,34 @@ def test_what_a_text_is_set_in_does_not_count_as_text(catalogue: Catalogue) -> N
 
     assert "title" in counted
     assert not counted & {"lang", "font", "emoji"}
+
+
+@pytest.mark.parametrize(
+    "path", ["renderers", "renderers/card", "fonts", "problems", "templates"]
+)
+def test_what_a_query_says_of_a_list_is_refused_or_named(
+    client: FlaskClient, path: str
+) -> None:
+    told = client.get(f"/{path}?_=1&utm_source=mail")
+    refused = client.get(f"/{path}?limit=3")
+
+    assert told.status_code == 200
+    assert told.headers["X-Ignored-Parameters"] == "_, utm_source"
+    assert refused.status_code == 422
+    assert refused.get_json()["field"] == "limit"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("health/live", "health/ready", "metrics", "v1/models", "v1/models/dream"),
+        *("sdapi/v1/samplers", "sdapi/v1/options", "sdapi/v1/sd-models"),
+    ],
+)
+def test_probes_and_clients_of_others_are_told_what_counts_for_nothing(
+    client: FlaskClient, path: str
+) -> None:
+    answer = client.get(f"/{path}?_=123&verbose=1")
+
+    assert answer.status_code == 200
+    assert answer.headers["X-Ignored-Parameters"] == "_, verbose"

@@ -1,5 +1,6 @@
 """Uploads that are too large, too short or of the wrong kind, through a real server."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -112,10 +113,24 @@ def test_what_curl_sends_by_default_is_refused_with_the_remedy(server):
     assert "text/csv" in problem["detail"]
 
 
-def test_a_compressed_upload_is_refused(server):
-    reply, _ = post(server, b"\x1f\x8b", **{"Content-Encoding": "gzip"})
+def test_a_packed_upload_is_the_same_collection(server):
+    _, plain = post(server, b"color\nred\n")
 
-    assert reply.status == 415
+    _, packed = post(
+        server, gzip.compress(b"color\nred\n"), **{"Content-Encoding": "gzip"}
+    )
+
+    assert packed["id"] == plain["id"]
+
+
+def test_a_packed_upload_is_bounded_by_what_is_in_it(server):
+    bomb = gzip.compress(b"color\n" + b" " * (LIMIT * 500))
+    assert len(bomb) < LIMIT
+
+    reply, problem = post(server, bomb, **{"Content-Encoding": "gzip"})
+
+    assert reply.status == 413
+    assert problem["limit"] == "MIMEO_MAX_COLLECTION_BYTES"
 
 
 @pytest.mark.parametrize("form", ["gif", "webp", "apng"])

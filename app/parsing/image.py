@@ -19,7 +19,7 @@ from app.image_request import (
     unknown_names,
 )
 from app.parsing.accept import JSON, NotAcceptable, negotiate, prefers_json
-from app.parsing.charset import decode_text
+from app.parsing.charset import codec_of, decode_text
 from app.parsing.tracking import FINGERPRINT, part
 from app.renderer.base import Output, Renderer
 from app.renderer.catalogue import Catalogue
@@ -116,31 +116,39 @@ class RequestBody:
     charset: str | None = None
 
 
-def read_pairs(data: bytes) -> list[tuple[str, str]]:
+def read_pairs(data: bytes, charset: str | None = None) -> list[tuple[str, str]]:
     """Parse a query string or form body (WHATWG URL, section 5.1), strictly UTF-8.
 
-    Raises BadBody for bytes that are not UTF-8 and for more than 200 fields.
+    A form may be in another `charset` that its type declares. Raises BadBody for bytes
+    that are not in it and for more than 200 fields, UnsupportedBody for a charset that
+    nobody knows.
     """
     try:
+        codec = "utf-8" if charset is None else codec_of(charset)
         return parse_qsl(
-            data.decode("ascii"),
+            # Not percent-encoded, as `curl -d` sends it, a byte is itself.
+            data.decode(codec),
             keep_blank_values=True,
+            encoding=codec,
             errors="strict",
             max_num_fields=MAX_FIELDS,
         )
+    except LookupError as error:
+        raise UnsupportedBody(str(error)) from error
     except UnicodeError as error:
         raise BadBody("The query or form is not percent-encoded UTF-8.") from error
     except ValueError as error:
         raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
 
 
-def read_json(data: bytes) -> dict[str, Any]:
+def read_json(data: bytes, charset: str | None = None) -> dict[str, Any]:
     """Parse a JSON object (RFC 8259); a name given twice is refused, not dropped.
 
     UTF-16 and UTF-32, in which PowerShell writes files, are told by their first bytes.
+    What is not Unicode is in the `charset` that its type declares, if that is one.
     """
     try:
-        text = data.decode(json.detect_encoding(data))
+        text = _decode_json(data, charset)
         value = json.loads(text, object_pairs_hook=unique, parse_constant=_refuse)
         # Only an escape can be half of a pair, which no encoding can write.
         halves = _halves(value, "") if "\\u" in text else ()
@@ -154,6 +162,19 @@ def read_json(data: bytes) -> dict[str, Any]:
     if faults:
         raise BadParameter(*faults)
     return value
+
+
+def _decode_json(data: bytes, charset: str | None) -> str:
+    try:
+        return data.decode(json.detect_encoding(data))
+    except UnicodeDecodeError:
+        # Java's and .NET's clients declare ISO-8859-1, and write it.
+        if charset is None:
+            raise
+    try:
+        return decode_text(data, charset)
+    except LookupError as error:
+        raise UnsupportedBody(str(error)) from error
 
 
 def _halves(value: Any, place: str) -> Iterator[str]:
@@ -243,12 +264,12 @@ class Parser:
     def body(self, line: RequestLine, body: RequestBody) -> ParsedRequest:
         """Parse a POST request to a renderer: form, JSON, multipart or raw HTML."""
         line, renderer = self._resolve(line)
-        if body.mimetype == "application/json":
+        if body.mimetype == JSON:
             given = self._given(renderer, read_pairs(line.query))
             if given.pairs:
                 reason = "belongs into the JSON body, as all parameters"
                 raise BadParameter(*(Fault(key, reason) for key, _ in given.pairs))
-            values = read_json(body.data)
+            values = read_json(body.data, body.charset)
             if "webhook" not in renderer.parameters.model_fields:
                 _take_webhook(values, given)
             wanted = _format(renderer, line, values)
@@ -257,10 +278,10 @@ class Parser:
         pairs = [*read_pairs(line.query), *_text_pairs(renderer, body)]
         return self._from_pairs(renderer, line, pairs)
 
-    def envelope(self, line: RequestLine, data: bytes) -> ParsedRequest:
+    def envelope(self, line: RequestLine, body: RequestBody) -> ParsedRequest:
         """Parse `POST /images`: renderer, params and output options as JSON."""
         given = self._given(None, read_pairs(line.query))
-        values = read_json(data)
+        values = read_json(body.data, body.charset)
         _take_webhook(values, given)
         name, params = values.pop("renderer", None), values.pop("params", {})
         unknown = [
@@ -355,7 +376,7 @@ def _format(
 
 def _text_pairs(renderer: Renderer, body: RequestBody) -> Iterable[tuple[str, str]]:
     if body.mimetype == "application/x-www-form-urlencoded":
-        return read_pairs(body.data)
+        return read_pairs(body.data, body.charset)
     if body.mimetype == "multipart/form-data":
         texts = text_fields(renderer.parameters)
         files = (file_pair(name, data, text=name in texts) for name, data in body.files)

@@ -18,8 +18,16 @@ from app.collection.ingest.preview import Preview
 from app.collection.ingest.upload import read_upload
 from app.collection.ingest.writer import Draft
 from app.config import Settings
+from app.delivery.answer import Pair
+from app.delivery.terms import say_ignored
 from app.image_request import unique
-from app.parsing.accept import JSON
+from app.parsing.accept import JSON, told_type
+from app.parsing.content_coding import (
+    UnpackedBody,
+    UnsupportedCoding,
+    is_packed,
+    is_readable,
+)
 from app.parsing.image import (
     MAX_FIELDS,
     BadBody,
@@ -39,8 +47,9 @@ from app.serving.errors import SlowRequest, UnknownCoding
 # brackets, or a name. Without the comma, by which gunicorn joins two Host lines.
 _HOST = re.compile(
     r"(?:\[(?P<literal>[0-9A-Fa-f:.]{2,45})\]"
-    r"|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2}){1,255})(?::[0-9]{0,5})?"
+    r"|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2}){1,255})(?::(?P<port>[0-9]{0,5}))?"
 )
+_MOST_PORT = 65_535
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # Of fields beside a file; the parser counts what it reads at a time, too.
 _MOST_FIELD = 1 << 20
@@ -77,15 +86,24 @@ def check_frame() -> None:
     if length is not None and not _LENGTH.fullmatch(length):
         raise BadBody("The header Content-Length is not a length.")
     expected = None if length is None else int(length)
-    body = _FramedBody(environ["wsgi.input"], expected)
+    body: io.RawIOBase = _FramedBody(environ["wsgi.input"], expected)
+    packed = environ.get("HTTP_CONTENT_ENCODING", "")
+    if is_packed(packed):
+        # What is in it has a length that nobody knows, and no coding.
+        body = UnpackedBody(io.BufferedReader(body), packed)
+        environ["wsgi.input_terminated"] = True
+        for name in ("HTTP_CONTENT_ENCODING", "CONTENT_LENGTH"):
+            environ.pop(name, None)
     environ["wsgi.input"] = io.BufferedReader(body)
 
 
 @lru_cache(256)
 def _is_host(text: str) -> bool:
     found = _HOST.fullmatch(text)
-    if found is None or found["literal"] is None:
-        return found is not None
+    if found is None or int(found["port"] or 0) > _MOST_PORT:
+        return False
+    if found["literal"] is None:
+        return True
     try:
         IPv6Address(found["literal"])
     except AddressValueError:
@@ -134,14 +152,14 @@ def read_body() -> RequestBody:
     if request.mimetype == "multipart/form-data":
         return _multipart()
     charset = request.mimetype_params.get("charset") or None
-    return RequestBody(request.mimetype, read_data(), charset=charset)
+    data = read_data()
+    return RequestBody(told_type(request.mimetype, data), data, charset=charset)
 
 
 def _refuse_coding() -> None:
-    """Refuse a compressed body (RFC 9110, 8.4): it would be read as it stands."""
-    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding != "identity":
-        raise UnsupportedBody("The body must have no Content-Encoding.")
+    """Refuse a body in a coding that `check_frame` does not unpack (RFC 9110, 8.4)."""
+    if not is_readable(request.headers.get("Content-Encoding", "")):
+        raise UnsupportedCoding
 
 
 def read_data() -> bytes:
@@ -284,6 +302,26 @@ def refuse_query() -> None:
         raise BadParameter(*faults)
 
 
+def refuse_words(tracking: tuple[str, ...]) -> tuple[Pair, ...]:
+    """Return the header that names what a query has that counts for nothing.
+
+    Raises BadParameter for whatever else it says, where it can say nothing.
+    """
+    kept, ignored = read_link((), tracking)
+    if kept:
+        refuse_query()
+    return say_ignored(ignored)
+
+
+def pass_over_query() -> tuple[Pair, ...]:
+    """Return the header that names all of a query: none of it counts.
+
+    For whoever watches over a server, or speaks another's dialect: they add names of
+    their own, and would take a refusal for a fault.
+    """
+    return say_ignored(tuple(dict(read_pairs(request.query_string))))
+
+
 def read_link(
     own: Container[str], tracking: tuple[str, ...]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -297,10 +335,10 @@ def read_link(
 
 def read_document() -> dict[str, object]:
     """Return the JSON object of a request's body."""
-    if request.mimetype != JSON:
+    body = read_body()
+    if body.mimetype != JSON:
         raise UnsupportedBody(f"{request.path} takes {JSON}.")
-    _refuse_coding()
-    return read_json(read_data())
+    return read_json(body.data, body.charset)
 
 
 def receive(

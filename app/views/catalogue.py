@@ -19,11 +19,13 @@ from app.renderer.engine.families import Family
 from app.renderer.errors import BrokenTemplate
 from app.renderer.paper import POINTS, Paper
 from app.renderer.produce import formats
+from app.views.body import refuse_words
 
 
 def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
     """Return the routes of the catalogue."""
     bp = Blueprint("catalogue", __name__)
+    tracking = settings.tracking_names
 
     @bp.get("/renderers")
     def index() -> Response:
@@ -33,26 +35,29 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
             {
                 "renderers": list(map(summary, renderers)),
                 "broken": list(map(fault, broken)),
-            }
+            },
+            tracking,
         )
 
     @bp.get("/renderers/<path:name>")
     def show(name: str) -> Response:
         """Describe one renderer: JSON Schema of its parameters, output, example."""
         # A saved template draws by the name of its version.
-        return _json(describe(replace(catalogue.get(name), name=name), settings))
+        named = replace(catalogue.get(name), name=name)
+        return _json(describe(named, settings), tracking)
 
     @bp.get("/fonts")
     def fonts() -> Response:
         """List the families of fonts with specimens, and whose the emoji are."""
         families = [font(family) for family in catalogue.fonts()]
-        return _json({"fonts": families, "artwork": [dict(emoji.ARTWORK)]})
+        artwork = [dict(emoji.ARTWORK)]
+        return _json({"fonts": families, "artwork": artwork}, tracking)
 
     @bp.get("/problems")
     def problems() -> Response:
         """List the types of problem that an error answer may carry."""
         rows = sorted(PROBLEMS.values(), key=lambda row: (row.status, row.type))
-        return _json({"problems": [_problem(row) for row in rows]})
+        return _json({"problems": [_problem(row) for row in rows]}, tracking)
 
     @bp.get("/problems/<slug>")
     def problem_type(slug: str) -> Response:
@@ -60,7 +65,7 @@ def blueprint(catalogue: Catalogue, settings: Settings) -> Blueprint:
         found = [row for row in PROBLEMS.values() if row.slug == slug]
         if not found:
             raise NotFound(f"No type of problem is named {slug!r}; see /problems.")
-        return _json(_problem(found[0]))
+        return _json(_problem(found[0]), tracking)
 
     return bp
 
@@ -129,7 +134,10 @@ def _problem(row: ProblemType) -> dict[str, Any]:
     return {"type": row.type, "status": row.status, "title": row.title}
 
 
-def _json(value: Any) -> Response:
+def _json(value: Any, tracking: tuple[str, ...]) -> Response:
+    told = refuse_words(tracking)
     # Indented: these pages are read by people, in browsers and by curl.
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    return send_page(request.environ, data, JSON)
+    answer = send_page(request.environ, data, JSON)
+    answer.headers.extend(told)
+    return answer

@@ -35,8 +35,11 @@ _TRACING = (
     *("traceparent", "tracestate", "baggage", "sentry-trace", "b3", "x-b3-"),
     *("x-datadog-", "newrelic", "x-amzn-trace-id", "request-id"),
 )
-# Conditions by date, and where a stream of events is taken up again.
-_OTHERS = ("if-modified-since", "if-unmodified-since", "last-event-id", "pragma")
+# Conditions by date, where a stream of events is taken up again, a body that is packed.
+_OTHERS = (
+    *("if-modified-since", "if-unmodified-since", "last-event-id", "pragma"),
+    "content-encoding",
+)
 _BEGINNINGS = _CLIENTS + _TRACING + _OTHERS
 # The clients have 14 such names of up to 32 bytes; the answer stays below 4 KiB.
 _MOST_NAMES, _MOST_NAME = 40, 48

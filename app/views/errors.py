@@ -76,8 +76,10 @@ def install(app: Flask) -> None:
 
 
 def _answer(error: Exception) -> Response:
-    # A preflight that fails hides the 404 itself from the page that asks.
-    if isinstance(error, NotFound) and is_preflight():
+    # A preflight that fails hides the 404 itself from the page that asks; OPTIONS * is
+    # about the server, and no path (RFC 9110, 9.3.7).
+    whole = request.method == "OPTIONS" and request.environ["PATH_INFO"] == "*"
+    if isinstance(error, NotFound) and (whole or is_preflight()):
         return current_app.make_default_options_response()
     if isinstance(error, NotFound):
         bare = _without_slash()

@@ -13,6 +13,7 @@ from app.delivery.answer import send_json
 from app.observability import metrics
 from app.renderer.catalogue import Catalogue
 from app.store import Store, StoreError, WrongFormat
+from app.views.body import pass_over_query
 
 _LOG = logging.getLogger("mimeo.health")
 _PROBE = "0" * 64
@@ -39,7 +40,7 @@ def blueprint(
     def live() -> Response:
         """Answer as long as the process runs."""
         # Nothing is looked at: whoever asks restarts the process, which mends no disk.
-        return send_json({"status": "live"})
+        return send_json({"status": "live"}, pairs=pass_over_query())
 
     @bp.get("/health/ready")
     def ready() -> Response:
@@ -47,8 +48,9 @@ def blueprint(
 
         A worker that ends is not ready: whoever still has a connection goes elsewhere.
         """
+        told = pass_over_query()
+        retry = (("Retry-After", "5"), *told)
         if request.environ.get("mimeo.draining"):
-            retry = (("Retry-After", "5"),)
             return send_json({"status": "draining"}, "503 UNAVAILABLE", retry)
         state = probe.state()
         checks: dict[str, Any] = {
@@ -61,13 +63,11 @@ def blueprint(
         if not administers():
             checks = {}
         if state == _FOREIGN:
-            retry = (("Retry-After", "5"),)
             return send_json({"status": "unready", **checks}, "503 UNAVAILABLE", retry)
         # Images are drawn and sent without a store, and all instances share its fault:
         # a 503 would take the last of them away.
-        return send_json(
-            {"status": "ready" if state == _FINE else "degraded", **checks}
-        )
+        status = "ready" if state == _FINE else "degraded"
+        return send_json({"status": status, **checks}, pairs=told)
 
     @bp.get("/metrics")
     def show_metrics() -> Response:
@@ -76,6 +76,7 @@ def blueprint(
         response = Response(figures, content_type=metrics.MEDIA_TYPE)
         # An old figure would be stored as one of now.
         response.headers["Cache-Control"] = "no-store"
+        response.headers.extend(pass_over_query())
         return response
 
     return bp

@@ -100,11 +100,12 @@ def blueprint(
     @bp.post("")
     def envelope() -> Response:
         """Draw one image from JSON that names the renderer."""
-        if request.mimetype != "application/json":
-            raise UnsupportedBody("POST /images takes application/json.")
         environ = request.environ
         line = _line(environ, "", None)
-        asked = parser.envelope(line, read_body().data)
+        body = read_body()
+        if body.mimetype != JSON:
+            raise UnsupportedBody(f"POST /images takes {JSON}.")
+        asked = parser.envelope(line, body)
         return later(asked) or answer(environ, asked)
 
     return bp

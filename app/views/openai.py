@@ -11,12 +11,12 @@ from app.dialects import openai
 from app.image_request import unique
 from app.media import Media
 from app.parsing.accept import JSON
-from app.parsing.image import UnsupportedBody
+from app.parsing.image import UnsupportedBody, read_json
 from app.pipeline.generation import GeneratedImages, Generations
 from app.pipeline.idempotency import Attempt
 from app.renderer.errors import BadParameter, UnknownRenderer
 from app.renderer.params import spell_bytes
-from app.views.body import read_body, read_document
+from app.views.body import pass_over_query, read_body, read_document
 from app.views.images import CACHE_STATUS
 
 Link = Callable[[Media], Mapping[str, object] | None]
@@ -49,7 +49,8 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
     def models() -> Response:
         """List what takes a prompt."""
         rows = [openai.write_model(name) for name in generations.models()]
-        return send_json({"object": "list", "data": rows})
+        listed = {"object": "list", "data": rows}
+        return send_json(listed, pairs=pass_over_query())
 
     @bp.get("/models/<path:name>")
     def model(name: str) -> Response:
@@ -57,7 +58,7 @@ def blueprint(generations: Generations, link: Link | None) -> Blueprint:
         known = generations.models()
         if name not in known:
             raise UnknownRenderer(name, known)
-        return send_json(openai.write_model(name))
+        return send_json(openai.write_model(name), pairs=pass_over_query())
 
     return bp
 
@@ -67,13 +68,13 @@ def _edit() -> tuple[dict[str, object], list[str]]:
 
     Clients call one `image`, or `image[]`; JSON has `images` with an `image_url` each.
     """
-    if request.mimetype == JSON:
-        fields = read_document()
+    body = read_body()
+    if body.mimetype == JSON:
+        fields = read_json(body.data, body.charset)
         given = fields.pop("images", None) or fields.pop("image", None) or []
         items = given if isinstance(given, list) else [given]
         found = [i.get("image_url") if isinstance(i, dict) else i for i in items]
     else:
-        body = read_body()
         if body.mimetype != "multipart/form-data":
             raise UnsupportedBody(f"{request.path} takes multipart/form-data or JSON.")
         files = [(name.removesuffix("[]"), data) for name, data in body.files]

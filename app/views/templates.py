@@ -34,14 +34,16 @@ from app.renderer.template.saved_templates import (
 )
 from app.renderer.template.template_files import TemplateFiles
 from app.renderer.template.template_preview import LengthDrawing, TemplatePreview
-from app.views.body import read_document, refuse_query
+from app.views.body import read_document, refuse_query, refuse_words
 from app.views.deletion import send_deleted
 
 # The earliest that a ZIP can say: equal templates are equal archives.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
-def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
+def blueprint(
+    catalogue: Catalogue, pipeline: Pipeline, tracking: tuple[str, ...]
+) -> Blueprint:
     """Return the routes of templates."""
     bp = Blueprint("templates", __name__)
 
@@ -54,7 +56,7 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
             for name, version in catalogue.saved_versions().items()
         ]
         document = {"editing": catalogue.saved is not None, "templates": rows}
-        return send_page(request.environ, orjson.dumps(document), JSON)
+        return _send_page(document, tracking)
 
     @bp.get("/templates/<name>")
     def show(name: str) -> Response:
@@ -67,10 +69,11 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
         if files is None:
             files = catalogue.files_of(name)
             document = {"name": name, "files": spell_files(files)}
-            return send_page(request.environ, orjson.dumps(document), JSON)
+            return _send_page(document, tracking)
         document = _described(files, version)
         tag = _tag(files, version)
-        pairs = (("ETag", tag), ("Cache-Control", "no-cache"))
+        told = refuse_words(tracking)
+        pairs = (("ETag", tag), ("Cache-Control", "no-cache"), *told)
         decision = _decide(tag)
         if decision is NOT_MODIFIED:
             return Answer("304 NOT MODIFIED", pairs, ())
@@ -148,6 +151,13 @@ def blueprint(catalogue: Catalogue, pipeline: Pipeline) -> Blueprint:
         return send_whole(_zipped(files), pairs)
 
     return bp
+
+
+def _send_page(document: Mapping[str, Any], tracking: tuple[str, ...]) -> Response:
+    told = refuse_words(tracking)
+    answer = send_page(request.environ, orjson.dumps(document), JSON)
+    answer.headers.extend(told)
+    return answer
 
 
 def _listed(name: str, *, own: bool, version: int | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from app.dialects import webui
 from app.parsing.accept import JSON
 from app.pipeline.generation import Generations
 from app.renderer.errors import BadParameter
-from app.views.body import read_document
+from app.views.body import pass_over_query, read_document
 from app.views.images import CACHE_STATUS
 
 
@@ -41,16 +41,20 @@ def blueprint(generations: Generations) -> Blueprint:
     @bp.get("/sd-models")
     def models() -> Response:
         """List what takes a prompt."""
-        return send_json(webui.write_models(generations.models()))
+        return _list(webui.write_models(generations.models()))
 
     @bp.get("/samplers")
     def samplers() -> Response:
         """List what a client may choose from."""
-        return send_json(list(webui.SAMPLERS))
+        return _list(list(webui.SAMPLERS))
 
     @bp.get("/options")
     def options() -> Response:
         """Say which model is the usual one."""
-        return send_json(webui.write_options(generations.usual()))
+        return _list(webui.write_options(generations.usual()))
 
     return bp
+
+
+def _list(value: object) -> Response:
+    return send_json(value, pairs=pass_over_query())

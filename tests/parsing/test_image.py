@@ -198,10 +198,56 @@ def test_file_that_nobody_chose_is_none(client: FlaskClient) -> None:
     assert answer.data == get(client, "card.png?title=A").data
 
 
-def test_compressed_body_is_refused(client: FlaskClient) -> None:
-    headers = {"Content-Encoding": "gzip"}
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("text/json", "application/x-json", "application/vnd.api+json"),
+        *("text/plain", "application/octet-stream", ""),
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_json_is_json_under_any_name(client: FlaskClient, kind: str) -> None:
+    answer = client.post(URL, data=b' {"color": "red"}', content_type=kind)
 
-    assert client.post(URL, data=b"color=red", headers=headers).status_code == 415
+    assert answer.data == get(client, "solid.png?color=red").data
+
+
+def test_json_without_a_type_is_read_wherever_json_is(client: FlaskClient) -> None:
+    sent = {"content_type": "application/x-www-form-urlencoded"}
+    prompt = b'{"prompt": "a", "width": 64, "height": 64}'
+
+    assert client.post("/inference", data=prompt, **sent).status_code == 200
+    whole = client.post("/images", data=b'{"renderer": "solid"}', **sent)
+    assert whole.data == get(client, "solid.png").data
+
+
+def test_form_of_bytes_that_are_not_escaped_is_utf_8(client: FlaskClient) -> None:
+    form = {"content_type": "application/x-www-form-urlencoded"}
+
+    raw = client.post("/images/qr.png", data="data=Zoë".encode(), **form)
+
+    assert raw.data == get(client, "qr.png?data=Zo%C3%AB").data
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"data=Zo%EB"),
+        ("application/x-www-form-urlencoded", b"data=Zo\xeb"),
+        ("application/json", b'{"data": "Zo\xeb"}'),
+    ],
+)
+def test_charset_that_a_body_declares_is_honoured(
+    client: FlaskClient, kind: str, body: bytes
+) -> None:
+    url = "/images/qr.png"
+
+    told = client.post(url, data=body, content_type=f"{kind}; charset=ISO-8859-1")
+    untold = client.post(url, data=body, content_type=kind)
+    unknown = client.post(url, data=body, content_type=f"{kind}; charset=klingon")
+
+    assert told.data == get(client, "qr.png?data=Zo%C3%AB").data
+    assert (untold.status_code, unknown.status_code) == (400, 415)
 
 
 def test_too_many_parts_are_not_called_too_many_bytes(client: FlaskClient) -> None:

@@ -13,7 +13,13 @@ from tests.gunicorn_server import Server, serve
 
 HOSTS = [
     *("localhost", "example.org:8000", "127.0.0.1", "[::1]", "[2001:db8::1]:80", "a_b"),
-    *("xn--bcher-kva.example", "b%C3%BCcher.example", "example.org:", "10.0.0.1:1"),
+    *(
+        "xn--bcher-kva.example",
+        "b%C3%BCcher.example",
+        "example.org:",
+        "10.0.0.1:1",
+        "a:65535",
+    ),
 ]
 NO_HOSTS = [
     *("a b", "<script>", "a/b", "a b/<script>", "[::1", "[::g]", "::1", "a:b", "a@b"),
@@ -23,6 +29,9 @@ NO_HOSTS = [
         "a,b",
         "a:1:2",
         "a:123456",
+        "a:65536",
+        "a:99999",
+        "[::1]:70000",
         'a"',
         "a\\b",
         "a?b",
@@ -131,6 +140,14 @@ def test_head_without_one_plain_host_is_a_400(server: Server, head: str) -> None
     # gunicorn answers in the version that it was spoken to.
     assert answer.split(b" ", 2)[1] == b"400"
     assert b"script" not in answer
+
+
+def test_options_of_the_server_as_a_whole_are_answered(server: Server) -> None:
+    # RFC 9110, 9.3.7: the asterisk is no path.
+    answer = send(server, "OPTIONS * HTTP/1.1\nHost: a\nConnection: close")
+
+    assert answer.split(b" ", 2)[1] == b"204"
+    assert b"Allow:" not in answer
 
 
 def test_http_1_0_needs_no_host(server: Server) -> None:

@@ -26,6 +26,7 @@ from app.collection.ingest.table import Stream, TableRow, Warnings, read_ndjson
 from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
+from app.parsing.accept import told_type
 from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault
@@ -55,7 +56,8 @@ def read_upload(
     what reading the stream raises.
     """
     # What comes without a type may be examined (RFC 9110, 8.3).
-    mimetype = content_type.partition(";")[0].strip().lower() or _UNNAMED[-1]
+    named = content_type.partition(";")[0].strip().lower()
+    mimetype = told_type(named, b"") or _UNNAMED[-1]
     if mimetype == _FORM:
         raise UnsupportedBody(
             f"A collection is no {_FORM}, which curl sends by default: send"
