@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import uharfbuzz as hb  # type: ignore[import-untyped]
 
-from app.renderer.document.generated import unescaped
+from app.renderer.document.css_tokens import URL, address_of, unescaped
 from app.renderer.document.stylesheet import split
 from app.renderer.document.values import FontMetrics
-from app.renderer.embedded_images import URL
 from app.renderer.engine import web_font
 from app.renderer.engine.engine import Engine, PageFont
 from app.renderer.engine.families import find
@@ -263,12 +262,12 @@ class EmbeddedFonts:
             except ValueError:
                 raise Unusable(f"local({shorten(name)}) is not here") from None
         url = URL.match(source)
-        if url is None:
+        reference = url and address_of(url)
+        if url is None or reference is None:
             raise Unusable(f"{shorten(source)} is no source")
         kind = _FORMAT.search(source, url.end())
         if kind and not _FORMATS.match(kind[1]):
             raise Unusable(f"format({shorten(kind[1])}) is not read")
-        reference = url[url.lastindex or 0].strip()
         if reference[:5].lower() != "data:":
             raise Unusable(f"{shorten(reference)} is not fetched")
         if reference not in self._files:

@@ -3,6 +3,7 @@
 import re
 
 from app.renderer import input_image
+from app.renderer.document.css_tokens import URL, address_of
 from app.renderer.errors import BadParameter, LimitExceeded, shorten
 from app.renderer.probe import svg
 from app.renderer.probe.base64_stream import NotBase64, decode_text
@@ -14,10 +15,6 @@ from app.renderer.probe.sniff import HEAD, measure, sniff
 _COVER = (8192, 8192)
 _MOST_WARNINGS = 20
 _NOTHING = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
-URL = re.compile(
-    r"""\burl\(\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'()]++))\s*+\)""",
-    re.I,
-)
 _IMAGE = re.compile(r"data:\s*(?:image/|;|,)", re.I)
 
 
@@ -42,7 +39,11 @@ class EmbeddedImages:
         return URL.sub(self._url, css)
 
     def _url(self, found: re.Match[str]) -> str:
-        name = self.source(found.group(found.lastindex or 0))
+        address = address_of(found)
+        if address is None:
+            self._warn(f"{shorten(found[0])} is no address")
+            return found[0]
+        name = self.source(address)
         return found[0] if name is None else f"url({name})"
 
     def source(self, reference: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import regex  # type: ignore[import-untyped]
 from turbohtml import Element
 
+from app.renderer.document.css_tokens import QUOTED, unescaped, url_of
 from app.renderer.errors import Undrawable
 
 _T = TypeVar("_T")
@@ -18,12 +19,10 @@ _MOST = 2**31 - 1
 _MOST_WORK = 300_000
 _COUNTING = frozenset({"counter-reset", "counter-increment", "counter-set"})
 _RESET = re.compile(r"(?:reversed\()?([\w-]+)\)?(?:\s+([+-]?\d{1,12}))?")
-# The end of the text ends a string too, so that none is looked for twice.
-_QUOTED = r"""(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z))"""
-_STRING = re.compile(_QUOTED, re.DOTALL)
+_STRING = re.compile(QUOTED, re.DOTALL)
 _CONTENT = re.compile(
-    rf"(?P<text>{_QUOTED})|(?P<name>[\w-]+)"
-    rf"""(?P<call>\((?P<inner>(?:[^()"']|{_QUOTED})*+)\))?"""
+    rf"(?P<text>{QUOTED})|(?P<name>[\w-]+)"
+    rf"""(?P<call>\((?P<inner>(?:[^()"']|{QUOTED})*+)(?:\)|\Z))?"""
     r"|(?P<rest>/)|(?P<other>\S)",
     re.DOTALL,
 )
@@ -34,7 +33,6 @@ FIRST_LETTER = regex.compile(
     r"|((?:\p{P}[\p{Zs}--\u3000]*)++)\Z)",
     regex.V1,
 )
-_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(\n)|(.))", re.IGNORECASE | re.DOTALL)
 _QUOTES = ("\u201c", "\u201d", "\u2018", "\u2019")
 _SYMBOLS: Mapping[str, str] = MappingProxyType(
     {"disc": "\u2022", "circle": "\u25e6", "square": "\u25aa", "none": ""}
@@ -179,26 +177,6 @@ def _pairs(text: str) -> list[tuple[str, int | None]]:
     ]
 
 
-def unescaped(text: str) -> str:
-    """Return a string of CSS without its quotes and escapes."""
-
-    def plain(found: re.Match[str]) -> str:
-        if found[1]:
-            point = int(found[1], 16)
-            valid = 0 < point < 0x110000 and not 0xD800 <= point < 0xE000
-            return chr(point) if valid else "\ufffd"
-        return "" if found[2] else found[3]
-
-    inner = text[1:].removesuffix(text[:1])
-    return _ESCAPE.sub(plain, inner) if "\\" in inner else inner
-
-
-def quoted(text: str) -> str:
-    """Return a text as a string of CSS."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\a ")
-    return f"'{escaped}'"
-
-
 def _parts(value: str) -> list[re.Match[str]]:
     return list(_CONTENT.finditer(value))
 
@@ -224,8 +202,8 @@ def content(
         elif part["call"] and name == "attr":
             words = part["inner"].strip().split(",")[0].split()
             pieces.append(("text", element.attr(words[0]) or "" if words else ""))
-        elif part["call"] and name == "url":
-            pieces.append(("image", part["inner"].strip(" \"'")))
+        elif (address := url_of(part[0])) is not None:
+            pieces.append(("image", address))
         elif name not in ("none", "normal", "inherit", "initial", "unset"):
             pieces.append(("unknown", part[0]))
     return pieces

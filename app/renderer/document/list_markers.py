@@ -1,12 +1,11 @@
 """Markers of lists as browsers draw them (CSS Lists 3, 3; the shapes are Blink's)."""
 
-import re
 from html import escape
 from typing import NamedTuple
 
 from turbohtml import Element, Text
 
-from app.renderer.document import generated, pseudo_elements
+from app.renderer.document import css_tokens, generated, pseudo_elements
 from app.renderer.document.box_model import INLINE, OUT_OF_FLOW
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context, whole_line
@@ -29,9 +28,6 @@ _MARKED = frozenset(
 )
 # A marker that the engine draws takes a third of a millisecond.
 _MARKER_COST = 500
-_IMAGE = re.compile(
-    r"""url\(\s*(?:"([^"]*)"|'([^']*)'|([^)]*))\s*\)""", re.IGNORECASE | re.DOTALL
-)
 
 
 class ListSymbol(NamedTuple):
@@ -152,11 +148,11 @@ def _image(writer: MarkupWriter, context: Context) -> str:
     value = context.inherited.get("list-style-image", "none")
     if value in ("none", "initial"):
         return ""
-    found = _IMAGE.fullmatch(value.strip())
-    if found is None:
-        writer.ignored.add("list-style-image")
+    address = css_tokens.url_of(value)
+    if address is None:
+        writer.ignored.add(f"list-style-image: {value}")
         return ""
-    name = writer.images.source("".join(filter(None, found.groups())).strip())
+    name = writer.images.source(address)
     return "" if name is None or name in writer.images.absent else name
 
 
@@ -227,7 +223,7 @@ def _begins(writer: MarkupWriter, element: Element, style: Style | None = None) 
 
 def _text(writer: MarkupWriter, kind: str) -> str:
     if kind[:1] in "\"'":
-        return generated.unescaped(kind)
+        return css_tokens.unescaped(kind)
     if kind in generated.SYMBOLS:
         return generated.number(0, kind)
     if kind not in generated.NUMBERED:
@@ -238,6 +234,5 @@ def _text(writer: MarkupWriter, kind: str) -> str:
 
 def _engine_marker(kind: str, text: str) -> str:
     """Return the `list-style-type` by which the engine draws a marker."""
-    return (
-        kind if kind in ("disc", "circle", "square", "none") else generated.quoted(text)
-    )
+    known = kind in ("disc", "circle", "square", "none")
+    return kind if known else css_tokens.quoted(text)

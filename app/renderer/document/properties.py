@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from app.renderer.document.css_tokens import QUOTED
+
 # Name, value, and whether it is important.
 Declaration = tuple[str, str, bool]
 Declarations = tuple[Declaration, ...]
@@ -322,14 +324,18 @@ def _font(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
     yield "font-family", found["family"]
 
 
+# A bracket that nobody closes ends with the text, so that none is looked for twice.
+_LIST_STYLE = re.compile(
+    rf"""{QUOTED}|[\w-]+\((?:{QUOTED}|[^)"'])*+\)?|\S+""", re.DOTALL
+)
+
+
 def _list_style(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
     kind, position = "disc", "outside"
     if word in _COMMON:
         kind = position = word
     image = "none"
-    for part in re.findall(
-        r"\"[^\"]*\"|'[^']*'|[\w-]+\((?:\"[^\"]*\"|'[^']*'|[^)])*\)|\S+", value
-    ):
+    for part in _LIST_STYLE.findall(value):
         if part.lower() in ("inside", "outside"):
             position = part.lower()
         elif "(" in part:
@@ -341,10 +347,13 @@ def _list_style(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
     yield "list-style-type", kind
 
 
+_DECORATION = re.compile(r"[^\s(]+(?:\([^)]*+\)?)?")
+
+
 def _text_decoration(name: str, value: str, word: str) -> Iterator[tuple[str, str]]:
     kept = []
     undrawn = ""
-    for part in re.findall(r"[^\s(]+(?:\([^)]*\))?", value):
+    for part in _DECORATION.findall(value):
         if part.lower() in _DECORATION_STYLES or re.match(r"[\d.]", part):
             undrawn = f"{UNDRAWN}text-decoration: {part}"
         elif part.lower() not in ("solid", "auto", "from-font", "blink"):
