@@ -150,7 +150,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
         return printed(parameters, images, engine, limits, scale)
 
     return page_renderer(
-        *("html", "Your own HTML and CSS", Parameters, "9"),
+        *("html", "Your own HTML and CSS", Parameters, "10"),
         engine=engine,
         read=read,
         printed=paged,

@@ -237,7 +237,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
             raise _of_markdown(error) from error
 
     made = html.page_renderer(
-        *("markdown", "Markdown, as large as its page allows", Parameters, "2"),
+        *("markdown", "Markdown, as large as its page allows", Parameters, "3"),
         engine=engine,
         read=fitted,
         printed=printed,

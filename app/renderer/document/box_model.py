@@ -188,18 +188,23 @@ class LayoutBox:
             return None
         return self._pixels(value, outer)
 
-    def edges(self, name: str, outer: float | None) -> float:
-        """Return margins, or padding and borders, on the left and right together."""
+    def edges(
+        self,
+        name: str,
+        outer: float | None,
+        sides: tuple[str, str] = ("left", "right"),
+    ) -> float:
+        """Return margins, or padding and borders, on both sides together."""
         style = self.style
         if not style:
             return 0.0
-        _, right, _, left = borders(style) if name == "padding" else _NONE
+        around = borders(style) if name == "padding" else _NONE
         total = 0.0
-        for which, border in (("left", left), ("right", right)):
+        for which in sides:
             said = side(style, name, which)
             if said != "0":
                 total += self._pixels(said, outer) or 0.0
-            total += border
+            total += around[SIDES.index(which)]
         return total
 
     def _pixels(self, value: str, outer: float | None) -> float | None:
@@ -220,9 +225,19 @@ def bounded_size(
     `room` is how wide what it is in is, None where that is not known. None where both
     sides are said, or nothing bounds them.
     """
-    width, height = box.said("width", room), box.said("height", None)
-    least = box.said("min-width", room) or 0.0, box.said("min-height", None) or 0.0
-    most = box.said("max-width", room), box.said("max-height", None)
+    wide = high = 0.0
+    if box.style.get("box-sizing") == "border-box":
+        wide = box.edges("padding", room)
+        high = box.edges("padding", room, ("top", "bottom"))
+
+    def said(name: str) -> float | None:
+        is_width = name.endswith("width")
+        found = box.said(name, room if is_width else None)
+        return found and max(0.0, found - (wide if is_width else high))
+
+    width, height = said("width"), said("height")
+    least = said("min-width") or 0.0, said("min-height") or 0.0
+    most = said("max-width"), said("max-height")
     if (width is not None and height is not None) or (least, most) == _NO_BOUNDS:
         return None
     across, down = natural
@@ -230,12 +245,14 @@ def bounded_size(
     if width is None and height is None:
         scale = min(1.0, top[0] / across, top[1] / down)
         scale = max(scale, least[0] / across, least[1] / down)
-        return across * scale, down * scale
+        return across * scale + wide, down * scale + high
     if height is None:
         width = max(least[0], min(width or 0.0, top[0]))
-        return width, max(least[1], min(width * down / across, top[1]))
-    height = max(least[1], min(height, top[1]))
-    return max(least[0], min(height * across / down, top[0])), height
+        height = max(least[1], min(width * down / across, top[1]))
+    else:
+        height = max(least[1], min(height, top[1]))
+        width = max(least[0], min(height * across / down, top[0]))
+    return width + wide, height + high
 
 
 _NO_BOUNDS = ((0.0, 0.0), (None, None))

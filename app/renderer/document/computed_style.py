@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.renderer.document import stylesheet
+from app.renderer.document import defaults, stylesheet
 from app.renderer.document.box_model import (
     ATOMIC_INLINES,
     INLINE,
@@ -46,6 +46,8 @@ _INHERITED = frozenset(
     | {"empty-cells", "visibility", "letter-spacing", "text-transform"}
     | {"orphans", "widows", "direction"}
 )
+# Parts of the letters around by which text is raised, and CSS pixels besides.
+_RAISED = {"super": (1 / 3, 1.0), "sub": (-1 / 5, -1.0)}
 _FLEXES = frozenset({"flex", "inline-flex", "grid", "inline-grid"})
 _VARIABLE = re.compile(r"var\(\s*(--[^\s,)]+)\s*(?:,((?:[^()]|\([^()]*\))*))?\)")
 
@@ -138,6 +140,10 @@ class ComputedStyles:
             for name, value in [*kept.items()]:
                 if _COMPUTED.search(value):
                     self._resolve(kept, name, value, font)
+        if raised := _RAISED.get(kept.get("vertical-align", "")):
+            # As Chromium does; CSS 2.2, 10.8.1 leaves it open.
+            part, more = raised
+            kept["vertical-align"] = f"{context.font.size * part + more:.4g}px"
         if kept.get("position") == "sticky":
             # Where nothing scrolls, what sticks stands where it is.
             kept["position"] = "relative"
@@ -145,6 +151,11 @@ class ComputedStyles:
                 if kept.pop(name, "") not in NOTHING:
                     self._ignored.add("position: sticky")
         inherited = context.inherited
+        if kept.get("text-align") == defaults.HEADING_ALIGN:
+            if inherited.get("text-align", "start") == "start":
+                kept["text-align"] = "center"
+            else:
+                del kept["text-align"]
         if not _INHERITED.isdisjoint(kept):
             passed = {n: v for n, v in kept.items() if n in _INHERITED}
             inherited = {

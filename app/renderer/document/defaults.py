@@ -25,10 +25,10 @@ _CONTROL = (
     "display:inline-block;font-size:13.333px;letter-spacing:normal;line-height:normal;"
     "color:#000"
 )
+# In the middle where nothing around a cell says otherwise.
+HEADING_ALIGN = "-internal-center"
 _SHEET = (
-    BASE
-    + f"{_BLOCKS}{{display:block}}{_HIDDEN}{{display:none}}"
-    + """
+    BASE + f"{_BLOCKS}{{display:block}}{_HIDDEN}{{display:none}}" + """
 blockquote,figure{margin:1em 40px}
 p,dl,listing,plaintext,pre,xmp,ul,ol,menu,dir{margin:1em 0}
 dd{margin-left:40px}
@@ -70,8 +70,8 @@ thead{display:table-header-group;vertical-align:middle}
 tbody{display:table-row-group;vertical-align:middle}
 tfoot{display:table-footer-group;vertical-align:middle}
 td,th{display:table-cell;padding:1px}
-th{text-align:center}
 """
+    f"th{{text-align:{HEADING_ALIGN}}}"
     + f"""
 input,select,textarea,button,meter,progress{{{_CONTROL};text-indent:0;text-align:left}}
 input,textarea{{background:#fff;border:1px solid #767676;border-radius:2px;

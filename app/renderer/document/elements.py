@@ -35,6 +35,8 @@ _CARRIED = re.compile(
     r"color$|font|line-height|text-(?!overflow|decoration)|letter-|word-|white-space"
     r"|visibility|direction|list-style|overflow-wrap"
 )
+# A letter of no width at which no line breaks.
+_JOINER = "\u2060"
 # Of a block's width: a text that is less has one line.
 _SURELY = 0.85
 # What is set in at the beginning of its lines.
@@ -150,14 +152,14 @@ def write_box(
     contents = display == "contents"
     room = box.room if display in INLINE else box.outside
     if not is_inline:
-        writer.end_line()
+        writer.end_line(style)
     place = writer.begin()
     outer = writer.extent
     cost, writer.cost = writer.cost, 1.0
     initial = writer.first_letter
     pseudo_elements.enter_first_letter(writer, element, style, display)
     if display not in INLINE and not contents:
-        writer.at_start, writer.blank = True, -1
+        writer.at_start, writer.blank, writer.feed = True, -1, -1
         writer.extent = outer and Extent()
         writer.lines = 0
     marker = list_markers.write(writer, element, style, context)
@@ -179,6 +181,7 @@ def write_box(
     writer.nest(cost, style.get("display") in ATOMIC_INLINES)
     if display not in INLINE and not contents:
         writer.trim()
+        writer.end_feed()
         writer.at_start, writer.blank = not is_inline, -1
         if outer is not None and writer.extent is not None:
             outer.add_box(writer.extent, box, is_inline)
@@ -189,16 +192,25 @@ def write_box(
     if display in INLINE:
         tag = "span"
     mark = writer.mark(style, context)
+    # Its letters are as high as its ground, and the line of the block is not.
+    is_low = (
+        display in INLINE
+        and any(name.startswith("background") for name in style)
+        and writer.units.line(context.font) < context.strut
+    )
 
     def open_tag() -> None:
         writer.open(place, tag, style, element, marker, mark)
         if is_spaced:
             writer.out[place] += inline_boxes.SPACED
+        if is_low:
+            writer.out[place] = f"{_JOINER}{writer.out[place]}"
 
     inline_boxes.settle(writer, place, style, context, room, element, open_tag)
     if is_spaced:
         writer.put("</div>")
     writer.put(f"</{tag}>")
+    inline_boxes.stand(writer, style, context)
     return display not in INLINE_LEVEL
 
 
@@ -250,10 +262,15 @@ def _write_children(
 
 def _shade(style: Style) -> None:
     """Give a rule the colours of browsers, where it has none of its own."""
-    own = any(n.startswith("border") and n.endswith(("style", "color")) for n in style)
-    if style.get("border") == "1px inset gray" and not own:
-        style["border-style"] = "solid"
-        style["border-color"] = "#9a9a9a #eee #eee #9a9a9a"
+    own = {n: v for n, v in style.items() if n.startswith("border") and n != "border"}
+    is_own = not own.keys().isdisjoint(("border-style", "border-color"))
+    if style.get("border") != "1px inset gray" or is_own:
+        return
+    for name in own:
+        del style[name]
+    style["border-style"] = "solid"
+    style["border-color"] = "#9a9a9a #eee #eee #9a9a9a"
+    style |= own
 
 
 def _mirror(element: Element, style: Style) -> None:

@@ -17,10 +17,11 @@ from app.renderer.document.box_model import (
     NOTHING,
     SIDEWAYS,
     has_edges,
+    is_in_flow,
 )
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context
-from app.renderer.document.markup_writer import MarkupWriter
+from app.renderer.document.markup_writer import STRUT, MarkupWriter
 from app.renderer.document.values import ComputedFont, Unresolved
 
 # What the engine leaves out of text in a line, and draws of a box in one.
@@ -58,7 +59,7 @@ def settle(
     What it says in shares of that, the engine would take of what is in the box.
     `late` is for what hangs on it in whatever box.
     """
-    is_in_line = style.get("display") in ATOMIC_INLINES
+    is_in_line = style.get("display") in ATOMIC_INLINES and is_in_flow(style)
     if not late and not (is_in_line and shares(style)):
         write()
         return
@@ -74,6 +75,19 @@ def settle(
         write()
 
     writer.unfinished.append((place, finish))
+
+
+def stand(writer: MarkupWriter, style: Style, context: Context) -> None:
+    """Let the line of a box be as high as its block says (CSS 2.2, 10.8.1).
+
+    The engine knows that of the text in a line alone.
+    """
+    if style.get("display") not in ATOMIC_INLINES or not is_in_flow(style):
+        return
+    if context.inherited.get("letter-spacing", "normal") in NOTHING:
+        writer.put(STRUT)
+    else:
+        writer.put(f'<span style="letter-spacing:0">{STRUT}</span>')
 
 
 def _share(writer: MarkupWriter, style: Style, room: float | None) -> None:
@@ -177,7 +191,10 @@ def _inset(writer: MarkupWriter, style: Style, name: str, font: ComputedFont) ->
 
 def _flatten(writer: MarkupWriter, style: Style, font: ComputedFont) -> None:
     """Let a box in a line be as high as its letters: its edges move no line."""
-    style["line-height"] = "normal"
+    high, normal = writer.units.line(font), font._replace(line="normal")
+    is_sub = style.get("vertical-align", "").startswith("-")
+    if not high or (high > writer.units.line(normal) and not is_sub):
+        style["line-height"] = "normal"
     top, _, bottom, _ = box_model.borders(style)
     for which, edge in (("top", top), ("bottom", bottom)):
         try:
@@ -186,6 +203,7 @@ def _flatten(writer: MarkupWriter, style: Style, font: ComputedFont) -> None:
         except Unresolved:
             continue
         if edge:
+            style["line-height"] = "normal"
             style[f"margin-{which}"] = f"{-edge:.4g}px"
 
 

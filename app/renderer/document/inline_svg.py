@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import turbohtml
 from turbohtml import Element
 
+from app.renderer.document import inline_boxes
 from app.renderer.document.box_model import INLINE_LEVEL, has_size
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context
@@ -25,7 +26,7 @@ def write(writer: MarkupWriter, svg: Element, style: Style, context: Context) ->
         _look_at_part(part, writer.ignored)
     svg = _painted(writer, svg, context.variables)
     if style.get("display") not in INLINE_LEVEL:
-        writer.end_line()
+        writer.end_line(style)
     given = {name: value for name, value in style.items() if name not in OWN}
     if writer.printed is not None:
         given = writer.printed.on_page(given)
@@ -57,6 +58,7 @@ def write(writer: MarkupWriter, svg: Element, style: Style, context: Context) ->
         svg.insert(0, held.select("defs")[0])
         markup = svg.html
     writer.put(markup)
+    inline_boxes.stand(writer, style, context)
 
 
 def _referred(

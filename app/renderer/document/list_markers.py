@@ -113,6 +113,8 @@ def write(
         return "none"
     own = {name: value for name, value in own.items() if name in _MARKED}
     own |= {"white-space": "pre", "text-indent": "0"}
+    # CSS Lists 3, 3.2.
+    own.setdefault("font-variant-numeric", "tabular-nums")
     face, font = writer.units.typeface(inner.font), inner.font
     drawn = symbol(shape, face, font, is_rtl) if shape else None
     if is_image:

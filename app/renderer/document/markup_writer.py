@@ -6,6 +6,7 @@ from html import escape
 
 from turbohtml import Element, Namespace
 
+from app.renderer.document.box_model import is_in_flow
 from app.renderer.document.cascade import Style, Styles
 from app.renderer.document.computed_style import ComputedStyles, Context
 from app.renderer.document.generated import Counters
@@ -23,6 +24,8 @@ _MOST_OUTPUT = 16 << 20
 # such box around it (`benchmarks/hostile.py`); what all may come to, about a
 # microsecond each; and what text is given boxes up to.
 _AGAIN, _MOST_COST, _MOST_GIVEN = 7, 20e6, 5e5
+# A letter of no width, by which a line is as high as its block says.
+STRUT = "\u200b"
 # Read here, and nothing to the engine.
 OWN = frozenset(
     {"content", "counter-reset", "counter-increment", "counter-set", "quotes"}
@@ -75,6 +78,9 @@ class MarkupWriter:
         # Whether a blank here would be the first of its line, and where the last is.
         self.at_start = True
         self.blank = -1
+        # Where the last feed is, if nothing is behind it, and what it is if it ends its
+        # block: that begins no line (CSS Text 3, 4.1.3).
+        self.feed, self._last_feed = -1, ""
         self.computed = ComputedStyles(fonts, ignored, units, printed)
         # Lines so far of a listing.
         self.lines = 0
@@ -158,16 +164,26 @@ class MarkupWriter:
 
     def line_break(self) -> None:
         """Break the line."""
+        is_empty = self.at_start and self.blank < 0
         self.trim()
         if self.extent is not None:
             self.extent.end()
+        self.feed, self._last_feed = len(self.out), STRUT if is_empty else ""
         self.put("<br>")
         self.at_start, self.blank = True, -1
 
-    def end_line(self) -> None:
-        """End the line before a block."""
+    def end_line(self, style: Style) -> None:
+        """End the line before a block of a style."""
         self.trim()
+        if is_in_flow(style):
+            self.end_feed()
         self.at_start, self.blank = True, -1
+
+    def end_feed(self) -> None:
+        """Let the feed that nothing is behind begin no line."""
+        if self.feed >= 0 and self.at_start:
+            self.out[self.feed] = self._last_feed
+        self.feed = -1
 
     def trim(self) -> None:
         """Take the last blank of a line out."""

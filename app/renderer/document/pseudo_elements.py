@@ -102,7 +102,7 @@ def write(
         style["display"] = display = "inline-block"
     is_inline = display in INLINE_LEVEL
     if not is_inline:
-        writer.end_line()
+        writer.end_line(style)
     place = writer.begin()
     for kind, text in pieces:
         _piece(writer, kind, text, style, inner)
@@ -120,6 +120,7 @@ def write(
     writer.put(f"</{tag}>")
     if not is_inline:
         writer.at_start, writer.blank = True, -1
+    inline_boxes.stand(writer, style, inner)
     return not is_inline
 
 

@@ -39,7 +39,7 @@ def write(
     is_inline = display in INLINE_LEVEL
     room = box.room if display in INLINE else box.outside
     if not is_inline:
-        writer.end_line()
+        writer.end_line(style)
     name = writer.images.source(source) if source.strip() else None
     place = writer.begin()
     if name is None or name in writer.images.absent:
@@ -71,6 +71,7 @@ def write(
         if outer:
             writer.put("</span>")
     writer.at_start, writer.blank = not is_inline, -1
+    inline_boxes.stand(writer, style, context)
     return not is_inline
 
 

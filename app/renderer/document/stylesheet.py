@@ -28,6 +28,8 @@ _PIECE = re.compile(
     r"|\burl\(\s*+[^\"'\s)][^)]*+\)?|\\.|[{};@]",
     re.DOTALL | re.IGNORECASE,
 )
+# As a sheet was hidden from browsers that knew none (CSS Syntax 3, 5.4.1).
+_HIDING = re.compile(r"\A\s*<!--|-->\s*\Z")
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 # What keeps a separator from being one.
 _MARKS = re.compile(r"""[()\["'\\{}\]]""")
@@ -71,7 +73,7 @@ def read(css: str, canvas: tuple[int, int], ignored: Ignored) -> StyleRules:
     Takes linear time. What it says in vain is added to `ignored`.
     """
     sheet = StyleRules([], [], [])
-    _read(css, canvas, ignored, sheet, 0)
+    _read(_HIDING.sub("", css), canvas, ignored, sheet, 0)
     return sheet
 
 

@@ -277,11 +277,12 @@ def cell_style(style: Style, row: Style, cell: GridCell, first: int) -> Style:
             if name not in style:
                 del kept[name]
     width, height = kept.pop("width", ""), kept.pop("height", "")
-    if _LENGTH.fullmatch(width):
+    if _LENGTH.fullmatch(width) and cell.columns > 1:
         kept["min-width"] = width
     if height and not height.endswith("%"):
         kept["min-height"] = height
-    kept["min-width"] = kept.get("min-width", "min-content")
+    if kept.get("min-width", "%").endswith("%"):
+        kept["min-width"] = "min-content"
     kept["display"] = "block"
     for name in ("margin", "margin-left", "margin-right", "margin-top"):
         kept.pop(name, None)

@@ -6,7 +6,7 @@ from functools import partial
 
 from turbohtml import Element
 
-from app.renderer.document import box_model, table_columns, table_grid
+from app.renderer.document import box_model, defaults, table_columns, table_grid
 from app.renderer.document.box_model import LayoutBox, is_in_flow
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context
@@ -46,19 +46,24 @@ def write(
         style["gap"] = f"{spaces[-1]} {spaces[0]}"
         style.setdefault("padding", style["gap"])
         spacing = table_grid.pixels(spaces[0])
-    writer.end_line()
+    writer.end_line(style)
     place = writer.begin()
     # What a table itself is placed by is not its cells' (HTML, 15.3.11).
     given = {**context.inherited}
-    given.pop("text-align", None)
+    if given.get("text-align", "").startswith("-webkit-"):
+        del given["text-align"]
     inner = replace(context, inherited=given, is_flex=False)
-    below = context.inherited.get("caption-side") == "bottom"
-    above = 0 if below else len(grid.captions)
+    side = context.inherited.get("caption-side", "top")
+    captions: list[list[Element]] = [[], []]
+    for caption in grid.captions:
+        own = writer.styles.elements[caption].get("caption-side", side)
+        captions[own == "bottom"].append(caption)
+    above = len(captions[0])
     outer, writer.extent = writer.extent, Extent()
     cost, writer.cost = writer.cost, 1.0
-    for number, caption in enumerate(grid.captions):
-        row = number + 1 + below * len(grid.rows)
-        _caption(writer, write_box, caption, row, inner, box)
+    for first, several in zip((1, above + 1 + len(grid.rows)), captions, strict=True):
+        for number, caption in enumerate(several, first):
+            _caption(writer, write_box, caption, number, inner, box)
     columns = table_grid.columns(grid, element, writer.styles)
     wide: list[tuple[table_grid.GridCell, LayoutBox, Extent]] = []
     framed = False
@@ -158,6 +163,8 @@ def _cell(
 ) -> tuple[LayoutBox, bool]:
     """Write a cell, and tell its box, and whether it has a border above."""
     given = {**row, **writer.styles.elements[cell.element]}
+    if "text-align" in row and given["text-align"] == defaults.HEADING_ALIGN:
+        given["text-align"] = row["text-align"]
     own, inner = writer.computed.compute(given, context)
     across, _ = writer.computed.compute(row, context)
     style = table_grid.cell_style(own, across, cell, first)

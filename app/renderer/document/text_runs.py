@@ -31,6 +31,7 @@ def write(writer: MarkupWriter, text: str, context: Context) -> None:
             if _pieces(writer, text, context):
                 return
     writer.cost += _TEXT_COST
+    writer.feed = -1
     if writer.extent is not None:
         writer.extent.add_text(text, context, writer.units)
     carried = css(context.carried) if context.carried else ""

@@ -84,7 +84,8 @@ GITHUB = (
 def shown_text(document: str) -> str:
     """Return the letters of a page, by single blanks."""
     body = translate(document, SIZE, EmbeddedImages(10_000), 200, fonts()).body
-    return " ".join(re.sub("<[^>]*>", " ", body).replace("\xa0", " ").split())
+    body = body.replace("\xa0", " ").replace("\u200b", "")
+    return " ".join(re.sub("<[^>]*>", " ", body).split())
 
 
 def ignored(document: str) -> tuple[str, ...]:

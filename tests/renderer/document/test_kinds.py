@@ -45,6 +45,11 @@ RULES = [
     ),
     ("a<hr size=1 color=black>b", f"a{RULE.format(0, 1, '#000')}b"),
     (
+        "a<hr style='border-top:5px solid green'>b",
+        "a<div style='margin:8px 0;border:1px solid;border-top-width:5px;"
+        "border-color:green #eee #eee #9a9a9a'></div>b",
+    ),
+    (
         "<style>hr{border:0;height:3px;background:#c30}</style>a<hr>b",
         f"a{RULE.format(0, 3, '#c30')}b",
     ),
@@ -113,6 +118,14 @@ RAISED = [
         "<table><td>m<sup>2</sup>",
         "<table><td>m<b style='vertical-align:super;font:.8333em Inter'>2</b>",
     ),
+    (
+        "a<sup>b</sup>c",
+        "a<span style='vertical-align:6.333px;font-size:smaller'>b</span>c",
+    ),
+    (
+        "a<sub>b</sub>c",
+        "a<span style='vertical-align:-4.2px;font-size:smaller'>b</span>c",
+    ),
 ]
 MADE = [
     (
@@ -137,6 +150,18 @@ MADE = [
         "<ol><li type=none>1 a<ol><li type=none>1.1 b</ol></ol>",
     ),
     (
+        "<style>p{margin:0;position:relative}p::after{content:'';position:absolute;"
+        "left:0;top:30px;width:50%;border-top:3px solid red}</style>"
+        "<div style='display:flex'><p style='width:80px'>a</p><p>b</p></div>",
+        "<style>p{margin:0;position:relative}i{position:absolute;left:0;top:30px;"
+        "width:50%;height:3px;background:red}</style><div style='display:flex'>"
+        "<p style='width:80px'>a<i></i></p><p>b<i></i></p></div>",
+    ),
+    (
+        "<style><!--\n p{color:red}\n--></style><p>a",
+        "<p style='color:red'>a",
+    ),
+    (
         "<style>p::before{content:'a\\A b';white-space:pre}</style><p>x",
         "<p>a<br>bx",
     ),
@@ -158,6 +183,68 @@ IMAGES = [
         GAP.format(4) + IMAGE + GAP.format(9) + "a",
     ),
     (f'<img hspace=5 src="{DOT}">a', GAP.format(5) + IMAGE + GAP.format(5) + "a"),
+]
+FEEDS = [
+    ("<div>a<br></div>b", "<div>a</div>b"),
+    ("<div><br></div>b", "&nbsp;<br>b"),
+    ("<div>a<br><br></div>b", "a<br>&nbsp;<br>b"),
+    ("a<br><div>b</div>", "a<br>b"),
+    ("<br><div>b</div>", "&nbsp;<br>b"),
+    ("<div><b>a<br></b></div>b", "<b>a</b><br>b"),
+    ("<div>a<br>&nbsp;</div>b", "a<br>&nbsp;<br>b"),
+    ("<table cellspacing=0><td>a<br></table>b", "<table cellspacing=0><td>a</table>b"),
+    (f"<div>a<br>{IMAGE}</div>b", f"a<br>{IMAGE}<br>b"),
+]
+LINES = [
+    (f"<div>{IMAGE}</div>b", f"<div>{IMAGE}&nbsp;</div>b"),
+    (f"<div><a href=x>{IMAGE}</a></div>b", f"<div>{IMAGE}&nbsp;</div>b"),
+    (
+        "<div><svg width=40 height=20><rect width=40 height=20 /></svg></div>b",
+        "<div><svg width=40 height=20><rect width=40 height=20 /></svg>&nbsp;</div>b",
+    ),
+    (
+        f"<div>{GAP.format('9px;height:20')}</div>b",
+        f"<div>{GAP.format('9px;height:20')}&nbsp;</div>b",
+    ),
+    (
+        "<div><b style='font-size:8px;background:red'>a</b></div>b",
+        "<div><b style='font-size:8px;background:red'>a</b>&nbsp;</div>b",
+    ),
+    (
+        "<div><b style='display:inline-block;font-size:8px'>a</b></div>b",
+        "<div><b style='display:inline-block;font-size:8px'>a</b>&nbsp;</div>b",
+    ),
+]
+TABLES = [
+    (
+        "<table style='text-align:right;width:200px'><th>a<tr><td>b</table>",
+        "<table style='width:200px'><td align=right><b>a</b>"
+        "<tr><td align=right>b</table>",
+    ),
+    (
+        "<table width=200><tr style='text-align:left'><th>a</table>",
+        "<table width=200><td><b>a</b></table>",
+    ),
+    (
+        "<center><table width=200><th>a</table></center>",
+        "<table width=200 align=center><td align=center><b>a</b></table>",
+    ),
+    (
+        "<style>caption{caption-side:bottom}</style>"
+        "<table width=99><caption>a</caption><td>b</table>",
+        "<table width=99 style='caption-side:bottom'><caption>a</caption><td>b</table>",
+    ),
+    (
+        "<table width=180 cellspacing=0 style='table-layout:fixed'>"
+        "<td bgcolor=red style='min-width:100%;padding:18px'>a</table>",
+        "<table width=180 cellspacing=0><td bgcolor=red style='padding:18px'>a</table>",
+    ),
+    (
+        "<div style='width:120px'><table cellspacing=0 width=100%>"
+        "<td bgcolor=red style='width:100px'>a<td style='width:100px'>a</table></div>",
+        "<div style='width:120px'><table cellspacing=0 width=100%>"
+        "<td bgcolor=red width=58>a<td width=58>a</table></div>",
+    ),
 ]
 CHILDREN = [
     (
@@ -189,6 +276,7 @@ CHILDREN = [
     ),
 ]
 
+TABULAR = "font-variant-numeric:tabular-nums"
 SET_IN = "<div style='padding-left:40px'>{}</div>"
 AT = "<div style='position:absolute;left:{}px;top:{}px;{}'>{}</div>"
 BULLET = "width:5px;height:5px;background:{};border-radius:50%"
@@ -254,17 +342,23 @@ MARKERS = [
         "<style>::marker{font-size:8px}</style><ol style='margin:0'><li>one</ol>",
         "<div style='padding-left:40px'>one</div>"
         + "<div style='position:absolute;right:180px;top:8px;font-size:8px;"
-        "line-height:10px;white-space:pre'>1. </div>",
+        f"line-height:10px;white-space:pre;{TABULAR}'>1. </div>",
+    ),
+    (
+        "<ol style='margin:0'><li>one</ol>",
+        "<div style='padding-left:40px'>one</div>"
+        + "<div style='position:absolute;right:180px;top:0;white-space:pre;"
+        f"{TABULAR}'>1. </div>",
     ),
     (
         "<style>h3{display:list-item;list-style:inside;margin:0}"
         "h3::marker{content:'+ '}</style><h3>head</h3>",
-        "<h3 style='margin:0'>+ head</h3>",
+        f"<h3 style='margin:0'><span style='{TABULAR}'>+ </span>head</h3>",
     ),
     (
         "<style>summary::marker{content:'+ ';color:red}</style><details><summary>a"
         "</summary>b</details>",
-        "<span style='color:red'>+ </span>a",
+        f"<span style='color:red;{TABULAR}'>+ </span>a",
     ),
 ]
 
@@ -275,6 +369,7 @@ MARKERS = [
         pytest.param(*case, id=f"{kind} {number}")
         for kind, cases in (
             *(("hr", RULES), ("a", LINKS), ("sub", RAISED), ("content", MADE)),
+            *(("br", FEEDS), ("line", LINES), ("table", TABLES)),
             *(
                 ("img", IMAGES),
                 ("nth-child", CHILDREN),
