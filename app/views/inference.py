@@ -4,9 +4,16 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, request
 
-from app.delivery.album import archive, embed, ending_of, pairs_of
 from app.delivery.answer import Answer, Pair, send_whole
-from app.delivery.image import describe, fact_headers, warn
+from app.delivery.image import (
+    archive,
+    describe,
+    embed,
+    ending_of,
+    fact_headers,
+    pairs_of,
+    warn,
+)
 from app.delivery.terms import content_disposition
 from app.dialects import inference
 from app.image_request import unknown_names

@@ -9,8 +9,7 @@ from app.access.caller import CALLER
 from app.access.errors import ExpiredUrl
 from app.access.signed_url import UrlSigner
 from app.config import Settings
-from app.delivery.album import ending_of
-from app.delivery.image import send
+from app.delivery.image import ending_of, send
 from app.delivery.terms import Terms, answer_early
 from app.media import Media
 from app.pipeline.pipeline import Pipeline

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from flask import Blueprint, Response, request
 
-from app.delivery.album import embed, pairs_of
 from app.delivery.answer import delivered, list_of, send_json, send_whole
+from app.delivery.image import embed, pairs_of
 from app.dialects import openai
 from app.image_request import unique
 from app.media import Media

@@ -2,9 +2,8 @@
 
 from flask import Blueprint, Response, request
 
-from app.delivery.album import embed, pairs_of
 from app.delivery.answer import delivered, send_json, send_whole
-from app.delivery.image import warn
+from app.delivery.image import embed, pairs_of, warn
 from app.dialects import webui
 from app.parsing.accept import JSON
 from app.pipeline.generation import Generations

@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 
-from app.delivery.album import archive, ending_of
+from app.delivery.image import archive, ending_of
 from app.media import Media
 from app.renderer.base import Absent
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery.album import embed
+from app.delivery.image import embed
 
 GROWTH = """
 import re, tempfile, mmap
-from app.delivery.album import embed
+from app.delivery.image import embed
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.delivery.album import embed
+from app.delivery.image import embed
 from app.dialects.inference import read, write
 from app.media import Media
 from app.pipeline.generation import GeneratedImages, Generation
