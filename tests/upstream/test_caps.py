@@ -13,7 +13,7 @@ from app.renderer.probe.byte_range import BLOCK, whole
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered
 from app.upstream.response.decode import OverBytes
 from app.upstream.response.json_images import scan
-from app.upstream.response.unzip import extract
+from app.upstream.response.reader import extract
 from app.upstream.service import Service
 from tests.upstream.pictures import ART, PNG, SIZE, WEBP, answered, b64, dump, held
 from tests.upstream.wire_forms import URL, zipped

@@ -7,17 +7,19 @@ however large they are (`tests/upstream/test_caps.py` asserts both). On disk it 
 its wire bytes about twice, or `max_images` times `max_image_bytes` from a ZIP.
 """
 
+import os
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from app.renderer.probe.base64_stream import OverBytes, Text
-from app.renderer.probe.byte_range import Region, whole
+from app.renderer.probe.byte_range import BLOCK, Region, whole
 from app.renderer.probe.sniff import HEAD, IMAGES, sniff
 from app.upstream.errors import BadMedia, TooLarge, UpstreamFiltered, scrub
-from app.upstream.response import unzip
 from app.upstream.response.decode import (
     Found,
     Linked,
@@ -80,6 +82,59 @@ def _lines(stream: Region) -> Iterator[Region]:
         yield stream.part(start, stream.length)
 
 
+_END = 22
+_LOCATOR = 20
+# `zipfile` makes an object of each entry, so the directory is bounded before.
+_MOST_DIRECTORY = 256 << 10
+
+
+class NotZip(ValueError):
+    """The archive is not whole, or of a kind that is not read."""
+
+
+def extract(archive: Region, target: BinaryIO, most: int) -> Iterator[Region]:
+    """Append each member to `target`; yield where it is.
+
+    Descriptions (`.json`, `.txt`) and folders are passed over. Raises NotZip, and
+    OverBytes where a member is longer than `most`, whatever its header says.
+    """
+    _check_end(archive)
+    try:
+        with archive.open() as reader, zipfile.ZipFile(reader) as members:
+            for member in members.infolist():
+                if not member.filename.endswith(("/", ".json", ".txt")):
+                    with members.open(member) as source:
+                        yield _copy(source, target, most)
+    # An unknown compression or a password is no BadZipFile.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise NotZip("the ZIP is damaged") from error
+    except RuntimeError as error:
+        raise NotZip("the ZIP is encrypted") from error
+
+
+def _check_end(archive: Region) -> None:
+    """Bound the directory by the very record that `zipfile` is going to trust."""
+    tail = archive.read(max(0, archive.length - _END - _LOCATOR), _END + _LOCATOR)
+    end = tail[-_END:]
+    if end[:4] != b"PK\x05\x06" or end[-2:] != b"\0\0":
+        raise NotZip("the ZIP is cut off, or ends in a comment")
+    if tail[: len(tail) - _END].startswith(b"PK\x06\x07"):
+        raise NotZip("the ZIP is of the 64-bit kind")
+    if int.from_bytes(end[12:16], "little") > _MOST_DIRECTORY:
+        raise NotZip("the ZIP has too many members")
+
+
+def _copy(source: IO[bytes], target: BinaryIO, most: int) -> Region:
+    start, length = target.seek(0, os.SEEK_END), 0
+    while block := source.read(BLOCK):
+        length += len(block)
+        if length > most:
+            raise OverBytes(f"a member of the ZIP has over {most:,} bytes")
+        target.write(block)
+    target.flush()
+    return Region(target, start, length)
+
+
 _UNFINISHED = frozenset(
     (
         "starting",
@@ -128,12 +183,12 @@ def read_zip(reading: Reading) -> Pieces:
     pieces = list[Piece]()
     most = reading.service.max_image_bytes
     try:
-        for region in unzip.extract(reading.body, reading.target, most):
+        for region in extract(reading.body, reading.target, most):
             pieces.append(reading.look(region, "zip"))
             reading.check_count(len(pieces))
     except OverBytes as error:
         raise TooLarge(reading.service.name, "max_image_bytes", most) from error
-    except unzip.NotZip as error:
+    except NotZip as error:
         raise BadMedia(reading.service.name, str(error)) from error
     return pieces, ""
 
