@@ -18,8 +18,7 @@ from app.renderer.base import ImageSource
 from app.renderer.catalogue import Catalogue, TakenName
 from app.renderer.input_image import DrawSvg
 from app.store import Copies, Store, StoreError, copies_in, open_store, sees_all
-from app.upstream.config.environment import read_upstreams
-from app.upstream.config.file import UpstreamSettingError
+from app.upstream.configuration import UpstreamSettingError, read_upstreams
 from app.upstream.service_renderer import renderer_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ import pytest
 
 from app.bootstrap import open_catalogue
 from app.config import BadSetting, Settings
-from app.upstream.config.environment import documented, read_upstreams
-from app.upstream.config.file import UpstreamSettingError
+from app.upstream.configuration import UpstreamSettingError, documented, read_upstreams
 from app.upstream.request.adapters import parameters
 from app.upstream.service import Service
 

@@ -1,6 +1,7 @@
-"""Services in a TOML file, and what an operator may say of one.
+"""Which services there are: from the environment alone, or from a TOML file of them.
 
-No message shows a secret: each says what a value must be, and never the value.
+Nothing of a mistake is guessed at or passed over, and no message shows a secret: each
+says what a value must be, and never the value.
 """
 
 import re
@@ -46,6 +47,75 @@ class UpstreamSettingError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
+
+
+def documented() -> tuple[tuple[str, str], ...]:
+    """List the environment variables that make upstreams, each with its meaning."""
+    return (
+        ("AI_SERVICE_URL", "Service behind the renderer `ai-service`, any form."),
+        ("AI_SERVICE_KEY", "Its bearer token, if it asks for one."),
+        ("OPENAI_API_KEY", "Key of OpenAI; makes the renderer `openai`."),
+        ("OPENAI_BASE_URL", "Another server that speaks OpenAI's format."),
+        ("OPENAI_MODEL", "Its model (gpt-image-1)."),
+        ("STABILITY_API_KEY", "Key of Stability; makes the renderer `stability`."),
+        ("STABILITY_BASE_URL", "Another server that speaks Stability's v2beta."),
+        ("STABILITY_MODEL", "Its model: core, ultra, sd3 or one of sd3's (core)."),
+        ("SD_WEBUI_URL", "Stable Diffusion WebUI behind the renderer `sd-webui`."),
+        ("SD_WEBUI_AUTH", "Its user:password, if it asks for one."),
+    )
+
+
+def read_upstreams(
+    environ: Mapping[str, str], file: Path | None = None
+) -> tuple[Service, ...]:
+    """Return the upstreams, sorted by name; the file's replace the environment's.
+
+    Raises UpstreamSettingError at the first mistake.
+    """
+    found = {each.name: each for each in _from_environment(environ)}
+    if file is not None:
+        found |= {each.name: each for each in _read_file(file, environ)}
+    return tuple(found[name] for name in sorted(found))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[Service]:
+    given = {name: value.strip() for name, value in environ.items() if value.strip()}
+    if "AI_SERVICE_URL" in given:
+        yield _plain("ai-service", "auto", "AI_SERVICE", given, key="AI_SERVICE_KEY")
+    if given.keys() & {"OPENAI_API_KEY", "OPENAI_BASE_URL"}:
+        yield _hosted("openai", given, "https://api.openai.com/v1", "gpt-image-1")
+    if given.keys() & {"STABILITY_API_KEY", "STABILITY_BASE_URL"}:
+        base = "https://api.stability.ai"
+        yield _hosted("stability", given, base, "core", api="v2beta")
+    if "SD_WEBUI_URL" in given:
+        yield _plain("sd-webui", "sdwebui", "SD_WEBUI", given, key="SD_WEBUI_AUTH")
+
+
+def _plain(
+    name: str, kind: Kind, prefix: str, given: Mapping[str, str], *, key: str
+) -> Service:
+    scheme = "Basic" if key.endswith("_AUTH") else "Bearer"
+    return Service(
+        name=name,
+        kind=kind,
+        url=_read_url(f"{prefix}_URL", given[f"{prefix}_URL"], kind),
+        credential=_read_credential(key, given, scheme=scheme),
+    )
+
+
+def _hosted(
+    kind: Kind, given: Mapping[str, str], url: str, model: str, api: Api | None = None
+) -> Service:
+    """Return a service whose base and model need not be given, and have its name."""
+    base, named = f"{kind.upper()}_BASE_URL", f"{kind.upper()}_MODEL"
+    return Service(
+        name=kind,
+        kind=kind,
+        api=api,
+        url=_read_url(base, given.get(base, url), kind),
+        credential=_read_credential(f"{kind.upper()}_API_KEY", given),
+        model=_read_model(named, given.get(named, model), kind),
+    )
 
 
 def _check_line(text: str) -> str:
@@ -120,7 +190,7 @@ _LIMITS = {name for name in Table.model_fields if name.endswith("_s")} | {
 }
 
 
-def read_file(file: Path, environ: Mapping[str, str]) -> Iterator[Service]:
+def _read_file(file: Path, environ: Mapping[str, str]) -> Iterator[Service]:
     """Yield the services of a file; raise UpstreamSettingError at the first mistake."""
     try:
         document = tomllib.loads(file.read_text("utf-8"))
@@ -187,10 +257,10 @@ def _service(
     service = Service(
         name=name,
         kind=table.kind,
-        url=read_url(f"{place}.url", table.url, table.kind),
+        url=_read_url(f"{place}.url", table.url, table.kind),
         credential=_credential(place, table, environ),
         api=table.api or ("v2beta" if table.kind == "stability" else None),
-        model=read_model(f"{place}.model", table.model, table.kind)
+        model=_read_model(f"{place}.model", table.model, table.kind)
         if table.model
         else None,
         pointer=table.pointer,
@@ -224,12 +294,12 @@ def _credential(
         reason = f"must be {Table.model_fields['key_header'].description}"
         raise UpstreamSettingError(f"{place}.key_header", reason)
     scheme = "Bearer" if table.key_scheme is None else table.key_scheme
-    return read_credential(
+    return _read_credential(
         table.key_env, {table.key_env: secret}, header=header, scheme=scheme
     )
 
 
-def read_credential(
+def _read_credential(
     variable: str,
     given: Mapping[str, str],
     *,
@@ -247,7 +317,7 @@ def read_credential(
     return Credential(secret=secret, header=header, scheme=scheme)
 
 
-def read_model(place: str, text: str, kind: Kind) -> str:
+def _read_model(place: str, text: str, kind: Kind) -> str:
     """Return the name of a model; Stability's must do as a segment of a path."""
     if kind == "stability" and not _SEGMENT.match(text):
         reason = "must be a model's name: letters, digits, dot, - and _"
@@ -257,7 +327,7 @@ def read_model(place: str, text: str, kind: Kind) -> str:
     return text
 
 
-def read_url(place: str, text: str, kind: Kind) -> str:
+def _read_url(place: str, text: str, kind: Kind) -> str:
     """Return a URL of http or https, of an operator who may name any address."""
     try:
         parts = urlsplit(text)

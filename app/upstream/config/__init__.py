@@ -1,1 +1,0 @@
-"""Services as an operator configured them: environment and file."""
