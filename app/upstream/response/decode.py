@@ -16,16 +16,11 @@ from app.renderer.probe.raster import Damaged
 from app.renderer.probe.sniff import IMAGES, measure
 from app.upstream.errors import TooLarge, scrub
 from app.upstream.response.finish_reason import FILTERED
-from app.upstream.response.json_images import (
-    BASE64_KEYS,
-    URL_KEYS,
-    JsonImage,
-    Said,
-)
+from app.upstream.response.json_images import BASE64_KEYS, URL_KEYS, JsonImage
 from app.upstream.service import Service
 
 _MOST_URL = 8_192
-_UNSAID = Said(None, None, "")
+_UNTOLD = JsonImage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +92,19 @@ class Reading:
         if count > self.service.max_images:
             raise TooLarge(self.service.name, "max_images", self.service.max_images)
 
-    def read_item(self, item: JsonImage, said: Said) -> Piece:
+    def read_item(self, item: JsonImage) -> Piece:
         """Return the image at one place of a JSON answer."""
-        if _is_absent(said) or item.payload is None:
-            return _absent(said)
+        if _is_absent(item) or item.payload is None:
+            return _absent(item)
         if isinstance(item.payload, Text):
-            return self._read_text(item.payload, item, said)
+            return self._read_text(item.payload, item)
         if item.is_address:
-            return self._link(item.payload.strip(), item, said)
-        return self._read_text(self._spill(item.payload), item, said)
+            return self._link(item.payload.strip(), item)
+        return self._read_text(self._spill(item.payload), item)
 
     def read_bare(self, text: Text) -> Piece:
         """Return the image that a text of base64, or a data URI, is."""
-        return self._read_text(text, JsonImage(None, "", ()), _UNSAID, "base64_text")
+        return self._read_text(text, _UNTOLD, "base64_text")
 
     def _spill(self, text: str) -> Text:
         """Write a short string to the file, to be read like the long ones."""
@@ -119,18 +114,16 @@ class Reading:
         self.target.flush()
         return Text(Region(self.target, start, len(data)))
 
-    def _link(self, url: str, item: JsonImage, said: Said) -> Piece:
+    def _link(self, url: str, item: JsonImage) -> Piece:
         if len(url) > _MOST_URL:
             return Missing("its address is too long")
-        return Linked(url, said.seed, said.finish, item.revised_prompt, self.repairs)
+        return Linked(url, item.seed, item.finish, item.revised_prompt, self.repairs)
 
-    def _read_text(
-        self, text: Text, item: JsonImage, said: Said, form: str = "base64"
-    ) -> Piece:
+    def _read_text(self, text: Text, item: JsonImage, form: str = "base64") -> Piece:
         if text.head(8).lower().startswith((b"http:", b"https:")):
             # One character more than allowed, so that a longer one is seen to be so.
             url = text.head(_MOST_URL + 1).decode("utf-8", "replace")
-            return self._link(url.strip(), item, said)
+            return self._link(url.strip(), item)
         most = self.service.max_image_bytes
         try:
             region, mended = decode(text, self.target, most)
@@ -144,22 +137,20 @@ class Reading:
             form = "data_uri"
         elif item.key == "b64_json":
             form = "b64_json"
-        declared = claimed or item.declared
-        return self.look(region, form, said, repairs, declared, item.revised_prompt)
+        return self.look(region, form, item, repairs, claimed or item.declared)
 
     def look(
         self,
         region: Region,
         form: str,
-        said: Said = _UNSAID,
+        item: JsonImage = _UNTOLD,
         repairs: tuple[str, ...] = (),
         declared: str = "",
-        prompt: str | None = None,
     ) -> Piece:
         """Return the image that a region is; Missing where it is not one."""
         # A filter's blurred or black picture is whole and would pass every check below.
-        if _is_absent(said):
-            return _absent(said)
+        if _is_absent(item):
+            return _absent(item)
         if region.length > self.service.max_image_bytes:
             raise TooLarge(
                 self.service.name, "max_image_bytes", self.service.max_image_bytes
@@ -177,11 +168,11 @@ class Reading:
             width=width,
             height=height,
             form=form,
-            seed=said.seed,
-            finish=said.finish,
+            seed=item.seed,
+            finish=item.finish,
             # A text of base64 twice has the repairs of both, often the same ones.
             repairs=tuple(dict.fromkeys((*self.repairs, *wrong, *repairs))),
-            revised_prompt=prompt,
+            revised_prompt=item.revised_prompt,
         )
 
 
@@ -189,13 +180,13 @@ class Reading:
 _FAILED = frozenset(("error", "failed", "inference error", "no_image", "image_other"))
 
 
-def _is_absent(said: Said) -> bool:
-    return said.finish == FILTERED or said.finish in _FAILED
+def _is_absent(item: JsonImage) -> bool:
+    return item.finish == FILTERED or item.finish in _FAILED
 
 
-def _absent(said: Said) -> Missing:
-    filtered = said.finish == FILTERED
-    return Missing(scrub(said.reason) or "nothing is in its place", filtered)
+def _absent(item: JsonImage) -> Missing:
+    filtered = item.finish == FILTERED
+    return Missing(scrub(item.reason) or "nothing is in its place", filtered)
 
 
 def _repairs_of_key(key: str, is_uri: bool) -> tuple[str, ...]:

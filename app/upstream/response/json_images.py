@@ -7,7 +7,7 @@ One walk over the keys that services use, in place of one parser for each servic
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.renderer.probe.base64_stream import Text
@@ -188,12 +188,15 @@ class JsonImage:
     """One place for an image: what is there, under which key, in which objects.
 
     `around` is the objects that enclose it, nearest first; a payload of None is an
-    image that was to be there.
+    image that was to be there. `seed`, `finish` and its `reason` are what `tell` finds.
     """
 
-    payload: str | Text | None
-    key: str
-    around: Around
+    payload: str | Text | None = None
+    key: str = ""
+    around: Around = ()
+    seed: int | None = None
+    finish: str | None = None
+    reason: str = ""
 
     @property
     def is_plausible(self) -> bool:
@@ -260,15 +263,6 @@ def _with_metadata(around: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What an answer says about one image by its place: seed and finish."""
-
-    seed: int | None
-    finish: str | None
-    reason: str
-
-
 def find(document: Any, pointer: str | None = None) -> list[JsonImage]:
     """Return the places for images in an answer, in its order.
 
@@ -283,8 +277,8 @@ def find(document: Any, pointer: str | None = None) -> list[JsonImage]:
     ]
 
 
-def tell(items: list[JsonImage], document: Any) -> list[Said]:
-    """Return seed and finish of each item, from its own objects or from lists."""
+def tell(items: list[JsonImage], document: Any) -> list[JsonImage]:
+    """Return the items with seed and finish, from their own objects or from lists."""
     top = document if isinstance(document, Mapping) else {}
     info = _read_info(top.get("info"))
     seeds = _list(top.get("seeds")) or _list(info.get("all_seeds"))
@@ -292,7 +286,7 @@ def tell(items: list[JsonImage], document: Any) -> list[Said]:
         _list(top.get("finish_reasons")),
         _list(top.get("has_nsfw_concepts")),
     )
-    said = []
+    told = []
     for index, item in enumerate(items):
         seed = _at(seeds, index, item.tell("seed"))
         finish = _at(finishes, index, item.tell(*_FINISHES))
@@ -300,8 +294,8 @@ def tell(items: list[JsonImage], document: Any) -> list[Said]:
         word = classify(finish)
         if item.tell("raiFilteredReason") or _at(unsafe, index, False) is True:
             word, reason = FILTERED, reason or "nsfw"
-        said.append(Said(_integer(seed), word, reason))
-    return said
+        told.append(replace(item, seed=_integer(seed), finish=word, reason=reason))
+    return told
 
 
 def read_text(text: Text, most: int) -> str:

@@ -30,9 +30,9 @@ from app.upstream.response.decode import (
 from app.upstream.response.finish_reason import classify, explain, is_filter
 from app.upstream.response.json_images import (
     BOM,
+    JsonImage,
     NotJson,
     OverOutline,
-    Said,
     find,
     scan,
     tell,
@@ -162,8 +162,12 @@ def read_binary(reading: Reading) -> Pieces:
     seed = _header(reading, "seed") or ""
     finish = _header(reading, "finish-reason")
     is_number = seed.isascii() and seed.isdigit() and len(seed) < 21
-    said = Said(int(seed) if is_number else None, classify(finish), finish or "")
-    return [reading.look(reading.body, "binary", said)], ""
+    image = JsonImage(
+        seed=int(seed) if is_number else None,
+        finish=classify(finish),
+        reason=finish or "",
+    )
+    return [reading.look(reading.body, "binary", image)], ""
 
 
 def read_text(reading: Reading) -> Pieces:
@@ -254,9 +258,7 @@ def _scan(reading: Reading, region: Region) -> Any:
 def _read_document(reading: Reading, document: Any) -> Pieces:
     items = find(document, reading.service.pointer)
     reading.check_count(len(items))
-    said = tell(items, document)
-    read = reading.read_item
-    pieces = [read(*pair) for pair in zip(items, said, strict=True)]
+    pieces = [reading.read_item(item) for item in tell(items, document)]
     if not pieces or all(isinstance(piece, Missing) for piece in pieces):
         pieces = _explained(document, pieces, reading.service.pointer)
     return pieces, _reason(document)
