@@ -117,14 +117,6 @@ class Box(NamedTuple):
     lines: int
 
 
-class _Case(NamedTuple):
-    """One text to be set, and with what."""
-
-    text: Measurable
-    face: Type
-    box: Box
-
-
 class _Fitted(NamedTuple):
     """The size that was chosen, and the text laid out in it."""
 
@@ -189,10 +181,11 @@ def fitter(ruler: Ruler) -> Callable[..., Fit]:
         face = Type(names, weight, italic, leading, tracking)
         box = Box(width, height, lines)
         sizes = tuple(_sizes(largest, smallest))
-        case = _Case(ruler.paragraph(text, lang, emoji), face, box)
-        found = _calculate(case, sizes)
+        paragraph = ruler.paragraph(text, lang, emoji)
+        measure = partial(_measure, paragraph, face, width)
+        found = _calculate(paragraph, face, box, sizes, measure)
         if found is None:
-            found = _choose(box, sizes, partial(_measure, case))
+            found = _choose(box, sizes, measure)
         size, setting = found.size, found.setting
         pitch = setting.height / setting.lines
         clamp = max(1, min(lines, int((height + _SLACK) / pitch)))
@@ -270,18 +263,19 @@ def _sizes(largest: int, smallest: int) -> Iterator[int]:
     yield smallest
 
 
-def _calculate(case: _Case, sizes: tuple[int, ...]) -> _Fitted | None:
+def _calculate(
+    text: Measurable, face: Type, box: Box, sizes: tuple[int, ...], measure: _Set
+) -> _Fitted | None:
     """Choose by arithmetic, then measure; return None where the two differ.
 
     That is so for some texts whose letters come from several fonts or run both ways.
     Pictures of emoji, no-break spaces, and letters with marks that run from right to
     left are left to `_choose` and the engine.
     """
-    face, box = case.face, case.box
     # Templates may give what CSS alone can read.
     if isinstance(face.weight, str) or isinstance(face.tracking, str):
         return None
-    shaped = case.text.shape(face.families, face.weight, face.italic, face.tracking)
+    shaped = text.shape(face.families, face.weight, face.italic, face.tracking)
     if shaped is None:
         return None
     column = max(1, int(box.width))
@@ -295,15 +289,17 @@ def _calculate(case: _Case, sizes: tuple[int, ...]) -> _Fitted | None:
         )
     except Unsure:
         return None
-    measured = _measure(case, found.size, found.wrap)
+    measured = measure(found.size, found.wrap)
     if not _agree(found.setting, measured):
         return None
-    if not shaped.plain and not _is_largest(case, sizes, found):
+    if not shaped.plain and not _is_largest(box, sizes, found, measure):
         return None
     return found._replace(setting=measured)
 
 
-def _is_largest(case: _Case, sizes: tuple[int, ...], found: _Fitted) -> bool:
+def _is_largest(
+    box: Box, sizes: tuple[int, ...], found: _Fitted, measure: _Set
+) -> bool:
     """Measure whether the next size is too large.
 
     Of letters with marks the engine may break lines where arithmetic does not.
@@ -311,7 +307,7 @@ def _is_largest(case: _Case, sizes: tuple[int, ...], found: _Fitted) -> bool:
     if found.wrap == "anywhere":
         return False
     at = sizes.index(found.size)
-    return at == 0 or not _fits(_measure(case, sizes[at - 1], found.wrap), case.box)
+    return at == 0 or not _fits(measure(sizes[at - 1], found.wrap), box)
 
 
 def _agree(one: Setting, other: Setting) -> bool:
@@ -382,10 +378,12 @@ def _fits(setting: Setting, box: Box) -> bool:
     )
 
 
-def _measure(case: _Case, size: int, wrap: str) -> Setting:
-    style = _style(case.face, size) | {"width": "100%", "overflowWrap": wrap}
-    measured = case.text.measure(style, case.box.width)
-    rows = _rows(measured["runs"], size * case.face.leading)
+def _measure(
+    text: Measurable, face: Type, width: float, size: int, wrap: str
+) -> Setting:
+    style = _style(face, size) | {"width": "100%", "overflowWrap": wrap}
+    measured = text.measure(style, width)
+    rows = _rows(measured["runs"], size * face.leading)
     widths = tuple(sum(run["width"] for run in row) for row in rows)
     # A leading of 0 leaves no height, by which the guess would divide.
     height = max(measured["height"], 1.0)
