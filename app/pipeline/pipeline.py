@@ -57,14 +57,6 @@ class _Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ticket:
-    """The lane of one request, and what it is expected to take there."""
-
-    lane: _Lane
-    estimate: Estimate
-
-
-@dataclass(frozen=True, slots=True)
 class Production:
     """Media, and how it came about.
 
@@ -168,13 +160,14 @@ class Pipeline:
     def _from_here(
         self, request: ImageRequest, patience: WaitPolicy, charge: Charge | None
     ) -> Production:
-        ticket = self._ticket(request)
+        lane, estimate = self._lane_of(request)
+        asked_s = time.perf_counter()
         return self._singleflight.do(
             request.fingerprint,
-            ticket.lane.audience.pauses(patience),
+            lane.audience.pauses(patience),
             partial(self._find_collapsed, request.fingerprint),
-            partial(self._make, request, ticket, patience, time.perf_counter(), charge),
-            partial(self._follow, ticket.lane, patience),
+            partial(self._make, request, lane, estimate, patience, asked_s, charge),
+            partial(self._follow, lane, patience),
         )
 
     def buy(
@@ -284,17 +277,16 @@ class Pipeline:
         charge = charge or self.charge()
         if request.renderer.isolated or request.renderer.remote is not None:
             return self._waiters.submit(self._patiently, request, cancelled, charge)
-        ticket = self._ticket(request)
-        assert ticket.lane.executor is not None
-        estimate = ticket.estimate
+        lane, estimate = self._lane_of(request)
+        assert lane.executor is not None
         begin = partial(self._begin_one_of_many, request, estimate, charge, look)
         draw = partial(self._draw_one_of_many, request, estimate, keep)
         future: Future[Media] = Future()
-        if here and ticket.lane is self._small:
+        if here and lane is self._small:
             settle(future, lambda: begin() or draw())
             return future
-        if ticket.lane is not self._small or not self._processes.takes(cancelled):
-            return ticket.lane.executor.submit(lambda: begin() or draw(), later=True)
+        if lane is not self._small or not self._processes.takes(cancelled):
+            return lane.executor.submit(lambda: begin() or draw(), later=True)
         finish = partial(self._finish_one_of_many, request, estimate, keep)
         cost_s = estimate.seconds
         order = Order(request, cancelled, cost_s, begin, finish, draw, future)
@@ -432,7 +424,8 @@ class Pipeline:
     def _make(
         self,
         request: ImageRequest,
-        ticket: _Ticket,
+        lane: _Lane,
+        estimate: Estimate,
         patience: WaitPolicy,
         asked_s: float,
         charge: Charge | None,
@@ -441,32 +434,31 @@ class Pipeline:
         # Only here is it sure that it must be drawn.
         charge = charge or self._rates.charge()
         charge.check()
-        turn = Turn(ticket.estimate.seconds, CALLER.get().id)
-        lane = ticket.lane
+        turn = Turn(estimate.seconds, CALLER.get().id)
         with ExitStack() as stack:
             if lane.room is not None:
                 stack.enter_context(lane.room.admit(patience, flight.urgent, turn))
             stack.enter_context(lane.gate.admit(patience, flight.urgent, turn))
             flight.begun.set()
             spans.note("queue", time.perf_counter() - asked_s)
-            charge.debit(ticket.estimate.megapixels)
+            charge.debit(estimate.megapixels)
             with metrics.rendering(request.renderer.name):
-                encoded = self._draw(request, ticket)
+                encoded = self._draw(request, lane, estimate)
         # Out of the slot already: hashing and writing need none, and another may draw.
         media = media_of(encoded, request.fingerprint)
         self._kept.put(media)
         spans.note_drawing(encoded.draw_s, encoded.encode_s, encoded.fonts_s)
         return Production(media, "miss")
 
-    def _ticket(self, request: ImageRequest) -> _Ticket:
+    def _lane_of(self, request: ImageRequest) -> tuple[_Lane, Estimate]:
+        """Return where a request is drawn, and what it is expected to take there."""
         estimate = self._costs.estimate(request)
         if request.renderer.isolated:
             lane = self._isolated_heavy if estimate.heavy else self._isolated
-            return _Ticket(lane, estimate)
-        return _Ticket(self._large if estimate.large else self._small, estimate)
+            return lane, estimate
+        return self._large if estimate.large else self._small, estimate
 
-    def _draw(self, request: ImageRequest, ticket: _Ticket) -> Encoded:
-        lane, estimate = ticket.lane, ticket.estimate
+    def _draw(self, request: ImageRequest, lane: _Lane, estimate: Estimate) -> Encoded:
         if lane.executor is None:
             if estimate.heavy:
                 # Of one budget: what is free here is for the other process.
