@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NoReturn, get_args
 from urllib.parse import urlsplit
 
@@ -36,6 +37,21 @@ _OWN_HEADERS = frozenset(
     )
 )
 _ONE_LINE = "a text on one line"
+# The environment variables that make upstreams, each with its meaning.
+VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "AI_SERVICE_URL": "Service behind the renderer `ai-service`, any form.",
+        "AI_SERVICE_KEY": "Its bearer token, if it asks for one.",
+        "OPENAI_API_KEY": "Key of OpenAI; makes the renderer `openai`.",
+        "OPENAI_BASE_URL": "Another server that speaks OpenAI's format.",
+        "OPENAI_MODEL": "Its model (gpt-image-1).",
+        "STABILITY_API_KEY": "Key of Stability; makes the renderer `stability`.",
+        "STABILITY_BASE_URL": "Another server that speaks Stability's v2beta.",
+        "STABILITY_MODEL": "Its model: core, ultra, sd3 or one of sd3's (core).",
+        "SD_WEBUI_URL": "Stable Diffusion WebUI behind the renderer `sd-webui`.",
+        "SD_WEBUI_AUTH": "Its user:password, if it asks for one.",
+    }
+)
 
 
 @with_fields
@@ -47,22 +63,6 @@ class UpstreamSettingError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}"
-
-
-def documented() -> tuple[tuple[str, str], ...]:
-    """List the environment variables that make upstreams, each with its meaning."""
-    return (
-        ("AI_SERVICE_URL", "Service behind the renderer `ai-service`, any form."),
-        ("AI_SERVICE_KEY", "Its bearer token, if it asks for one."),
-        ("OPENAI_API_KEY", "Key of OpenAI; makes the renderer `openai`."),
-        ("OPENAI_BASE_URL", "Another server that speaks OpenAI's format."),
-        ("OPENAI_MODEL", "Its model (gpt-image-1)."),
-        ("STABILITY_API_KEY", "Key of Stability; makes the renderer `stability`."),
-        ("STABILITY_BASE_URL", "Another server that speaks Stability's v2beta."),
-        ("STABILITY_MODEL", "Its model: core, ultra, sd3 or one of sd3's (core)."),
-        ("SD_WEBUI_URL", "Stable Diffusion WebUI behind the renderer `sd-webui`."),
-        ("SD_WEBUI_AUTH", "Its user:password, if it asks for one."),
-    )
 
 
 def read_upstreams(
@@ -79,7 +79,8 @@ def read_upstreams(
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[Service]:
-    given = {name: value.strip() for name, value in environ.items() if value.strip()}
+    given = {name: environ.get(name, "").strip() for name in VARIABLES}
+    given = {name: value for name, value in given.items() if value}
     if "AI_SERVICE_URL" in given:
         yield _plain("ai-service", "auto", "AI_SERVICE", given, key="AI_SERVICE_KEY")
     if given.keys() & {"OPENAI_API_KEY", "OPENAI_BASE_URL"}:
