@@ -47,7 +47,6 @@ class Animation:
 
     name: str
     media_type: str
-    extension: str
     frame_format: str
     join: Join
     step_ms: int = 1
@@ -288,8 +287,8 @@ def _counted(frames: Iterator[bytes | None], count: int) -> Iterator[bytes | Non
 
 
 _ROWS = (
-    Animation("gif", "image/gif", "gif", "gif", _join_gif, step_ms=10),
-    Animation("webp", "image/webp", "webp", "webp", _join_webp),
-    Animation("apng", "image/apng", "apng", "png", _join_apng),
+    Animation("gif", "image/gif", "gif", _join_gif, step_ms=10),
+    Animation("webp", "image/webp", "webp", _join_webp),
+    Animation("apng", "image/apng", "png", _join_apng),
 )
 ANIMATIONS: Mapping[str, Animation] = MappingProxyType({row.name: row for row in _ROWS})
