@@ -120,6 +120,17 @@ def document(parameters: Parameters, size: float, more: str = "") -> str:
     return f"<style>{css}</style><main>{body}</main>"
 
 
+def _as_html(parameters: Parameters, markup: str) -> html.Parameters:
+    return html.Parameters.model_construct(
+        html=markup,
+        width=parameters.width,
+        height=parameters.height,
+        lang=parameters.lang,
+        emoji=parameters.emoji,
+        strict=False,
+    )
+
+
 def _on_paper(parameters: Parameters) -> str:
     """Return the text as HTML for pages of paper."""
     assert parameters.paper is not None
@@ -178,14 +189,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
 
     def page(parameters: Parameters, size: int) -> Page:
         images = EmbeddedImages(limits.max_image_pixels)
-        wanted = html.Parameters.model_construct(
-            html=document(parameters, size),
-            width=parameters.width,
-            height=parameters.height,
-            lang=parameters.lang,
-            emoji=parameters.emoji,
-            strict=False,
-        )
+        wanted = _as_html(parameters, document(parameters, size))
         try:
             return html.page(wanted, images, engine, limits.max_html_depth)
         except LimitExceeded as error:
@@ -209,14 +213,7 @@ def build(engine: Engine, limits: Settings) -> Renderer:
     def printed(parameters: Parameters, scale: float) -> Iterator[PrintedPage] | None:
         if parameters.paper is None:
             return None
-        wanted = html.Parameters.model_construct(
-            html=_on_paper(parameters),
-            width=parameters.width,
-            height=parameters.height,
-            lang=parameters.lang,
-            emoji=parameters.emoji,
-            strict=False,
-        )
+        wanted = _as_html(parameters, _on_paper(parameters))
         images = EmbeddedImages(limits.max_image_pixels)
         try:
             return html.printed(wanted, images, engine, limits, scale)
