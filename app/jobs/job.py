@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.access.caller import Kind
+from app.access.caller import Caller, Kind
 from app.collection.collection import Header
 from app.jobs.errors import DamagedJob
 
@@ -89,6 +89,16 @@ class Job:
             return cls(**known_fields(cls, orjson.loads(data)))
         except (ValueError, TypeError) as error:
             raise DamagedJob("The head of a job is damaged.") from error
+
+
+def asked_by(caller: Caller) -> dict[str, Any]:
+    """Return those members of a job that say who asked, and whose it is."""
+    return {
+        "kind": caller.kind,
+        "account": caller.id,
+        "key_id": "" if caller.key is None else caller.key.id,
+        "address": caller.address,
+    }
 
 
 def known_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:

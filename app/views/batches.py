@@ -21,7 +21,7 @@ from app.dialects import openai
 from app.jobs.batch_output import BatchOutput
 from app.jobs.chunk_drawing import bounds_for_jobs
 from app.jobs.errors import UnknownFile, UnknownJob
-from app.jobs.job import Job, chunk_size, digest, expected_bytes
+from app.jobs.job import Job, asked_by, chunk_size, digest, expected_bytes
 from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 from app.jobs.openai_batch import ENDPOINT, BadBatch, BatchDraft, BatchReader
@@ -412,10 +412,7 @@ def _job(terms: Mapping[str, Any], batch: BatchDraft | None, store: str) -> Job:
         form="zip",
         query="",
         format=format_name,
-        kind=caller.kind,
-        account=caller.id,
-        key_id="" if caller.key is None else caller.key.id,
-        address=caller.address,
+        **asked_by(caller),
         created=time.time(),
         reserved=reserved,
         webhook=None,

@@ -21,7 +21,7 @@ from app.delivery.image import warn
 from app.delivery.terms import Terms, answer_early, say_ignored
 from app.jobs.chunk_drawing import ChunkDrawing, bounds_for_jobs
 from app.jobs.errors import JobUnfinished
-from app.jobs.job import ENDED, Job, chunk_size, digest, expected_bytes
+from app.jobs.job import ENDED, Job, asked_by, chunk_size, digest, expected_bytes
 from app.jobs.job_ledger import JobLedger
 from app.jobs.local_engine import LocalEngine
 from app.jobs.results import JobResults
@@ -156,10 +156,7 @@ class JobAnswers:
             form=form.name,
             query=query,
             format=format_name,
-            kind=caller.kind,
-            account=caller.id,
-            key_id="" if caller.key is None else caller.key.id,
-            address=caller.address,
+            **asked_by(caller),
             created=time.time(),
             reserved=expected_bytes(
                 draft.header, draft.size, format_name, bought=bought
