@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from importlib import import_module
@@ -276,9 +277,12 @@ def test_a_short_soak_samples_the_worker_and_its_slope() -> None:
     assert isinstance(result.slope_mib, float)
 
 
-def test_every_trip_is_walked_and_its_modules_and_classes_are_named() -> None:
-    found = walks.measure(ROOT)
+@pytest.fixture(scope="module")
+def found() -> dict[str, walks.Walk]:
+    return walks.measure(ROOT)
 
+
+def test_every_trip_is_walked_and_its_modules_and_classes_are_named(found) -> None:
     assert list(found) == [
         "card, drawn",
         "card, stored",
@@ -303,6 +307,16 @@ def test_every_trip_is_walked_and_its_modules_and_classes_are_named() -> None:
     # One that is made by a dataclass's own `__init__`, and one by pydantic's core.
     shown = {name.rpartition(".")[2] for name in drawn.classes}
     assert {"ImageRequest", "Output"} <= shown
+
+
+def test_the_walk_of_a_card_is_told_where_the_house_is_shown(found) -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text()
+    walk = page.partition("## A walk")[2].partition("\n## ")[0]
+
+    told = re.findall(r"`([a-z_]+(?:/[a-z_]+)*)`", walk)
+
+    named = [f"app.{name.replace('/', '.')}" for name in told]
+    assert sorted(named) == sorted(found["card, drawn"].modules)
 
 
 def test_what_was_there_before_a_trip_is_not_constructed_in_it() -> None:
