@@ -21,6 +21,37 @@ from app.renderer.catalogue import Catalogue
 hypothesis_settings.register_profile("mimeo", deadline=None)
 hypothesis_settings.load_profile("mimeo")
 
+# The files that take longest, of which none is to be begun last: see bin/test.
+LONGEST = (
+    "tests/cluster/test_cluster.py",
+    "tests/openapi/test_conformance.py",
+    "tests/test_benchmarks.py",
+    "tests/test_collections_contract.py",
+    "tests/production/test_bucket_leases.py",
+    "tests/serving/test_worker.py",
+    "tests/test_bin.py",
+    "tests/test_soak.py",
+    "tests/test_procfile_memory.py",
+    "tests/jobs/test_workers.py",
+    "tests/production/test_reloads.py",
+    "tests/production/test_overload.py",
+    "tests/production/test_damaged_store.py",
+    "tests/production/test_bulk_processes.py",
+    "tests/production/test_killed_workers.py",
+    "tests/production/test_killed_jobs.py",
+    "tests/test_equal_bytes.py",
+    "tests/openapi/test_generated_client.py",
+    "tests/access/test_quotas.py",
+)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Begin with the files that take longest; all others stay as they are."""
+    places = {config.rootpath / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

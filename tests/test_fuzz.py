@@ -1,6 +1,7 @@
 """Whatever is asked, the server never answers with a 5xx."""
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from app.renderer.catalogue import Catalogue
 from app.renderer.encode import EXTENSIONS
 
-# 10,000 in all: the two properties below share them.
-LINES, BODIES = 6_000, 4_000
+# Others each time. More by hand: TEST_FUZZ_TIMES=10 bin/test tests/test_fuzz.py
+TIMES = int(os.environ.get("TEST_FUZZ_TIMES", "1"))
+LINES, BODIES, PROMPTS = 1_200 * TIMES, 800 * TIMES, 400 * TIMES
 RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 NAMES = [
@@ -190,7 +192,7 @@ ACCEPTED = st.sampled_from(
 )
 
 
-@settings(max_examples=1_500, deadline=None, suppress_health_check=RELAXED)
+@settings(max_examples=PROMPTS, deadline=None, suppress_health_check=RELAXED)
 @given(data=st.data())
 def test_no_prompt_makes_a_server_error(
     client: FlaskClient, data: st.DataObject

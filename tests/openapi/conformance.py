@@ -1,7 +1,7 @@
 """Requests by the thousand, made of the document, to a real gunicorn; and all checks.
 
 `python -m tests.openapi.conformance` makes more than 20,000 of every operation of every
-renderer; the test makes 50 of each route, of the renderers that take no time. What
+renderer; the test makes 25 of each route, of the renderers that take no time. What
 strangers may not do is asked with a key.
 """
 

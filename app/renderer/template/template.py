@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
+from types import CodeType, MappingProxyType
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
@@ -281,6 +281,33 @@ _ENVIRONMENT = _environment()
 HELPERS = frozenset(_ENVIRONMENT.globals) | {"fit", "bar_code", "bleed"}
 
 
+class Compiled(NamedTuple):
+    """The code of a markup, the names that it sets, and those that it reads.
+
+    Those with their lines; `foreign` is the line that uses another file, if one does.
+    """
+
+    code: CodeType
+    sets: frozenset[str]
+    reads: tuple[tuple[str, int], ...]
+    foreign: int | None
+
+
+@lru_cache(64)
+def _compile(source: str) -> Compiled:
+    """Compile a markup; where one of many templates changes, the others are known."""
+    tree = _ENVIRONMENT.parse(source)
+    names = list(tree.find_all(nodes.Name))
+    macros = (macro.name for macro in tree.find_all(nodes.Macro))
+    return Compiled(
+        # Under a name of its own, by which a traceback tells its lines from ours.
+        _ENVIRONMENT.compile(tree, filename=_CODE_NAME),
+        frozenset({*macros, *(name.name for name in names if name.ctx != "load")}),
+        tuple({(name.name, name.lineno): None for name in names if name.ctx == "load"}),
+        next((node.lineno for node in tree.find_all(_FOREIGN)), None),
+    )
+
+
 class Bars(NamedTuple):
     """A barcode for `<img src>`, and its sides in CSS pixels."""
 
@@ -320,9 +347,8 @@ class Template:
         self._files = files.pictures
         self._source = files.text(MARKUP)
         try:
-            tree = _ENVIRONMENT.parse(self._source)
-            self._refuse(tree)
-            code = _ENVIRONMENT.compile(tree, filename=_CODE_NAME)
+            compiled = _compile(self._source)
+            self._refuse(compiled)
         except TemplateSyntaxError as error:
             reason = error.message or "syntax error"
             if reason.startswith("expected token 'end of"):
@@ -337,10 +363,8 @@ class Template:
             raise self._broken(None, reason) from error
         self._fit = fitter(engine)
         self._barcodes = BarcodePainter(engine)
-        # Compiled under a name of its own, by which a traceback tells its lines from
-        # ours.
         self._markup = _ENVIRONMENT.template_class.from_code(
-            _ENVIRONMENT, code, _ENVIRONMENT.make_globals({})
+            _ENVIRONMENT, compiled.code, _ENVIRONMENT.make_globals({})
         )
 
     def version(self, files: TemplateFiles) -> str:
@@ -533,14 +557,14 @@ class Template:
                 )
                 raise self._broken(self._line(self._source.find(name)), reason)
 
-    def _refuse(self, tree: nodes.Template) -> None:
+    def _refuse(self, compiled: Compiled) -> None:
         """Raise BrokenTemplate for other files, and for names that nothing sets.
 
         Also finds what a rendering of the example would not reach.
         """
-        for node in tree.find_all(_FOREIGN):
+        if compiled.foreign is not None:
             reason = "a template cannot use other files: put their markup into this one"
-            raise self._broken(node.lineno, reason)
+            raise self._broken(compiled.foreign, reason)
         of_all = _OF_ALL.search(self._source) if self._overhang else None
         if of_all is not None:
             reason = "vw, vh and their like change with a bleed: use px or %"
@@ -548,24 +572,22 @@ class Template:
         known = {*self.declaration.parameters, *HELPERS, *_IMPLIED}
         if self.declaration.pages:
             known.add(PAGE)
-        known.update(macro.name for macro in tree.find_all(nodes.Macro))
-        found = list(tree.find_all(nodes.Name))
-        known.update(name.name for name in found if name.ctx != "load")
+        known |= compiled.sets
         if self.declaration.pages and PAGES not in known:
             reason = (
                 f"it has pages, and does not set {PAGES!r}, their number: begin with"
                 f" {{% set {PAGES} = 1 %}}"
             )
             raise self._broken(None, reason)
-        for name in found:
-            if name.name not in known:
-                like = nearest(name.name, sorted(known - _IMPLIED))
+        for name, line in compiled.reads:
+            if name not in known:
+                like = nearest(name, sorted(known - _IMPLIED))
                 meant = "" if like is None else f"is {like!r} meant? Or "
                 reason = (
-                    f"{name.name!r} is not a parameter of the template: {meant}declare"
-                    f" [parameters.{name.name}] in {DECLARATION}"
+                    f"{name!r} is not a parameter of the template: {meant}declare"
+                    f" [parameters.{name}] in {DECLARATION}"
                 )
-                raise self._broken(name.lineno, reason)
+                raise self._broken(line, reason)
 
     def _helpers(
         self,
