@@ -193,6 +193,85 @@ def test_a_bucket_that_fails_while_a_key_is_held_costs_no_answer(
         pass
 
 
+def test_an_entry_is_made_once_and_its_maker_seen_to_live(url: str) -> None:
+    one, other, late = machine(url), machine(url), machine(url)
+    end = time.monotonic() + 2.5 * LEASE_S
+
+    with one.hold(KEY) as made, other.hold(KEY) as again:
+        assert (made, again) == (True, False)
+        while time.monotonic() < end:
+            assert other.is_held(KEY)
+            time.sleep(0.1)
+    assert not one.is_held(KEY)
+    # Nobody tells them: they see that it changes no more.
+    left = time.monotonic()
+    wait_until(lambda: not other.is_held(KEY))
+    wait_until(lambda: not late.is_held(KEY))
+    assert time.monotonic() - left >= LEASE_S
+    with late.hold(KEY) as again:
+        assert not again
+    assert late.get(KEY) is not None
+
+
+def test_of_many_that_make_an_entry_one_does(url: str) -> None:
+    stores = [machine(url) for _ in range(8)]
+    begun = threading.Barrier(8)
+
+    def work(store: BucketStore) -> bool:
+        begun.wait(30)
+        with store.hold(KEY) as made:
+            return made
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, stores)) == 1
+
+
+def test_an_entry_whose_maker_did_not_hear_of_it_is_its_own(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, put = machine(url), obstore.put
+    lost: list[Exception] = [AlreadyExistsError("a retry of what had worked")]
+
+    def losing(*given: Any, **named: Any) -> Any:
+        made = put(*given, **named)
+        if lost:
+            raise lost.pop()
+        return made
+
+    monkeypatch.setattr(obstore, "put", losing)
+    with store.hold(KEY) as made:
+        before = store.get(KEY)
+        wait_until(lambda: store.get(KEY) != before)
+
+    assert made
+
+
+def test_what_was_never_made_or_deleted_is_held_by_nobody(url: str) -> None:
+    store, other = machine(url), machine(url)
+
+    assert not store.is_held(KEY)
+    with store.hold(KEY):
+        assert other.is_held(KEY)
+        store.delete(KEY)
+        wait_until(lambda: not other.is_held(KEY))
+
+
+def test_a_bucket_that_fails_says_whether_an_entry_was_made_or_held(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine(url)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise GenericError("it is away")
+
+    monkeypatch.setattr(obstore, "put", fail)
+    monkeypatch.setattr(obstore, "get", fail)
+    with pytest.raises(StoreError, match="cannot write"), store.hold(KEY):
+        pass
+    with pytest.raises(StoreError, match="cannot read"):
+        store.is_held(KEY)
+
+
 def test_pauses_are_closed_by_whoever_gains_a_key(url: str) -> None:
     waiting = pauses(1, 1)
 

@@ -558,6 +558,26 @@ def test_a_key_is_held_once_at_a_time(tmp_path: Path) -> None:
         assert third is True
 
 
+def test_an_entry_is_made_once_and_held_as_long_as_its_maker_is_at_it(
+    tmp_path: Path,
+) -> None:
+    one, other = (open_store(str(tmp_path), LIMIT) for _ in range(2))
+
+    with one.hold(KEY) as made, other.hold(KEY) as again:
+        assert (made, again, other.is_held(KEY)) == (True, False, True)
+    with other.hold(KEY) as again:
+        # Not by itself, who did not make it.
+        assert (again, other.is_held(KEY)) == (False, False)
+    assert other.get(KEY) == b""
+
+
+def test_memory_makes_an_entry_once_and_nobody_else_is_there_to_hold_it() -> None:
+    store = open_store("memory:", LIMIT)
+
+    with store.hold(KEY) as made, store.hold(KEY) as again:
+        assert (made, again, store.is_held(KEY)) == (True, False, False)
+
+
 def test_no_key_waits_for_another_of_any_room(tmp_path: Path) -> None:
     keys = ["ab" * 31 + f"{number:02x}" for number in range(8)]
     rooms = [open_store(str(tmp_path), LIMIT, room) for room in ("media", "purchases")]

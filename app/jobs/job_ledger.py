@@ -8,7 +8,7 @@
     <id>/attempts/<n>/<k>  somebody began with chunk n for the k-th time; `<k>.clean`
                            says that they left it because they were told to,
                            `<k>.duplicate` that another had done it before they had;
-                           whether somebody draws it now says a lock
+                           who draws it now holds the last
     <id>/suspects/<row>/<k>  a row was begun with alone, for the k-th time
     <id>/chunks/<n>        the segment of chunk n: it is done when this is there
     <id>/layout            where the bytes of the archive are in all segments
@@ -177,6 +177,8 @@ class JobLedger:
         self._segments: OrderedDict[tuple[str, float], dict[int, Segment]] = (
             OrderedDict()
         )
+        # Chunks that somebody else had begun with.
+        self._others: OrderedDict[tuple[str, float], set[int]] = OrderedDict()
 
     def check(self) -> None:
         """Raise JobsNotKept where nothing can be kept."""
@@ -515,13 +517,7 @@ class JobLedger:
 
     def segment(self, job: Job, chunk: int) -> Segment | None:
         """Return what a chunk came to; None until it is done."""
-        # By when, too: an id may come again after its time.
-        key = job.id, job.created
-        with self._guard:
-            known = self._segments.setdefault(key, {})
-            self._segments.move_to_end(key)
-            while len(self._segments) > _COUNTED:
-                self._segments.popitem(last=False)
+        known = self._of(self._segments, job, {})
         if chunk not in known:
             head = self._store.read(f"{job.id}/chunks/{chunk}", 0, SEGMENT_HEAD)
             if head is None:
@@ -529,6 +525,17 @@ class JobLedger:
             with damaged():
                 known[chunk] = Segment.decode(head)
         return known[chunk]
+
+    def _of(self, known: OrderedDict[tuple[str, float], T], job: Job, new: T) -> T:
+        """Return what is remembered of a job: `new`, where there is nothing yet."""
+        # By when, too: an id may come again after its time.
+        key = job.id, job.created
+        with self._guard:
+            found = known.setdefault(key, new)
+            known.move_to_end(key)
+            while len(known) > _COUNTED:
+                known.popitem(last=False)
+        return found
 
     def segments(self, job: Job) -> Mapping[int, Segment]:
         """Return what each chunk came to that is done."""
@@ -580,11 +587,10 @@ class JobLedger:
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._drawn_here(folder))
-                stack.enter_context(self._store.lock(folder, _at_once()))
             except Locked:
                 yield None
                 return
-            yield self._begin(job, chunk, folder)
+            yield self._begin(job, chunk, stack)
 
     @contextmanager
     def _drawn_here(self, folder: str) -> Iterator[None]:
@@ -598,20 +604,29 @@ class JobLedger:
         finally:
             self._drawing.discard(folder)
 
-    def _begin(self, job: Job, chunk: int, folder: str) -> ChunkAttempt | None:
-        now = orjson.dumps(time.time())
+    def _begin(self, job: Job, chunk: int, stack: ExitStack) -> ChunkAttempt | None:
+        """Hold the entry of a new attempt until the stack is closed."""
+        folder = f"{job.id}/attempts/{chunk}"
         key, unclean = f"{folder}/0", 0
+        others = self._of(self._others, job, set())
         # What nobody has begun with is not done.
-        if not self._store.create(key, now):
+        if chunk in others or not stack.enter_context(self._store.hold(key)):
+            others.add(chunk)
+            begun, left = self._attempts(folder)
+            # Those before it are dead, or it would not be there.
+            if self._is_last_held(folder, begun, left):
+                return None
             if self._store.has(f"{job.id}/chunks/{chunk}"):
                 return None
-            # Whoever has the lock knows that those who had it before are dead.
-            begun, left = self._attempts(folder)
             key, unclean = f"{folder}/{begun}", len(left)
-            if not self._store.create(key, now):
+            if not stack.enter_context(self._store.hold(key)):
                 return None
         self._start(job)
         return ChunkAttempt(key, unclean)
+
+    def _is_last_held(self, folder: str, begun: int, left: list[int]) -> bool:
+        last = begun - 1
+        return last in left and self._store.is_held(f"{folder}/{last}")
 
     def _attempts(self, folder: str) -> tuple[int, list[int]]:
         """Return how many there were, and the numbers of those that never ended."""
@@ -668,13 +683,9 @@ class JobLedger:
 
     def _is_drawn(self, job: Job, chunk: int) -> bool:
         folder = f"{job.id}/attempts/{chunk}"
-        if not self._attempts(folder)[1]:
-            return False
-        try:
-            with self._drawn_here(folder), self._store.lock(folder, _at_once()):
-                return False
-        except Locked:
-            return True
+        return folder in self._drawing or self._is_last_held(
+            folder, *self._attempts(folder)
+        )
 
     def finish(
         self, job: Job, state: str, error: Mapping[str, Any] | None = None
@@ -872,11 +883,6 @@ def _patience() -> Pauses:
     end_s = time.monotonic() + _SUBMIT_S
     while time.monotonic() < end_s:
         yield 0.05
-
-
-def _at_once() -> Any:
-    """Return the pauses of who does not wait."""
-    return (0.0 for _ in ())
 
 
 def _remember(guard: Lock, known: OrderedDict[str, T], id: str, value: T) -> T:

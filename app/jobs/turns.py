@@ -59,6 +59,8 @@ class JobTurns:
         self._settled: dict[str, tuple[float, list[int]]] = {}
         # Of each job the chunk that this process drew last.
         self._drawn: dict[str, int] = {}
+        # And those that others had when they were tried.
+        self._others: dict[str, set[int]] = {}
 
     def draw(self, stopping: Event, begun: Callable[[], None] = lambda: None) -> bool:
         """Draw one chunk; return whether there was one that is free.
@@ -104,6 +106,7 @@ class JobTurns:
             kept = {name for job in found for name in (job.id, job.account)}
             self._settled = {n: at for n, at in self._settled.items() if n in kept}
             self._drawn = {n: at for n, at in self._drawn.items() if n in kept}
+            self._others = {n: at for n, at in self._others.items() if n in kept}
             self._served = {n: at for n, at in self._served.items() if n in kept}
         return found
 
@@ -124,12 +127,16 @@ class JobTurns:
                 self.others = True
                 continue
             last = self._drawn.get(job.id, -_NEXT - 1)
-            for chunk in _by_lot(chunks, last) if self._lots else chunks:
+            others = self._others.setdefault(job.id, set())
+            tried = _by_lot(chunks, last) if self._lots else chunks
+            # What another had is tried where there is nothing else.
+            for chunk in sorted(tried, key=others.__contains__):
                 if self._drawing.draw(job, chunk, stopping, begun):
                     self._drawn[job.id] = chunk
                     if len(chunks) <= _LAST:
                         self._settle(job)
                     return True
+                others.add(chunk)
             if not chunks and self._ledger.end(job.id) is not None:
                 self._tell(job)
         return False

@@ -122,7 +122,7 @@ class Bucket:
 class BucketStore(ObjectStore):
     """A room of a bucket, which is bounded by the bucket's own lifecycle rules.
 
-    Where it `leases`, keys can be locked.
+    Where it `leases`, keys can be locked and entries held.
     """
 
     def __init__(self, bucket: Bucket, room: str, *, leases: bool = False) -> None:
@@ -148,6 +148,33 @@ class BucketStore(ObjectStore):
             raise fault("lock", key, error) from error
         with leases.kept(lease):
             yield True
+
+    def hold(self, key: str) -> AbstractContextManager[bool]:
+        """Create an entry that is a lease while the body runs, and stays."""
+        if self._leases is None:
+            return super().hold(key)
+        return self._make(self._leases, key)
+
+    @contextmanager
+    def _make(self, leases: Leases, key: str) -> Iterator[bool]:
+        try:
+            lease = leases.make(self._path(key))
+        except (BaseError, OSError) as error:
+            raise fault("write", key, error) from error
+        if lease is None:
+            yield False
+            return
+        with leases.left(lease):
+            yield True
+
+    def is_held(self, key: str) -> bool:
+        """Tell whether the maker of an entry was seen to live, or not looked at yet."""
+        if self._leases is None:
+            return super().is_held(key)
+        try:
+            return self._leases.is_alive(self._path(key))
+        except (BaseError, OSError) as error:
+            raise fault("read", key, error) from error
 
     def _below(self, path: str, after: str) -> list[tuple[str, int]]:
         with self._bucket.call():

@@ -3,7 +3,8 @@
 The clocks of two machines differ, so no time of one is compared with another's: who
 wants a lease that another has watches, by a clock of its own, whether the entry still
 changes. What decides is conditional (If-None-Match and If-Match, RFC 9110), so that of
-all who take a lease at one moment one gets it.
+all who take a lease at one moment one gets it. A lock's entry goes with its holder; one
+that is to stay is made once, and nobody else ever has it.
 """
 
 import logging
@@ -16,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 import obstore
@@ -38,6 +39,7 @@ _AGAIN_S = 1.0
 _LOOK_S = 0.5
 _WATCHED = 4096
 _LOST = (AlreadyExistsError, PreconditionError, FileNotFoundError)
+_T = TypeVar("_T")
 _ALL: "WeakSet[Leases]" = WeakSet()
 
 
@@ -73,6 +75,8 @@ class Leases:
         self._call = call
         # What an entry held when it was seen to change, and when that was.
         self._watched: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        # Entries that this process made and holds no more.
+        self._left: OrderedDict[str, None] = OrderedDict()
         self._begin()
         _ALL.add(self)
 
@@ -95,9 +99,51 @@ class Leases:
             self._watched.pop(path, None)
         return lease
 
+    def make(self, path: str) -> _Hold | None:
+        """Create an entry that stays; return None where there is one."""
+        lease = _Hold(path)
+        if self._write(lease, "create"):
+            return lease
+        found = self._read(path)
+        if found is None:
+            return None
+        if found[0].startswith(lease.token):
+            # It is ours, though the bucket's answer to the write was lost.
+            lease.mark = found[1]
+            return lease
+        self._is_silent(path, found[0])
+        return None
+
+    def is_alive(self, path: str) -> bool:
+        """Tell whether the maker of an entry may hold it: so at the first looks."""
+        if path in self._left:
+            return False
+        seen = self._watched.get(path)
+        if seen is not None and time.monotonic() < seen[1] + _LOOK_S:
+            return True
+        found = self._read(path)
+        return found is not None and not self._is_silent(path, found[0])
+
     @contextmanager
     def kept(self, lease: _Hold) -> Iterator[None]:
         """Renew a lease while the body runs, and give it back at the end."""
+        try:
+            with self._renewed(lease):
+                yield
+        finally:
+            self._give_back(lease)
+
+    @contextmanager
+    def left(self, lease: _Hold) -> Iterator[None]:
+        """Renew a lease while the body runs, and leave its entry where it is."""
+        try:
+            with self._renewed(lease):
+                yield
+        finally:
+            _note(self._guard, self._left, lease.path, None)
+
+    @contextmanager
+    def _renewed(self, lease: _Hold) -> Iterator[None]:
         lease.due_s = time.monotonic() + RENEW_S
         try:
             with self._guard:
@@ -113,7 +159,6 @@ class Leases:
             lease.ended.set()
             with self._guard:
                 self._short.discard(lease)
-            self._give_back(lease)
 
     def _take(self, lease: _Hold) -> bool:
         seen = self._watched.get(lease.path)
@@ -128,20 +173,18 @@ class Leases:
             # It is ours, though the bucket's answer to the write was lost.
             lease.mark = mark
             return True
-        now_s = time.monotonic()
-        if seen is None or seen[0] != data:
-            self._watch(lease.path, data, now_s)
-            return False
-        if now_s < seen[1] + LEASE_S or not self._write(lease, mark):
+        if not self._is_silent(lease.path, data) or not self._write(lease, mark):
             return False
         _LOG.warning("store: %s is taken over: its holder is silent", lease.path)
         return True
 
-    def _watch(self, path: str, data: bytes, now_s: float) -> None:
-        with self._guard:
-            self._watched[path] = data, now_s
-            while len(self._watched) > _WATCHED:
-                self._watched.popitem(last=False)
+    def _is_silent(self, path: str, data: bytes) -> bool:
+        """Tell whether an entry was seen to hold the same for as long as a lease."""
+        now_s, seen = time.monotonic(), self._watched.get(path)
+        if seen is None or seen[0] != data:
+            _note(self._guard, self._watched, path, (data, now_s))
+            return False
+        return now_s >= seen[1] + LEASE_S
 
     def _start(self) -> None:
         """Start a thread for each that lasts; end where nothing is held for a while."""
@@ -238,6 +281,16 @@ class Leases:
         except FileNotFoundError:
             return None
         return data, _mark(meta["e_tag"], meta["version"])
+
+
+def _note(
+    guard: threading.Lock, known: OrderedDict[str, _T], path: str, value: _T
+) -> None:
+    """Keep what was seen of an entry, in place of the oldest of many."""
+    with guard:
+        known[path] = value
+        while len(known) > _WATCHED:
+            known.popitem(last=False)
 
 
 def _mark(e_tag: str | None, version: str | None) -> "UpdateVersion":

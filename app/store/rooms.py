@@ -150,6 +150,34 @@ class ObjectStore:
         """Hold nothing: neither a bucket nor memory has locks between processes."""
         return nullcontext(False)
 
+    def hold(self, key: str) -> AbstractContextManager[bool]:
+        """Create an entry, and lock its key while the body runs; False if it is there.
+
+        Also where somebody looks at this moment whether it is held.
+        """
+        return self._locked(key)
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[bool]:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.lock(key, _at_once()))
+                made = self.create(key, b"")
+            except Locked:
+                made = False
+            if not made:
+                # Else whoever then asks whether another holds it would find itself.
+                stack.close()
+            yield made
+
+    def is_held(self, key: str) -> bool:
+        """Tell whether the maker of an entry is still in the body of `hold`."""
+        try:
+            with self.lock(key, _at_once()):
+                return False
+        except Locked:
+            return True
+
     def _below(self, path: str, after: str) -> list[tuple[str, int]]:
         offset = f"{path}/{after}" if after else None
         pages = obstore.list(self._open(), prefix=path, offset=offset, chunk_size=_PAGE)
@@ -505,6 +533,11 @@ class FolderStore(BoundedStore):
             if path != self._sweep_lock and _is_older(path, oldest):
                 with suppress(Locked):
                     _unlock(path, _flock(path, iter(())))
+
+
+def _at_once() -> Pauses:
+    """Return the pauses of who does not wait."""
+    yield from ()
 
 
 @contextmanager

@@ -93,6 +93,19 @@ class Store(Protocol):
         bucket's some time later, also where its holder lives and is cut off.
         """
 
+    def hold(self, key: str) -> AbstractContextManager[bool]:
+        """Create an entry, and let others see that its maker lives, in the body.
+
+        The entry stays. The body gets False where there was one; of all who do so at
+        one moment one gets True.
+        """
+
+    def is_held(self, key: str) -> bool:
+        """Tell whether whoever made an entry by `hold` may still be in the body.
+
+        Of who died it is told as `lock` ends. Without locks nobody is.
+        """
+
 
 class NoStore:
     """Keeps nothing."""
@@ -133,6 +146,14 @@ class NoStore:
     def lock(self, key: str, pauses: Pauses) -> AbstractContextManager[bool]:
         """Hold nothing."""
         return nullcontext(False)
+
+    def hold(self, key: str) -> AbstractContextManager[bool]:
+        """Forget the entry; there never was one."""
+        return nullcontext(True)
+
+    def is_held(self, key: str) -> bool:
+        """Return False."""
+        return False
 
 
 def key_for(text: str) -> str:
