@@ -19,17 +19,17 @@ _LOG = logging.getLogger("mimeo.jobs")
 # Of a job that many draw, each tries some of so many first chunks, then some of the
 # rest, by lot: each that another holds is a request to a bucket.
 _AHEAD, _TRIED, _NEXT = 16, 8, 2
-# Whoever has drawn one of so few that were missing sees whether it was the last.
-_LAST = 64
-# Whoever looked whether a chunk was the last has looked for the next.
-_MOMENT_S = 0.1
+# So long a look at what a job lacks serves a worker, where it lacks more than _AHEAD
+# chunks; of fewer it may be out of date in a moment.
+_LOOK_S, _MOMENT_S = 1.0, 0.1
 
 
 class JobTurns:
     """Finds the next chunk and draws it; may be used by several threads.
 
     `tell` is called with every job that has ended, again and again. The list of jobs
-    is read anew after `fresh_s` seconds, and where it holds no chunk that is free.
+    is read anew after `fresh_s` seconds, and where it holds no chunk that is free; what
+    one of them lacks, after no more than those, or a second.
     With `lots` chunks are drawn about in order, and not all are tried at a look.
     """
 
@@ -55,12 +55,11 @@ class JobTurns:
         self._count = 0
         # In which order callers and jobs had their last turns.
         self._served: dict[str, int] = {}
-        # When threads of this process looked after a chunk, and what was left.
-        self._settled: dict[str, tuple[float, list[int]]] = {}
-        # Of each job the chunk that this process drew last.
+        # What each job lacked when this process last looked.
+        self._looked: dict[str, tuple[float, list[int]]] = {}
+        # Of each job the chunk that this process drew last, and all that it tried.
         self._drawn: dict[str, int] = {}
-        # And those that others had when they were tried.
-        self._others: dict[str, set[int]] = {}
+        self._tried: dict[str, set[int]] = {}
 
     def draw(self, stopping: Event, begun: Callable[[], None] = lambda: None) -> bool:
         """Draw one chunk; return whether there was one that is free.
@@ -104,9 +103,9 @@ class JobTurns:
         with self._guard:
             self._open = found
             kept = {name for job in found for name in (job.id, job.account)}
-            self._settled = {n: at for n, at in self._settled.items() if n in kept}
+            self._looked = {n: at for n, at in self._looked.items() if n in kept}
             self._drawn = {n: at for n, at in self._drawn.items() if n in kept}
-            self._others = {n: at for n, at in self._others.items() if n in kept}
+            self._tried = {n: at for n, at in self._tried.items() if n in kept}
             self._served = {n: at for n, at in self._served.items() if n in kept}
         return found
 
@@ -118,42 +117,59 @@ class JobTurns:
             # Before: whatever becomes of this one, others are next.
             self._take_turn(job)
             try:
-                chunks = self._missing(job)
+                # What was seen some time ago is not all there is.
+                for look in (self._known, self._look):
+                    if self._draw_one(job, look(job), stopping, begun):
+                        return True
             except JobError as error:
                 # A disk has spoilt its entries: the others go on.
                 _LOG.warning("job %s: %s", job.id[:12], error)
-                continue
-            if chunks and not self._drawing.is_ours(job):
-                self.others = True
-                continue
-            last = self._drawn.get(job.id, -_NEXT - 1)
-            others = self._others.setdefault(job.id, set())
-            tried = _by_lot(chunks, last) if self._lots else chunks
-            # What another had is tried where there is nothing else.
-            for chunk in sorted(tried, key=others.__contains__):
-                if self._drawing.draw(job, chunk, stopping, begun):
-                    self._drawn[job.id] = chunk
-                    if len(chunks) <= _LAST:
-                        self._settle(job)
-                    return True
-                others.add(chunk)
-            if not chunks and self._ledger.end(job.id) is not None:
-                self._tell(job)
         return False
 
-    def _missing(self, job: Job) -> list[int]:
-        """Return the chunks that are to be drawn, as this moment's look found."""
-        looked_s, chunks = self._settled.pop(job.id, (0.0, []))
-        if time.monotonic() < looked_s + _MOMENT_S:
-            return chunks
-        return self._drawing.missing(job)
+    def _draw_one(
+        self,
+        job: Job,
+        chunks: list[int],
+        stopping: Event,
+        begun: Callable[[], None],
+    ) -> bool:
+        """Draw one of the chunks that are to be had; return whether one was."""
+        if chunks and not self._drawing.is_ours(job):
+            self.others = True
+            return False
+        last = self._drawn.get(job.id, -_NEXT - 1)
+        tried = self._tried.setdefault(job.id, set())
+        # What another had, or was left, is tried where there is nothing else.
+        some = _by_lot(chunks, last) if self._lots else chunks
+        for chunk in sorted(some, key=tried.__contains__):
+            tried.add(chunk)
+            if self._drawing.draw(job, chunk, stopping, begun):
+                self._drawn[job.id] = chunk
+                if len(chunks) <= _AHEAD:
+                    # It may have been the last.
+                    self._look(job)
+                return True
+        return False
 
-    def _settle(self, job: Job) -> None:
-        """Write the end down if it was the last chunk, and have it told."""
+    def _known(self, job: Job) -> list[int]:
+        """Return what a job lacked at a look that still counts, but for what was tried.
+
+        Nothing where there was no such look.
+        """
+        looked_s, found = self._looked.get(job.id, (0.0, []))
+        tried = self._tried.get(job.id, ())
+        chunks = [chunk for chunk in found if chunk not in tried]
+        shared_s = min(self._fresh_s, _LOOK_S)
+        lasts_s = shared_s if len(chunks) > _AHEAD else _MOMENT_S
+        return chunks if time.monotonic() < looked_s + lasts_s else []
+
+    def _look(self, job: Job) -> list[int]:
+        """Return what a job lacks; have its end told, if it has come to that."""
         chunks = self._drawing.missing(job)
-        self._settled[job.id] = time.monotonic(), chunks
+        self._looked[job.id] = time.monotonic(), chunks
         if not chunks and self._ledger.end(job.id) is not None:
             self._tell(job)
+        return chunks
 
     def _turn(self, job: Job) -> tuple[int, int, float]:
         served = self._served

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -451,9 +452,8 @@ def test_an_upload_that_nobody_completes_fails_after_an_hour(
     assert in_folder.finish()["state"] == "failed"
 
 
-def test_a_chunk_takes_few_requests_to_a_bucket(
-    work: Work, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def counted(work: Work, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count what the ledger asks of its store from now on."""
     calls: Counter[str] = Counter()
     store = work.ledger._store
     names = (
@@ -466,6 +466,8 @@ def test_a_chunk_takes_few_requests_to_a_bucket(
         "below",
         "folders",
         "lock",
+        "hold",
+        "is_held",
     )
 
     class Counting:
@@ -475,15 +477,61 @@ def test_a_chunk_takes_few_requests_to_a_bucket(
             return getattr(store, name)
 
     monkeypatch.setattr(work.ledger, "_store", Counting())
+    return calls
+
+
+def test_a_chunk_takes_few_requests_to_a_bucket(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = counted(work, monkeypatch)
     turns = JobTurns(work.ledger, work.chunks, fresh_s=60.0, lots=True)
     assert turns.draw(Event())
     calls.clear()
 
     assert turns.draw(Event())
 
-    # A list, a lock, an attempt, rows, the chunk, and a list whether it was the last.
-    assert 0 < calls.total() <= 8, calls
-    assert calls["below"] + calls["folders"] <= 3
+    # A list, an attempt, rows, the chunk, and a list whether it was the last.
+    assert 0 < calls.total() <= 6, calls
+    assert calls["hold"] == 1
+    assert calls["below"] + calls["folders"] <= 2
+
+
+def test_what_a_job_lacks_is_listed_once_for_many_chunks_of_a_worker(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = Work(store, 30 * 25)
+    with closing(many.engine), closing(many.app.extensions["mimeo"]):
+        # However slow the machine is.
+        monkeypatch.setattr("app.jobs.turns._LOOK_S", 60.0)
+        turns = JobTurns(many.ledger, many.chunks, fresh_s=60.0, lots=True)
+        assert turns.draw(Event())
+        calls = counted(many, monkeypatch)
+
+        drawn = sum(turns.draw(Event()) for _ in range(8))
+
+        assert (drawn, calls["hold"], calls["below"]) == (8, 8, 0)
+        assert len(many.ledger.done(many.job)) == 9
+        assert many.finish()["counts"]["done"] == 750
+
+
+def test_what_was_seen_of_a_job_some_time_ago_is_not_all_there_is(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others draw all that a worker knows of, but for what is left to it then."""
+    many = Work(store, 30 * 25)
+    with closing(many.engine), closing(many.app.extensions["mimeo"]):
+        monkeypatch.setattr("app.jobs.turns._LOOK_S", 60.0)
+        turns = JobTurns(many.ledger, many.chunks, fresh_s=60.0, lots=True)
+        assert turns.draw(Event())
+        stopping = Event()
+        stopping.set()
+        for chunk in many.chunks.missing(many.job):
+            many.chunks.draw(many.job, chunk, stopping if chunk == 29 else Event())
+
+        drawn = [turns.draw(Event()), turns.draw(Event())]
+
+        assert drawn == [True, False]
+        assert many.ledger.document(many.job)["counts"]["done"] == 750
 
 
 def test_a_process_goes_along_a_row_of_chunks_and_reads_its_rows_once() -> None:
