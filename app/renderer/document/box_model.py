@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from app.renderer.document.values import ComputedFont, Units, Unresolved
+from app.renderer.document.values import ComputedFont, Units
 
 SIDES = ("top", "right", "bottom", "left")
 SIDEWAYS = ("left", "right")
@@ -186,7 +186,7 @@ class LayoutBox:
         value = self.style.get(name, "auto")
         if value in ("auto", "none", ""):
             return None
-        return self._pixels(value, outer)
+        return self._units.pixels(value, self.font, outer)
 
     def edges(
         self,
@@ -203,18 +203,9 @@ class LayoutBox:
         for which in sides:
             said = side(style, name, which)
             if said != "0":
-                total += self._pixels(said, outer) or 0.0
+                total += self._units.pixels(said, self.font, outer) or 0.0
             total += around[SIDES.index(which)]
         return total
-
-    def _pixels(self, value: str, outer: float | None) -> float | None:
-        try:
-            length = self._units.length(value, self.font)
-        except Unresolved:
-            return None
-        if length.share and outer is None:
-            return None
-        return length.pixels + length.share / 100 * (outer or 0.0)
 
 
 def bounded_size(

@@ -22,7 +22,7 @@ from app.renderer.document.box_model import (
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context
 from app.renderer.document.markup_writer import STRUT, MarkupWriter
-from app.renderer.document.values import ComputedFont, Unresolved
+from app.renderer.document.values import ComputedFont
 
 # What the engine leaves out of text in a line, and draws of a box in one.
 _BOXED = (
@@ -158,20 +158,13 @@ def place(writer: MarkupWriter, style: Style, font: ComputedFont) -> bool:
     if style.get("display") not in ATOMIC_INLINES:
         return False
     if style.get("position") == "relative":
-        try:
-            across = _inset(writer, style, "left", font) or -_inset(
-                writer, style, "right", font
-            )
-            down = _inset(writer, style, "top", font) or -_inset(
-                writer, style, "bottom", font
-            )
-        except Unresolved:
+        across = _moved(writer, style, SIDEWAYS, font)
+        down = _moved(writer, style, ("top", "bottom"), font)
+        is_moved = across or down
+        if None in (across, down) or (is_moved and style.get("translate")):
             writer.ignored.add("position: relative in a line")
-        else:
-            if (across or down) and style.get("translate"):
-                writer.ignored.add("position: relative in a line")
-            elif across or down:
-                style["translate"] = f"{across:g}px {down:g}px"
+        elif is_moved:
+            style["translate"] = f"{across:g}px {down:g}px"
     if style["display"] != "inline-block" or style.get("width", "auto") != "auto":
         return False
     if not has_edges(style, "margin", SIDEWAYS):
@@ -180,13 +173,16 @@ def place(writer: MarkupWriter, style: Style, font: ComputedFont) -> bool:
     return True
 
 
-def _inset(writer: MarkupWriter, style: Style, name: str, font: ComputedFont) -> float:
-    """Return a distance in CSS pixels; raise Unresolved for shares of a height."""
-    value = style.get(name, "auto")
-    length = writer.units.length("0" if value in NOTHING else value, font)
-    if length.share:
-        raise Unresolved(value)
-    return length.pixels
+def _moved(
+    writer: MarkupWriter, style: Style, sides: tuple[str, str], font: ComputedFont
+) -> float | None:
+    """Return how far one side moves a box, or else the other; None for shares."""
+    for side, way in zip(sides, (1, -1), strict=True):
+        value = style.get(side, "auto")
+        inset = writer.units.pixels("0" if value in NOTHING else value, font)
+        if inset is None or inset:
+            return inset and way * inset
+    return 0.0
 
 
 def _flatten(writer: MarkupWriter, style: Style, font: ComputedFont) -> None:
@@ -197,12 +193,9 @@ def _flatten(writer: MarkupWriter, style: Style, font: ComputedFont) -> None:
         style["line-height"] = "normal"
     top, _, bottom, _ = box_model.borders(style)
     for which, edge in (("top", top), ("bottom", bottom)):
-        try:
-            said = box_model.side(style, "padding", which)
-            edge += writer.units.length(said, font).pixels
-        except Unresolved:
-            continue
-        if edge:
+        said = box_model.side(style, "padding", which)
+        padding = writer.units.pixels(said, font, 0.0)
+        if padding is not None and (edge := edge + padding):
             style["line-height"] = "normal"
             style[f"margin-{which}"] = f"{-edge:.4g}px"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.renderer.document.box_model import LayoutBox, is_row
 from app.renderer.document.computed_style import Context
-from app.renderer.document.values import Units, Unresolved
+from app.renderer.document.values import Units
 
 
 @dataclass(slots=True)
@@ -46,10 +46,7 @@ class Extent:
         if context.inherited.get("text-transform") == "uppercase":
             text = text.upper()
         spaced = context.inherited.get("letter-spacing", "normal")
-        try:
-            more = 0.0 if spaced == "normal" else units.length(spaced, font).pixels
-        except Unresolved:
-            more = 0.0
+        more = units.pixels(spaced, font, 0.0) or 0.0
 
         def width(part: str) -> float:
             return face.width(part) * font.size + more * len(part)

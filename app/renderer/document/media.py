@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from app.renderer.document.values import ABSOLUTE
+
 _LENGTH = re.compile(r"([+-]?\d*\.?\d+)(px|em|rem|pt|pc|in|cm|mm|q)?", re.IGNORECASE)
-_PIXELS: Mapping[str, float] = MappingProxyType(
-    {"px": 1, "em": 16, "rem": 16, "pt": 96 / 72, "pc": 16, "in": 96}
-    | {"cm": 96 / 2.54, "mm": 96 / 25.4, "q": 96 / 101.6}
-)
+_PIXELS: Mapping[str, float] = MappingProxyType({**ABSOLUTE, "em": 16, "rem": 16})
 _FEATURE = re.compile(r"\(\s*([\w-]+)\s*(?::\s*([^()]+?)\s*)?\)")
 _RANGE = re.compile(
     r"\(\s*(?:([\d.]+\w*)\s*([<>]=?|=)\s*)?(width|height)\s*"

@@ -8,7 +8,7 @@ from app.renderer.document import box_model
 from app.renderer.document.fragmentation import FORCED, BreakMark
 from app.renderer.document.media import PageArea
 from app.renderer.document.table_grid import Grid
-from app.renderer.document.values import ComputedFont, Units, Unresolved
+from app.renderer.document.values import ComputedFont, Units
 
 _VIEWPORT = re.compile(
     r"(?<![\w.#-])(-?(?:\d+\.?\d*|\.\d+))([sld]?v(?:h|w|i|b|min|max))(?![\w-])", re.I
@@ -104,8 +104,8 @@ class PageBreaks:
             whole=style.get("display", "").startswith("inline-"),
             out=not box_model.is_in_flow(style),
         )
-        margin = _edge(style, "margin", font, units)
-        inset = _edge(style, "padding", font, units)
+        margin = units.pixels(box_model.side(style, "margin", "top"), font, 0.0)
+        inset = units.pixels(box_model.side(style, "padding", "top"), font, 0.0)
         if inset is not None:
             inset += box_model.borders(style)[0]
         mark = mark._replace(margin=margin or 0.0, inset=inset)
@@ -183,12 +183,9 @@ class PageBreaks:
         )
         if top == "auto":
             return bottom != "auto"
-        try:
-            length = units.length(top, font)
-        except Unresolved:
-            return False
         high = self._area.height
-        return 0 <= length.pixels + length.share / 100 * high < high
+        at = units.pixels(top, font, high)
+        return at is not None and 0 <= at < high
 
     @staticmethod
     def on_page(style: dict[str, str]) -> dict[str, str]:
@@ -230,12 +227,3 @@ def _lines(value: str | None) -> int:
     found = _NUMBER.fullmatch((value or "").strip())
     # Python converts no number of more than 4300 digits.
     return min(int(found[1][:4]), _MOST_LINES) if found else 2
-
-
-def _edge(
-    style: Mapping[str, str], name: str, font: ComputedFont, units: Units
-) -> float | None:
-    try:
-        return units.length(box_model.side(style, name, "top"), font).pixels
-    except Unresolved:
-        return None

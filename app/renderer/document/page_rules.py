@@ -12,7 +12,7 @@ from turbohtml.cssom import StyleDeclaration
 from app.renderer.document import box_model, generated
 from app.renderer.document.generated import Counters
 from app.renderer.document.properties import Ignored
-from app.renderer.document.values import ComputedFont, Units, Unresolved
+from app.renderer.document.values import ComputedFont, Units
 from app.renderer.paper import CSS_DPI, Sides, parse_page
 
 _SIDES = ("top", "right", "bottom", "left")
@@ -229,12 +229,11 @@ def _named(name: str) -> Sides:
 def _length(text: str, whole: float, units: Units, ignored: Ignored) -> float:
     if text == "auto":
         return 0.0
-    try:
-        length = units.length(text, ComputedFont())
-    except Unresolved:
+    length = units.pixels(text, ComputedFont(), whole)
+    if length is None:
         ignored.add(f"@page margin: {text}")
         return 0.0
-    return max(0.0, min(whole, length.pixels + length.share / 100 * whole))
+    return max(0.0, min(whole, length))
 
 
 def margin_boxes(page: PageStyle, number: int, count: int, ignored: Ignored) -> str:

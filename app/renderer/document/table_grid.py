@@ -165,8 +165,16 @@ def _span(element: Element, name: str, least: int) -> int:
     return max(least, int(found[1])) if found else 1
 
 
-def columns(grid: Grid, table: Element, styles: Styles) -> list[Column]:
-    """Return the columns of a table with the widths that `<col>` asks for."""
+def columns(
+    grid: Grid,
+    table: Element,
+    styles: Styles,
+    pixels: Callable[[str], float | None],
+) -> list[Column]:
+    """Return the columns of a table with the widths that `<col>` asks for.
+
+    `pixels` reads a length.
+    """
     found = [Column() for _ in range(grid.columns)]
     place = 0
     for each in table.select("col"):
@@ -193,23 +201,21 @@ def note(
     least: float,
     most: float,
     edges: float,
-    said: Callable[[str], float | None],
+    length: float | None,
 ) -> None:
     """Let a column be as wide as a cell that stands in it alone asks for.
 
     `least` and `most` are widths of the content, `edges` those of padding and borders,
-    in CSS pixels; `said` tells what a width comes to.
+    `length` is what its own width comes to, all in CSS pixels.
     """
     if cell.columns > 1:
         return
     column = columns[cell.column]
     column.least = max(column.least, least + edges)
     column.most = max(column.most, most + edges)
-    width = style.get("width", "")
-    length = said(width) if width not in ("", "auto") else None
     if length is not None and style.get("box-sizing") != "border-box":
         length += edges
-    _ask(column, width, length)
+    _ask(column, style.get("width", ""), length)
 
 
 def widths(
@@ -255,12 +261,6 @@ def tracks(
 _LENGTH = re.compile(r"[\d.]+(?:px|em|rem|pt|in|cm|mm)")
 _SHARE = re.compile(r"[\d.]+%")
 _ROUNDING = 0.01
-
-
-def pixels(text: str) -> float:
-    """Return a width in pixels; nought where it is said otherwise."""
-    found = re.fullmatch(r"([\d.]+)px", text.strip())
-    return float(found[1]) if found and found[1].count(".") < 2 else 0.0
 
 
 def _track(column: Column) -> str:

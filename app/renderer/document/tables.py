@@ -12,7 +12,6 @@ from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context
 from app.renderer.document.intrinsic_size import Extent
 from app.renderer.document.markup_writer import MarkupWriter
-from app.renderer.document.values import ComputedFont, Unresolved
 
 # Writes an element with its content; tells whether it, or something in it, is a block.
 WriteBox = Callable[[MarkupWriter, Element, Style, Context, LayoutBox], bool]
@@ -45,7 +44,7 @@ def write(
         spaces = context.inherited.get("border-spacing", "0").split()
         style["gap"] = f"{spaces[-1]} {spaces[0]}"
         style.setdefault("padding", style["gap"])
-        spacing = table_grid.pixels(spaces[0])
+        spacing = writer.units.pixels(spaces[0], context.font) or 0.0
     writer.end_line(style)
     place = writer.begin()
     # What a table itself is placed by is not its cells' (HTML, 15.3.11).
@@ -64,7 +63,9 @@ def write(
     for first, several in zip((1, above + 1 + len(grid.rows)), captions, strict=True):
         for number, caption in enumerate(several, first):
             _caption(writer, write_box, caption, number, inner, box)
-    columns = table_grid.columns(grid, element, writer.styles)
+    columns = table_grid.columns(
+        grid, element, writer.styles, partial(writer.units.pixels, font=context.font)
+    )
     wide: list[tuple[table_grid.GridCell, LayoutBox, Extent]] = []
     framed = False
     for cell in grid.cells:
@@ -192,18 +193,8 @@ def _cell(
         # Neighbours share their borders.
         edges -= left / 2
         edges -= right / 2
-    table_grid.note(
-        cell, own, columns, extent.least, extent.most, edges, partial(_said, writer)
-    )
+    length = writer.units.pixels(own.get("width", "auto"), inner.font)
+    table_grid.note(cell, own, columns, extent.least, extent.most, edges, length)
     extent.least, extent.most = extent.least + edges, extent.most + edges
     writer.extent = extent
     return box, not cell.row and top > 0
-
-
-def _said(writer: MarkupWriter, value: str) -> float | None:
-    """Return a width in CSS pixels, None for a share and what is none."""
-    try:
-        length = writer.units.length(value, ComputedFont())
-    except Unresolved:
-        return None
-    return None if length.share or length.is_number else length.pixels

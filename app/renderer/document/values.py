@@ -28,7 +28,8 @@ _KEYWORDS: Mapping[str, float] = MappingProxyType(
 _FIXED_SHARE = 13 / 16
 _RELATIVE = 1.2
 _BOLD = 700.0
-_ABSOLUTE: Mapping[str, float] = MappingProxyType(
+# CSS pixels of absolute lengths (CSS Values 4, 6.2).
+ABSOLUTE: Mapping[str, float] = MappingProxyType(
     {"px": 1, "pt": 96 / 72, "pc": 16, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4}
     | {"q": 96 / 101.6}
 )
@@ -103,8 +104,8 @@ class Units:
 
     def unit(self, name: str, font: ComputedFont) -> float | None:
         """Return a unit in CSS pixels; None where it is not known."""
-        if name in _ABSOLUTE:
-            return _ABSOLUTE[name]
+        if name in ABSOLUTE:
+            return ABSOLUTE[name]
         if name == "em":
             return font.size
         if name == "rem":
@@ -139,6 +140,22 @@ class Units:
         if at != len(text):
             raise Unresolved(text)
         return found
+
+    def pixels(
+        self, text: str, font: ComputedFont, whole: float | None = None
+    ) -> float | None:
+        """Return a length in CSS pixels, its share of a whole among it.
+
+        None for what is no length, numbers without a unit but nought, and a share of
+        what is not known.
+        """
+        try:
+            length = self.length(text, font)
+        except Unresolved:
+            return None
+        if (length.share and whole is None) or (length.is_number and length.pixels):
+            return None
+        return length.pixels + length.share / 100 * (whole or 0.0)
 
     def _sum(
         self, text: str, at: int, font: ComputedFont, depth: int

@@ -1,5 +1,7 @@
 """Tables: where cells stand, how wide columns are, and what bounds them."""
 
+import re
+
 import pytest
 import turbohtml
 
@@ -198,3 +200,44 @@ def test_no_cell_reaches_out_of_its_group() -> None:
 
     places = [(cell.row, cell.column, cell.rows) for cell in found.cells]
     assert places == [(0, 0, 1), (0, 1, 1), (1, 0, 1), (1, 1, 1), (2, 0, 1), (2, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("said", "pixels"),
+    [
+        ("<style>table{border-spacing:1em}</style>", "16px"),
+        ("<style>table{border-spacing:12pt 3px}</style>", "16px 3px"),
+    ],
+)
+def test_the_spacing_of_borders_counts_in_any_unit(said, pixels) -> None:
+    # Such as were not in pixels took no room, and columns were too wide by them.
+    table = "<table><tr><td>some words<td>and many more words than there is room for"
+
+    def columns(style: str) -> str:
+        found = translate(style + table, SIZE, EmbeddedImages(1_000), 200, fonts())
+        return re.search("grid-template-columns:[^;]*", found.body)[0]
+
+    assert columns(said) == columns(f"<style>table{{border-spacing:{pixels}}}</style>")
+    assert columns(said) != columns("<style>table{border-spacing:0}</style>")
+
+
+@pytest.mark.parametrize(
+    ("said", "pixels"),
+    [
+        ("<col style='width:36pt'>", "<col style='width:48px'>"),
+        (
+            "<td style='font-size:20px;width:3em'>",
+            "<td style='font-size:20px;width:60px'>",
+        ),
+        ("<td style='width:0'>", "<td style='width:0px'>"),
+    ],
+)
+def test_the_width_of_a_column_counts_in_any_unit(said, pixels) -> None:
+    # Those of `<col>` were read in pixels alone, and `em` as sixteen of them.
+    def columns(first: str) -> str:
+        table = f"<table>{first}a b<td>some words and many more than there is room for"
+        found = translate(table, SIZE, EmbeddedImages(1_000), 200, fonts())
+        return re.search("grid-template-columns:[^;]*", found.body)[0]
+
+    assert columns(said) == columns(pixels)
+    assert columns(said) != columns("<td>")

@@ -38,6 +38,25 @@ def test_what_the_layout_alone_tells_is_not_guessed(units, value) -> None:
     assert units.computed("padding", value, FONT) is None
 
 
+@pytest.mark.parametrize(
+    ("value", "whole", "pixels"),
+    [
+        ("3pt", None, 4.0),
+        (".5em", None, 10.0),
+        ("0", None, 0.0),
+        ("calc(50% + 1px)", 80.0, 41.0),
+        ("50%", None, None),
+        ("5", None, None),
+        ("auto", 80.0, None),
+        ("", 80.0, None),
+    ],
+)
+def test_a_length_is_read_in_pixels_as_far_as_it_is_known(
+    units, value, whole, pixels
+) -> None:
+    assert units.pixels(value, FONT, whole) == pixels
+
+
 def test_a_bound_of_a_width_is_a_property_of_its_own(units) -> None:
     least = units.computed("width", "min(100%, 300px)", FONT)
     most = units.computed("width", "max(50%, 10em)", FONT)
