@@ -16,12 +16,6 @@ from werkzeug.http import parse_list_header, parse_options_header
 from app.errors import with_fields
 
 JSON = "application/json"
-# What was sent as JSON before it had a type (RFC 8259 has the one), and after.
-_JSONS = frozenset({JSON, "text/json", "text/x-json", "application/x-json"})
-# What clients say of a body whose type nobody has told them; curl says the last.
-_UNTOLD = ("", "text/plain", "application/octet-stream")
-_FORM = "application/x-www-form-urlencoded"
-_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\{")
 
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]*)?|\.[0-9]+|1(?:\.0*)?)\Z", re.ASCII)
 
@@ -64,19 +58,6 @@ def prefers_json(accept: str | None, media_type: str) -> bool:
     """Tell whether JSON is more welcome than the image itself; a tie is not."""
     weights = _weights(accept)
     return _weight(weights, JSON) > _weight(weights, media_type)
-
-
-def told_type(mimetype: str, data: bytes) -> str:
-    """Return the media type of a body: JSON by any of its names, or by what it is.
-
-    What has no type that says anything, or is said to be a form, is JSON where it
-    begins as an object: no form has a field whose name begins so.
-    """
-    # RFC 6839, 3.1: what ends so can be read as JSON.
-    if mimetype in _JSONS or mimetype.endswith("+json"):
-        return JSON
-    untold = mimetype in (*_UNTOLD, _FORM)
-    return JSON if untold and _OBJECT.match(data) else mimetype
 
 
 def negotiate(accept: str | None, offers: tuple[str, ...]) -> Choice | None:

@@ -1,6 +1,7 @@
 """HTTP text to image requests: the last place where strings are loose."""
 
 import json
+import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,12 @@ MAX_FIELDS = 200
 # Bytes of a query and an Accept header whose reading is remembered: 2,048 of the
 # longest, with what they were parsed to, are about 8 MiB a worker.
 _MOST_REMEMBERED = 1024
+# What was sent as JSON before it had a type (RFC 8259 has the one), and after.
+_JSONS = frozenset({JSON, "text/json", "text/x-json", "application/x-json"})
+# What clients say of a body whose type nobody has told them; curl says the last.
+_UNTOLD = ("", "text/plain", "application/octet-stream")
+_FORM = "application/x-www-form-urlencoded"
+_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\{")
 
 
 class BadBody(Exception):
@@ -114,6 +121,19 @@ class RequestBody:
     pairs: tuple[tuple[str, str], ...] = ()
     files: tuple[tuple[str, bytes], ...] = ()
     charset: str | None = None
+
+
+def told_type(mimetype: str, data: bytes) -> str:
+    """Return the media type of a body: JSON by any of its names, or by what it is.
+
+    What has no type that says anything, or is said to be a form, is JSON where it
+    begins as an object: no form has a field whose name begins so.
+    """
+    # RFC 6839, 3.1: what ends so can be read as JSON.
+    if mimetype in _JSONS or mimetype.endswith("+json"):
+        return JSON
+    untold = mimetype in (*_UNTOLD, _FORM)
+    return JSON if untold and _OBJECT.match(data) else mimetype
 
 
 def read_pairs(data: bytes, charset: str | None = None) -> list[tuple[str, str]]:
@@ -375,7 +395,7 @@ def _format(
 
 
 def _text_pairs(renderer: Renderer, body: RequestBody) -> Iterable[tuple[str, str]]:
-    if body.mimetype == "application/x-www-form-urlencoded":
+    if body.mimetype == _FORM:
         return read_pairs(body.data, body.charset)
     if body.mimetype == "multipart/form-data":
         texts = text_fields(renderer.parameters)

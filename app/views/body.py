@@ -21,7 +21,7 @@ from app.config import Settings
 from app.delivery.answer import Pair
 from app.delivery.terms import say_ignored
 from app.image_request import unique
-from app.parsing.accept import JSON, told_type
+from app.parsing.accept import JSON
 from app.parsing.content_coding import (
     UnpackedBody,
     UnsupportedCoding,
@@ -36,6 +36,7 @@ from app.parsing.image import (
     UnsupportedBody,
     read_json,
     read_pairs,
+    told_type,
 )
 from app.parsing.prefer import FOR_A_JOB
 from app.parsing.tracking import part

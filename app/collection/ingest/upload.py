@@ -26,8 +26,7 @@ from app.collection.ingest.table import Stream, TableRow, Warnings, read_ndjson
 from app.collection.ingest.validate import RowValidator
 from app.collection.ingest.writer import Draft
 from app.config import Settings
-from app.parsing.accept import told_type
-from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody
+from app.parsing.image import BadBody, BodyTooLarge, UnsupportedBody, told_type
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BadParameter, Fault
 from app.renderer.probe.sniff import HEAD, sniff
