@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from app.renderer.document.values import ComputedFont, Units
 
+_NO_GROUND = frozenset({"transparent", "none", "initial", "unset", ""})
+_GROUNDS = ("background", "background-color", "background-image")
 SIDES = ("top", "right", "bottom", "left")
 SIDEWAYS = ("left", "right")
 INSETS = (*SIDES, "inset")
@@ -58,13 +60,13 @@ def borders(style: Mapping[str, str]) -> tuple[float, float, float, float]:
 
     As far as it is said in pixels.
     """
-    if _BORDERS.keys().isdisjoint(style):
+    if BORDERS.keys().isdisjoint(style):
         return _NONE
     widths, are_drawn = [3.0] * 4, [False] * 4
     for key, value in style.items():
-        if key not in _BORDERS:
+        if key not in BORDERS:
             continue
-        where, what = _BORDERS[key]
+        where, what = BORDERS[key]
         value = value.lower()
         if not what:
             width = _thickness(value, 3.0)
@@ -82,14 +84,46 @@ def borders(style: Mapping[str, str]) -> tuple[float, float, float, float]:
     return top, right, bottom, left
 
 
+def has_ground(style: Mapping[str, str]) -> bool:
+    """Tell whether something is painted behind a box's content."""
+    return any(
+        value.strip().lower() not in _NO_GROUND
+        for name, value in style.items()
+        if name in _GROUNDS
+    )
+
+
+def on_side(style: Mapping[str, str], which: str) -> dict[str, str]:
+    """Return what a style says of the border on one side, as said of that alone."""
+    found: dict[str, str] = {}
+    own = f"border-{which}"
+    for name, value in style.items():
+        key = name
+        if name == "border":
+            key = own
+        elif name in ("border-width", "border-style", "border-color"):
+            key = own + name.removeprefix("border")
+            value = _of_four(_PARTS.findall(value) or ["0"])[SIDES.index(which)]
+        elif name != own and not name.startswith(f"{own}-"):
+            continue
+        found.pop(key, None)
+        found[key] = value
+    return found
+
+
 def _thickness(value: str, otherwise: float) -> float:
     found = _LENGTH.search(value)
     return float(found[1] or _NAMED[found[2]]) if found else otherwise
 
 
 _STYLED = re.compile("solid|dotted|dashed|double|groove|ridge|inset|outset")
+# Lengths in a border that are not of whole pixels.
+UNEVEN = re.compile(
+    r"(?<![\w.#%(-])(?!\d+px)(\d*\.?\d+(?:px|pt|pc|r?em|ex|ch|in|cm|mm|q))(?=\s|$)",
+    re.IGNORECASE,
+)
 # Which sides a property of a border is about, and what of them if not all.
-_BORDERS: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType(
+BORDERS: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType(
     {
         f"border{side}{what}": (where, what[1:])
         for side, where in (

@@ -4,15 +4,19 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from app.renderer.document import defaults, stylesheet
 from app.renderer.document.box_model import (
     ATOMIC_INLINES,
+    BORDERS,
     INLINE,
     INLINE_LEVEL,
     INSETS,
     NOTHING,
     OUT_OF_FLOW,
+    UNEVEN,
+    has_ground,
     is_row,
 )
 from app.renderer.document.cascade import Style
@@ -140,6 +144,13 @@ class ComputedStyles:
             for name, value in [*kept.items()]:
                 if _COMPUTED.search(value):
                     self._resolve(kept, name, value, font)
+        for name in BORDERS.keys() & kept.keys():
+            if UNEVEN.search(kept[name]):
+                kept[name] = UNEVEN.sub(partial(self._snapped, font), kept[name])
+        if "," in kept.get("box-shadow", ""):
+            # The engine paints the last one above the others.
+            shadows = stylesheet.split(kept["box-shadow"])
+            kept["box-shadow"] = ",".join(reversed(shadows))
         if raised := _RAISED.get(kept.get("vertical-align", "")):
             # As Chromium does; CSS 2.2, 10.8.1 leaves it open.
             part, more = raised
@@ -182,6 +193,11 @@ class ComputedStyles:
             areas=areas,
             decoration=_decoration(kept, inherited.get("color", "#000"), around),
         )
+
+    def _snapped(self, font: ComputedFont, length: re.Match[str]) -> str:
+        """Return how thick a border is drawn (CSS Values 4, 6.4)."""
+        pixels = self._units.pixels(length[1], font)
+        return f"{max(1, math.floor(pixels)) if pixels else 0}px"
 
     def custom_properties(
         self, style: Style, around: Mapping[str, str]
@@ -245,7 +261,7 @@ class ComputedStyles:
         line = "normal" if font.line == "normal" else f"{whole_line(high):g}px"
         if not is_inline:
             strut = high
-        elif any(name.startswith("background") for name in kept):
+        elif has_ground(kept):
             # The ground of text in a line is as high as its letters.
             line = "normal"
         elif high < strut and kept.get("vertical-align", "baseline") == "baseline":

@@ -24,6 +24,7 @@ from app.renderer.document.box_model import (
     SIDEWAYS,
     LayoutBox,
     has_edges,
+    has_ground,
     is_in_flow,
 )
 from app.renderer.document.cascade import Style
@@ -172,9 +173,13 @@ def write_box(
     if display in INLINE:
         if has_block:
             style["display"] = display = "block"
-        elif inline_boxes.needs_box(style) or (
-            has_edges(style, "padding", SIDEWAYS)
-            and inline_boxes.is_beside_box(writer, element)
+        elif (
+            inline_boxes.needs_box(style)
+            or inline_boxes.fades_within(element, style, context)
+            or (
+                has_edges(style, "padding", SIDEWAYS)
+                and inline_boxes.is_beside_box(writer, element)
+            )
         ):
             inline_boxes.box_text(writer, len(element.text), style, context)
     is_spaced = inline_boxes.place(writer, style, context.font)
@@ -195,7 +200,7 @@ def write_box(
     # Its letters are as high as its ground, and the line of the block is not.
     is_low = (
         display in INLINE
-        and any(name.startswith("background") for name in style)
+        and has_ground(style)
         and writer.units.line(context.font) < context.strut
     )
 

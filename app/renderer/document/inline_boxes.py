@@ -114,7 +114,7 @@ def box_text(
         return
     if style.get("visibility", "visible") != "visible":
         style["color"] = "transparent"
-    for name in _BOXED:
+    for name in (*_BOXED, "opacity"):
         if style.get(name, "") not in NOTHING:
             writer.ignored.add(f"{name} of text in a line")
 
@@ -243,3 +243,11 @@ def needs_box(style: Style) -> bool:
     ):
         return True
     return any(style.get(name, "") not in NOTHING for name in _BOXED)
+
+
+def fades_within(element: Element, style: Style, context: Context) -> bool:
+    """Tell whether text fades that is not an element's own, which the engine leaves."""
+    if style.get("opacity", "1") in ("1", "1.0", "100%"):
+        return False
+    inner = any(isinstance(child, Element) for child in element.children)
+    return inner or bool(context.decoration)

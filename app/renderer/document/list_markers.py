@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from turbohtml import Element, Text
 
-from app.renderer.document import css_tokens, generated, pseudo_elements
+from app.renderer.document import box_model, css_tokens, generated, pseudo_elements
 from app.renderer.document.box_model import INLINE, OUT_OF_FLOW
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context, whole_line
@@ -109,6 +109,7 @@ def write(
     elif kind in generated.SYMBOLS and not image:
         shape = kind
     is_image = bool(image) and value == "normal"
+    apart = _apart(writer, style, context, "right" if is_rtl else "left")
     if value == "none" or not text:
         return "none"
     own = {name: value for name, value in own.items() if name in _MARKED}
@@ -118,7 +119,7 @@ def write(
     face, font = writer.units.typeface(inner.font), inner.font
     drawn = symbol(shape, face, font, is_rtl) if shape else None
     if is_image:
-        _mark_with_image(writer, image, inside, is_rtl, context)
+        _mark_with_image(writer, image, inside, is_rtl, context, apart)
         return "none"
     if inside:
         _mark_inside(writer, own, text, drawn, face, font)
@@ -131,11 +132,11 @@ def write(
     lower = max(0.0, rises - stands)
     own |= {"position": "absolute", "line-height": f"{line:g}px"}
     if drawn is None:
-        own["left" if is_rtl else "right"] = "100%"
+        own["left" if is_rtl else "right"] = f"calc(100% + {apart:g}px)"
         own["top"] = f"{lower + stands - rises:g}px"
         written = escape(text, False)
     else:
-        own["right" if is_rtl else "left"] = f"{-drawn.before:g}px"
+        own["right" if is_rtl else "left"] = f"{-drawn.before - apart:g}px"
         own["top"] = f"{lower + stands - drawn.above:g}px"
         written = f'<div style="{drawn.style}"></div>'
     writer.put(f'<div style="position:relative;height:{lower:g}px">')
@@ -143,6 +144,13 @@ def write(
     writer.open(place, "div", own, None, "")
     writer.put(f"{written}</div></div>")
     return "none"
+
+
+def _apart(writer: MarkupWriter, style: Style, context: Context, which: str) -> float:
+    """Return how far the edge of an item is before its content, in CSS pixels."""
+    said = box_model.side(style, "padding", which)
+    inner = writer.units.pixels(said, context.font) or 0.0
+    return box_model.borders(style)[box_model.SIDES.index(which)] + inner
 
 
 def _image(writer: MarkupWriter, context: Context) -> str:
@@ -159,10 +167,15 @@ def _image(writer: MarkupWriter, context: Context) -> str:
 
 
 def _mark_with_image(
-    writer: MarkupWriter, name: str, inside: bool, is_rtl: bool, context: Context
+    writer: MarkupWriter,
+    name: str,
+    inside: bool,
+    is_rtl: bool,
+    context: Context,
+    apart: float,
 ) -> None:
     """Write an image before an item, standing on its first line."""
-    gap = GAP
+    gap = GAP if inside else GAP + apart
     if inside:
         writer.put(f'<img src="{name}" style="display:inline-block">')
         writer.put(f'<span style="display:inline-block;width:{gap}px"></span>')

@@ -13,7 +13,6 @@ from app.renderer.document.values import ComputedFont, Units
 _VIEWPORT = re.compile(
     r"(?<![\w.#-])(-?(?:\d+\.?\d*|\.\d+))([sld]?v(?:h|w|i|b|min|max))(?![\w-])", re.I
 )
-_NO_GROUND = frozenset({"transparent", "none", "initial", "unset", ""})
 _AVOID = frozenset({"avoid", "avoid-page"})
 # Lines that may be asked to stay together.
 _MOST_LINES = 1_000
@@ -214,8 +213,7 @@ def _places(style: Mapping[str, str]) -> bool:
 
 def _ground(style: Mapping[str, str]) -> dict[str, str]:
     found = {name: style[name] for name in style if name.startswith("background")}
-    shown = (each for each in found.values() if each.strip().lower() not in _NO_GROUND)
-    return found if any(shown) else {}
+    return found if box_model.has_ground(style) else {}
 
 
 def _break(value: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from turbohtml import Element
 
+from app.renderer.document import box_model
 from app.renderer.document.cascade import Style, Styles
 from app.renderer.document.table_columns import Column, distribute, fixed
 from app.renderer.errors import Undrawable
@@ -32,6 +33,8 @@ class GridRow(NamedTuple):
     cells: list[Element]
     # What is said of breaks before, after and in it.
     breaks: Style
+    # Its borders, and those of its group that are on it.
+    edges: tuple[Style, ...] = ()
 
 
 class GridCell(NamedTuple):
@@ -71,13 +74,15 @@ def read(table: Element, styles: Styles) -> Grid:
         if kind == "table-caption":
             captions.append(child)
         elif kind in parts:
-            passed = _passed(style)
+            passed, first = _passed(style), len(parts[kind])
             for row in _children(child):
                 own = styles.elements[row]
                 if _is_row(row, own):
                     parts[kind].append(_row(row, {**passed, **_of_row(own)}, styles))
                 elif _is_shown(own):
                     parts[kind].append(GridRow(passed, [row], {}))
+            if edges := _edges(style):
+                _frame(parts[kind], first, edges)
         elif _is_row(child, style):
             parts["table-row-group"].append(_row(child, _of_row(style), styles))
         elif _is_shown(style):
@@ -112,7 +117,22 @@ def _row(row: Element, style: Style, styles: Styles) -> GridRow:
     cells = [child for child in _children(row) if _is_shown(styles.elements[child])]
     own = styles.elements[row]
     breaks = {name: own[name] for name in _BREAKS if name in own}
-    return GridRow(style, cells, breaks)
+    edges = _edges(own)
+    return GridRow(style, cells, breaks, (edges,) if edges else ())
+
+
+def _edges(style: Style) -> Style:
+    return {n: v for n, v in style.items() if n.startswith("border")}
+
+
+def _frame(rows: list[GridRow], first: int, edges: Style) -> None:
+    """Put the border of a group around its rows."""
+    for number in range(first, len(rows)):
+        given: Style = {}
+        for which in box_model.SIDES:
+            if {"top": first, "bottom": len(rows) - 1}.get(which, number) == number:
+                given |= box_model.on_side(edges, which)
+        rows[number] = rows[number]._replace(edges=(*rows[number].edges, given))
 
 
 def _is_row(element: Element, style: Style) -> bool:
@@ -131,11 +151,10 @@ def _passed(style: Style) -> Style:
 
 
 def _of_row(style: Style) -> Style:
-    """Return what cells have of a row: its height and borders too."""
+    """Return what cells have of a row: its height too."""
     found = _passed(style)
-    for name in ("border-top", "border-bottom", "height"):
-        if value := style.get(name) or (style.get("border") if "-" in name else None):
-            found[name] = value
+    if height := style.get("height"):
+        found["height"] = height
     return found
 
 
@@ -291,8 +310,8 @@ def cell_style(style: Style, row: Style, cell: GridCell, first: int) -> Style:
     return kept
 
 
-def collapse(style: Style, cell: GridCell, left: float, top: float) -> None:
-    """Let the borders of a cell lie on those of the cells above and before it."""
-    for side, at, width in (("left", cell.column, left), ("top", cell.row, top)):
-        if at and width:
+def collapse(style: Style, left: float, top: float) -> None:
+    """Let so much of a cell's borders lie on those of the cells before and above it."""
+    for side, width in (("left", left), ("top", top)):
+        if width:
             style[f"margin-{side}"] = f"-{width:g}px"

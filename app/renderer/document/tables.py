@@ -1,8 +1,9 @@
 """Tables as grids of the engine, their columns as wide as browsers make them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from turbohtml import Element
 
@@ -15,6 +16,32 @@ from app.renderer.document.markup_writer import MarkupWriter
 
 # Writes an element with its content; tells whether it, or something in it, is a block.
 WriteBox = Callable[[MarkupWriter, Element, Style, Context, LayoutBox], bool]
+
+
+class _DrawnBorders(NamedTuple):
+    """How wide, in CSS pixels, the borders of cells so far are.
+
+    Below them by the row beneath, and on their right by the column beside, with the
+    row in which that ends.
+    """
+
+    below: dict[int, float]
+    beside: dict[int, tuple[int, float]]
+
+    def overlap(
+        self, cell: table_grid.GridCell, borders: tuple[float, float, float, float]
+    ) -> tuple[float, float]:
+        """Return what of its borders on the left and above lies on its neighbours'."""
+        top, right, bottom, left = borders
+        end, beside = self.beside.get(cell.column, (0, 0.0))
+        found = (
+            min(left, beside if end > cell.row else 0.0),
+            min(top, self.below.get(cell.row, 0.0)),
+        )
+        under, after = cell.row + cell.rows, cell.column + cell.columns
+        self.below[under] = max(bottom, self.below.get(under, 0.0))
+        self.beside[after] = under, right
+        return found
 
 
 def write(
@@ -68,6 +95,7 @@ def write(
     )
     wide: list[tuple[table_grid.GridCell, LayoutBox, Extent]] = []
     framed = False
+    drawn = _DrawnBorders({}, {})
     for cell in grid.cells:
         if writer.printed is not None:
             writer.printed.enter_row(cell.row, grid)
@@ -76,9 +104,9 @@ def write(
                 writer,
                 write_box,
                 cell,
-                grid.rows[cell.row].style,
+                grid,
                 above + 1,
-                collapsed,
+                drawn if collapsed else None,
                 inner,
                 columns,
                 box,
@@ -155,23 +183,26 @@ def _cell(
     writer: MarkupWriter,
     write_box: WriteBox,
     cell: table_grid.GridCell,
-    row: Style,
+    grid: table_grid.Grid,
     first: int,
-    collapsed: bool,
+    drawn: "_DrawnBorders | None",
     context: Context,
     columns: list[table_columns.Column],
     table: LayoutBox,
 ) -> tuple[LayoutBox, bool]:
     """Write a cell, and tell its box, and whether it has a border above."""
+    row = grid.rows[cell.row].style
     given = {**row, **writer.styles.elements[cell.element]}
     if "text-align" in row and given["text-align"] == defaults.HEADING_ALIGN:
         given["text-align"] = row["text-align"]
     own, inner = writer.computed.compute(given, context)
     across, _ = writer.computed.compute(row, context)
     style = table_grid.cell_style(own, across, cell, first)
-    top, right, _, left = box_model.borders(style)
-    if collapsed:
-        table_grid.collapse(style, cell, left, top)
+    if drawn is not None:
+        _take_edges(writer, cell, grid, style, context, table)
+    widths = top, right, _, left = box_model.borders(style)
+    if drawn is not None:
+        table_grid.collapse(style, *drawn.overlap(cell, widths))
     usual = "middle" if cell.element.tag in ("td", "th") else "baseline"
     place = style.pop("vertical-align", usual)
     writer.counters.enter(style, inner.depth)
@@ -189,7 +220,7 @@ def _cell(
     writer.put("</div>")
     extent.end()
     edges = box.edges("padding", None)
-    if collapsed:
+    if drawn is not None:
         # Neighbours share their borders.
         edges -= left / 2
         edges -= right / 2
@@ -198,3 +229,44 @@ def _cell(
     extent.least, extent.most = extent.least + edges, extent.most + edges
     writer.extent = extent
     return box, not cell.row and top > 0
+
+
+def _take_edges(
+    writer: MarkupWriter,
+    cell: table_grid.GridCell,
+    grid: table_grid.Grid,
+    style: Style,
+    context: Context,
+    table: LayoutBox,
+) -> None:
+    """Give a cell the borders of its rows that are wider than its own.
+
+    And those of the table that are wider than one of its own.
+
+    CSS 2.2, 17.6.2.1; rows have none where borders are not collapsed.
+    """
+    first, last = grid.rows[cell.row], grid.rows[cell.row + cell.rows - 1]
+    sides = [("top", first), ("bottom", last)]
+    if not cell.column:
+        sides.append(("left", first))
+    if cell.column + cell.columns == grid.columns:
+        sides.append(("right", first))
+    for which, row in sides:
+        at = box_model.SIDES.index(which)
+        for edges in row.edges:
+            found, _ = writer.computed.compute(edges, context)
+            if box_model.borders(found)[at] > box_model.borders(style)[at]:
+                _take_edge(style, found, which)
+    around = box_model.borders(table.style)
+    own = box_model.borders(style)
+    is_last = cell.row + cell.rows == len(grid.rows)
+    is_right = cell.column + cell.columns == grid.columns
+    for at, is_edge in enumerate((cell.row == 0, is_right, is_last, not cell.column)):
+        if is_edge and 0 < own[at] < around[at]:
+            _take_edge(style, table.style, box_model.SIDES[at])
+
+
+def _take_edge(style: Style, given: Mapping[str, str], which: str) -> None:
+    for name, value in box_model.on_side(given, which).items():
+        style.pop(name, None)
+        style[name] = value

@@ -38,6 +38,8 @@ def write(writer: MarkupWriter, text: str, context: Context) -> None:
     style = ";".join(filter(None, (carried, context.decoration)))
     written = escape(text, False)
     if context.is_flex and text.strip():
+        if space in ("normal", "nowrap"):
+            written = escape(text.strip(" "), False)
         if style:
             written = f'<span style="{escape(style)}">{written}</span>'
         writer.put(f"<div>{written}</div>")

@@ -349,14 +349,12 @@ class Units:
         if word in _INHERITING:
             if is_fixed is parent.is_fixed or parent.is_absolute:
                 return None
-            share = _FIXED_SHARE if is_fixed else 1 / _FIXED_SHARE
-            return parent.size * share, False
+            word = "100%"
         if word in _KEYWORDS or word in ("initial", "unset"):
             share = _FIXED_SHARE if is_fixed else 1.0
             return _KEYWORDS.get(word, 16.0) * share, False
         if word in ("larger", "smaller"):
-            factor = _RELATIVE if word == "larger" else 1 / _RELATIVE
-            return parent.size * factor, parent.is_absolute
+            word = f"{_RELATIVE if word == 'larger' else 1 / _RELATIVE}em"
         try:
             length = self.length(word, parent)
         except Unresolved:
@@ -364,7 +362,10 @@ class Units:
         if length.is_number and length.pixels:
             return None
         pixels = max(0.0, length.pixels + length.share / 100 * parent.size)
-        return pixels, parent.is_absolute or not _OF_PARENT.search(word)
+        is_absolute = parent.is_absolute or not _OF_PARENT.search(word)
+        if not is_absolute and is_fixed is not parent.is_fixed:
+            pixels *= _FIXED_SHARE if is_fixed else 1 / _FIXED_SHARE
+        return pixels, is_absolute
 
     def _line(self, text: str, font: ComputedFont, parent: ComputedFont) -> str:
         word = text.strip().lower()

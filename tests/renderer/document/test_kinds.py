@@ -16,6 +16,7 @@ INSET = (
 )
 GAP = "<span style='display:inline-block;width:{}px'></span>"
 BLUE = "color:#0000ee;text-decoration:underline"
+AT = "<div style='position:absolute;left:{}px;top:{}px;{}'>{}</div>"
 DOT = "data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27 width=%2712%27"
 DOT += " height=%2712%27%3E%3Crect width=%2712%27 height=%2712%27/%3E%3C/svg%3E"
 
@@ -215,6 +216,8 @@ LINES = [
         "<div><b style='display:inline-block;font-size:8px'>a</b>&nbsp;</div>b",
     ),
 ]
+COLLAPSED = "table{border-collapse:collapse}"
+ROWS = "<table><tr><td>a<td>b<tr><td>c<td>d</table>"
 TABLES = [
     (
         "<table style='text-align:right;width:200px'><th>a<tr><td>b</table>",
@@ -228,6 +231,29 @@ TABLES = [
     (
         "<center><table width=200><th>a</table></center>",
         "<table width=200 align=center><td align=center><b>a</b></table>",
+    ),
+    (
+        f"<style>{COLLAPSED}tr{{border-bottom:3px solid red}}</style>{ROWS}",
+        f"<style>{COLLAPSED}td{{border-bottom:3px solid red}}</style>{ROWS}",
+    ),
+    (
+        f"<style>{COLLAPSED}*{{border-width:0;border-style:solid;border-color:red}}"
+        f"tr+tr{{border-top-width:2px}}tbody{{border-bottom-width:3px}}</style>{ROWS}",
+        f"<style>{COLLAPSED}tr+tr td{{border-top:2px solid red}}"
+        f"tr:last-child td{{border-bottom:3px solid red}}</style>{ROWS}",
+    ),
+    (f"<style>tr{{border:3px solid red}}</style>{ROWS}", ROWS),
+    (
+        f"<style>{COLLAPSED}table{{border:3px solid blue}}td{{border:1px solid red}}"
+        f"</style>{ROWS}",
+        f"<style>{COLLAPSED}td{{border:1px solid red}}td:first-child{{border-left:3px "
+        "solid blue}td:last-child{border-right:3px solid blue}tr:first-child td"
+        "{border-top:3px solid blue}tr:last-child td{border-bottom:3px solid blue}"
+        f"</style>{ROWS}",
+    ),
+    (
+        f"<style>{COLLAPSED}td{{border-top:3px solid red}}</style>{ROWS}",
+        f"<style>table{{border-spacing:0}}td{{border-top:3px solid red}}</style>{ROWS}",
     ),
     (
         "<style>caption{caption-side:bottom}</style>"
@@ -244,6 +270,35 @@ TABLES = [
         "<td bgcolor=red style='width:100px'>a<td style='width:100px'>a</table></div>",
         "<div style='width:120px'><table cellspacing=0 width=100%>"
         "<td bgcolor=red width=58>a<td width=58>a</table></div>",
+    ),
+]
+PAINTED = [
+    (
+        "<div style='margin:10px;width:40px;height:40px;background:#eee;"
+        "box-shadow:4px 4px blue,8px 8px rgb(255,0,0)'></div>",
+        AT.format(18, 18, "width:40px;height:40px;background:red", "")
+        + AT.format(14, 14, "width:40px;height:40px;background:blue", "")
+        + AT.format(10, 10, "width:40px;height:40px;background:#eee", ""),
+    ),
+    (
+        "a<span style='opacity:.4'><b>b</b></span>",
+        "a<span style='display:inline-block;opacity:.4'><b>b</b></span>",
+    ),
+    (
+        "<code style='font-size:85%'>a</code>",
+        "<code style='font-size:11.05px'>a</code>",
+    ),
+    (
+        "<p style='line-height:2'><b style='font-size:9px;background:none'>a</b><p>b",
+        "<p style='line-height:2'><b style='font-size:9px'>a</b><p>b",
+    ),
+    (
+        "<div style='display:flex'>a <b>b</b></div>",
+        "<div style='display:flex'><div>a</div><b>b</b></div>",
+    ),
+    (
+        f"<style>{COLLAPSED}td{{border:solid red 1.0pt}}</style>{ROWS}",
+        f"<style>{COLLAPSED}td{{border:solid red 1px}}</style>{ROWS}",
     ),
 ]
 CHILDREN = [
@@ -278,7 +333,6 @@ CHILDREN = [
 
 TABULAR = "font-variant-numeric:tabular-nums"
 SET_IN = "<div style='padding-left:40px'>{}</div>"
-AT = "<div style='position:absolute;left:{}px;top:{}px;{}'>{}</div>"
 BULLET = "width:5px;height:5px;background:{};border-radius:50%"
 LISTS = [
     (
@@ -295,6 +349,12 @@ LISTS = [
         "<div style='padding-left:40px'>one<br>two</div>"
         + AT.format(23, 9, "width:5px;height:5px;background:#000", "")
         + AT.format(23, 29, "width:5px;height:5px;background:#000", ""),
+    ),
+    (
+        "<style>li{padding-left:10px;border-left:2px solid}</style>"
+        "<ul style='margin:0'><li>a</ul>",
+        "<div style='margin-left:40px;padding-left:10px;border-left:2px solid'>a</div>"
+        + AT.format(23, 9, BULLET.format("#000"), ""),
     ),
     (
         f"<ul style='margin:0;list-style-image:url(\"{DOT}\")'><li>a</ul>",
@@ -370,6 +430,7 @@ MARKERS = [
         for kind, cases in (
             *(("hr", RULES), ("a", LINKS), ("sub", RAISED), ("content", MADE)),
             *(("br", FEEDS), ("line", LINES), ("table", TABLES)),
+            ("paint", PAINTED),
             *(
                 ("img", IMAGES),
                 ("nth-child", CHILDREN),
