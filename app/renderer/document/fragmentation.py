@@ -8,14 +8,21 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from app.renderer.document.flow_boxes import (
+    FORCED,
+    BreakMark,
+    FlowBox,
+    FlowRow,
+    break_after,
+    break_before,
+    measured,
+    rows_of,
+)
 from app.renderer.errors import BadParameter, Fault
 
-FORCED = frozenset({"always", "page", "all", "left", "right", "recto", "verso"})
 MOST_PAGES = 100
 # CSS pixels by which boxes are set to whole ones; less than that is in no one's way.
 _NEAR = 0.75
-# How far apart marks are, in CSS pixels: no page is as wide.
-_STEP = 131_072
 # Heads of tables that are together higher than this part of a page are not repeated,
 # and no more are feet.
 _MOST_REPEATED = 0.25
@@ -26,28 +33,6 @@ _LEAD = 0.2
 # What must not be crossed, by how bad it is: a line, what is by its edge, a box that
 # is to be whole, and lines that belong together.
 _LINE, _EDGE, _WHOLE, _TOGETHER = range(4)
-
-
-class BreakMark(NamedTuple):
-    """What style sheets say about breaks in and beside a box.
-
-    `margin` and `inset` are CSS pixels above it, and within it above its first line,
-    which is not always known;
-    `row` is the row of a table that a cell begins in. A box that is `out` of the flow
-    is beside no other.
-    """
-
-    before: str = ""
-    after: str = ""
-    inside: str = ""
-    orphans: int = 2
-    widows: int = 2
-    margin: float = 0.0
-    inset: float | None = 0.0
-    row: int | None = None
-    part: str = ""
-    whole: bool = False
-    out: bool = False
 
 
 class Strip(NamedTuple):
@@ -73,17 +58,6 @@ class Fragment(NamedTuple):
     strips: tuple[Strip, ...]
     section: int
     blank: bool = False
-
-
-class _FlowBox(NamedTuple):
-    top: float
-    bottom: float
-    left: float
-    right: float
-    mark: BreakMark
-    lines: list[tuple[float, float]]
-    children: list["_FlowBox"]
-    turned: bool
 
 
 class _Atom(NamedTuple):
@@ -122,24 +96,6 @@ class _Repeated(NamedTuple):
     bottom: float
 
 
-class _FlowRow(NamedTuple):
-    """Boxes beside each other, and what is said about breaks around them."""
-
-    top: float
-    bottom: float
-    before: str
-    after: str
-    inside: str
-    margin: float
-    boxes: list[_FlowBox]
-    part: str = ""
-
-
-def placed(number: int) -> str:
-    """Return the style by which a measured box tells its mark's number."""
-    return f"transform:translateX({number * _STEP}px)"
-
-
 def fragments(
     layout: Mapping[str, Any],
     marked: Mapping[str, Any],
@@ -154,68 +110,15 @@ def fragments(
     that `placed` tells; `height_of` a page by its number, from 1. Sections to `skip`
     are a page each, which others have. Raises BadParameter for more than 100 pages.
     """
-    root = _box(layout, marked, marks, 0.0)
+    root = measured(layout, marked, marks, 0.0)
     flow = _Flow(root, width)
     return [*flow.fragments(height_of, skip)]
-
-
-def _box(
-    plain: Mapping[str, Any],
-    marked: Mapping[str, Any] | None,
-    marks: Sequence[BreakMark],
-    over: float,
-) -> _FlowBox:
-    a, b, c, d, x, y = plain["transform"]
-    width, height = plain["width"], plain["height"]
-    number = 0
-    moved = over
-    if marked is not None:
-        moved = marked["transform"][4] - x
-        number = round((moved - over) / _STEP)
-    mark = marks[number] if 0 < number < len(marks) else BreakMark()
-    turned = abs(a - 1) + abs(b) + abs(c) + abs(d - 1) > 1e-3
-    if turned:
-        corners = [
-            (a * u + c * v + x, b * u + d * v + y)
-            for u, v in ((0, 0), (width, 0), (0, height), (width, height))
-        ]
-        xs, ys = zip(*corners, strict=True)
-        return _FlowBox(min(ys), max(ys), min(xs), max(xs), mark, [], [], True)
-    children = plain["children"]
-    others = marked["children"] if marked is not None else []
-    if len(others) != len(children):
-        others = [None] * len(children)
-    inner = [
-        _box(child, other, marks, moved)
-        for child, other in zip(children, others, strict=True)
-    ]
-    lines = _lines(plain["runs"])
-    if lines:
-        inset = mark.inset
-        if inset is None or lines[-1][1] + inset > height + 1:
-            inset = max(0.0, (height - lines[-1][1] - max(0.0, lines[0][0])) / 2)
-        lines = [(top + y + inset, bottom + y + inset) for top, bottom in lines]
-    return _FlowBox(y, y + height, x, x + width, mark, lines, inner, False)
-
-
-def _lines(runs: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Return where lines of text are, from above."""
-    lines: list[tuple[float, float]] = []
-    spans = sorted(
-        (run["y"], run["y"] + run["height"]) for run in runs if run["text"].strip()
-    )
-    for top, bottom in spans:
-        if lines and (top + bottom) / 2 < lines[-1][1]:
-            lines[-1] = lines[-1][0], max(bottom, lines[-1][1])
-        else:
-            lines.append((top, bottom))
-    return lines
 
 
 class _Flow:
     """A document as heights that may and may not be crossed."""
 
-    def __init__(self, root: _FlowBox, width: float) -> None:
+    def __init__(self, root: FlowBox, width: float) -> None:
         self._width = width
         self._atoms: list[_Atom] = []
         self._forced: list[_Forced] = []
@@ -348,7 +251,7 @@ class _Flow:
                 return cut
         return max(cut, top)
 
-    def _visit(self, box: _FlowBox, around: int, until: float) -> tuple[float, float]:
+    def _visit(self, box: FlowBox, around: int, until: float) -> tuple[float, float]:
         """Note a box; return where its first line ends and its last one begins."""
         top, bottom = box.top, min(box.bottom, until)
         mark = box.mark
@@ -367,10 +270,10 @@ class _Flow:
                 self._leaves.append((top, bottom))
                 self._keep(top, bottom, _EDGE)
             return bottom, top
-        rows = _rows(box)
+        rows = rows_of(box)
         heads: list[float] = []
         tails: list[float] = []
-        above: _FlowRow | None = None
+        above: FlowRow | None = None
         for number, row in enumerate(rows):
             lower = until
             if row.part and number + 1 < len(rows):
@@ -399,7 +302,7 @@ class _Flow:
             self._keep_end(tails[-1], above.bottom if above else bottom, bottom)
         return heads[0], tails[-1]
 
-    def _text(self, box: _FlowBox, top: float, bottom: float) -> tuple[float, float]:
+    def _text(self, box: FlowBox, top: float, bottom: float) -> tuple[float, float]:
         lines = box.lines
         for line in lines:
             self._leaves.append(line)
@@ -426,21 +329,21 @@ class _Flow:
             self._atoms.append(_Atom(top, bottom, level))
 
     def _between(
-        self, above: _FlowRow, below: _FlowRow, tail: float, head: float
+        self, above: FlowRow, below: FlowRow, tail: float, head: float
     ) -> None:
         """Note what is said about a break between two boxes."""
         if below.top < above.bottom - 1 and not (above.part and below.part):
             return
-        for kind in (_last(above), _first(below)[0]):
+        for kind in (break_after(above), break_before(below)[0]):
             if kind in FORCED:
                 end = min(above.bottom, below.top)
-                margin = max(0.0, _first(below)[1])
+                margin = max(0.0, break_before(below)[1])
                 self._forced.append(_Forced(end, below.top, margin, kind))
                 return
         if "avoid" in (above.after, below.before):
             self._keep(tail, head, _TOGETHER)
 
-    def _note_table(self, box: _FlowBox, rows: list[_FlowRow]) -> None:
+    def _note_table(self, box: FlowBox, rows: list[FlowRow]) -> None:
         body = [row for row in rows if row.part == "body"]
         heads = [row for row in rows if row.part == "head"]
         feet = [row for row in rows if row.part == "foot"]
@@ -482,51 +385,3 @@ def _piled(parts: Sequence[_Repeated], room: float) -> list[tuple[_Repeated, flo
         if far <= room:
             found.append((part, far))
     return found
-
-
-def _rows(box: _FlowBox) -> list[_FlowRow]:
-    """Return the children of a box, those beside each other together."""
-    rows: list[_FlowRow] = []
-    number = None
-    for child in box.children:
-        mark = child.mark
-        if mark.row is not None:
-            # Rows of a table are boxes nowhere: their first cell speaks for them.
-            if mark.row == number:
-                last = rows[-1]
-                last.boxes.append(child)
-                top, bottom = min(last.top, child.top), max(last.bottom, child.bottom)
-                rows[-1] = last._replace(top=top, bottom=bottom)
-                continue
-            number = mark.row
-        one = (mark.before, mark.after, mark.inside if mark.row is not None else "")
-        rows.append(
-            _FlowRow(child.top, child.bottom, *one, mark.margin, [child], mark.part)
-        )
-    return rows
-
-
-def _first(row: _FlowRow, depth: int = 0) -> tuple[str, float]:
-    """Return what is said of a break before a box, or the first in it, and a margin."""
-    if row.before in FORCED or row.part:
-        return row.before, row.margin
-    box = row.boxes[0]
-    inner = [each for each in box.children if not each.mark.out]
-    if inner and not box.lines and depth < 50:
-        kind, margin = _first(_rows(box._replace(children=inner[:1]))[0], depth + 1)
-        if kind in FORCED:
-            return kind, max(margin, row.margin)
-    return row.before, row.margin
-
-
-def _last(row: _FlowRow, depth: int = 0) -> str:
-    """Return what is said of a break after a box, or the last in it."""
-    if row.after in FORCED or row.part:
-        return row.after
-    box = row.boxes[-1]
-    inner = [each for each in box.children if not each.mark.out]
-    if inner and not box.lines and depth < 50:
-        kind = _last(_rows(box._replace(children=inner[-1:]))[0], depth + 1)
-        if kind in FORCED:
-            return kind
-    return row.after

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 
 from app.renderer.document import box_model
-from app.renderer.document.fragmentation import FORCED, BreakMark
+from app.renderer.document.flow_boxes import FORCED, BreakMark
 from app.renderer.document.media import PageArea
 from app.renderer.document.table_grid import Grid
 from app.renderer.document.values import ComputedFont, Units

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from app.renderer.base import Lettering, Picture, PrintedPage, TextRun, Vector
 from app.renderer.document import page_rules
-from app.renderer.document.fragmentation import Fragment, fragments, placed
+from app.renderer.document.flow_boxes import placed
+from app.renderer.document.fragmentation import Fragment, fragments
 from app.renderer.document.media import PageArea
 from app.renderer.document.page_breaks import PageBreaks
 from app.renderer.document.page_rules import PageRule, PageStyle
