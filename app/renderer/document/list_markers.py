@@ -5,7 +5,13 @@ from typing import NamedTuple
 
 from turbohtml import Element, Text
 
-from app.renderer.document import box_model, css_tokens, generated, pseudo_elements
+from app.renderer.document import (
+    box_model,
+    counter_styles,
+    css_tokens,
+    generated,
+    pseudo_elements,
+)
 from app.renderer.document.box_model import INLINE, OUT_OF_FLOW
 from app.renderer.document.cascade import Style
 from app.renderer.document.computed_style import Context, whole_line
@@ -106,7 +112,7 @@ def write(
         quotes = pseudo_elements.quotes(writer, inner)
         pieces = generated.content(value, element, writer.counters, quotes)
         text = "".join(text for kind, text in pieces if kind == "text")
-    elif kind in generated.SYMBOLS and not image:
+    elif kind in counter_styles.SYMBOLS and not image:
         shape = kind
     is_image = bool(image) and value == "normal"
     apart = _apart(writer, style, context, "right" if is_rtl else "left")
@@ -239,12 +245,12 @@ def _begins(writer: MarkupWriter, element: Element, style: Style | None = None) 
 def _text(writer: MarkupWriter, kind: str) -> str:
     if kind[:1] in "\"'":
         return css_tokens.unescaped(kind)
-    if kind in generated.SYMBOLS:
-        return generated.number(0, kind)
-    if kind not in generated.NUMBERED:
+    if kind in counter_styles.SYMBOLS:
+        return counter_styles.number(0, kind)
+    if kind not in counter_styles.NUMBERED:
         writer.ignored.add(f"list-style-type: {kind}")
     value = writer.counters.values("list-item")[-1]
-    return generated.number(value, kind) + generated.suffix(kind)
+    return counter_styles.number(value, kind) + counter_styles.suffix(kind)
 
 
 def _engine_marker(kind: str, text: str) -> str:

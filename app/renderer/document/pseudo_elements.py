@@ -1,5 +1,6 @@
 """`::before`, `::after` and `::first-letter` (CSS Pseudo-Elements 4)."""
 
+import regex  # type: ignore[import-untyped]
 from turbohtml import Element
 
 from app.renderer.document import generated, inline_boxes, text_runs
@@ -15,6 +16,13 @@ from app.renderer.document.markup_writer import MarkupWriter
 
 # Boxes in which the first letter of what they are in may be.
 _FLOWS = frozenset({"block", "list-item", "flow-root"})
+# A first letter with its marks and the punctuation around it, spaces within it counted
+# before the letter (CSS Pseudo-Elements 4, 2.2); or punctuation alone, up to the end.
+_FIRST_LETTER = regex.compile(
+    r"[ \t\n\r\f]*(?:((?:\p{P}[\p{Zs}--\u3000]*)*+(?!\s)\X[\p{P}--[\p{Ps}\p{Pd}]]*+)"
+    r"|((?:\p{P}[\p{Zs}--\u3000]*)++)\Z)",
+    regex.V1,
+)
 # Where a first letter is punctuation alone.
 _OPENING = 2
 
@@ -59,7 +67,7 @@ def _first_letter(writer: MarkupWriter, text: str, context: Context) -> bool:
         return False
     given, writer.first_letter = writer.first_letter, None
     assert given is not None
-    found = generated.FIRST_LETTER.match(text)
+    found = _FIRST_LETTER.match(text)
     if found is None:
         return False
     start, end = found.span(found.lastindex)

@@ -8,7 +8,7 @@ import pytest
 from app.renderer.builtin.html import Parameters, page
 from app.renderer.document import media, stylesheet
 from app.renderer.document.computed_style import ComputedStyles
-from app.renderer.document.generated import number
+from app.renderer.document.counter_styles import number
 from app.renderer.document.properties import Ignored
 from app.renderer.document.translation import translate
 from app.renderer.embedded_images import EmbeddedImages
