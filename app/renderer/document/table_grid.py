@@ -277,7 +277,6 @@ def tracks(
     return " ".join(kind.format(max(width, 0.01)) for width in widths)
 
 
-_LENGTH = re.compile(r"[\d.]+(?:px|em|rem|pt|in|cm|mm)")
 _SHARE = re.compile(r"[\d.]+%")
 _ROUNDING = 0.01
 
@@ -288,15 +287,20 @@ def _track(column: Column) -> str:
     return "auto" if column.fixed is None else f"minmax(auto,{column.fixed:g}px)"
 
 
-def cell_style(style: Style, row: Style, cell: GridCell, first: int) -> Style:
-    """Return the style of a cell's box, of which `first` is the grid's first row."""
+def cell_style(
+    style: Style, row: Style, cell: GridCell, first: int, length: float | None
+) -> Style:
+    """Return the style of a cell's box, of which `first` is the grid's first row.
+
+    `length` is what its width comes to in CSS pixels, None where it is no length.
+    """
     kept = {**row, **style}
     if "background" in style or "background-color" in style:
         for name in [name for name in row if name.startswith("background")]:
             if name not in style:
                 del kept[name]
     width, height = kept.pop("width", ""), kept.pop("height", "")
-    if _LENGTH.fullmatch(width) and cell.columns > 1:
+    if length is not None and cell.columns > 1:
         kept["min-width"] = width
     if height and not height.endswith("%"):
         kept["min-height"] = height

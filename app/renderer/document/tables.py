@@ -197,7 +197,8 @@ def _cell(
         given["text-align"] = row["text-align"]
     own, inner = writer.computed.compute(given, context)
     across, _ = writer.computed.compute(row, context)
-    style = table_grid.cell_style(own, across, cell, first)
+    length = writer.units.pixels(own.get("width", "auto"), inner.font)
+    style = table_grid.cell_style(own, across, cell, first, length)
     if drawn is not None:
         _take_edges(writer, cell, grid, style, context, table)
     widths = top, right, _, left = box_model.borders(style)
@@ -224,7 +225,6 @@ def _cell(
         # Neighbours share their borders.
         edges -= left / 2
         edges -= right / 2
-    length = writer.units.pixels(own.get("width", "auto"), inner.font)
     table_grid.note(cell, own, columns, extent.least, extent.most, edges, length)
     extent.least, extent.most = extent.least + edges, extent.most + edges
     writer.extent = extent

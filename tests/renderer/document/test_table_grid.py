@@ -241,3 +241,15 @@ def test_the_width_of_a_column_counts_in_any_unit(said, pixels) -> None:
 
     assert columns(said) == columns(pixels)
     assert columns(said) != columns("<td>")
+
+
+@pytest.mark.parametrize("width", ["120px", "60vw", "7.5pc", "calc(100px + 20px)"])
+def test_a_cell_over_columns_keeps_its_width_in_any_unit(shown, width) -> None:
+    # Only some units were known.
+    image = shown(
+        "<style>table{border-spacing:0}td{padding:0;height:20px}</style>"
+        f"<table><tr><td colspan=2 style='width:{width};background:red'>"
+        "<tr><td>a<td>b</table>"
+    )
+
+    assert width_of(image, RED, 10) == 120
