@@ -258,12 +258,13 @@ class ComputedStyles:
             kept.pop("line-height", None)
             return strut, line
         high = self._units.line(font)
-        line = "normal" if font.line == "normal" else f"{whole_line(high):g}px"
+        line = line_of(high, font)
         if not is_inline:
             strut = high
         elif has_ground(kept):
             # The ground of text in a line is as high as its letters.
-            line = "normal"
+            normal = self._units.line(font._replace(line="normal"))
+            line = line if high < normal else "normal"
         elif high < strut and kept.get("vertical-align", "baseline") == "baseline":
             line = f"{whole_line(strut):g}px"
         if line != context.line:
@@ -329,6 +330,11 @@ def _areas(text: str) -> Mapping[str, tuple[str, str]] | None:
         for name, (top, bottom, left, right) in found.items()
         if name.strip(".")
     }
+
+
+def line_of(high: float, font: ComputedFont) -> str:
+    """Return the `line-height` of a font's lines for the engine."""
+    return "normal" if font.line == "normal" else f"{whole_line(high):g}px"
 
 
 def whole_line(high: float) -> float:

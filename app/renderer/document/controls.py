@@ -1,33 +1,38 @@
 """Form controls as they look when nobody has touched them (HTML, 15.5)."""
 
-from turbohtml import Element
+import re
 
-from app.renderer.document.cascade import Style
+from turbohtml import Element
 
 TAGS = frozenset({"input", "select", "textarea", "progress", "meter"})
 _BUTTONS = frozenset({"submit", "reset", "button"})
 _TICKS = frozenset({"checkbox", "radio"})
+# Lines of a text area.
+_ROWS = re.compile(r"\s*([1-9]\d{0,2})(?!\d)")
 _LABELS = {"submit": "Submit", "reset": "Reset"}
 
 
-def styled(element: Element, style: Style) -> Style:
-    """Return the style of a control: what its type and state say, then its own."""
-    kind = (element.attr("type") or "text").lower()
-    found: Style = {}
+def hints(element: Element) -> dict[str, str]:
+    """Return what the type and state of a control say of it before any style sheet."""
+    found = {}
     if element.tag == "input":
-        found = _input(element, kind)
-    elif element.tag in ("progress", "meter"):
-        share = _share(element)
-        color = "#0075ff" if element.tag == "progress" else "#107c10"
-        found["background"] = (
-            f"linear-gradient(to right,{color} {share:.1f}%,#efefef {share:.1f}%)"
-        )
+        found = _input(element, (element.attr("type") or "text").lower())
     if element.attr("disabled") is not None:
         found["color"] = "#808080"
-    return {**style, **found}
+    return found
 
 
-def _input(element: Element, kind: str) -> Style:
+def styled(element: Element, style: dict[str, str]) -> dict[str, str]:
+    """Return the style of a control with how far a bar is filled."""
+    if element.tag not in ("progress", "meter"):
+        return style
+    share = _share(element)
+    color = "#0075ff" if element.tag == "progress" else "#107c10"
+    bar = f"linear-gradient(to right,{color} {share:.1f}%,#efefef {share:.1f}%)"
+    return {**style, "background": bar}
+
+
+def _input(element: Element, kind: str) -> dict[str, str]:
     if kind == "hidden":
         return {"display": "none"}
     if kind in _BUTTONS:
@@ -65,7 +70,10 @@ def text_of(element: Element) -> str | None:
         chosen = element.select_one("option[selected]") or element.select_one("option")
         return chosen.text.strip() if chosen is not None else ""
     if element.tag == "textarea":
-        return element.text or element.attr("placeholder") or ""
+        text = element.text or element.attr("placeholder") or ""
+        rows = _ROWS.match(element.attr("rows") or "")
+        lacking = (int(rows[1]) if rows else 2) - 1 - text.count("\n")
+        return text + "\n" * lacking + "\u200b" * (lacking > 0)
     kind = (element.attr("type") or "text").lower()
     value = element.attr("value") or ""
     if kind in _TICKS or kind in ("hidden", "color", "range", "image"):

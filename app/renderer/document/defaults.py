@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from turbohtml import Element, Namespace
 
-from app.renderer.document import BASE
+from app.renderer.document import BASE, controls
 from app.renderer.document.properties import Ignored
 from app.renderer.document.stylesheet import Rule, read
 
@@ -299,7 +299,7 @@ def hints(element: Element) -> dict[str, str]:
     attributes = element.attrs
     if not attributes and element.tag not in _BY_PARENT:
         return {}
-    found: dict[str, str] = {}
+    found = controls.hints(element) if element.tag in controls.TAGS else {}
     known = _HINTS.get(element.tag, _NONE)
     for name in attributes:
         hint = known.get(name) or _EVERYWHERE.get(name)

@@ -28,7 +28,7 @@ from app.renderer.document.box_model import (
     is_in_flow,
 )
 from app.renderer.document.cascade import Style
-from app.renderer.document.computed_style import Context, whole_line
+from app.renderer.document.computed_style import Context, line_of, whole_line
 from app.renderer.document.intrinsic_size import Extent
 from app.renderer.document.markup_writer import MarkupWriter
 
@@ -37,7 +37,7 @@ _CARRIED = re.compile(
     r"|visibility|direction|list-style|overflow-wrap"
 )
 # A letter of no width at which no line breaks.
-_JOINER = "\u2060"
+_JOINER = "\ufeff"
 # Of a block's width: a text that is less has one line.
 _SURELY = 0.85
 # What is set in at the beginning of its lines.
@@ -131,6 +131,10 @@ def _write_kind(
         _shade(style)
     if tag in controls.TAGS:
         style = controls.styled(element, style)
+    if tag == "table" and table_grid.is_block(element, style, writer.styles):
+        # A table that nobody has written is in it (CSS 2.2, 17.2.1).
+        style["display"] = "table"
+        style.pop("width", None)
     if style.get("display") in table_grid.TABLES:
         return tables.write(writer, write_box, element, style, context, box)
     if style.get("display") == "contents":
@@ -156,6 +160,9 @@ def write_box(
         writer.end_line(style)
     place = writer.begin()
     outer = writer.extent
+    cuts = writer.cuts
+    if not is_inline:
+        writer.cuts = style.get("text-overflow", "clip") != "clip"
     cost, writer.cost = writer.cost, 1.0
     initial = writer.first_letter
     pseudo_elements.enter_first_letter(writer, element, style, display)
@@ -182,6 +189,7 @@ def write_box(
             )
         ):
             inline_boxes.box_text(writer, len(element.text), style, context)
+    writer.cuts = cuts
     is_spaced = inline_boxes.place(writer, style, context.font)
     writer.nest(cost, style.get("display") in ATOMIC_INLINES)
     if display not in INLINE and not contents:
@@ -197,12 +205,17 @@ def write_box(
     if display in INLINE:
         tag = "span"
     mark = writer.mark(style, context)
-    # Its letters are as high as its ground, and the line of the block is not.
+    # Its letters say how high their own line is, one without width that of the block.
     is_low = (
-        display in INLINE
-        and has_ground(style)
+        style.get("display", "inline") in INLINE
+        and is_in_flow(style)
+        and ("line-height" in style or has_ground(style))
         and writer.units.line(context.font) < context.strut
+        and (text := element.text.strip()) != ""
+        and (has_ground(style) or len(text) <= inline_boxes.MOST_UNBROKEN)
     )
+    if is_low and not has_ground(style):
+        style["line-height"] = line_of(writer.units.line(context.font), context.font)
 
     def open_tag() -> None:
         writer.open(place, tag, style, element, marker, mark)

@@ -32,10 +32,11 @@ _BOXED = (
     *("mask", "clip-path", "rotate", "scale", "translate", "text-shadow"),
     *("backdrop-filter", "mix-blend-mode", "border-left-width", "border-bottom-width"),
 )
+_PICTURE = re.compile(r"gradient\(|url\(", re.IGNORECASE)
 # Letters of inline text that has a box of its own, and so does not wrap.
 MOST_BOXED = 120
 # And such that does not wrap in a browser either, but for the end of a line.
-_MOST_UNBROKEN = 40
+MOST_UNBROKEN = 40
 # So many elements in a line are looked through for boxes.
 _MOST_AROUND = 4
 _PERCENT = re.compile(r"(?<![\d.])(-?(?:\d+\.?\d*|\.\d+))%")
@@ -108,13 +109,15 @@ def box_text(
     """
     if letters <= MOST_BOXED and writer.takes_boxes:
         style["display"] = "inline-block"
-        if letters <= _MOST_UNBROKEN and not context.is_classed:
+        if letters <= MOST_UNBROKEN and not context.is_classed:
             style.setdefault("white-space", "nowrap")
             _flatten(writer, style, context.font)
         return
     if style.get("visibility", "visible") != "visible":
         style["color"] = "transparent"
-    for name in (*_BOXED, "opacity"):
+    for name in (*_BOXED, "opacity", "background"):
+        if name == "background" and not _PICTURE.search(style.get(name, "")):
+            continue
         if style.get(name, "") not in NOTHING:
             writer.ignored.add(f"{name} of text in a line")
 
@@ -241,6 +244,8 @@ def needs_box(style: Style) -> bool:
     if style.get("position") == "relative" and any(
         style.get(name, "auto") not in NOTHING for name in INSETS
     ):
+        return True
+    if _PICTURE.search(style.get("background", "")):
         return True
     return any(style.get(name, "") not in NOTHING for name in _BOXED)
 

@@ -108,6 +108,14 @@ def read(table: Element, styles: Styles) -> Grid:
     return Grid(rows, cells, captions, columns, heads, feet)
 
 
+def is_block(table: Element, style: Style, styles: Styles) -> bool:
+    """Tell whether a table is a block, and what is in it is not."""
+    kinds = {styles.elements[child].get("display") for child in _children(table)}
+    return style.get("display") == "block" and not kinds.isdisjoint(
+        {*_GROUPS, "table-row"}
+    )
+
+
 def _children(element: Element) -> list[Element]:
     return [child for child in element.children if isinstance(child, Element)]
 

@@ -218,7 +218,10 @@ LINES = [
 ]
 COLLAPSED = "table{border-collapse:collapse}"
 ROWS = "<table><tr><td>a<td>b<tr><td>c<td>d</table>"
+STACKED = "*{display:block}style{display:none}"
 TABLES = [
+    (f"<style>table{{display:block;width:100%}}</style>{ROWS}", ROWS),
+    (f"<style>{STACKED}td{{padding:0}}</style>{ROWS}", "a<br>b<br>c<br>d"),
     (
         "<table style='text-align:right;width:200px'><th>a<tr><td>b</table>",
         "<table style='width:200px'><td align=right><b>a</b>"
@@ -272,7 +275,33 @@ TABLES = [
         "<td bgcolor=red width=58>a<td width=58>a</table></div>",
     ),
 ]
+CUT = "p{width:90px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}"
+TICK = "width:13px;height:13px;min-height:0;padding:0;vertical-align:-3px"
 PAINTED = [
+    (
+        "a <em style='background:linear-gradient(red 60%,gold 60%)'>b</em>",
+        "a <em style='background-image:linear-gradient(red 60%,gold 60%)'>b</em>",
+    ),
+    (
+        "<span style='position:absolute;background:red;font-size:9px'>a</span><p>b",
+        "<div style='position:absolute;background:red;font-size:9px'>a</div><p>b",
+    ),
+    (
+        f"<style>{CUT}</style><p>many short words",
+        f"<style>{CUT}</style><p>many&nbsp;short&nbsp;words",
+    ),
+    (
+        "<input type=submit value=go style='background:blue;width:60px'>",
+        "<input value=go style='background:blue;width:60px;text-align:center'>",
+    ),
+    (
+        "<input type=checkbox style='margin:0 0 0 30px;background:red'>",
+        f"<input style='{TICK};margin:0 0 0 30px;background:red'>",
+    ),
+    (
+        "<textarea rows=4 style='font-size:10px;vertical-align:top'>a</textarea>",
+        "<textarea style='font-size:10px;vertical-align:top'>a\n\n\n&nbsp;</textarea>",
+    ),
     (
         "<div style='margin:10px;width:40px;height:40px;background:#eee;"
         "box-shadow:4px 4px blue,8px 8px rgb(255,0,0)'></div>",
