@@ -51,6 +51,8 @@ def run(server: Server, examples: int, *options: str) -> Report:
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
         *("run", f"{server.url}/openapi.json", "--max-examples", str(examples)),
         *("--continue-on-failure", "--no-color", "--generation-database=none"),
+        # Ten seconds by default: a busy machine takes longer to draw a preview.
+        *("--request-timeout", "60"),
         *options,
     )
     # It leaves a folder of its own where it runs.
