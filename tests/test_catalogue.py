@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.config import Settings
+from app.renderer.builtin import html
 from app.renderer.catalogue import Catalogue
 from app.renderer.errors import BrokenTemplate
 from app.renderer.produce import text_fields
@@ -293,3 +294,18 @@ def test_probes_and_clients_of_others_are_told_what_counts_for_nothing(
 
     assert answer.status_code == 200
     assert answer.headers["X-Ignored-Parameters"] == "_, verbose"
+
+
+@pytest.mark.parametrize("name", ["html", "markdown"])
+def test_documents_are_drawn_anew_where_their_translation_changes(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, settings: Settings, name: str
+) -> None:
+    before = client.get(f"/images/{name}?{name}=a").headers["ETag"]
+    monkeypatch.setattr(html, "TRANSLATION", "documents 0")
+
+    app = create_app(settings, environ={})
+    after = app.test_client().get(f"/images/{name}?{name}=a").headers["ETag"]
+    app.extensions["mimeo.jobs"].close()
+    app.extensions["mimeo"].close()
+
+    assert before != after

@@ -18,6 +18,9 @@ from app.renderer.image_file import reader_version
 from app.renderer.params import Canvas, Text, Typeset
 from app.renderer.produce import scaled
 
+# Of all renderers of documents: raise the number where other pixels are made of equal
+# HTML and CSS, by whatever module of `renderer.document`.
+TRANSLATION = "documents 1"
 # As deep as elements nest where nobody says otherwise.
 MOST_DEEP = 200
 # U+0338 makes other characters of these.
@@ -197,7 +200,7 @@ def page_renderer(
         draw=draw,
         vector=draw_svg,
         printed=printed,
-        version=f"{version} {engine.version} {reader_version()}",
+        version=f"{version} {TRANSLATION} {engine.version} {reader_version()}",
         isolated=True,
         preflight=lambda asked, _: preflight(asked),
         check=check,
