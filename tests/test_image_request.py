@@ -76,7 +76,7 @@ def test_every_fault_is_found_at_once() -> None:
         (lambda: from_strings(SOLID, [], "bmp", BOUNDS), "format"),
         (lambda: of(format="png"), "format"),
         (lambda: of(quality="80"), "quality"),
-        (lambda: from_json(SOLID, {"width": "20"}, "png", BOUNDS), "width"),
+        (lambda: from_json(SOLID, {"width": "2O"}, "png", BOUNDS), "width"),
         (lambda: from_json(SOLID, {"width": True}, "png", BOUNDS), "width"),
         (lambda: from_parts(SOLID, {"widht": 20}, {}, BOUNDS), "widht"),
         (lambda: of(scale="nan"), "scale"),

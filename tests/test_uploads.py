@@ -133,6 +133,37 @@ def test_a_packed_upload_is_bounded_by_what_is_in_it(server):
     assert problem["limit"] == "MIMEO_MAX_COLLECTION_BYTES"
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_of_json_is_items_with_the_rest_in_the_query(server, charset):
+    """As pandas, n8n and `jq -s` write rows."""
+    whole = b'{"renderer": "solid", "items": [{"color": "red"}, {"color": "blue"}]}'
+    items = ' [{"color": "red"}, {"color": "blue"}]'
+    kind = {"Content-Type": "application/json"}
+    _, plain = post(server, whole, "/collections", **kind)
+
+    _, listed = post(server, items.encode(charset), **kind)
+
+    assert listed["id"] == plain["id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        (b'[{"color": "red"}], "renderer": "solid"', 400, "something follows the list"),
+        (b'[{"color": "red"}]}', 400, "not JSON"),
+        (b'[{"color": "red"}', 400, "not JSON"),
+        (b"[1]", 422, "row 1: must be an object"),
+        (b"[]", 422, "there are none"),
+        (b'{"items": []}', 422, "renderer: belongs into the body"),
+    ],
+)
+def test_a_list_of_json_is_no_more_than_that(server, body, status, detail):
+    reply, problem = post(server, body, **{"Content-Type": "application/json"})
+
+    assert reply.status == status
+    assert detail in problem["detail"]
+
+
 @pytest.mark.parametrize("form", ["gif", "webp", "apng"])
 def test_frames_of_two_sizes_are_refused_before_any_is_drawn(server, form):
     body = b"width,height\n100,50\n100,51\n"

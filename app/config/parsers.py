@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
-_SWITCHES = {
+SWITCHES = {
     **dict.fromkeys(("1", "true", "on", "yes"), True),
     **dict.fromkeys(("0", "false", "off", "no"), False),
 }
@@ -62,9 +62,9 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
 def switch(text: str) -> bool:
     """Read on or off."""
     # A word that is neither is refused: taken for off, `yse` would drop a safeguard.
-    if text.lower() not in _SWITCHES:
-        raise ValueError(f"must be one of {', '.join(_SWITCHES)}")
-    return _SWITCHES[text.lower()]
+    if text.lower() not in SWITCHES:
+        raise ValueError(f"must be one of {', '.join(SWITCHES)}")
+    return SWITCHES[text.lower()]
 
 
 def folder(text: str) -> Path:
@@ -85,7 +85,7 @@ def file(text: str) -> Path:
 
 def browser(text: str) -> Path | None:
     """Read the path of a browser, or whether the one that is installed is to be had."""
-    if text.lower() not in _SWITCHES:
+    if text.lower() not in SWITCHES:
         found = file(text)
         if not os.access(found, os.X_OK):
             raise ValueError("is not a program")

@@ -13,6 +13,7 @@ from app.media import Media
 from app.pipeline.generation import GeneratedImages, Generation
 from app.renderer.base import Output
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.params import as_whole
 
 # Parameters of Hugging Face by their names here.
 _HUGGING_FACE = MappingProxyType(
@@ -30,7 +31,7 @@ def read(document: Mapping[str, Any], key: str | None) -> Generation:
     """
     values = {name: value for name, value in document.items() if value is not None}
     wishes = _wishes(values) if _is_hugging_face(values) else {}
-    renderer, count = values.pop("renderer", None), values.pop("n", 1)
+    renderer, count = values.pop("renderer", None), as_whole(values.pop("n", 1))
     if not isinstance(renderer, (str, type(None))):
         raise BadParameter(Fault("renderer", "must be the name of a renderer"))
     # To Python a JSON `true` is a whole number, too.
@@ -54,6 +55,10 @@ def _wishes(values: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(parameters, Mapping):
         raise BadParameter(Fault("parameters", "must be an object"))
     given = {name: value for name, value in parameters.items() if value is not None}
+    if "prompt" in given:
+        # Its image-to-image, whose `inputs` are the image.
+        reason = "is for an image in `inputs`: no image is made of another one here"
+        raise BadParameter(Fault("parameters.prompt", reason))
     size = given.pop("target_size", {})
     sides = {**size, **given} if isinstance(size, Mapping) else given
     for name in ("width", "height"):

@@ -11,11 +11,9 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -45,7 +43,7 @@ from app.renderer.errors import (
     nearest,
     shorten,
 )
-from app.renderer.params import faults_of
+from app.renderer.params import as_meant, faults_of
 from app.upstream.errors import (
     CircuitOpen,
     UpstreamBusy,
@@ -156,13 +154,6 @@ def _size(text: str) -> str:
     return text
 
 
-def _boolean(value: Any) -> Any:
-    # JSON's own; strict mode takes nothing else, but says so in other words.
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
 _Word = Annotated[str, StringConstraints(max_length=200)]
 _Side = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -192,7 +183,7 @@ class _Request(BaseModel):
     num_inference_steps: int | None = None
     cfg_scale: float | None = None
     guidance_scale: float | None = None
-    stream: Annotated[bool, BeforeValidator(_boolean)] = False
+    stream: bool = False
     partial_images: int = Field(0, ge=0, le=3)
 
     @property
@@ -233,6 +224,9 @@ def read(
     try:
         given = _Request.model_validate(values)
     except ValidationError as error:
+        meant = as_meant(_Request, values, error)
+        if meant:
+            return read({**document, **meant}, key, attempt)
         code = _CODES.get(error.errors(include_input=False)[0]["type"], _INVALID)
         raise BadField(code, *faults_of(error)) from error
     warnings = list(_unknown(given))
@@ -275,19 +269,8 @@ def read_edit(
     if "mask" in fields:
         reason = "is not something that a renderer here can be told"
         raise BadField("unknown_parameter", Fault("mask", reason))
-    asked = read({name: _typed(name, v) for name, v in fields.items()}, key, attempt)
+    asked = read(fields, key, attempt)
     return asked._replace(generation=replace(asked.generation, image=images[0]))
-
-
-def _typed(name: str, value: Any) -> Any:
-    """Return a text of a form as the number or truth that JSON would hold."""
-    field = _Request.model_fields.get(name)
-    if not isinstance(value, str) or field is None or "str" in str(field.annotation):
-        return value
-    try:
-        return orjson.loads(value)
-    except ValueError:
-        return value
 
 
 def _sides(given: _Request) -> dict[str, int]:

@@ -12,6 +12,7 @@ import orjson
 
 from app.pipeline.generation import GeneratedImages, Generation
 from app.renderer.errors import BadParameter, Fault
+from app.renderer.params import as_whole
 
 # What one program calls a model is a renderer here.
 _MODEL = "sd_model_checkpoint"
@@ -81,8 +82,9 @@ def read(
     _check_written(values)
     values.setdefault("sampler_name", values.pop("sampler_index", None))
     wishes = {name: values[name] for name in _WISHES if values.get(name)}
-    if values.get("seed", -1) != -1:
-        wishes["seed"] = values["seed"]
+    seed = as_whole(values.get("seed", -1))
+    if seed != -1:
+        wishes["seed"] = seed
     generation = Generation(
         parameters,
         _model(values.get("override_settings", {})),
@@ -116,7 +118,7 @@ def _check_written(values: Mapping[str, Any]) -> None:
 
 
 def _count(values: Mapping[str, Any], name: str) -> int:
-    count = values.get(name, 1)
+    count = as_whole(values.get(name, 1))
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise BadParameter(Fault(name, "must be a whole number, 1 or more"))
     return count

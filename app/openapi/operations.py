@@ -31,7 +31,10 @@ from app.renderer.encode import EXTENSIONS, FORMATS
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _HTML = "text/html; charset=utf-8"
-_EVENTS = "text/event-stream"
+# A schema of a stream is of each of its events for some, of all its text for others.
+_STREAM: Mapping[str, Any] = MappingProxyType(
+    {"text/event-stream": {"description": "Server-sent events (HTML, 9.2)."}}
+)
 _NDJSON = "application/x-ndjson"
 _MULTIPART = "multipart/form-data"
 _NO_ID = "0" * 64
@@ -404,7 +407,7 @@ def job(text: str) -> dict[str, Any]:
 
 
 def _images() -> dict[str, Any]:
-    images = answer("The images.", {JSON: ref("Images"), _EVENTS: TEXT}, responses.MADE)
+    images = answer("The images.", {JSON: ref("Images"), **_STREAM}, responses.MADE)
     return {"200": images}
 
 
@@ -821,7 +824,7 @@ def _jobs() -> tuple[Operation, ...]:
             {
                 "200": answer(
                     "Server-sent events.",
-                    {_EVENTS: TEXT},
+                    _STREAM,
                     ("Cache-Control", "X-Accel-Buffering"),
                 ),
                 "204": answer("The last event was read.", named=("Cache-Control",)),

@@ -175,6 +175,13 @@ def read_json(data: bytes, charset: str | None = None) -> dict[str, Any]:
         faults = [Fault(place, "holds half of a surrogate pair") for place in halves]
     except RecursionError as error:
         raise BadBody("The JSON is nested too deeply.") from error
+    except UnicodeDecodeError as error:
+        # PowerShell 5.1 sends Latin-1 where nothing else is said.
+        place = f"byte {error.start + 1:,} is 0x{data[error.start]:02x}"
+        raise BadBody(
+            f"The JSON is not {charset or 'UTF-8'}: {place}. Its Content-Type may"
+            " declare a charset."
+        ) from error
     except ValueError as error:
         raise BadBody(f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):

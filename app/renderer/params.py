@@ -23,7 +23,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from app.config.parsers import NUMBER, WHOLE
+from app.config.parsers import NUMBER, SWITCHES, WHOLE
 from app.renderer.color_functions import read_function
 from app.renderer.engine.language import canonical
 from app.renderer.errors import BadParameter, Fault
@@ -58,6 +58,8 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 # What ends in a unit, known or not, is read as a length.
 _WHOLE_OR_LENGTH = re.compile(rf"{WHOLE.pattern}|.*[A-Za-z]", re.DOTALL)
 _ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
+# Signs of a number in a text of JSON, and the first beyond what JavaScript can count.
+_MOST_DIGITS, _MOST_WHOLE = 40, 1 << 53
 # Cc of Unicode, without line feed and tab.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})\Z")
@@ -322,42 +324,82 @@ def validate(
     """Build a model of JSON's own types, or of texts where it is not `strict`.
 
     A length becomes pixels at `dpi`, or at CSS's 96 an inch. One of several words may
-    be in any case, and JSON's `null` is what was left out. Raises BadParameter with
-    every fault; `prefix` stands before the fields' names.
+    be in any case, a JSON value of another type that has one meaning is that, and
+    `null`, or an empty text where that is no value, is what was left out. Raises
+    BadParameter with every fault; `prefix` stands before the fields' names.
     """
     context = {"dpi": dpi}
     if None in values.values():
         known = model.model_fields
         values = {k: v for k, v in values.items() if v is not None or k not in known}
     try:
-        # In JSON "12" is a text; queries, forms and tables hold nothing but texts.
+        # Queries, forms and tables hold nothing but texts.
         if strict:
             return model.model_validate(values, strict=True, context=context)
         texts = _with_plain_numbers(model, values)
         return model.model_validate_strings(texts, context=context)
     except ValidationError as error:
-        spelt = _in_their_case(model, values, error)
-        if spelt != values:
+        meant = {**values, **as_meant(model, values, error)}
+        spelt = {n: v for n, v in meant.items() if not _is_blank(model, n, v, error)}
+        if repr(spelt) != repr(values):
             return validate(model, spelt, strict=strict, prefix=prefix, dpi=dpi)
         faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
         raise BadParameter(*faults) from error
 
 
-def _in_their_case(
+def _is_blank(
+    model: type[BaseModel], name: str, value: Any, error: ValidationError
+) -> bool:
+    """Tell whether a value at fault is a field of a form that nobody filled in."""
+    field = model.model_fields.get(name)
+    if value != "" or field is None or field.is_required():
+        return False
+    return any(finding["loc"][:1] == (name,) for finding in error.errors())
+
+
+def as_meant(
     model: type[BaseModel], values: Mapping[str, Any], error: ValidationError
-) -> Mapping[str, Any]:
-    """Return values in which words of a choice are in the case that it has."""
-    findings = error.errors(include_url=False, include_input=False)
-    wrong = {
-        str(each["loc"][0]) for each in findings if each["type"] == "literal_error"
-    }
-    spelt = dict(values)
-    for name in wrong & values.keys():
-        words = get_args(model.model_fields[name].annotation)
-        like = [word for word in words if _folded(word) == _folded(values[name])]
-        if len(like) == 1:
-            spelt[name] = like[0]
-    return spelt
+) -> dict[str, Any]:
+    """Return those of the values at fault that have one meaning, spelt as it is.
+
+    Words of a choice in another case; and what programs write in JSON that know texts
+    alone, or no integers: `"300"`, `300.0`, `"true"`, and a number for a text.
+    """
+    meant: dict[str, Any] = {}
+    for finding in error.errors(include_url=False, include_input=False):
+        name, kind = str(finding["loc"][0]), finding["type"]
+        if name not in values:
+            continue
+        if kind == "literal_error":
+            words = get_args(model.model_fields[name].annotation)
+            like = [word for word in words if _folded(word) == _folded(values[name])]
+        else:
+            like = list(_of_kind(kind, values[name]))
+        if len(like) == 1 and repr(like[0]) != repr(values[name]):
+            meant[name] = like[0]
+    return meant
+
+
+def as_whole(value: Any) -> Any:
+    """Return a JSON value that is a whole number as one; any other as it is."""
+    return next(_of_kind("int_type", value), value)
+
+
+def _of_kind(kind: str, value: Any) -> Iterator[Any]:
+    """Yield what a JSON value is as the type that a finding of pydantic's asks for."""
+    is_text = isinstance(value, str) and len(value) <= _MOST_DIGITS
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        # JSON Schema, 6.1.1: 300.0 is an integer; JSON itself has no other numbers.
+        yield int(value)
+    elif kind == "int_type" and is_text and WHOLE.fullmatch(value):
+        yield int(value)
+    elif kind == "float_type" and is_text and NUMBER.fullmatch(value):
+        yield float(value)
+    elif kind == "bool_type" and is_text and value.lower() in SWITCHES:
+        yield SWITCHES[value.lower()]
+    elif kind == "string_type" and type(value) is int and abs(value) < _MOST_WHOLE:
+        # No fraction: who wrote 1.10 would see 1.1.
+        yield str(value)
 
 
 def _folded(word: Any) -> Any:

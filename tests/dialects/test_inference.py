@@ -45,7 +45,12 @@ def test_what_is_mimeos_own_is_parted_from_what_is_the_renderers():
 
 @pytest.mark.parametrize(
     ("given", "field"),
-    [({"n": "2"}, "n"), ({"n": True}, "n"), ({"n": 1.0}, "n"), ({"renderer": 1}, "re")],
+    [
+        ({"n": "two"}, "n"),
+        ({"n": True}, "n"),
+        ({"n": 1.5}, "n"),
+        ({"renderer": 1}, "re"),
+    ],
 )
 def test_wrong_types_are_named(given, field):
     with pytest.raises(BadParameter, match=field):
@@ -129,3 +134,11 @@ def test_what_one_image_does_not_tell_is_not_the_first_ones():
         told = [(image.seed, image.finish) for image in answer.images]
 
     assert told == [(7, "success"), (None, None)]
+
+
+def test_image_of_hugging_face_is_not_taken_for_a_prompt() -> None:
+    """InferenceClient.image_to_image sends it so."""
+    sent = {"inputs": "AAAA", "parameters": {"prompt": "a cat"}}
+
+    with pytest.raises(BadParameter, match=r"parameters\.prompt: is for an image"):
+        read(sent, None)

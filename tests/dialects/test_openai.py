@@ -187,9 +187,9 @@ def test_an_automatic_size_is_the_renderers_own():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("prompt", 1),
-        ("model", 1),
-        ("n", "2"),
+        ("prompt", True),
+        ("model", 1.5),
+        ("n", "two"),
         ("n", True),
         ("size", "640"),
         ("size", "0x5"),
@@ -199,19 +199,19 @@ def test_an_automatic_size_is_the_renderers_own():
         ("output_compression", -1),
         ("output_compression", 101),
         ("output_compression", "x"),
-        ("quality", 5),
+        ("quality", 5.5),
         ("style", ["vivid"]),
         ("background", "x" * 201),
         ("moderation", True),
-        ("stream", "yes"),
+        ("stream", "perhaps"),
         ("stream", 0),
         ("partial_images", 4),
         ("partial_images", -1),
         ("width", 0),
-        ("seed", "1"),
+        ("seed", "one"),
         ("seed", -2),
         ("steps", "many"),
-        ("user", 1),
+        ("user", True),
     ],
 )
 def test_what_has_no_meaning_is_refused(name, value):
@@ -221,14 +221,27 @@ def test_what_has_no_meaning_is_refused(name, value):
     assert [fault.field for fault in caught.value.faults] == [name]
 
 
+def test_numbers_and_truths_may_be_texts():
+    texts = {
+        "n": "2",
+        "seed": "-1",
+        "stream": "true",
+        "cfg_scale": "7.5",
+        "width": "64",
+    }
+    typed = {"n": 2.0, "seed": -1, "stream": True, "cfg_scale": 7.5, "width": 64}
+
+    assert read({"prompt": "a", **texts}, None) == read({"prompt": "a", **typed}, None)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
         ("stpes", 1, "unknown_parameter"),
         ("response_format", "png", "unsupported_value"),
         ("output_compression", -1, "invalid_value"),
-        ("quality", 5, "invalid_value"),
-        ("n", "2", "invalid_value"),
+        ("quality", 5.5, "invalid_value"),
+        ("n", "two", "invalid_value"),
     ],
 )
 def test_an_error_has_openais_word_for_what_is_wrong(name, value, code):

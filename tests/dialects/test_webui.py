@@ -92,7 +92,7 @@ def test_what_no_answer_can_repeat_is_refused(client: FlaskClient, given) -> Non
     ("given", "field"),
     [
         ({"batch_size": 0}, "batch_size"),
-        ({"n_iter": "2"}, "n_iter"),
+        ({"n_iter": "two"}, "n_iter"),
         ({"n_iter": True}, "n_iter"),
         ({"init_images": ["AAAA"]}, "init_images"),
         ({"override_settings": {"sd_model_checkpoint": 1}}, "override_settings"),

@@ -221,6 +221,18 @@ def test_json_without_a_type_is_read_wherever_json_is(client: FlaskClient) -> No
     assert whole.data == get(client, "solid.png").data
 
 
+def test_json_in_another_charset_is_told_where_and_what_to_do(
+    client: FlaskClient,
+) -> None:
+    """PowerShell 5.1 sends Latin-1 where nothing else is said."""
+    sent = '{"color": "réd"}'.encode("latin-1")
+
+    answer = client.post(URL, data=sent, content_type="application/json")
+
+    assert answer.status_code == 400
+    assert "byte 13 is 0xe9" in answer.get_json()["detail"]
+
+
 def test_form_of_bytes_that_are_not_escaped_is_utf_8(client: FlaskClient) -> None:
     form = {"content_type": "application/x-www-form-urlencoded"}
 
@@ -288,7 +300,7 @@ def test_size_that_a_format_refuses_names_what_can_be_changed(
         (b"[]", "application/json", 400),
         (b'{"width": NaN}', "application/json", 400),
         (b'{"width": 1, "width": 2}', "application/json", 422),
-        (b'{"width": "20"}', "application/json", 422),
+        (b'{"width": "twenty"}', "application/json", 422),
         (b"[" * 100_000, "application/json", 400),
         (b"color=%ff", "application/x-www-form-urlencoded", 400),
         (b"<p>", "text/html", 415),

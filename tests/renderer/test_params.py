@@ -6,7 +6,7 @@ import unicodedata
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.renderer.errors import BadParameter
 from app.renderer.params import Color, ImageBytes, Text, parse_color, validate
@@ -145,3 +145,75 @@ def test_an_image_in_wrappers_is_read_in_time_by_its_length(
             field.validate_python(head + text)
 
     assert_linear(read, piece, 40_000)
+
+
+class Mixed(BaseModel):
+    """One of each type."""
+
+    count: int = 0
+    share: float | None = None
+    on: bool = False
+    text: Text = ""
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "meant"),
+    [
+        *(("count", "300", 300), ("count", 300.0, 300), ("count", "-1", -1)),
+        *(("share", "1.5", 1.5), ("share", "2", 2.0), ("share", "1e2", 100.0)),
+        *(("on", "true", True), ("on", "False", False), ("on", "on", True)),
+        *(("text", 2026, "2026"), ("text", -1, "-1")),
+    ],
+)
+def test_json_of_another_type_is_what_it_can_only_mean(
+    name: str, sent: object, meant: object
+) -> None:
+    assert getattr(validate(Mixed, {name: sent}, strict=True), name) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        *(("count", 1.5), ("count", "1.0"), ("count", "1_0"), ("count", " 1")),
+        *(("count", True), ("count", "9" * 50)),
+        *(("share", "1,5"), ("share", "nan"), ("share", True)),
+        *(("on", "maybe"), ("on", 1)),
+        # 1.10 would be 1.1, and JavaScript has made another of 2^53 + 1.
+        *(("text", 1.1), ("text", True), ("text", 2**53), ("text", [])),
+    ],
+)
+def test_json_of_another_type_that_may_mean_more_is_refused(
+    name: str, sent: object
+) -> None:
+    with pytest.raises(BadParameter) as caught:
+        validate(Mixed, {name: sent, "extra": 1}, strict=True)
+
+    assert caught.value.args[0].field == name
+
+
+class Filled(BaseModel):
+    """What a form may leave blank, and what it may not."""
+
+    text: Text = Field(min_length=1)
+    theme: Literal["light", "dark"] = "light"
+    count: int = 3
+    color: Color | None = None
+    note: Text = "none"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_empty_value_is_what_was_left_out_where_it_is_no_value(strict: bool) -> None:
+    blank = dict.fromkeys(("theme", "count", "color", "note"), "")
+
+    made = validate(Filled, {"text": "a", **blank}, strict=strict)
+
+    # An empty text is one.
+    assert made == Filled(text="a", note="")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_empty_value_of_what_is_required_is_named(strict: bool) -> None:
+    with pytest.raises(BadParameter) as caught:
+        validate(Filled, {"text": "", "theme": "", "count": "x"}, strict=strict)
+
+    assert [fault.field for fault in caught.value.args] == ["text", "count"]

@@ -160,6 +160,11 @@ class _Head:
         # ZIP and OLE 2: what workbooks are, and what no text begins with.
         self.is_workbook = self._head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0"))
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it begins as a list of JSON."""
+        return self._head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+
     def refuse_what_is_no_table(self) -> None:
         """Raise Unreadable where the bytes are of another kind, whatever they claim."""
         head = self._head[:HEAD]
@@ -200,6 +205,15 @@ def _ndjson(
     files: Files | None = None,
 ) -> Draft:
     """Read an object a line; the query, and text fields beside it, have the rest."""
+    shared = _shared_of_items(pairs, catalogue, bounds, files)
+    rows = read_ndjson(_json_text(stream), bounds.max_body_bytes)
+    rows = _bound(rows, shared, preview)
+    return _taken(rows, shared, catalogue, bounds, preview, files)
+
+
+def _shared_of_items(
+    pairs: Pairs, catalogue: Catalogue, bounds: Settings, files: Files | None = None
+) -> SharedParameters:
     shared = from_pairs(pairs, catalogue, bounds, files.places if files else ())
     if shared.columns.ignored:
         raise BadParameter(Fault("ignore", "is for tables, which have columns"))
@@ -207,9 +221,7 @@ def _ndjson(
         raise BadParameter(Fault("cell", "is for tables, which have cells"))
     if shared.sheet is not None:
         raise BadParameter(Fault("sheet", "is for workbooks, which have sheets"))
-    rows = read_ndjson(_json_text(stream), bounds.max_body_bytes)
-    rows = _bound(rows, shared, preview)
-    return _taken(rows, shared, catalogue, bounds, preview, files)
+    return shared
 
 
 def _bound(
@@ -231,13 +243,24 @@ def _json(
     bounds: Settings,
     preview: Preview | None,
 ) -> Draft:
-    """Read one object that has all; the query has nothing."""
-    if pairs:
-        reason = "belongs into the body, which is JSON"
-        raise BadParameter(*(Fault(name, reason) for name, _ in pairs))
+    """Read one object that has all; or a list of items, whose query has the rest."""
+    text = _Head(_json_text(stream))
     # To a file, because the members that hold for all items may follow them.
     with tempfile.TemporaryFile("w+b") as file:
-        spool(_json_text(stream), file)
+        if text.is_list:
+            file.write(b'{"items":')
+            spool(text, file)
+            file.write(b"}")
+            document = JsonDocument(file, bounds)
+            if document.members:
+                raise BadBody("The body is not JSON: something follows the list.")
+            shared = _shared_of_items(pairs, catalogue, bounds)
+            rows = _bound(document.rows(), shared, preview)
+            return _taken(rows, shared, catalogue, bounds, preview)
+        if pairs:
+            reason = "belongs into the body, which is JSON"
+            raise BadParameter(*(Fault(name, reason) for name, _ in pairs))
+        spool(text, file)
         document = JsonDocument(file, bounds)
         members = document.members
         delivery = {name: members.pop(name) for name in DELIVERY if name in members}
