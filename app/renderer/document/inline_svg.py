@@ -24,7 +24,8 @@ def write(writer: MarkupWriter, svg: Element, style: Style, context: Context) ->
         part.decompose()
     for part in svg.select("foreignObject,image,use,feImage"):
         _look_at_part(part, writer.ignored)
-    svg = _painted(writer, svg, context.variables)
+    uses: list[tuple[Element, Mapping[str, str]]] = []
+    svg = _painted(writer, svg, context.variables, uses)
     if style.get("display") not in INLINE_LEVEL:
         writer.end_line(style)
     given = {name: value for name, value in style.items() if name not in OWN}
@@ -52,8 +53,10 @@ def write(writer: MarkupWriter, svg: Element, style: Style, context: Context) ->
     if given:
         svg.attrs["style"] = css(given)
     writer.at_start, writer.blank = False, -1
+    copies = _copied(writer, uses)
     markup = svg.html
-    if parts := _referred(writer, svg, markup, context.variables):
+    parts = copies + _referred(writer, svg, copies + markup, context.variables)
+    if parts:
         held = turbohtml.parse(f"<svg><defs>{parts}</defs></svg>")
         svg.insert(0, held.select("defs")[0])
         markup = svg.html
@@ -79,12 +82,29 @@ def _referred(
     return "".join(found)
 
 
+def _copied(writer: MarkupWriter, uses: list[tuple[Element, Mapping[str, str]]]) -> str:
+    """Return copies of what is used with variables of its own, under other names."""
+    found = []
+    for number, (use, variables) in enumerate(uses):
+        name = (use.attr("href") or "").strip().removeprefix("#")
+        if part := writer.svg_parts.get(name):
+            copied = _painted(writer, part, variables)
+            copied.attrs["id"] = f"{name}-used-{number}"
+            use.attrs["href"] = f"#{name}-used-{number}"
+            found.append(copied.html)
+    return "".join(found)
+
+
 def _painted(
-    writer: MarkupWriter, drawing: Element, variables: Mapping[str, str]
+    writer: MarkupWriter,
+    drawing: Element,
+    variables: Mapping[str, str],
+    uses: list[tuple[Element, Mapping[str, str]]] | None = None,
 ) -> Element:
     """Return a copy with the variables of where it is used.
 
-    The drawing stays as it is: a symbol has other colours at its next use.
+    To `uses` come those in it that have variables of their own. The drawing stays as it
+    is: a symbol has other colours at its next use.
     """
     made = copy.copy(drawing)
     within = {drawing: _paint(writer, made, drawing, variables)}
@@ -93,6 +113,9 @@ def _painted(
         around = origin.parent
         assert isinstance(around, Element)
         within[origin] = _paint(writer, part, origin, within[around])
+        is_own = within[origin] is not within[drawing]
+        if uses is not None and part.tag == "use" and is_own:
+            uses.append((part, within[origin]))
     return made
 
 

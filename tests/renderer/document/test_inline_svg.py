@@ -119,6 +119,19 @@ def test_a_symbol_has_the_colour_of_each_place_that_uses_it(
     assert colors == [BLUE, WHITE, BLUE]
 
 
+@pytest.mark.parametrize(
+    "use", ["<use href=#s style='--c:{}'/>", "<g style='--c:{}'><use href=#s /></g>"]
+)
+def test_a_symbol_has_the_variables_of_each_use(engine: Engine, use: str) -> None:
+    document = f"<svg style='position:absolute;width:0'>{SYMBOL}</svg>" + "".join(
+        "<svg width=40 height=30 style='display:block'>"
+        f"{use.format('red')}{use.format(color)}</svg>"
+        for color in ("#06c", "#fff")
+    )
+
+    assert [pixel(engine, document, (10, at)) for at in (15, 45)] == [BLUE, WHITE]
+
+
 def test_a_symbol_in_a_style_has_the_colour_of_each_place(engine: Engine) -> None:
     sprite = SYMBOL.replace("fill=var(--c)", "style=fill:var(--c)")
 
