@@ -190,7 +190,7 @@ def write_box(
         ):
             inline_boxes.box_text(writer, len(element.text), style, context)
     writer.cuts = cuts
-    is_spaced = inline_boxes.place(writer, style, context.font)
+    before, behind = inline_boxes.place(writer, style, context.font)
     writer.nest(cost, style.get("display") in ATOMIC_INLINES)
     if display not in INLINE and not contents:
         writer.trim()
@@ -219,15 +219,12 @@ def write_box(
 
     def open_tag() -> None:
         writer.open(place, tag, style, element, marker, mark)
-        if is_spaced:
-            writer.out[place] += inline_boxes.SPACED
+        writer.out[place] += before
         if is_low:
             writer.out[place] = f"{_JOINER}{writer.out[place]}"
 
     inline_boxes.settle(writer, place, style, context, room, element, open_tag)
-    if is_spaced:
-        writer.put("</div>")
-    writer.put(f"</{tag}>")
+    writer.put(f"{behind}</{tag}>")
     inline_boxes.stand(writer, style, context)
     return display not in INLINE_LEVEL
 

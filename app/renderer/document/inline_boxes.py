@@ -42,7 +42,7 @@ _MOST_AROUND = 4
 _PERCENT = re.compile(r"(?<![\d.])(-?(?:\d+\.?\d*|\.\d+))%")
 _OF_WIDTH = re.compile(r"(?:min-|max-)?width$|(?:margin|padding)(?:-[a-z]+)?$")
 # What is in a box in a line that has margins.
-SPACED = '<div style="flex:auto">'
+_SPACED = '<div style="flex:auto">', "</div>"
 
 
 def settle(
@@ -152,14 +152,14 @@ def is_beside_box(writer: MarkupWriter, element: Element) -> bool:
     return False
 
 
-def place(writer: MarkupWriter, style: Style, font: ComputedFont) -> bool:
+def place(writer: MarkupWriter, style: Style, font: ComputedFont) -> tuple[str, str]:
     """Say in terms of the engine where a box in a line stands.
 
     It moves none by `position`, and makes no room for margins of those as wide as
-    their content. Tells whether the content has to be in a block for that.
+    their content. Returns the tags that have to be around the content for that.
     """
     if style.get("display") not in ATOMIC_INLINES:
-        return False
+        return "", ""
     if style.get("position") == "relative":
         across = _moved(writer, style, SIDEWAYS, font)
         down = _moved(writer, style, ("top", "bottom"), font)
@@ -169,11 +169,11 @@ def place(writer: MarkupWriter, style: Style, font: ComputedFont) -> bool:
         elif is_moved:
             style["translate"] = f"{across:g}px {down:g}px"
     if style["display"] != "inline-block" or style.get("width", "auto") != "auto":
-        return False
+        return "", ""
     if not has_edges(style, "margin", SIDEWAYS):
-        return False
+        return "", ""
     style["display"] = "inline-flex"
-    return True
+    return _SPACED
 
 
 def _moved(

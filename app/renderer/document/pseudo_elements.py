@@ -78,12 +78,10 @@ def _first_letter(writer: MarkupWriter, text: str, context: Context) -> bool:
     if inline_boxes.needs_box(style):
         inline_boxes.box_text(writer, len(letter), style, inner)
     write_text(writer, letter, inner)
-    is_spaced = inline_boxes.place(writer, style, inner.font)
+    before, behind = inline_boxes.place(writer, style, inner.font)
     writer.open(place, "span", style, None, "")
-    if is_spaced:
-        writer.out[place] += inline_boxes.SPACED
-        writer.put("</div>")
-    writer.put("</span>")
+    writer.out[place] += before
+    writer.put(f"{behind}</span>")
     if found.lastindex == _OPENING:
         # The letter itself is in the text behind it.
         writer.first_letter = given
@@ -115,17 +113,14 @@ def write(
     for kind, text in pieces:
         _piece(writer, kind, text, style, inner)
     tag = "span" if display == "inline" else "div"
-    is_spaced = inline_boxes.place(writer, style, inner.font)
+    before, behind = inline_boxes.place(writer, style, inner.font)
 
     def open_tag() -> None:
         writer.open(place, tag, style, None, "")
-        if is_spaced:
-            writer.out[place] += inline_boxes.SPACED
+        writer.out[place] += before
 
     inline_boxes.settle(writer, place, style, inner, box.room, None, open_tag)
-    if is_spaced:
-        writer.put("</div>")
-    writer.put(f"</{tag}>")
+    writer.put(f"{behind}</{tag}>")
     if not is_inline:
         writer.at_start, writer.blank = True, -1
     inline_boxes.stand(writer, style, inner)
