@@ -236,9 +236,11 @@ def test_what_is_wrong_is_said_before_there_is_a_job(open_app: Open) -> None:
         client.post("/inference", json={"prompt": "a", "n": 99}, headers=ASYNC),
         client.post("/inference", json={}, headers=ASYNC),
         client.post("/images", data="{", headers=ASYNC),
+        client.post("/images", data="a card", headers=ASYNC),
     ]
 
-    assert [each.status_code for each in answers] == [422, 404, 422, 422, 422, 415]
+    statuses = [each.status_code for each in answers]
+    assert statuses == [422, 404, 422, 422, 422, 400, 415]
     assert client.get("/jobs").get_json()["jobs"] == []
 
 
