@@ -160,9 +160,6 @@ def write_box(
         writer.end_line(style)
     place = writer.begin()
     outer = writer.extent
-    cuts = writer.cuts
-    if not is_inline:
-        writer.cuts = style.get("text-overflow", "clip") != "clip"
     cost, writer.cost = writer.cost, 1.0
     initial = writer.first_letter
     pseudo_elements.enter_first_letter(writer, element, style, display)
@@ -189,7 +186,6 @@ def write_box(
             )
         ):
             inline_boxes.box_text(writer, len(element.text), style, context)
-    writer.cuts = cuts
     before, behind = inline_boxes.place(writer, style, context.font)
     writer.nest(cost, style.get("display") in ATOMIC_INLINES)
     if display not in INLINE and not contents:

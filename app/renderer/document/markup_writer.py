@@ -89,8 +89,6 @@ class MarkupWriter:
         self.first_letter: Style | None = None
         # Whether what is in an element has boxes in its lines.
         self.with_boxes: dict[Element, bool] = {}
-        # Whether lines that are too long end with an ellipsis.
-        self.cuts = False
         # What laying out takes so far, in the innermost box.
         self.cost = 0.0
 

@@ -20,9 +20,6 @@ def write(writer: MarkupWriter, text: str, context: Context) -> None:
             text = text[1:]
         if not text:
             return
-        if writer.cuts and space == "nowrap":
-            # The engine would cut whole words.
-            text = text[0] + text[1:-1].replace(" ", "\xa0") + text[1:][-1:]
         writer.at_start = text[-1] == " "
         writer.blank = len(writer.out) if writer.at_start else -1
     elif text:

@@ -275,7 +275,6 @@ TABLES = [
         "<td bgcolor=red width=58>a<td width=58>a</table></div>",
     ),
 ]
-CUT = "p{width:90px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}"
 TICK = "width:13px;height:13px;min-height:0;padding:0;vertical-align:-3px"
 PAINTED = [
     (
@@ -285,10 +284,6 @@ PAINTED = [
     (
         "<span style='position:absolute;background:red;font-size:9px'>a</span><p>b",
         "<div style='position:absolute;background:red;font-size:9px'>a</div><p>b",
-    ),
-    (
-        f"<style>{CUT}</style><p>many short words",
-        f"<style>{CUT}</style><p>many&nbsp;short&nbsp;words",
     ),
     (
         "<input type=submit value=go style='background:blue;width:60px'>",
