@@ -339,9 +339,13 @@ def validate(
         texts = _with_plain_numbers(model, values)
         return model.model_validate_strings(texts, context=context)
     except ValidationError as error:
-        meant = {**values, **as_meant(model, values, error)}
-        spelt = {n: v for n, v in meant.items() if not _is_blank(model, n, v, error)}
-        if repr(spelt) != repr(values):
+        meant = as_meant(model, values, error)
+        spelt = {
+            name: value
+            for name, value in {**values, **meant}.items()
+            if not _is_blank(model, name, value, error)
+        }
+        if meant or len(spelt) < len(values):
             return validate(model, spelt, strict=strict, prefix=prefix, dpi=dpi)
         faults = [Fault(prefix + name, why) for name, why in faults_of(error)]
         raise BadParameter(*faults) from error
