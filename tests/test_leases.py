@@ -256,6 +256,20 @@ def test_what_was_never_made_or_deleted_is_held_by_nobody(url: str) -> None:
         wait_until(lambda: not other.is_held(KEY))
 
 
+def test_what_another_makes_anew_of_an_entry_that_was_left_is_held(url: str) -> None:
+    """As of a job whose id comes again after its time."""
+    one, other = machine(url), machine(url)
+    with one.hold(KEY):
+        pass
+    assert not one.is_held(KEY)
+    one.delete(KEY)
+
+    with other.hold(KEY) as made:
+        with one.hold(KEY) as again:
+            assert (made, again) == (True, False)
+        assert one.is_held(KEY)
+
+
 def test_a_bucket_that_fails_says_whether_an_entry_was_made_or_held(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

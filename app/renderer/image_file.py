@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from app.renderer.color_management import Unshowable
 from app.renderer.probe.byte_range import whole
-from app.renderer.probe.raster import Damaged
+from app.renderer.probe.raster import Damaged, has_one_scan
 from app.renderer.probe.sniff import HEAD, measure, sniff
 
 # What people have; Pillow's other readers stay out of reach of a caller.
@@ -146,8 +146,14 @@ def ended(data: bytes) -> bytes | None:
 
     Cut files of telephones and uploads end so. Whether all pixels are there is seen by
     what libjpeg makes of other bytes behind them: it passes over what it needs not.
+    Of several scans, as of a progressive JPEG, nobody sees how many there were.
     """
     if sniff(data[:HEAD]) != "image/jpeg" or not _cut(data):
+        return None
+    try:
+        if not has_one_scan(whole(data)):
+            return None
+    except Damaged:
         return None
     # The mark has two bytes, of which the first may be there.
     data = data.rstrip(_JPEG_END[:1])

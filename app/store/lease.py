@@ -75,8 +75,9 @@ class Leases:
         self._call = call
         # What an entry held when it was seen to change, and when that was.
         self._watched: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
-        # Entries that this process made and holds no more.
-        self._left: OrderedDict[str, None] = OrderedDict()
+        # Of entries that this process made and holds no more, whose they were: once
+        # they are deleted, another may make them anew.
+        self._left: OrderedDict[str, bytes] = OrderedDict()
         self._begin()
         _ALL.add(self)
 
@@ -111,18 +112,23 @@ class Leases:
             # It is ours, though the bucket's answer to the write was lost.
             lease.mark = found[1]
             return lease
-        self._is_silent(path, found[0])
+        if not self._is_left(path, found[0]):
+            self._is_silent(path, found[0])
         return None
 
     def is_alive(self, path: str) -> bool:
         """Tell whether the maker of an entry may hold it: so at the first looks."""
-        if path in self._left:
-            return False
         seen = self._watched.get(path)
         if seen is not None and time.monotonic() < seen[1] + _LOOK_S:
             return True
         found = self._read(path)
-        return found is not None and not self._is_silent(path, found[0])
+        if found is None or self._is_left(path, found[0]):
+            return False
+        return not self._is_silent(path, found[0])
+
+    def _is_left(self, path: str, data: bytes) -> bool:
+        token = self._left.get(path)
+        return token is not None and data.startswith(token)
 
     @contextmanager
     def kept(self, lease: _Hold) -> Iterator[None]:
@@ -140,7 +146,7 @@ class Leases:
             with self._renewed(lease):
                 yield
         finally:
-            _note(self._guard, self._left, lease.path, None)
+            _note(self._guard, self._left, lease.path, lease.token)
 
     @contextmanager
     def _renewed(self, lease: _Hold) -> Iterator[None]:
@@ -289,6 +295,7 @@ def _note(
     """Keep what was seen of an entry, in place of the oldest of many."""
     with guard:
         known[path] = value
+        known.move_to_end(path)
         while len(known) > _WATCHED:
             known.popitem(last=False)
 

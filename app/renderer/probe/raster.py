@@ -76,23 +76,44 @@ def _check_chunk(image: Region, position: int) -> tuple[bytes, int]:
 
 def measure_jpeg(image: Region) -> Size:
     """Walk the segments of a JPEG to its first scan, and find its end (T.81, B)."""
+    size, _, start = _to_first_scan(image)
+    _find_end(image, start)
+    return size
+
+
+def has_one_scan(image: Region) -> bool:
+    """Tell whether the first scan of a JPEG has all there is: so no other can lack.
+
+    Of a progressive one, or with a scan for each component, it has not.
+    """
+    return _to_first_scan(image)[1]
+
+
+def _to_first_scan(image: Region) -> tuple[Size, bool, int]:
+    """Return the size, whether the first scan is the only one, and where that begins.
+
+    Raises Damaged where there is neither frame nor scan.
+    """
     size: Size | None = None
+    only, components = False, 0
     with image.open() as reader:
         take(reader, 2)
         parts = counted()
         for _ in parts:
             marker = _next_marker(reader, parts)
             body = take(reader, int.from_bytes(take(reader, 2), "big") - 2)
-            if _is_frame(marker) and len(body) >= 5:
-                height, width = struct.unpack(">HH", body[1:5])
+            if _is_frame(marker) and len(body) >= 6:
+                height, width, components = struct.unpack(">HHB", body[1:6])
                 size = width, height
+                # Codes of sequential frames, by Huffman or arithmetic coding.
+                only = marker & 3 < 2
             if marker == 0xDA:
+                only = only and body[:1] == bytes((components,))
                 break
         start = reader.tell()
     if size is None:
         raise Damaged("the JPEG has no frame")
-    _find_end(image, start)
-    return size
+    return size, only, start
 
 
 def _next_marker(reader: BinaryIO, parts: Iterator[None]) -> int:
