@@ -51,6 +51,8 @@ class UnpackedBody(io.RawIOBase):
         self._packed = b""
         self._came = self._went = 0
         self._ended = False
+        # What may stand before a member: zeros behind another, as gzip(1) has it.
+        self._padding = b""
 
     def readable(self) -> bool:
         return True
@@ -70,6 +72,9 @@ class UnpackedBody(io.RawIOBase):
             if not self._packed and not self._fetch():
                 break
             if self._unpacker is None:
+                self._packed = self._packed.lstrip(self._padding)
+                if not self._packed:
+                    continue
                 self._unpacker = zlib.decompressobj(self._window())
             data: bytes = self._unpacker.decompress(self._packed, most)
             self._packed = self._unpacker.unconsumed_tail
@@ -77,6 +82,7 @@ class UnpackedBody(io.RawIOBase):
                 # RFC 1952, 2.2: members may follow one another.
                 self._packed = self._unpacker.unused_data
                 self._unpacker = None
+                self._padding = b"\0"
             if data:
                 return data
         return b""

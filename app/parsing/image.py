@@ -38,6 +38,8 @@ _JSONS = frozenset({JSON, "text/json", "text/x-json", "application/x-json"})
 # What clients say of a body whose type nobody has told them; curl says the last.
 _UNTOLD = ("", "text/plain", "application/octet-stream")
 _FORM = "application/x-www-form-urlencoded"
+# What a form is cut by, before anything is decoded.
+_SIGNS = "%&+="
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\{")
 
 
@@ -145,6 +147,8 @@ def read_pairs(data: bytes, charset: str | None = None) -> list[tuple[str, str]]
     """
     try:
         codec = "utf-8" if charset is None else codec_of(charset)
+        if _SIGNS.encode(codec) != _SIGNS.encode():
+            raise UnsupportedBody(f"A form in {charset} has no signs between fields.")
         return parse_qsl(
             # Not percent-encoded, as `curl -d` sends it, a byte is itself.
             data.decode(codec),
@@ -156,7 +160,8 @@ def read_pairs(data: bytes, charset: str | None = None) -> list[tuple[str, str]]
     except LookupError as error:
         raise UnsupportedBody(str(error)) from error
     except UnicodeError as error:
-        raise BadBody("The query or form is not percent-encoded UTF-8.") from error
+        name = charset or "UTF-8"
+        raise BadBody(f"The query or form is not percent-encoded {name}.") from error
     except ValueError as error:
         raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
 

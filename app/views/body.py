@@ -184,9 +184,11 @@ def _multipart() -> RequestBody:
         max_form_parts=MAX_FIELDS,
         silent=False,
     )
+    most = request.max_content_length or 0
+    stream: Any = _Counted(request.environ["wsgi.input"], most, RequestEntityTooLarge())
     try:
         _, form, files = parser.parse(
-            request.stream,
+            stream,
             request.mimetype,
             request.content_length,
             request.mimetype_params,
@@ -194,7 +196,7 @@ def _multipart() -> RequestBody:
     except ValueError as error:
         raise BadBody(f"The body is not multipart/form-data: {error}") from error
     except RequestEntityTooLarge as error:
-        if (request.content_length or 0) > (request.max_content_length or 0):
+        if stream.left < 0 or (request.content_length or 0) > most:
             raise
         raise BadBody(f"There are more than {MAX_FIELDS} fields.") from error
     if None in form or None in files:
@@ -242,7 +244,8 @@ def receive_file(field: str, most: int) -> Iterator[SentFile]:
     bound = most + (request.max_content_length or 0)
     if (request.content_length or 0) > bound:
         raise BodyTooLarge("of a file", most)
-    stream: Any = _Counted(request.environ["wsgi.input"], most, bound)
+    too_large = BodyTooLarge("of a file", most)
+    stream: Any = _Counted(request.environ["wsgi.input"], bound, too_large)
     with ExitStack() as stack:
 
         def place(*_: Any, **__: Any) -> IO[bytes]:
@@ -275,18 +278,18 @@ def receive_file(field: str, most: int) -> Iterator[SentFile]:
 
 
 class _Counted:
-    """Hands a body on; raises BodyTooLarge beyond its bound."""
+    """Hands a body on; raises an error beyond its bound, whatever its length says."""
 
-    def __init__(self, stream: Any, most: int, bound: int) -> None:
+    def __init__(self, stream: Any, bound: int, error: Exception) -> None:
         self._stream = stream
-        self._most = most
-        self._left = bound
+        self._error = error
+        self.left = bound
 
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise BodyTooLarge("of a file", self._most)
+        self.left -= len(data)
+        if self.left < 0:
+            raise self._error
         return data
 
 

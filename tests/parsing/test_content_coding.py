@@ -105,6 +105,35 @@ def test_bomb_is_refused_at_the_limit_of_bodies(client: FlaskClient) -> None:
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_parts_without_a_length_are_refused_at_the_limit_of_bodies(
+    client: FlaskClient, packed: bool
+) -> None:
+    """And not as more fields than may be, which they once were."""
+    most = client.application.config["MAX_CONTENT_LENGTH"]
+    head = b'--x\r\nContent-Disposition: form-data; name="color"\r\n\r\n'
+    parts = head + bytes(most * 2) + b"\r\n--x--\r\n"
+    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+    answer = client.post(
+        URL,
+        input_stream=io.BytesIO(gzip.compress(parts) if packed else parts),
+        headers={"Content-Encoding": "gzip"} if packed else {},
+        content_type="multipart/form-data; boundary=x",
+        environ_overrides=chunked,
+    )
+
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("zeros", [1, 512, 100_000])
+def test_zeros_behind_a_member_stand_for_nothing(zeros: int) -> None:
+    filled = gzip.compress(BODY) + bytes(zeros)
+    body = UnpackedBody(io.BytesIO(filled + filled), "gzip")
+
+    assert body.read() == BODY * 2
+
+
 def test_no_more_is_unpacked_than_is_read() -> None:
     body = UnpackedBody(io.BytesIO(gzip.compress(bytes(64 << 20))), "gzip")
 

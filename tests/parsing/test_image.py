@@ -9,7 +9,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.config import Settings
-from app.parsing.image import Parser, RequestLine
+from app.parsing.image import (
+    BadBody,
+    Parser,
+    RequestLine,
+    UnsupportedBody,
+    read_pairs,
+)
 from app.renderer.catalogue import Catalogue
 
 GOOD = {"color": "ff0000", "width": "20", "height": "10"}
@@ -455,3 +461,12 @@ def test_a_renderer_that_is_off_names_its_setting(client: FlaskClient) -> None:
 
     assert answer.status_code == 404
     assert "'browser' is off: MIMEO_BROWSER is not set" in answer.json["detail"]
+
+
+def test_a_form_is_read_in_its_charset_where_that_has_the_signs_of_forms() -> None:
+    assert read_pairs("a=b&c=é".encode("cp1252"), "cp1252") == [("a", "b"), ("c", "é")]
+    with pytest.raises(BadBody, match="percent-encoded shift_jis"):
+        read_pairs(b"a=\xff", "shift_jis")
+    for charset in ("cp037", "utf-16"):
+        with pytest.raises(UnsupportedBody, match="no signs between fields"):
+            read_pairs(b"a=b", charset)
