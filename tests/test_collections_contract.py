@@ -399,10 +399,12 @@ def test_a_client_that_leaves_stops_the_work(server, folder):
 
 
 def test_a_client_that_leaves_a_slow_drawing_is_noticed(own_server):
-    path = create(own_server, table(50, wait_s=at(2, "14")))
+    path = create(own_server, table(50, wait_s=at(2, "40")))
     own_server.curl(f"{path}.ndjson", "-m", "1", "-o", os.devnull)
 
     assert eventually(lambda: in_flight(own_server, "mimeo_streams_in_flight") == 0)
+    # And not at its end.
+    assert in_flight(own_server, "mimeo_renders_in_flight") == 1
 
 
 def state(server: Server) -> tuple[int, int, float]:
