@@ -10,6 +10,10 @@ images a second, all included; of the processor time of those who draw, in which
 of the others is not, though they take turns on the same processors; and of images a
 second where the seconds of the others are taken off, as if they had had processors of
 their own. Two processors are assumed to be full meanwhile.
+
+The two bare processes draw once more while a thread asks of the bucket what the workers
+had asked of it in as many seconds: how much a bucket on the same processors slows down
+who draws, whoever that is.
 """
 
 import argparse
@@ -84,6 +88,7 @@ class Drawn:
     web_s: float = 0.0
     bucket: Mapping[str, int] = field(default_factory=dict)
     carrier: int = 0
+    chunk_bytes: int = 0
 
     @property
     def rate(self) -> float:
@@ -119,6 +124,38 @@ def bare(mark: str, images: int) -> Drawn:
     found = [each.communicate("\n")[0].split() for each in processes]
     seconds = max(float(one[0]) for one in found)
     return Drawn(images, 0, seconds, sum(float(one[1]) for one in found))
+
+
+@contextmanager
+def asking(running: Cluster, job: Drawn) -> Iterator[None]:
+    """Send the bucket what a job had sent, at the same pace, while the body runs.
+
+    A chunk is its attempt, its bytes, two reads and a list.
+    """
+    ended = threading.Event()
+    pause_s, data = job.seconds / job.chunks, bytes(job.chunk_bytes // job.chunks)
+    place, once = f"{running.bucket}/beside/{time.time()}", {"If-None-Match": "*"}
+
+    def send() -> None:
+        with running.shared.inside(), requests.Session() as session:
+            number, due_s = 0, time.monotonic()
+            while not ended.wait(max(0.0, due_s - time.monotonic())):
+                attempt, chunk = f"{place}/attempts/{number}", f"{place}/{number}"
+                session.put(attempt, b"attempt", headers=once, timeout=60)
+                session.get(attempt, timeout=60)
+                session.put(chunk, data, headers=once, timeout=60).raise_for_status()
+                session.head(chunk, timeout=60)
+                listed = {"list-type": "2", "prefix": f"beside/{number}"}
+                session.get(running.bucket, params=listed, timeout=60)
+                number, due_s = number + 1, due_s + pause_s
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager
@@ -183,15 +220,17 @@ def draw(running: Cluster, body: bytes) -> Drawn:
     images = job["counts"]["done"]
     if images != job["counts"]["total"]:
         raise RuntimeError(f"not all was drawn: {job}")
+    chunks = running.kept(place, "chunks")
     return Drawn(
         images,
-        len(running.kept(place, "chunks")),
+        len(chunks),
         seconds,
         sum(node.processor_s() for node in running.workers) - workers_s,
         shared_s(running) - others_s,
         running.web.processor_s() - web_s,
         requests,
         commands(running) - asked,
+        sum(chunks.values()),
     )
 
 
@@ -212,17 +251,21 @@ def compare(images: int, rounds: int, markdown: bool) -> float:
 
     Return the ratio of the processor time of those who draw.
     """
-    pairs = []
+    runs = []
     with started(2, gated=False) as running:
         draw(running, badges("warm", 200))
         for number in range(rounds):
             alone = bare(f"bare {number}", images)
-            pairs.append((alone, draw(running, badges(f"job {number}", images))))
+            job = draw(running, badges(f"job {number}", images))
+            with asking(running, job):
+                beside = bare(f"side {number}", images)
+            runs.append((alone, job, beside))
     with started(2) as running:
         idle = idle_rates(running)
-    rate = median(job.rate / alone.rate for alone, job in pairs)
-    cpu = median(alone.cpu_ms / job.cpu_ms for alone, job in pairs)
-    apart = median(job.own_rate / alone.rate for alone, job in pairs)
+    rate = median(job.rate / alone.rate for alone, job, _ in runs)
+    cpu = median(alone.cpu_ms / job.cpu_ms for alone, job, _ in runs)
+    apart = median(job.own_rate / alone.rate for alone, job, _ in runs)
+    equal = median(beside.cpu_ms / job.cpu_ms for _, job, beside in runs)
     rows = [
         [
             str(number),
@@ -234,16 +277,19 @@ def compare(images: int, rounds: int, markdown: bool) -> float:
             f"{alone.cpu_ms / job.cpu_ms:.2f}",
             f"{1000 * job.shared_s / job.images:.2f}",
             f"{1000 * job.web_s / job.images:.2f}",
+            f"{beside.cpu_ms:.2f}",
+            f"{beside.cpu_ms / job.cpu_ms:.2f}",
             str(job.chunks),
         ]
-        for number, (alone, job) in enumerate(pairs, 1)
+        for number, (alone, job, beside) in enumerate(runs, 1)
     ]
     head = ["round", "bare/s", "workers/s", "ratio", "bare ms", "workers ms", "ratio"]
-    head += ["shared ms", "web ms", "chunks"]
+    head += ["shared ms", "web ms", "beside ms", "ratio", "chunks"]
     title = f"{images:,} badges by two workers, beside two bare processes"
     print(table.show(title, head, rows, markdown))
     print(f"images a second: {rate:.2f} x, less the others' time: {apart:.2f} x")
     print(f"by processor time of those who draw: {cpu:.2f} x")
+    print(f"the same, of bare processes beside as busy a bucket: {equal:.2f} x")
     print(f"two idle workers and a web, requests a second: {idle}\n")
     return cpu
 
