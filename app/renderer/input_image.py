@@ -137,15 +137,16 @@ def _prepare(
     if pixels > max_pixels:
         raise LimitExceeded(field, "MIMEO_MAX_IMAGE_PIXELS", max_pixels, pixels)
     _check_shape(image.size, field)
-    notes = _frame_notes(image)
     try:
+        notes = _frame_notes(image)
         prepared = Prepared(_save(_upright(image, cover)), notes)
     except DAMAGE as error:
         whole_again = ended(data)
         if whole_again is None:
             raise BadParameter(Fault(field, refusal(data, error))) from error
         image = open_image(whole_again)
-        notes = (*notes, "is cut off behind its last pixel: its end mark is missing")
+        cut = "is cut off behind its last pixel: its end mark is missing"
+        notes = (*_frame_notes(image), cut)
         prepared = Prepared(_save(_upright(image, cover)), notes)
     if pixels > _LARGE:
         image.close()

@@ -221,9 +221,9 @@ CASES = {
     "line is an array": lines(
         b"[1]\n", "row 1, line 1: the line must be a JSON object"
     ),
-    "line is not UTF-8": lines(b'{"color":"\xff"}\n', "row 1, line 1: the line is not"),
+    "line is not UTF-8": lines(b'{"color":"\xff"}\n', "line 1: The JSON is not UTF-8"),
     "name twice": lines(b'{"width":1,"width":2}\n', "line 1: width: is given more"),
-    "number as text": lines(b'{"width":"1"}\n', "row 1, line 1: width: must be"),
+    "number as text": lines(b'{"width":"1.5"}\n', "row 1, line 1: width: must be"),
     "truth as number": lines(b'{"width":true}\n', "row 1, line 1: width: must be"),
     "NaN": lines(b'{"width":NaN}\n', "row 1, line 1: the line is not JSON: NaN"),
     "nested without end": lines(
@@ -237,7 +237,8 @@ CASES = {
     ),
     # JSON.
     "no bytes": broken(b"", "not JSON: parse error: premature EOF"),
-    "no object": broken(b"[]", "must be a JSON object"),
+    "no object": broken(b"7", "must be a JSON object"),
+    "items of nobody": Case(JSON, "", b"[]", BadParameter, "renderer: is required"),
     "cut off": broken(HEAD + b'[{"width":1},{"wid', "premature EOF"),
     "after the end": broken(HEAD + b"[{}]} x", "trailing garbage"),
     "comma too many": broken(HEAD + b"[{},]}", "near '"),
@@ -260,12 +261,12 @@ CASES = {
     "defaults is a list": member(HEAD + b'[],"defaults":[]}', "defaults: must be"),
     "unknown default": member(HEAD + b'[],"defaults":{"x":1}}', "defaults.x: is not"),
     "bad default": member(
-        HEAD + b'[],"defaults":{"width":"1"}}', "defaults.width: must"
+        HEAD + b'[],"defaults":{"width":"1.5"}}', "defaults.width: must"
     ),
     "default twice": member(
         HEAD + b'[],"defaults":{"width":1,"width":2}}', "defaults.width: is given more"
     ),
-    "format of a number": member(HEAD + b'[],"format":7}', "format: must be"),
+    "format of a number": member(HEAD + b'[],"format":7}', "format: '7' is not one of"),
     "format without renderer": member(b'{"format":"bmp","items":[]}', "format: 'bmp'"),
     "defaults for nobody": member(
         b'{"items":[],"defaults":{"a":1}}', "renderer: is required where there are"

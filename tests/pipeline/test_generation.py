@@ -152,7 +152,7 @@ def test_several_images_drawn_here_have_seeds_that_follow(far, make):
         ({"key": "x" * 256}, "Idempotency-Key"),
         ({"key": "a\nb"}, "Idempotency-Key"),
         ({"parameters": {}}, "prompt"),
-        ({"parameters": {**SHIP, "seed": "1"}}, "seed"),
+        ({"parameters": {**SHIP, "seed": "one"}}, "seed"),
         ({"parameters": {**SHIP, "steps": 1}}, "steps"),
         ({"output": {"format": "docx"}}, "format"),
         ({"output": {"quality": 5}}, "quality"),
