@@ -150,10 +150,9 @@ def _never(*_: Any) -> bool:
     raise ConnectionError("no network")
 
 
-def test_what_a_lost_answer_hid_is_found_again(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, put = machine(url), obstore.put
+def losing_answers(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
+    """Raise what is in the returned list, one now, after a write that has worked."""
+    put = obstore.put
     lost: list[Exception] = [AlreadyExistsError("a retry of what had worked")]
 
     def losing(*given: Any, **named: Any) -> Any:
@@ -162,8 +161,16 @@ def test_what_a_lost_answer_hid_is_found_again(
             raise lost.pop()
         return made
 
-    store.put(KEY, b"opened")
     monkeypatch.setattr(obstore, "put", losing)
+    return lost
+
+
+def test_what_a_lost_answer_hid_is_found_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = machine(url)
+    store.put(KEY, b"opened")
+    lost = losing_answers(monkeypatch)
     with store.lock(KEY, pauses(0)) as held:
         before = text(store)
         lost.append(AlreadyExistsError("a retry of what had worked"))
@@ -229,16 +236,8 @@ def test_of_many_that_make_an_entry_one_does(url: str) -> None:
 def test_an_entry_whose_maker_did_not_hear_of_it_is_its_own(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, put = machine(url), obstore.put
-    lost: list[Exception] = [AlreadyExistsError("a retry of what had worked")]
-
-    def losing(*given: Any, **named: Any) -> Any:
-        made = put(*given, **named)
-        if lost:
-            raise lost.pop()
-        return made
-
-    monkeypatch.setattr(obstore, "put", losing)
+    store = machine(url)
+    losing_answers(monkeypatch)
     with store.hold(KEY) as made:
         before = store.get(KEY)
         wait_until(lambda: store.get(KEY) != before)
