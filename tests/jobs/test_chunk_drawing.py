@@ -496,42 +496,44 @@ def test_a_chunk_takes_few_requests_to_a_bucket(
     assert calls["below"] + calls["folders"] <= 2
 
 
+@pytest.fixture
+def many(store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+    """Return a job of thirty chunks; a look at it lasts however slow the machine is."""
+    monkeypatch.setattr("app.jobs.turns._LOOK_S", 60.0)
+    made = Work(store, 30 * 25)
+    with closing(made.engine), closing(made.app.extensions["mimeo"]):
+        yield made
+
+
 def test_what_a_job_lacks_is_listed_once_for_many_chunks_of_a_worker(
-    store: str, monkeypatch: pytest.MonkeyPatch
+    many: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many = Work(store, 30 * 25)
-    with closing(many.engine), closing(many.app.extensions["mimeo"]):
-        # However slow the machine is.
-        monkeypatch.setattr("app.jobs.turns._LOOK_S", 60.0)
-        turns = JobTurns(many.ledger, many.chunks, fresh_s=60.0, lots=True)
-        assert turns.draw(Event())
-        calls = counted(many, monkeypatch)
+    turns = JobTurns(many.ledger, many.chunks, fresh_s=60.0, lots=True)
+    assert turns.draw(Event())
+    calls = counted(many, monkeypatch)
 
-        drawn = sum(turns.draw(Event()) for _ in range(8))
+    drawn = sum(turns.draw(Event()) for _ in range(8))
 
-        assert (drawn, calls["hold"], calls["below"]) == (8, 8, 0)
-        assert len(many.ledger.done(many.job)) == 9
-        assert many.finish()["counts"]["done"] == 750
+    assert (drawn, calls["hold"], calls["below"]) == (8, 8, 0)
+    assert len(many.ledger.done(many.job)) == 9
+    assert many.finish()["counts"]["done"] == 750
 
 
 def test_what_was_seen_of_a_job_some_time_ago_is_not_all_there_is(
-    store: str, monkeypatch: pytest.MonkeyPatch
+    many: Work,
 ) -> None:
     """Others draw all that a worker knows of, but for what is left to it then."""
-    many = Work(store, 30 * 25)
-    with closing(many.engine), closing(many.app.extensions["mimeo"]):
-        monkeypatch.setattr("app.jobs.turns._LOOK_S", 60.0)
-        turns = JobTurns(many.ledger, many.chunks, fresh_s=60.0, lots=True)
-        assert turns.draw(Event())
-        stopping = Event()
-        stopping.set()
-        for chunk in many.chunks.missing(many.job):
-            many.chunks.draw(many.job, chunk, stopping if chunk == 29 else Event())
+    turns = JobTurns(many.ledger, many.chunks, fresh_s=60.0, lots=True)
+    assert turns.draw(Event())
+    stopping = Event()
+    stopping.set()
+    for chunk in many.chunks.missing(many.job):
+        many.chunks.draw(many.job, chunk, stopping if chunk == 29 else Event())
 
-        drawn = [turns.draw(Event()), turns.draw(Event())]
+    drawn = [turns.draw(Event()), turns.draw(Event())]
 
-        assert drawn == [True, False]
-        assert many.ledger.document(many.job)["counts"]["done"] == 750
+    assert drawn == [True, False]
+    assert many.ledger.document(many.job)["counts"]["done"] == 750
 
 
 def test_a_process_goes_along_a_row_of_chunks_and_reads_its_rows_once() -> None:
